@@ -1,0 +1,28 @@
+# One image for `luthier serve`, `luthier worker` and `luthier migrate`; compose.yaml shows them together.
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY app app
+COPY domain domain
+COPY infra infra
+COPY migrations migrations
+COPY resolvers resolvers
+COPY rest rest
+COPY schema schema
+COPY workers workers
+COPY examples examples
+RUN python -m venv /opt/luthier
+# A CPU build of torch. For CUDA leave the index out: the registry's own build brings it.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN /opt/luthier/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" '.[training]'
+
+FROM python:3.12-slim
+RUN useradd --create-home --uid 10001 luthier && mkdir /data && chown luthier /data
+COPY --from=build /opt/luthier /opt/luthier
+# Our packages have short names (schema, app): nothing that a user mounts may come before them.
+ENV PATH=/opt/luthier/bin:$PATH LUTHIER_HOME=/data PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1
+USER luthier
+WORKDIR /data
+VOLUME /data
+EXPOSE 8000
+CMD ["luthier", "serve", "--host", "0.0.0.0"]

@@ -1,0 +1,138 @@
+"""A client of the public API, as anybody could write one: GraphQL, a presigned upload, an event stream."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+RECONNECT_S = 0.5
+GIVE_UP_AFTER = 20
+
+
+class ApiError(Exception):
+    """The API refused, or does not answer; the message is its sentence."""
+
+
+class Client:
+    """One signed-in session with a Luthier server."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, timeout=60)
+        if token:
+            self.sign_in(token)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def sign_in(self, token: str) -> None:
+        """Send this bearer token from now on."""
+        self._http.headers["authorization"] = f"Bearer {token}"
+
+    def query(self, document: str, /, **variables: Any) -> dict[str, Any]:
+        """The data of a query; raises ApiError with the first error's sentence."""
+        try:
+            reply = self._http.post("/graphql", json={"query": document, "variables": variables})
+            body = reply.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise ApiError(f"{self.url} does not answer as Luthier does: {error}.") from error
+        if errors := body.get("errors"):
+            raise ApiError(errors[0]["message"])
+        return dict(body["data"])
+
+    def mutate(self, name: str, wanted: str, /, **given: Any) -> dict[str, Any]:
+        """Run one mutation and read `wanted` of its payload; raises ApiError with the first user error."""
+        kind = name[0].upper() + name[1:]
+        document = f"mutation($input: {kind}Input!) {{ {name}(input: $input) {{ {wanted} userErrors {{ message }} }} }}"
+        payload = self.query(document, input=given)[name]
+        if payload["userErrors"]:
+            raise ApiError(payload["userErrors"][0]["message"])
+        return dict(payload)
+
+    def upload(self, project_id: str, path: Path, media_type: str) -> str:
+        """Send a file straight to object storage; the id of its document."""
+        begun = self.mutate(
+            "initiateUpload",
+            "uploadUrl method headers s3Key document { id }",
+            projectId=project_id,
+            fileName=path.name,
+            fileType=media_type,
+            kind="DATASET_UPLOAD",
+            sizeBytes=path.stat().st_size,
+        )
+        with path.open("rb") as file:
+            size = {"content-length": str(path.stat().st_size)}
+            reply = httpx.request(
+                begun["method"],
+                begun["uploadUrl"],
+                headers=begun["headers"] | size,
+                content=file,
+                timeout=600,
+            )
+        if reply.is_error:
+            raise ApiError(f"Object storage refused the upload ({reply.status_code}).")
+        document_id = str(begun["document"]["id"])
+        self.mutate("completeUpload", "document { id }", documentId=document_id, s3Key=begun["s3Key"])
+        return document_id
+
+    def wait(self, job_id: str) -> dict[str, Any]:
+        """The job once it has ended; raises ApiError when it did not end well. Woken by its events."""
+        document = "subscription($id: ID!) { jobEvents(jobId: $id) { __typename cursor } }"
+        for _ in self._sse("POST", "/graphql", json={"query": document, "variables": {"id": job_id}}):
+            pass
+        job = self.query("query($id: ID!) { job(id: $id) { status error result } }", id=job_id)["job"]
+        if job["status"] != "SUCCESS":
+            raise ApiError(job["error"] or f"The job ended as {job['status']}.")
+        return dict(job)
+
+    def follow(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The named events of a REST stream to its end; goes on where it was when the line drops."""
+        last: str | None = None
+        failures = 0
+        while True:
+            headers = {"last-event-id": last} if last is not None else None
+            try:
+                for id, name, data in self._sse("GET", path, headers=headers):
+                    last, failures = id or last, 0
+                    yield name, data
+                    if name in {"complete", "error"}:
+                        return
+            except httpx.HTTPError as error:
+                failures += 1
+                if failures == GIVE_UP_AFTER:
+                    raise ApiError(f"The event stream broke off: {error}.") from error
+                time.sleep(RECONNECT_S)
+
+    def _sse(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, json: Any = None
+    ) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        wanted = {"accept": "text/event-stream"} | (headers or {})
+        with self._http.stream(method, path, headers=wanted, json=json, timeout=httpx.Timeout(60)) as reply:
+            if reply.is_error:
+                raise ApiError(
+                    f"{path} answered {reply.status_code}: {reply.read().decode(errors='replace')}"
+                )
+            yield from _events(reply.iter_lines())
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The id, name and data of each event (WHATWG HTML, 9.2.6, as far as our server uses it)."""
+    id, name, data = "", "message", ""
+    for line in lines:
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "id":
+            id = value
+        elif field == "event":
+            name = value
+        elif field == "data":
+            data += value
+        elif not line and data:
+            yield id, name, json.loads(data)
+            name, data = "message", ""

@@ -1,0 +1,123 @@
+"""Where the ports meet their implementations: the only place that knows both."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import procrastinate
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.settings import MEBIBYTE, Settings, SettingsError
+from domain.documents import Limits
+from domain.services import Services
+from domain.storage import Storage
+from infra.completions import OpenAICompletions
+from infra.db.engine import conninfo, engine
+from infra.db.session import SqlTransactions
+from infra.directory import LiveDirectory
+from infra.encoding import detect
+from infra.health import HealthCheck
+from infra.queue import Enqueuer, open_queue
+from infra.recorder import GroupRecorder
+from infra.runtime.embedded import EmbeddedRuntime
+from infra.runtime.remote import RemoteRuntime
+from infra.s3 import S3Storage
+from infra.security import Argon2Passwords, JwtTokens
+from infra.streams import Hub, JobStreams
+from infra.training.trainer import ProcessTrainer
+from rest.gateway import Gateway
+
+VERSION = version("luthier")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """One process's parts."""
+
+    services: Services
+    gateway: Gateway
+    queue: procrastinate.App
+    engine: AsyncEngine
+
+
+def storage_of(settings: Settings) -> S3Storage:
+    """The bucket."""
+    return S3Storage(
+        endpoint_url=settings.s3_endpoint_url,
+        public_endpoint_url=settings.s3_public_endpoint_url,
+        bucket=settings.s3_bucket,
+        region=settings.aws_region,
+        access_key=settings.aws_access_key_id,
+        secret_key=settings.aws_secret_access_key,
+    )
+
+
+def runtime_of(settings: Settings, storage: Storage) -> EmbeddedRuntime | RemoteRuntime:
+    """The model server that the user named, or the embedded one."""
+    if settings.llm_base_url:
+        return RemoteRuntime(settings.llm_base_url, settings.llm_api_key, storage)
+    if not settings.luthier_runtime_url or not settings.luthier_runtime_token:
+        raise SettingsError(
+            "LLM_BASE_URL is not set, and `luthier up` has not started the embedded model runtime."
+        )
+    return EmbeddedRuntime(settings.luthier_runtime_url, settings.luthier_runtime_token)
+
+
+@asynccontextmanager
+async def wire(settings: Settings) -> AsyncIterator[Wiring]:
+    """All the parts, while they are needed."""
+    own = engine(settings.database_url)
+    queue = open_queue(conninfo(settings.database_url), connections=16)
+    transactions = SqlTransactions(own, Enqueuer(queue))
+    hub = Hub(conninfo(settings.database_url))
+    storage = storage_of(settings)
+    runtime = runtime_of(settings, storage)
+    recorder = GroupRecorder(own)
+    async with LiveDirectory(own, conninfo(settings.database_url)) as directory, _running(hub):
+        gateway = Gateway(directory, runtime, recorder)
+        services = Services(
+            transactions=transactions,
+            storage=storage,
+            streams=JobStreams(hub, transactions),
+            passwords=Argon2Passwords(),
+            tokens=JwtTokens(settings.secret_key),
+            runtime=runtime,
+            completions=OpenAICompletions(),
+            health=HealthCheck(own, storage, runtime, VERSION),
+            trainer=ProcessTrainer(settings.models_folder),
+            work_folder=settings.work_folder,
+            detect_encoding=detect,
+            limits=Limits(settings.max_file_mb * MEBIBYTE, settings.max_project_mb * MEBIBYTE),
+            external_api_key=settings.app_external_api_key,
+            now=_now,
+        )
+        try:
+            yield Wiring(services=services, gateway=gateway, queue=queue, engine=own)
+        finally:
+            await _close(gateway, recorder, runtime)
+            await own.dispose()
+
+
+async def _close(gateway: Gateway, recorder: GroupRecorder, runtime: EmbeddedRuntime | RemoteRuntime) -> None:
+    await gateway.aclose()
+    await recorder.aclose()
+    await runtime.aclose()
+
+
+@asynccontextmanager
+async def _running(hub: Hub) -> AsyncIterator[None]:
+    task = asyncio.create_task(hub.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

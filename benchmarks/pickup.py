@@ -1,0 +1,150 @@
+"""How soon a worker begins a job after its commit, against Procrastinate by itself on the same PostgreSQL.
+
+Ours is an import of a missing document: the moment that counts is the RUNNING event, which the database dates when
+the attempt is begun. The peer is a task that writes the database's time and nothing else. Both are enqueued by this
+process inside a transaction and taken by one worker process that serves both; the two alternate.
+"""
+
+import asyncio
+import statistics
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.embedded import servers
+from app.migrations import keep_catalogue, migrate
+from app.settings import Settings, read_settings
+from app.wiring import Wiring, wire
+from app.worker import register
+from domain import accounts, datasets, jobs, projects
+from domain.jobs import JobType
+from infra.db.engine import raw
+
+ROUNDS = 200
+PEER = "benchmarks.peer"
+
+
+async def worker() -> None:
+    """One worker for both, as `luthier worker` runs it."""
+    async with wire(read_settings()) as wiring:
+        register(wiring.queue, wiring.services, stalled_s=20)
+
+        @wiring.queue.task(name=PEER)
+        async def peer(number: int) -> None:
+            async with wiring.engine.begin() as connection:
+                await connection.execute(
+                    text("insert into peer values (:n, clock_timestamp())"), {"n": number}
+                )
+
+        async with wiring.queue.open_async():
+            print("ready", flush=True)
+            await wiring.queue.run_worker_async(concurrency=8, queues=["default"], delete_jobs="successful")
+
+
+async def measure(settings: Settings) -> tuple[list[float], list[float]]:
+    """Milliseconds from commit to begin, of ours and of the peer's."""
+    async with wire(settings) as wiring:
+        async with wiring.engine.begin() as connection:
+            await connection.execute(text("create table peer (number int primary key, at timestamptz)"))
+        dataset = await plant(wiring)
+        ours, theirs = [], []
+        for number in range(ROUNDS):
+            ours.append(await one_of_ours(wiring, dataset))
+            theirs.append(await one_of_theirs(wiring, number))
+        return ours[10:], theirs[10:]  # the first ones warm up
+
+
+async def plant(wiring: Wiring) -> datasets.Dataset:
+    now = datetime.now(UTC)
+    async with wiring.services.transactions.begin() as store:
+        user = await accounts.register(store, accounts.new_user("a@example.org", "A", "-", now=now))
+        project = await projects.create(store, {"name": "p"}, viewer_id=user.id, now=now)
+        fields = {"input_field": "q", "output_field": "a", "field_names": ("q", "a")}
+        return await datasets.create(store, project.id, fields, viewer_id=user.id, now=now)
+
+
+async def one_of_ours(wiring: Wiring, dataset: datasets.Dataset) -> float:
+    job = jobs.new(
+        JobType.DATASET_IMPORT,
+        project_id=dataset.project_id,
+        owner_id=dataset.owner_id,
+        subject_id=dataset.id,
+        now=datetime.now(UTC),
+        arguments={"document_id": "doc_none", "format": "CSV"},
+    )
+    async with wiring.services.transactions.begin() as store:
+        await store.jobs.add(job)
+        await store.jobs.enqueue(job)
+    committed = datetime.now(UTC)
+    async for recorded in wiring.services.streams.follow(job.id, after=1):
+        begun = recorded.at
+        break
+    async for _ in wiring.services.streams.follow(job.id):  # to its end, so that jobs do not overlap
+        pass
+    return (begun - committed).total_seconds() * 1000
+
+
+async def one_of_theirs(wiring: Wiring, number: int) -> float:
+    async with AsyncSession(wiring.engine) as session, session.begin():
+        task = wiring.queue.configure_task(
+            PEER, allow_unknown=True, queue="default", connection=await raw(session)
+        )
+        await task.defer_async(number=number)
+    committed = datetime.now(UTC)
+    while True:
+        async with wiring.engine.connect() as connection:
+            begun = await connection.scalar(text("select at from peer where number = :n"), {"n": number})
+        if begun is not None:
+            return float((begun - committed).total_seconds() * 1000)
+
+
+def row(name: str, values: list[float]) -> str:
+    """A line of the table."""
+    p95 = statistics.quantiles(values, n=20)[-1]
+    return f"| {name} | {statistics.median(values):.2f} | {p95:.2f} | {max(values):.2f} |"
+
+
+async def main() -> None:
+    """Start what is needed, measure, print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        async with servers(Path(folder) / "home") as variables:
+            await asyncio.to_thread(migrate, variables["DATABASE_URL"])
+            await keep_catalogue(variables["DATABASE_URL"])
+            settings = read_settings(
+                **{name.lower(): value for name, value in variables.items()},
+                luthier_home=Path(folder),
+                luthier_runtime_url="http://127.0.0.1:9",
+                luthier_runtime_token="none",
+            )
+            ours, theirs = await with_worker(settings, variables | {"LUTHIER_HOME": folder})
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    print("| commit → begun, ms | median | p95 | max |\n|---|---|---|---|")
+    print(row("Luthier job", ours))
+    print(row("Procrastinate task", theirs))
+    print(
+        f"\nRatio of the medians: {ratio:.2f}; {sum(it < 200 for it in ours)} of {len(ours)} within 200 ms."
+    )
+
+
+async def with_worker(settings: Settings, variables: dict[str, str]) -> tuple[list[float], list[float]]:
+    """Measure while a worker process runs."""
+    environment = variables | {"LUTHIER_RUNTIME_URL": "http://127.0.0.1:9", "LUTHIER_RUNTIME_TOKEN": "none"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.pickup", "worker", env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    try:
+        return await measure(settings)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(worker() if "worker" in sys.argv else main())

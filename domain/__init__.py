@@ -1,0 +1,1 @@
+"""What is true: records, rules, use cases and the ports they need. Standard library and TypeIDs only."""

@@ -1,0 +1,84 @@
+"""API keys: of a deployment, or of an account; their secrets are shown once and never kept."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from domain import ids
+from domain.errors import Invalid, NotFound
+from domain.pages import Reads
+from domain.rules import named
+
+if TYPE_CHECKING:
+    from domain.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key; only the SHA-256 digest of its secret is kept. Without a deployment it is the account's own."""
+
+    id: str
+    owner_id: str
+    name: str
+    prefix: str
+    digest: bytes
+    deployment_id: str | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+    created_at: datetime
+
+
+class ApiKeys(Reads[ApiKey], Protocol):
+    """The keys that are kept."""
+
+    async def add(self, key: ApiKey) -> None: ...
+    async def revoke(self, id: str, *, now: datetime) -> None: ...
+
+
+def digest_of(secret: str) -> bytes:
+    """What is kept of a key."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def new_key(
+    owner_id: str,
+    name: str,
+    *,
+    now: datetime,
+    deployment_id: str | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """A key and its secret of 32 random bytes, which is never seen again."""
+    secret = f"lk_{secrets.token_urlsafe(32)}"
+    if expires_at is not None and expires_at <= now:
+        raise Invalid("`expiresAt` must be in the future.", reason="OUT_OF_RANGE", field="expiresAt")
+    key = ApiKey(
+        id=ids.new("ApiKey"),
+        owner_id=owner_id,
+        name=named(name, "name"),
+        prefix=secret[:10],
+        digest=digest_of(secret),
+        deployment_id=deployment_id,
+        expires_at=expires_at,
+        created_at=now,
+    )
+    return key, secret
+
+
+async def require(store: "Store", id: str, *, viewer_id: str) -> ApiKey:
+    """The viewer's key; raises `NotFound`."""
+    key = await store.api_keys.get(id, viewer_id=viewer_id)
+    if key is None:
+        raise NotFound(f"There is no API key {id}.", reason="API_KEY_NOT_FOUND", field="id")
+    return key
+
+
+async def revoke(store: "Store", id: str, *, viewer_id: str, now: datetime) -> ApiKey:
+    """Refuse a key from now on; the second call changes nothing."""
+    key = await require(store, id, viewer_id=viewer_id)
+    if key.revoked_at is None:
+        await store.api_keys.revoke(id, now=now)
+    return await require(store, id, viewer_id=viewer_id)

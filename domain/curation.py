@@ -1,0 +1,105 @@
+"""Curation: correcting, deleting and restoring items. Nothing is overwritten."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from domain import datasets
+from domain.datasets import Dataset, RunStatus
+from domain.errors import Conflict, Invalid, NotFound
+from domain.items import VALUE_LIMIT, Item, ItemFilter, ItemOrigin, make
+from domain.rules import bounded
+
+if TYPE_CHECKING:
+    from domain.store import Store
+
+
+def missing(id: str) -> NotFound:
+    """What is said of an item that is not there, or another's."""
+    return NotFound(f"There is no item {id}.", reason="ITEM_NOT_FOUND", field="itemId")
+
+
+async def correct(store: "Store", id: str, values: Sequence[str], *, viewer_id: str, now: datetime) -> Item:
+    """A new item that corrects an old one and takes its place in the order."""
+    old = await store.items.get(id, viewer_id=viewer_id)
+    if old is None:
+        raise missing(id)
+    dataset = await _require_editable(store, old.dataset_id, viewer_id=viewer_id)
+    if len(values) != len(dataset.field_names):
+        raise Invalid(
+            f"An item has {len(dataset.field_names)} values ({', '.join(dataset.field_names)}), not {len(values)}.",
+            reason="WRONG_NUMBER_OF_VALUES",
+            field="values",
+        )
+    data = {
+        name: bounded(value, "values", limit=VALUE_LIMIT)
+        for name, value in zip(dataset.field_names, values, strict=True)
+    }
+    item = make(
+        dataset,
+        data,
+        key=f"corrects {id}",
+        position=old.position,
+        origin=ItemOrigin.CORRECTED,
+        now=now,
+        source=old.source,
+    )
+    item = replace(item, corrects_id=id)
+    if not await store.items.set_corrected(id, item.id):
+        raise Conflict(
+            "The item is deleted or was corrected already; correct the newest one.",
+            reason="ITEM_NOT_ACTIVE",
+            field="itemId",
+        )
+    await store.items.add(item)
+    await store.items.settle(dataset)
+    return await store.items.get(item.id, viewer_id=viewer_id) or item
+
+
+async def set_deleted(
+    store: "Store",
+    deleted: bool,
+    *,
+    item_ids: Sequence[str] | None,
+    dataset_id: str | None,
+    where: ItemFilter | None,
+    viewer_id: str,
+) -> tuple[Dataset, int]:
+    """Delete or restore items of one dataset, by id or by filter; the count is of those that changed."""
+    if (item_ids is None) == (dataset_id is None):
+        raise Invalid(
+            "Give `itemIds`, or `datasetId` with a `filter`: one of the two.",
+            reason="AMBIGUOUS",
+            field="itemIds",
+        )
+    if item_ids is not None:
+        dataset_id = await _dataset_of(store, item_ids, viewer_id=viewer_id)
+    elif where is None:
+        raise Invalid(
+            "With `datasetId` a `filter` is needed; {} takes all.", reason="REQUIRED", field="filter"
+        )
+    dataset = await _require_editable(store, dataset_id or "", viewer_id=viewer_id)
+    count = await store.items.set_deleted(dataset.id, deleted, item_ids=item_ids, where=where)
+    await store.items.settle(dataset)
+    return dataset, count
+
+
+async def _dataset_of(store: "Store", item_ids: Sequence[str], *, viewer_id: str) -> str:
+    """The one dataset of some items."""
+    if not 1 <= len(item_ids) <= 250:
+        raise Invalid("Give from 1 to 250 item ids.", reason="OUT_OF_RANGE", field="itemIds")
+    found = await store.items.many(list(item_ids), viewer_id=viewer_id)
+    if lacking := [it for it in item_ids if it not in found]:
+        raise missing(lacking[0])
+    dataset_ids = {item.dataset_id for item in found.values()}
+    if len(dataset_ids) > 1:
+        raise Invalid("The items must all be of one dataset.", reason="SEVERAL_DATASETS", field="itemIds")
+    return str(dataset_ids.pop())
+
+
+async def _require_editable(store: "Store", dataset_id: str, *, viewer_id: str) -> Dataset:
+    dataset = await datasets.require_locked(store, dataset_id, viewer_id=viewer_id)
+    if dataset.status is RunStatus.RUNNING:
+        raise Conflict("The dataset is being filled; wait until it is DONE.", reason="DATASET_BUSY")
+    return dataset

@@ -1,0 +1,190 @@
+"""What a worker of the user's reports on a fine-tune, and what becomes of it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from domain import datasets, finetunes, lifecycle
+from domain.datasets import RunStatus
+from domain.errors import Invalid
+from domain.finetunes import Artifact, Finetune, metrics_after
+from domain.jobs import Event, Job, JobStatus, Runner
+from domain.storage import Storage
+from domain.training import ArtifactKind, InferenceSample, Line, Measured, Progress
+
+if TYPE_CHECKING:
+    from domain.store import Store
+
+UNPROCESSABLE = "UNPROCESSABLE"
+UNDER_WAY = frozenset({RunStatus.PLANNING, RunStatus.RUNNING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedFile:
+    """A file that the worker says it left."""
+
+    filename: str
+    kind: ArtifactKind
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What a finished run says of itself; null is unknown."""
+
+    model_size_gb: float | None = None
+    model_size_parameter: int | None = None
+    model_dtype: str | None = None
+    model_quantization: str | None = None
+    training_time_seconds: float | None = None
+    samples: tuple[InferenceSample, ...] = ()
+    files: tuple[ReportedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One call of an external worker. `total_steps` of what it measured is 0 where it does not say."""
+
+    status: RunStatus
+    error: str | None = None
+    progress: float | None = None
+    current_step: str | None = None
+    logs: tuple[str, ...] = ()
+    measured: Measured | None = None
+    results: Results = Results()
+
+
+def unprocessable(message: str, field: str | None = None) -> Invalid:
+    """What is said of a report that breaks a rule."""
+    return Invalid(message, reason=UNPROCESSABLE, field=field)
+
+
+async def stored_artifacts(storage: Storage, finetune: Finetune, results: Results) -> list[Artifact]:
+    """The reported files as they are in storage, the model among them even where it is not listed.
+
+    Raises `Invalid` when one is not there.
+    """
+    found = [await _stored(storage, finetune, file) for file in results.files]
+    if not any(finetune.prefix + it.filename == finetune.gguf_key for it in found):
+        found += await _unlisted_model(storage, finetune)
+    return [_described(finetune, it, results) for it in found]
+
+
+async def _stored(storage: Storage, finetune: Finetune, file: ReportedFile) -> Artifact:
+    stored = await storage.head(finetune.prefix + file.filename)
+    if stored is None:
+        raise unprocessable(
+            f"The file {file.filename} is not in storage; put it under {finetune.prefix} before DONE is reported.",
+            "result.artifacts",
+        )
+    return Artifact(
+        filename=file.filename, kind=file.kind, size_bytes=stored.size, sha256=file.sha256.lower()
+    )
+
+
+async def _unlisted_model(storage: Storage, finetune: Finetune) -> list[Artifact]:
+    """The model by its key; nobody said its checksum, so it is read once."""
+    stored = await storage.head(finetune.gguf_key)
+    if stored is None:
+        return []
+    digest = hashlib.sha256()
+    async for chunk in storage.read(finetune.gguf_key):
+        digest.update(chunk)
+    return [
+        Artifact(
+            filename=finetune.gguf_key.removeprefix(finetune.prefix),
+            kind=ArtifactKind.GGUF,
+            size_bytes=stored.size,
+            sha256=digest.hexdigest(),
+        )
+    ]
+
+
+def _described(finetune: Finetune, artifact: Artifact, results: Results) -> Artifact:
+    """A GGUF with its quantisation, as the report or else its name says."""
+    if finetune.prefix + artifact.filename == finetune.gguf_key:
+        return replace(artifact, quantization=results.model_quantization)
+    model, name = finetune.gguf_key.removesuffix("gguf"), finetune.prefix + artifact.filename
+    is_other = artifact.kind is ArtifactKind.GGUF and name.startswith(model) and name.endswith(".gguf")
+    return replace(artifact, quantization=name[len(model) : -len(".gguf")]) if is_other else artifact
+
+
+async def report_finetune(
+    store: "Store", id: str, report: Report, artifacts: Sequence[Artifact], *, owner_id: str
+) -> Finetune:
+    """Take an external worker's word; the same final word again changes nothing.
+
+    The job is what is locked first, as by everybody who ends one. Raises `Conflict` when the run may not become
+    what is reported, `Replaced` when it ended meanwhile: then ask again.
+    """
+    finetune, job = await finetunes.job_of(store, id, viewer_id=owner_id)
+    is_external = job.runner is Runner.EXTERNAL
+    if not datasets.check_report(finetune.status, report.status, is_external=is_external):
+        return finetune
+    if job.status is JobStatus.QUEUED:
+        job = await lifecycle.begin_external(store, job)
+    finetune = await _record(store, finetune, job, report)
+    await _end(store, finetune, job, report, artifacts)
+    return await finetunes.require(store, id, viewer_id=owner_id)
+
+
+async def _record(store: "Store", finetune: Finetune, job: Job, report: Report) -> Finetune:
+    """Keep what it says on the way as the job's events, and the curve."""
+    measured = _placed(finetune, report.measured)
+    events = [*map(Line, report.logs), *([measured] if measured else []), *_progress(job, report)]
+    await store.jobs.append(job, events)
+    if measured is None:
+        return finetune
+    metrics = metrics_after(finetune.metrics, measured)
+    await store.finetunes.add_points(finetune.id, [measured.point])
+    await store.finetunes.change(finetune.id, {"metrics": metrics})
+    return replace(finetune, metrics=metrics)
+
+
+def _placed(finetune: Finetune, measured: Measured | None) -> Measured | None:
+    """What was measured, out of as many steps as are known."""
+    if measured is None or measured.total_steps:
+        return measured
+    known = finetune.metrics.total_steps if finetune.metrics else 0
+    return replace(measured, total_steps=max(known, measured.point.step))
+
+
+def _progress(job: Job, report: Report) -> list[Event]:
+    if report.progress is None and report.current_step is None:
+        return []
+    progress = job.progress if report.progress is None else report.progress
+    return [Progress(progress, report.current_step or job.message or "")]
+
+
+async def _end(
+    store: "Store", finetune: Finetune, job: Job, report: Report, artifacts: Sequence[Artifact]
+) -> None:
+    """End the run, when that is what is reported."""
+    if report.status is RunStatus.FAILED:
+        await lifecycle.fail(store, job, report.error or "The external worker reported a failure.")
+    if report.status is RunStatus.DONE:
+        await store.finetunes.change(finetune.id, _known(report.results))
+        await store.finetunes.set_artifacts(finetune.id, artifacts)
+        await lifecycle.succeed(store, job, _summary(finetune, report.results, artifacts))
+
+
+def _known(results: Results) -> dict[str, Any]:
+    return {
+        "model_size_gb": results.model_size_gb,
+        "model_size_parameter": results.model_size_parameter,
+        "model_dtype": results.model_dtype,
+        "model_quantization": results.model_quantization,
+        "training_time_seconds": results.training_time_seconds,
+        "inference_samples": results.samples,
+    }
+
+
+def _summary(finetune: Finetune, results: Results, artifacts: Sequence[Artifact]) -> dict[str, Any]:
+    """The job's result, in figures."""
+    return {
+        "model_name": finetune.model_name,
+        "final_train_loss": finetune.metrics.train_loss if finetune.metrics else None,
+        "training_time_seconds": results.training_time_seconds,
+        "artifacts": sorted(it.filename for it in artifacts),
+    }

@@ -1,0 +1,148 @@
+"""What an external worker generated: JSON files in storage that become a dataset's items."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from domain import items
+from domain.datasets import Dataset
+from domain.errors import Invalid
+from domain.items import Item, ItemOrigin, Source
+from domain.measures import storable
+from domain.reports import unprocessable
+from domain.storage import Storage
+from domain.tabular import as_text
+
+if TYPE_CHECKING:
+    from domain.store import Store
+
+MAX_FILE = 33_554_432
+"""Bytes that one file of results may have."""
+MAX_PLACE = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """One file of results, on this machine's disk."""
+
+    name: str
+    path: Path
+    size: int
+
+
+async def fetch(storage: Storage, dataset: Dataset, folder: Path) -> list[ResultFile]:
+    """Copy a dataset's results to a folder; raises `Invalid` when one is too large."""
+    files: list[ResultFile] = []
+    for stored in sorted(await storage.keys(dataset.prefix), key=lambda it: it.key):
+        name = stored.key.removeprefix(dataset.prefix)
+        if not name.endswith(".json"):
+            continue
+        if stored.size > MAX_FILE:
+            raise unprocessable(f"The file {name} has more than {MAX_FILE // 2**20} MiB; write several.")
+        path = folder / f"{len(files)}.json"
+        await storage.download(stored.key, path)
+        files.append(ResultFile(name, path, stored.size))
+    return files
+
+
+async def load(store: "Store", dataset: Dataset, files: Sequence[ResultFile], *, now: datetime) -> None:
+    """Make the results items, each once, however often this is done; raises `Invalid` when one is malformed."""
+    found = _Items(dataset, files, await store.items.next_position(dataset.id), now)
+    await store.items.load(found.all())
+    await store.items.settle(dataset)
+    counted = {"file_count": len(files), "total_size_bytes": sum(file.size for file in files)}
+    await store.datasets.change(dataset.id, {**counted, "generation_time_seconds": found.seconds})
+
+
+class _Items:
+    """The items of some files in order; `seconds` adds up what their generation took, where it is told."""
+
+    def __init__(self, dataset: Dataset, files: Sequence[ResultFile], position: int, now: datetime) -> None:
+        self._dataset = dataset
+        self._files = files
+        self._position = position
+        self._now = now
+        self.seconds: float | None = None
+
+    async def all(self) -> AsyncIterator[Item]:
+        """One file in memory at a time."""
+        for file in self._files:
+            for index, entry in enumerate(await asyncio.to_thread(_entries, file)):
+                yield self._item(file, index, entry)
+
+    def _item(self, file: ResultFile, index: int, entry: Any) -> Item:
+        where = f"Entry {index} of {file.name}"
+        values = _values(where, entry)
+        seconds = _number(where, entry, "generation_time_seconds")
+        if seconds is not None:
+            self.seconds = (self.seconds or 0.0) + seconds
+        item = items.make(
+            self._dataset,
+            values,
+            key=f"{file.name}:{index}",
+            position=self._position,
+            origin=ItemOrigin.GENERATED,
+            now=self._now,
+            source=_source(where, entry),
+            generation_time_seconds=seconds,
+        )
+        self._position += 1
+        return item
+
+
+def _entries(file: ResultFile) -> list[Any]:
+    """The entries of a file; raises `Invalid` unless it is a JSON array."""
+    try:
+        entries = json.loads(file.path.read_bytes())
+    except (ValueError, RecursionError):
+        raise unprocessable(f"The file {file.name} is not JSON.") from None
+    if not isinstance(entries, list):
+        raise unprocessable(f"The file {file.name} must be a JSON array.")
+    return entries
+
+
+def _values(where: str, entry: Any) -> dict[str, str]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict):
+        raise unprocessable(f"{where} must be an object with `values`, an object of texts by field name.")
+    values = {name: as_text(value) for name, value in entry["values"].items()}
+    if any(len(value) > items.VALUE_LIMIT for value in values.values()):
+        raise unprocessable(f"{where} has a value of more than {items.VALUE_LIMIT:,} characters.")
+    return values
+
+
+def _source(where: str, entry: Mapping[str, Any]) -> Source | None:
+    """Where a generated item came from, as far as it is told."""
+    document = entry.get("source_document")
+    if document is not None and not isinstance(document, str):
+        raise unprocessable(f"{where}: `source_document` must be a text.")
+    start, end = _place(where, entry, "start"), _place(where, entry, "end")
+    if document is None and start is None and end is None:
+        return None
+    name = None if document is None else storable(document)
+    return Source(source_document=name, start=start, end=end)
+
+
+def _place(where: str, entry: Mapping[str, Any], name: str) -> int | None:
+    value = entry.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_PLACE:
+        raise _wrong(where, name)
+    return value
+
+
+def _number(where: str, entry: Mapping[str, Any], name: str) -> float | None:
+    value = entry.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise _wrong(where, name)
+    return float(value)
+
+
+def _wrong(where: str, name: str) -> Invalid:
+    return unprocessable(f"{where}: `{name}` must be a number from 0 on.")

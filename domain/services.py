@@ -1,0 +1,36 @@
+"""The ports that a request or a job can reach, in one place."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from domain.accounts import Passwords, Tokens
+from domain.completions import Completions
+from domain.documents import Limits
+from domain.health import Health
+from domain.runtime import ModelRuntime
+from domain.storage import Storage
+from domain.store import Transactions
+from domain.streams import EventStreams
+from domain.training import Trainer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The ports, as `app/wiring.py` filled them."""
+
+    transactions: Transactions
+    storage: Storage
+    streams: EventStreams
+    passwords: Passwords
+    tokens: Tokens
+    runtime: ModelRuntime
+    completions: Completions
+    health: Callable[[], Awaitable[Health]]
+    trainer: Trainer
+    work_folder: Path
+    detect_encoding: Callable[[bytes], str]
+    limits: Limits
+    external_api_key: str | None
+    now: Callable[[], datetime]

@@ -1,0 +1,40 @@
+"""API keys as rows: digests, never secrets. Every change is told to the gateways."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, RowMapping, insert, update
+
+from domain.api_keys import ApiKey
+from infra.db import gateway
+from infra.db.reading import Reader
+from infra.db.tables import api_keys
+
+
+class SqlApiKeys(Reader[ApiKey]):
+    """The keys of one transaction, newest first."""
+
+    name = "api_keys"
+    source = api_keys
+    columns = tuple(api_keys.c)
+    order: ClassVar[Any] = (api_keys.c.id,)
+
+    def build(self, row: RowMapping) -> ApiKey:
+        """A domain object from one row."""
+        return ApiKey(**{it.name: row[it.name] for it in api_keys.c})
+
+    def visible(self, viewer_id: str) -> ColumnElement[bool]:
+        """The viewer's own: an account's key has no project."""
+        return api_keys.c.owner_id == viewer_id
+
+    async def add(self, key: ApiKey) -> None:
+        """Add a key."""
+        await self._session.execute(insert(api_keys).values(**asdict(key)))
+        await gateway.notify(self._session)
+
+    async def revoke(self, id: str, *, now: datetime) -> None:
+        """Refuse a key from now on."""
+        revoked = update(api_keys).where(api_keys.c.id == id, api_keys.c.revoked_at.is_(None))
+        await self._session.execute(revoked.values(revoked_at=now))
+        await gateway.notify(self._session)

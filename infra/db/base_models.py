@@ -1,0 +1,48 @@
+"""Base models as rows; they are everybody's."""
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, RowMapping, select, true
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.base_models import BaseModel
+from infra.db.reading import Reader
+from infra.db.tables import base_models
+
+
+class SqlBaseModels(Reader[BaseModel]):
+    """The base models of one transaction, by name."""
+
+    name = "base_models"
+    source = base_models
+    columns = tuple(base_models.c)
+    order: ClassVar[Any] = (base_models.c.name, base_models.c.id)
+    newest_first = False
+
+    def build(self, row: RowMapping) -> BaseModel:
+        """A domain object from one row."""
+        return build(row)
+
+    def visible(self, viewer_id: str) -> ColumnElement[bool]:  # noqa: ARG002 - shared by all
+        """Everything."""
+        return true()
+
+    async def by_model_id(self, model_id: str) -> BaseModel | None:
+        """The model that users know by this name."""
+        found = await self._session.execute(select(base_models).where(base_models.c.model_id == model_id))
+        row = found.mappings().one_or_none()
+        return build(row) if row else None
+
+    async def keep(self, models: tuple[BaseModel, ...]) -> None:
+        """Add the catalogue, or bring it up to date."""
+        for model in models:
+            values = asdict(model)
+            kept = insert(base_models).values(**values)
+            await self._session.execute(kept.on_conflict_do_update(index_elements=["id"], set_=values))
+
+
+def build(row: RowMapping) -> BaseModel:
+    """A base model from its row."""
+    lists = {"target_modules": tuple(row["target_modules"]), "warnings": tuple(row["warnings"])}
+    return BaseModel(**{**row, **lists})

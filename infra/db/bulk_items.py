@@ -1,0 +1,158 @@
+"""Items by the million: loaded by COPY, and brought up to date by statements over the whole dataset."""
+
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+import psycopg
+from psycopg import sql
+from sqlalchemy import ColumnElement, RowMapping, and_, case, func, literal_column, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import ids
+from domain.datasets import Dataset
+from domain.items import HOLD_OUT_FROM, Item, Split
+from infra.db.engine import raw
+from infra.db.tables import datasets, items
+
+COLUMNS = tuple(column.name for column in items.c if column.computed is None)
+NO_PROBLEMS: ColumnElement[Any] = literal_column("'[]'::jsonb")
+ACTIVE: ColumnElement[bool] = and_(~items.c.deleted, items.c.corrected_by_id.is_(None))
+VALID: ColumnElement[bool] = and_(ACTIVE, items.c.is_valid)
+
+MANY = 1_000
+"""So many new items make the table's statistics stale."""
+
+COPY = sql.SQL("copy incoming_items ({}) from stdin").format(sql.SQL(", ").join(map(sql.Identifier, COLUMNS)))
+INSERT = sql.SQL(
+    "insert into items ({0}) select {0} from incoming_items on conflict (dataset_id, key) do nothing"
+).format(sql.SQL(", ").join(map(sql.Identifier, COLUMNS)))
+
+
+def values_of(item: Item) -> dict[str, Any]:
+    """An item's columns."""
+    source = item.source
+    return {
+        "id": item.id,
+        "dataset_id": item.dataset_id,
+        "position": item.position,
+        "key": item.key,
+        "values": list(item.values),
+        "corrects_id": item.corrects_id,
+        "corrected_by_id": item.corrected_by_id,
+        "deleted": item.deleted,
+        "split": item.split,
+        "problems": [asdict(problem) for problem in item.problems],
+        "is_duplicate": item.is_duplicate,
+        "token_count": item.token_count,
+        "origin": item.origin,
+        "document_id": source.document_id if source else None,
+        "source_document": source.source_document if source else None,
+        "source_start": source.start if source else None,
+        "source_end": source.end if source else None,
+        "generate_model": item.generate_model,
+        "generation_time_seconds": item.generation_time_seconds,
+        "digest": item.digest,
+        "fingerprint": item.fingerprint,
+        "score": item.score,
+        "created_at": item.created_at,
+    }
+
+
+@lru_cache(maxsize=1_000)
+def _uuid(id: str | None, prefix: str) -> UUID | None:
+    return None if id is None else ids.uuid_of(id, prefix)
+
+
+def _copied(item: Item) -> list[Any]:
+    """An item's columns as COPY takes them."""
+    values = values_of(item)
+    values |= {
+        "id": ids.uuid_of(item.id, "item"),
+        "dataset_id": _uuid(item.dataset_id, "ds"),
+        "document_id": _uuid(values["document_id"], "doc"),
+        "corrects_id": _uuid(item.corrects_id, "item"),
+        "corrected_by_id": _uuid(item.corrected_by_id, "item"),
+        "split": item.split.value,
+        "origin": item.origin.value,
+        "problems": orjson.dumps(values["problems"]).decode(),
+    }
+    return [values[name] for name in COLUMNS]
+
+
+async def load(session: AsyncSession, incoming: AsyncIterator[Item]) -> int:
+    """Add items; those whose key is there already are left as they are. Returns how many came in.
+
+    They are gathered in a temporary table first: while they arrive nothing that others need is locked,
+    and memory holds one buffer of them.
+    """
+    await session.execute(text("set local statement_timeout = 0"))
+    connection = cast("psycopg.AsyncConnection[Any]", await raw(session))
+    async with connection.cursor() as cursor:
+        await cursor.execute("create temporary table incoming_items (like items) on commit drop")
+        async with cursor.copy(COPY) as copy:
+            async for item in incoming:
+                await copy.write_row(_copied(item))
+        await cursor.execute(INSERT)
+        added = cursor.rowcount
+        await cursor.execute("drop table incoming_items")
+        if added >= MANY:  # else the planner takes the dataset for a small one until autovacuum comes by
+            await cursor.execute("analyze items")
+    return added
+
+
+async def take_time(session: AsyncSession) -> None:
+    """Let the statements of this transaction run as long as a write to every item of a large dataset takes."""
+    await session.execute(text("set local statement_timeout = '60s'"))
+
+
+async def settle(session: AsyncSession, dataset: Dataset) -> None:
+    """Bring duplicates and splits up to date; only rows that change are written."""
+    await session.execute(_mark_duplicates(dataset.id))
+    holds_out = await _count_valid(session, dataset.id) >= HOLD_OUT_FROM
+    if holds_out is dataset.holds_out:
+        return
+    await session.execute(update(datasets).where(datasets.c.id == dataset.id).values(holds_out=holds_out))
+    await session.execute(_split(dataset, holds_out=holds_out))
+
+
+def _mark_duplicates(dataset_id: str) -> Any:
+    """Among the active items without a problem of their own, all but the first with the same input and output."""
+    here = items.c.dataset_id == dataset_id
+    repeated = select(items.c.fingerprint).where(here).group_by(items.c.fingerprint).having(func.count() > 1)
+    counts = and_(ACTIVE, items.c.problems == NO_PROBLEMS)
+    place = func.row_number().over(
+        partition_by=[items.c.fingerprint, counts], order_by=[items.c.position, items.c.id]
+    )
+    judged = (
+        select(items.c.id, and_(counts, place > 1).label("again"))
+        .where(here, items.c.fingerprint.in_(repeated))
+        .subquery("judged")
+    )
+    return (
+        update(items)
+        .values(is_duplicate=judged.c.again)
+        .where(items.c.id == judged.c.id, items.c.is_duplicate != judged.c.again)
+    )
+
+
+async def _count_valid(session: AsyncSession, dataset_id: str) -> int:
+    """How many items are active and valid, counted no further than it matters."""
+    first = select(items.c.id).where(items.c.dataset_id == dataset_id, VALID).limit(HOLD_OUT_FROM)
+    return await session.scalar(select(func.count()).select_from(first.subquery())) or 0
+
+
+def _split(dataset: Dataset, *, holds_out: bool) -> Any:
+    """Every item on its side of the split, the inactive ones too: they may come back."""
+    side: Any = Split.TRAIN.value
+    if holds_out:
+        side = case((items.c.score >= dataset.train_share, Split.EVAL.value), else_=Split.TRAIN.value)
+    return update(items).values(split=side).where(items.c.dataset_id == dataset.id, items.c.split != side)
+
+
+def record(row: RowMapping) -> dict[str, Any]:
+    """A row's columns without those that make up other values of an item."""
+    return {name: row[name] for name in COLUMNS if not name.startswith(("source_", "document_"))}

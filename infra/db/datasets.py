@@ -1,0 +1,140 @@
+"""Datasets as rows. A deleted one is absent, but for what still refers to it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, lateral, literal, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from domain.datasets import Dataset, DatasetFilter, PromptRevision, RunStatus
+from domain.documents import Document
+from domain.pages import Page, Slice
+from infra.db.bulk_items import take_time
+from infra.db.documents import SqlDocuments
+from infra.db.reading import Reader, may_see
+from infra.db.tables import (
+    dataset_documents,
+    datasets,
+    documents,
+    finetune_items,
+    items,
+    projects,
+    prompt_revisions,
+)
+
+FIELDS = [*(datasets.c[it.name] for it in fields(Dataset) if it.name != "owner_id"), projects.c.owner_id]
+
+
+class Imported(SqlDocuments):
+    """The documents that datasets were imported from, newest first."""
+
+    source = dataset_documents.join(documents).join(projects, documents.c.project_id == projects.c.id)
+
+
+class SqlDatasets(Reader[Dataset]):
+    """The datasets of one transaction, newest first."""
+
+    name = "datasets"
+    source = datasets.join(projects, datasets.c.project_id == projects.c.id)
+    columns = FIELDS
+    order: ClassVar[Any] = (datasets.c.id,)
+
+    def build(self, row: RowMapping) -> Dataset:
+        """A domain object from one row."""
+        values = {it.name: row[it.name] for it in FIELDS}
+        return Dataset(**values | {"field_names": tuple(values["field_names"])})
+
+    def visible(self, viewer_id: str) -> ColumnElement[bool]:
+        """The viewer's, while they are not deleted."""
+        return and_(may_see(viewer_id), datasets.c.status != RunStatus.DELETED)
+
+    def matching(self, where: DatasetFilter) -> list[ColumnElement[bool]]:
+        """The conditions of a filter."""
+        return [] if where.status is None else [datasets.c.status == where.status]
+
+    async def add(self, dataset: Dataset) -> None:
+        """Add a dataset."""
+        values = asdict(dataset)
+        values.pop("owner_id")
+        await self._session.execute(insert(datasets).values(**values))
+
+    async def change(self, id: str, values: Mapping[str, Any]) -> None:
+        """Change some columns."""
+        await self._session.execute(update(datasets).where(datasets.c.id == id).values(**values))
+
+    async def lock(self, id: str, *, viewer_id: str) -> Dataset | None:
+        """Read a dataset and hold it until the transaction ends; items may still be added to it."""
+        held = self.rows(viewer_id).where(datasets.c.id == id).with_for_update(of=datasets, key_share=True)
+        return (await self._by_id(held)).get(id)
+
+    async def owner_of(self, id: str) -> str | None:
+        """Whose a dataset is, for those who act for its owner."""
+        owner = (
+            select(projects.c.owner_id)
+            .select_from(self.source)
+            .where(datasets.c.id == id, datasets.c.status != RunStatus.DELETED)
+        )
+        found: str | None = await self._session.scalar(owner)
+        return found
+
+    async def referred(self, ids: list[str], *, viewer_id: str) -> dict[str, Dataset]:
+        """As `many`, with the deleted ones."""
+        mine = may_see(viewer_id)
+        return await self._by_id(select(*FIELDS).select_from(self.source).where(mine, datasets.c.id.in_(ids)))
+
+    async def add_revision(self, id: str, revision: PromptRevision) -> None:
+        """Keep an earlier prompt."""
+        await self._session.execute(insert(prompt_revisions).values(dataset_id=id, **asdict(revision)))
+
+    async def revisions(self, ids: list[str], first: int) -> dict[str, list[PromptRevision]]:
+        """The newest revisions of each dataset, newest first."""
+        newest = (
+            select(prompt_revisions)
+            .where(prompt_revisions.c.dataset_id == datasets.c.id)
+            .order_by(prompt_revisions.c.id.desc())
+            .limit(first)
+        )
+        part = lateral(newest.correlate(datasets), name="part")
+        statement = (
+            select(part.c.dataset_id, part.c.prompt, part.c.created_at)
+            .select_from(datasets.join(part, literal(value=True)))
+            .where(datasets.c.id.in_(ids))
+            .order_by(part.c.id.desc())
+        )
+        found: dict[str, list[PromptRevision]] = {it: [] for it in ids}
+        for dataset_id, prompt, created_at in await self._session.execute(statement):
+            found[dataset_id].append(PromptRevision(prompt, created_at))
+        return found
+
+    async def link(self, id: str, document_id: str, size_bytes: int) -> bool:
+        """Remember a document that the dataset was imported from, and count it the first time."""
+        linked = upsert(dataset_documents).values(dataset_id=id, document_id=document_id)
+        is_new = await self._session.scalar(
+            linked.on_conflict_do_nothing().returning(dataset_documents.c.dataset_id)
+        )
+        if is_new is None:
+            return False
+        counted = {
+            "file_count": datasets.c.file_count + 1,
+            "total_size_bytes": datasets.c.total_size_bytes + size_bytes,
+        }
+        await self.change(id, counted | {"updated_at": func.now()})
+        return True
+
+    async def documents_page(
+        self, ids: list[str], page: Page, *, viewer_id: str
+    ) -> dict[str, Slice[Document]]:
+        """The same page of the documents that each dataset was imported from."""
+        return await Imported(self._session).pages(ids, page, by="dataset_id", viewer_id=viewer_id)
+
+    async def documents_total(self, ids: list[str], *, viewer_id: str) -> dict[str, int]:
+        """How many documents each dataset was imported from."""
+        return await Imported(self._session).totals(ids, by="dataset_id", viewer_id=viewer_id)
+
+    async def delete(self, id: str) -> None:
+        """Mark DELETED; the items that a fine-tune was trained on stay."""
+        await take_time(self._session)
+        kept = select(finetune_items.c.item_id).where(finetune_items.c.item_id == items.c.id).exists()
+        await self._session.execute(delete(items).where(items.c.dataset_id == id, ~kept))
+        await self.change(id, {"status": RunStatus.DELETED, "updated_at": func.now()})

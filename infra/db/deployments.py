@@ -1,0 +1,60 @@
+"""Deployments as rows. Every change is told to the gateways, in the transaction that makes it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, RowMapping, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.deployments import Deployment, DeploymentFilter
+from infra.db import gateway
+from infra.db.reading import Reader
+from infra.db.tables import deployments, projects
+
+FIELDS = [
+    *(deployments.c[it.name] for it in fields(Deployment) if it.name != "owner_id"),
+    projects.c.owner_id,
+]
+
+
+class SqlDeployments(Reader[Deployment]):
+    """The deployments of one transaction, newest first."""
+
+    name = "deployments"
+    source = deployments.join(projects)
+    columns = FIELDS
+    order: ClassVar[Any] = (deployments.c.id,)
+
+    def build(self, row: RowMapping) -> Deployment:
+        """A domain object from one row."""
+        return Deployment(**{it.name: row[it.name] for it in FIELDS})
+
+    def matching(self, where: DeploymentFilter) -> list[ColumnElement[bool]]:
+        """The conditions of a filter."""
+        return [] if where.status is None else [deployments.c.status == where.status]
+
+    async def add(self, deployment: Deployment) -> bool:
+        """False when the project has a deployment of that model name."""
+        values = asdict(deployment)
+        values.pop("owner_id")
+        added = insert(deployments).values(**values)
+        added = added.on_conflict_do_nothing(index_elements=["project_id", "model_name"])
+        made = await self._session.scalar(added.returning(deployments.c.id))
+        await gateway.notify(self._session)
+        return made is not None
+
+    async def change(self, id: str, values: Mapping[str, Any]) -> None:
+        """Change some columns."""
+        await self._session.execute(update(deployments).where(deployments.c.id == id).values(**values))
+        await gateway.notify(self._session)
+
+    async def delete(self, id: str) -> None:
+        """Delete the row with its keys and logs."""
+        await self._session.execute(delete(deployments).where(deployments.c.id == id))
+        await gateway.notify(self._session)
+
+    async def of_finetune(self, finetune_id: str) -> list[str]:
+        """The ids of the deployments of a fine-tune."""
+        found = select(deployments.c.id).where(deployments.c.finetune_id == finetune_id)
+        return list(await self._session.scalars(found))

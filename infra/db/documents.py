@@ -1,0 +1,85 @@
+"""Documents as rows; a table's preview is JSON in them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, RowMapping, delete, exists, func, insert, select, update
+
+from domain.documents import Document, DocumentFilter, DocumentStatus, TablePreview
+from domain.jobs import JobStatus, JobType
+from infra.db.reading import Reader
+from infra.db.tables import dataset_documents, documents, jobs, projects
+
+FIELDS = [documents.c[it.name] for it in fields(Document)]
+
+
+class SqlDocuments(Reader[Document]):
+    """The documents of one transaction, newest first."""
+
+    name = "documents"
+    source = documents.join(projects)
+    columns = FIELDS
+    order: ClassVar[Any] = (documents.c.id,)
+
+    def build(self, row: RowMapping) -> Document:
+        """A domain object from one row."""
+        values = {it.name: row[it.name] for it in FIELDS}
+        return Document(**values | {"preview": _preview(values["preview"])})
+
+    def matching(self, where: DocumentFilter) -> list[ColumnElement[bool]]:
+        """The conditions of a filter."""
+        found: list[ColumnElement[bool]] = []
+        if where.kind is not None:
+            found.append(documents.c.kind == where.kind)
+        if where.dataset_id is not None:
+            linked = dataset_documents.c.document_id == documents.c.id
+            of_dataset = dataset_documents.c.dataset_id == where.dataset_id
+            found.append(exists().where(linked, of_dataset).correlate(documents))
+        return found
+
+    async def add(self, document: Document) -> None:
+        """Add a document."""
+        await self._session.execute(insert(documents).values(**asdict(document)))
+
+    async def change(self, id: str, values: Mapping[str, Any], *, expected: DocumentStatus) -> bool:
+        """Change some columns of a document that has the expected status; False when it has another by now."""
+        kept = {name: asdict(it) if isinstance(it, TablePreview) else it for name, it in values.items()}
+        changed = update(documents).where(documents.c.id == id, documents.c.status == expected).values(**kept)
+        return (await self._session.execute(changed.returning(documents.c.id))).first() is not None
+
+    async def lock(self, id: str, *, viewer_id: str) -> Document | None:
+        """Read a document and hold it until the transaction ends."""
+        statement = self.rows(viewer_id).where(documents.c.id == id).with_for_update(of=documents)
+        return (await self._by_id(statement)).get(id)
+
+    async def delete(self, id: str) -> None:
+        """Delete the row; items that came from it stay."""
+        await self._session.execute(delete(documents).where(documents.c.id == id))
+
+    async def total_bytes(self, project_id: str) -> int:
+        """The bytes of all uploads of a project, those that are only announced included."""
+        total = select(func.coalesce(func.sum(documents.c.size_bytes), 0))
+        return int(await self._session.scalar(total.where(documents.c.project_id == project_id)) or 0)
+
+    async def in_use(self, id: str) -> bool:
+        """Whether an import that has not ended reads it."""
+        reading = (
+            select(jobs.c.id)
+            .join(documents, documents.c.project_id == jobs.c.project_id)
+            .where(
+                documents.c.id == id,
+                jobs.c.type == JobType.DATASET_IMPORT,
+                jobs.c.status.in_([JobStatus.QUEUED, JobStatus.RUNNING]),
+                jobs.c.arguments["document_id"].astext == id,
+            )
+        )
+        return (await self._session.execute(reading.limit(1))).first() is not None
+
+
+def _preview(kept: dict[str, Any] | None) -> TablePreview | None:
+    """A preview from what is kept of it."""
+    if kept is None:
+        return None
+    rows = tuple(tuple(row) for row in kept["rows"])
+    return TablePreview(**kept | {"headers": tuple(kept["headers"]), "rows": rows})

@@ -1,0 +1,161 @@
+"""Fine-tunes as rows; what is a record of its own is JSON in them."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, RowMapping, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.datasets import Dataset, RunStatus
+from domain.finetunes import (
+    Artifact,
+    Finetune,
+    FinetuneFilter,
+    Selection,
+    TrainingMetrics,
+    already_running,
+)
+from domain.items import Item
+from domain.pages import Page, Slice
+from domain.training import ArtifactKind, Hyperparameters, InferenceSample, ParityReport, TrainingPoint
+from infra.db import gateway
+from infra.db.reading import Reader
+from infra.db.tables import finetunes, projects
+from infra.db.training import FrozenItems, TrainingPoints
+
+FIELDS = [*(finetunes.c[it.name] for it in fields(Finetune) if it.name != "owner_id"), projects.c.owner_id]
+RUNNING = "uq_finetunes_project_id_running"
+
+
+class SqlFinetunes(Reader[Finetune]):
+    """The fine-tunes of one transaction, newest first."""
+
+    name = "finetunes"
+    source = finetunes.join(projects, finetunes.c.project_id == projects.c.id)
+    columns = FIELDS
+    order: ClassVar[Any] = (finetunes.c.id,)
+
+    def __init__(self, session: AsyncSession) -> None:
+        super().__init__(session)
+        self._points = TrainingPoints(session)
+        self._frozen = FrozenItems(session)
+
+    def build(self, row: RowMapping) -> Finetune:
+        """A domain object from one row."""
+        values = {it.name: row[it.name] for it in FIELDS}
+        parts = {name: load(values[name]) for name, load in PARTS.items() if values[name] is not None}
+        return Finetune(**(values | parts))
+
+    def matching(self, where: FinetuneFilter) -> list[ColumnElement[bool]]:
+        """The conditions of a filter."""
+        return [] if where.status is None else [finetunes.c.status == where.status]
+
+    async def add(self, finetune: Finetune) -> None:
+        """Add a fine-tune; raises `Conflict` while another of the project's is planned or under way."""
+        values = {it.name: dump(getattr(finetune, it.name)) for it in fields(finetune)}
+        values.pop("owner_id")
+        try:
+            await self._session.execute(insert(finetunes).values(**values))
+        except IntegrityError as error:
+            if RUNNING in str(error.orig):
+                raise already_running(None) from error
+            raise
+
+    async def change(self, id: str, values: Mapping[str, Any]) -> None:
+        """Change some columns."""
+        dumped = {name: dump(value) for name, value in values.items()}
+        await self._session.execute(update(finetunes).where(finetunes.c.id == id).values(**dumped))
+
+    async def set_artifacts(self, id: str, artifacts: Sequence[Artifact]) -> None:
+        """Remember the files that are in storage; from then on the model may be asked."""
+        await self.change(id, {"artifacts": artifacts})
+        await gateway.notify(self._session)
+
+    async def lock(self, id: str, *, viewer_id: str) -> Finetune | None:
+        """Read a fine-tune and hold it until the transaction ends."""
+        statement = self.rows(viewer_id).where(finetunes.c.id == id).with_for_update(of=finetunes)
+        return (await self._by_id(statement)).get(id)
+
+    async def delete(self, id: str) -> None:
+        """Delete the row with its curve; the items stay with their dataset."""
+        await self._session.execute(delete(finetunes).where(finetunes.c.id == id))
+        await gateway.notify(self._session)
+
+    async def by_model_name(self, project_id: str, model_name: str, *, viewer_id: str) -> Finetune | None:
+        """The fine-tune that a project knows by this name."""
+        named = (finetunes.c.project_id == project_id, finetunes.c.model_name == model_name)
+        found = await self._by_id(self.rows(viewer_id).where(*named))
+        return next(iter(found.values()), None)
+
+    async def owner_of(self, id: str) -> str | None:
+        """Whose it is; None when there is none."""
+        statement = select(projects.c.owner_id).select_from(self.source).where(finetunes.c.id == id)
+        return await self._session.scalar(statement)
+
+    async def running_in(self, project_id: str) -> str | None:
+        """The fine-tune of a project that is planned or under way."""
+        running = finetunes.c.status.in_([RunStatus.PLANNING, RunStatus.RUNNING])
+        statement = select(finetunes.c.id).where(finetunes.c.project_id == project_id, running)
+        return await self._session.scalar(statement)
+
+    async def freeze_items(self, id: str, dataset: Dataset, selection: Selection) -> tuple[int, str]:
+        """Keep the valid active items as they are now; how many are trained on, and their content hash."""
+        return await self._frozen.freeze(id, dataset.id, selection)
+
+    def frozen_items(self, id: str) -> AsyncIterator[Item]:
+        """The items of a run in order, from a server-side cursor."""
+        return self._frozen.stream(id)
+
+    async def trained_page(self, ids: list[str], page: Page, *, viewer_id: str) -> dict[str, Slice[Item]]:
+        """The same page of each fine-tune's trained items."""
+        return await self._frozen.pages(ids, page, by="finetune_id", viewer_id=viewer_id)
+
+    async def trained_total(self, ids: list[str], *, viewer_id: str) -> dict[str, int]:
+        """How many items each fine-tune was trained on, counted no further than any list."""
+        return await self._frozen.totals(ids, by="finetune_id", viewer_id=viewer_id)
+
+    async def add_points(self, id: str, points: Sequence[TrainingPoint]) -> None:
+        """Add points of the curve; where the step is there already, what was measured now counts."""
+        await self._points.add(id, points)
+
+    async def points_page(
+        self, ids: list[str], page: Page, *, viewer_id: str
+    ) -> dict[str, Slice[TrainingPoint]]:
+        """The same page of each fine-tune's curve."""
+        return await self._points.pages(ids, page, by="finetune_id", viewer_id=viewer_id)
+
+    async def points_total(self, ids: list[str], *, viewer_id: str) -> dict[str, int]:
+        """How many points each curve has."""
+        return await self._points.totals(ids, by="finetune_id", viewer_id=viewer_id)
+
+
+def _hyperparameters(it: dict[str, Any]) -> Hyperparameters:
+    return Hyperparameters(**it | {"target_modules": tuple(it["target_modules"])})
+
+
+def _artifact(it: dict[str, Any]) -> Artifact:
+    return Artifact(**it | {"kind": ArtifactKind(it["kind"])})
+
+
+PARTS: Mapping[str, Callable[[Any], Any]] = {
+    "hyperparameters": _hyperparameters,
+    "metrics": lambda it: TrainingMetrics(**it),
+    "inference_samples": lambda them: tuple(InferenceSample(**it) for it in them),
+    "parity": lambda it: ParityReport(**it),
+    "artifacts": lambda them: tuple(_artifact(it) for it in them),
+    "warnings": tuple,
+}
+"""How what is kept in a row becomes a record again."""
+
+
+def dump(value: Any) -> Any:
+    """What is kept of a value. PostgreSQL's texts hold no NUL, which a model may well answer."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return dump(asdict(value))
+    if isinstance(value, dict):
+        return {name: dump(it) for name, it in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [dump(it) for it in value]
+    return value.replace("\x00", "\ufffd") if type(value) is str else value

@@ -1,0 +1,35 @@
+"""Used idempotency keys as rows."""
+
+from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from infra.db.tables import idempotency_keys as keys
+
+
+class SqlIdempotency:
+    """The keys of one transaction."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def claim(
+        self, user_id: str, operation: str, key: str, fingerprint: str
+    ) -> tuple[str, str | None] | None:
+        """None when the key is ours now. A second claimant waits here until the first one's transaction ends."""
+        claimed = insert(keys).values(user_id=user_id, operation=operation, key=key, fingerprint=fingerprint)
+        made = await self._session.scalar(claimed.on_conflict_do_nothing().returning(keys.c.key))
+        if made is not None:
+            return None
+        used = select(keys.c.fingerprint, keys.c.result_id).where(_at(user_id, operation, key))
+        return (await self._session.execute(used)).one()
+
+    async def settle(self, user_id: str, operation: str, key: str, result_id: str) -> None:
+        """Remember what the call made."""
+        await self._session.execute(
+            update(keys).where(_at(user_id, operation, key)).values(result_id=result_id)
+        )
+
+
+def _at(user_id: str, operation: str, key: str) -> ColumnElement[bool]:
+    return and_(keys.c.user_id == user_id, keys.c.operation == operation, keys.c.key == key)

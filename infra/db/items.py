@@ -1,0 +1,242 @@
+"""Items as rows: read, filtered, counted and curated here; loaded and settled by `bulk_items`."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, RowMapping, func, insert, literal_column, select, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from domain.datasets import Dataset
+from domain.items import (
+    DatasetStats,
+    Item,
+    ItemFilter,
+    Problem,
+    ProblemCode,
+    Source,
+    Split,
+    SplitStats,
+    Which,
+)
+from domain.pages import Page
+from infra.db import bulk_items
+from infra.db.bulk_items import ACTIVE, VALID
+from infra.db.reading import Reader
+from infra.db.tables import datasets, items, projects
+
+EMPTY_HASH = hashlib.sha256().hexdigest()
+BATCH = 500
+"""Rows that a stream holds at once."""
+
+
+def _has(code: ProblemCode) -> ColumnElement[bool]:
+    """Whether an item has a problem."""
+    if code is ProblemCode.DUPLICATE:
+        return items.c.is_duplicate.is_(True)
+    return items.c.problems.contains([{"code": code}])
+
+
+COUNTS: Mapping[str, ColumnElement[Any]] = {
+    "total": func.count().filter(ACTIVE),
+    "valid": func.count().filter(VALID),
+    "deleted": func.count().filter(items.c.deleted),
+    "corrected": func.count().filter(items.c.corrected_by_id.is_not(None)),
+    "avg_token_count": func.avg(items.c.token_count).filter(ACTIVE),
+}
+TOKENS: Mapping[str, Any] = {
+    "count": func.count,
+    "avg_tokens": func.avg,
+    "min_tokens": func.min,
+    "max_tokens": func.max,
+}
+BY_SPLIT: Mapping[str, ColumnElement[Any]] = {
+    f"{split}_{name}": of(items.c.token_count).filter(VALID, items.c.split == split)
+    for split in Split
+    for name, of in TOKENS.items()
+}
+BY_PROBLEM: Mapping[str, ColumnElement[Any]] = {
+    code.value: func.count().filter(ACTIVE, _has(code)) for code in ProblemCode
+}
+CONTENT_HASH = func.encode(
+    func.sha256(
+        func.string_agg(items.c.digest, aggregate_order_by(literal_column("''::bytea"), items.c.digest))
+    ),
+    "hex",
+)
+
+
+class SqlItems(Reader[Item]):
+    """The items of one transaction, in the order of their dataset."""
+
+    name = "items"
+    source = items.join(datasets).join(projects, datasets.c.project_id == projects.c.id)
+    columns = tuple(items.c)
+    order: ClassVar[Any] = (items.c.position, items.c.id)
+    newest_first = False
+
+    def build(self, row: RowMapping) -> Item:
+        """A domain object from one row."""
+        return build(row)
+
+    def matching(self, where: ItemFilter) -> list[ColumnElement[bool]]:
+        """The conditions of a filter."""
+        found = [
+            column == value
+            for column, value in (
+                (items.c.split, where.split),
+                (items.c.is_valid, where.is_valid),
+                (items.c.deleted, where.deleted),
+                (ACTIVE, where.active),
+            )
+            if value is not None
+        ]
+        if where.problem is not None:
+            found.append(_has(where.problem))
+        if where.search:
+            found.append(
+                func.array_to_string(items.c["values"], "\n").icontains(where.search, autoescape=True)
+            )
+        return found
+
+    async def load(self, items: AsyncIterator[Item]) -> int:
+        """Add items in bulk; returns how many were not there yet."""
+        return await bulk_items.load(self._session, items)
+
+    async def add(self, item: Item) -> None:
+        """Add one item."""
+        await self._session.execute(insert(items).values(**bulk_items.values_of(item)))
+
+    async def set_corrected(self, id: str, by_id: str) -> bool:
+        """False when it is deleted or was corrected meanwhile."""
+        corrected = update(items).where(items.c.id == id, ACTIVE).values(corrected_by_id=by_id)
+        return (await self._session.scalar(corrected.returning(items.c.id))) is not None
+
+    async def set_deleted(
+        self,
+        dataset_id: str,
+        deleted: bool,
+        *,
+        item_ids: Sequence[str] | None = None,
+        where: ItemFilter | None = None,
+    ) -> int:
+        """Delete or restore; what was corrected is not active anyway and stays as it is."""
+        await bulk_items.take_time(self._session)
+        conditions = [] if where is None else self.matching(where)
+        if item_ids is not None:
+            conditions.append(items.c.id.in_(item_ids))
+        changed = (
+            update(items)
+            .where(items.c.dataset_id == dataset_id, items.c.deleted != deleted, *conditions)
+            .where(items.c.corrected_by_id.is_(None))
+            .values(deleted=deleted)
+        )
+        return int((await self._session.execute(changed)).rowcount)  # type: ignore[attr-defined]
+
+    async def settle(self, dataset: Dataset) -> None:
+        """Bring duplicates and splits up to date."""
+        await bulk_items.settle(self._session, dataset)
+
+    async def next_position(self, dataset_id: str) -> int:
+        """The position after the last item's."""
+        last = select(func.max(items.c.position)).where(items.c.dataset_id == dataset_id)
+        found = await self._session.scalar(last)
+        return 0 if found is None else found + 1
+
+    async def sample(self, dataset_ids: list[str], first: int, *, viewer_id: str) -> dict[str, list[Item]]:
+        """The first active items of each dataset."""
+        page, active = Page(size=first), ItemFilter(active=True)
+        found = await self.pages(dataset_ids, page, by="dataset_id", where=active, viewer_id=viewer_id)
+        return {dataset_id: list(part.rows) for dataset_id, part in found.items()}
+
+    async def stats(
+        self, dataset_ids: list[str], *, document_id: str | None = None, viewer_id: str
+    ) -> dict[str, DatasetStats]:
+        """Counts over each dataset's items, in one scan of them."""
+        columns = COUNTS | BY_SPLIT | BY_PROBLEM  # type: ignore[operator]
+        statement = self._of(dataset_ids, viewer_id, *(it.label(name) for name, it in columns.items()))
+        if document_id is not None:
+            statement = statement.where(items.c.document_id == document_id)
+        found = (await self._session.execute(statement)).mappings()
+        return dict.fromkeys(dataset_ids, DatasetStats()) | {row["dataset_id"]: _stats(row) for row in found}
+
+    async def content_hashes(self, dataset_ids: list[str], *, viewer_id: str) -> dict[str, str]:
+        """SHA-256 over the sorted digests of each dataset's active items."""
+        statement = self._of(dataset_ids, viewer_id, CONTENT_HASH).where(ACTIVE)
+        found = await self._session.execute(statement)
+        return dict.fromkeys(dataset_ids, EMPTY_HASH) | dict(found.all())
+
+    def _of(self, dataset_ids: list[str], viewer_id: str, *aggregates: ColumnElement[Any]) -> Any:
+        """Aggregates over the items of each dataset."""
+        return (
+            select(items.c.dataset_id, *aggregates)
+            .select_from(self.source)
+            .where(items.c.dataset_id.in_(dataset_ids), self.visible(viewer_id))
+            .group_by(items.c.dataset_id)
+        )
+
+    async def stream(
+        self, dataset_id: str, *, split: Split | None, which: Which, viewer_id: str
+    ) -> AsyncGenerator[Item, None]:
+        """All items in order, from a server-side cursor."""
+        wanted = ItemFilter(
+            split=split,
+            active=None if which is Which.ALL else True,
+            is_valid=True if which is Which.VALID else None,
+        )
+        statement = self._filtered(wanted, viewer_id).where(items.c.dataset_id == dataset_id)
+        found = await self._session.stream(
+            statement.order_by(*self.order), execution_options={"yield_per": BATCH}
+        )
+        try:
+            async for row in found.mappings():
+                yield build(row)
+        finally:  # also where a cancelled request takes every further await away
+            await asyncio.shield(found.close())
+
+
+def build(row: RowMapping) -> Item:
+    """An item from its row."""
+    source = Source(
+        document_id=row["document_id"],
+        source_document=row["source_document"],
+        start=row["source_start"],
+        end=row["source_end"],
+    )
+    problems = tuple(Problem(ProblemCode(it["code"]), it["message"]) for it in row["problems"])
+    return Item(
+        **bulk_items.record(row)
+        | {
+            "values": tuple(row["values"]),
+            "problems": problems,
+            "is_valid": row["is_valid"],
+            "source": None if source == Source() else source,
+        }
+    )
+
+
+def _stats(row: RowMapping) -> DatasetStats:
+    """A dataset's counts; splits and problems that nothing has are left out."""
+    avg, total, valid = row["avg_token_count"], row["total"], row["valid"]
+    return DatasetStats(
+        total=total,
+        valid=valid,
+        invalid=total - valid,
+        active=total,
+        deleted=row["deleted"],
+        corrected=row["corrected"],
+        avg_token_count=None if avg is None else float(avg),
+        by_split=tuple(_split_stats(row, split) for split in Split if row[f"{split}_count"]),
+        problems=tuple((code, row[code.value]) for code in ProblemCode if row[code.value]),
+    )
+
+
+def _split_stats(row: RowMapping, split: Split) -> SplitStats:
+    return SplitStats(
+        split=split,
+        count=row[f"{split}_count"],
+        avg_tokens=float(row[f"{split}_avg_tokens"]),
+        min_tokens=row[f"{split}_min_tokens"],
+        max_tokens=row[f"{split}_max_tokens"],
+    )

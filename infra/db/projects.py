@@ -1,0 +1,149 @@
+"""Projects as rows, and what is derived from what they hold."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, RowMapping, case, delete, exists, func, insert, literal, select, update
+
+from domain.datasets import RunStatus
+from domain.deployments import DeploymentStatus
+from domain.documents import DocumentStatus
+from domain.jobs import JobStatus
+from domain.projects import Project, ProjectFilter, ProjectStage, ProjectStats
+from infra.db.reading import Reader
+from infra.db.tables import datasets, deployments, documents, finetunes, items, jobs, projects
+
+FIELDS = [projects.c[it.name] for it in fields(Project)]
+
+
+def _has(table: Any, *conditions: Any) -> ColumnElement[bool]:
+    return exists().where(table.c.project_id == projects.c.id, *conditions).correlate(projects)
+
+
+LAST_JOB_STATUS = (
+    select(jobs.c.status)
+    .where(jobs.c.project_id == projects.c.id)
+    .order_by(jobs.c.id.desc())
+    .limit(1)
+    .correlate(projects)
+    .scalar_subquery()
+)
+
+STAGE = case(
+    (
+        _has(finetunes, finetunes.c.status.in_([RunStatus.PLANNING, RunStatus.RUNNING])),
+        ProjectStage.TRAINING.value,
+    ),
+    (_has(datasets, datasets.c.status == RunStatus.RUNNING), ProjectStage.GENERATING.value),
+    (LAST_JOB_STATUS == JobStatus.FAILED, ProjectStage.FAILED.value),
+    (_has(deployments, deployments.c.status == DeploymentStatus.READY), ProjectStage.DEPLOYED.value),
+    (_has(finetunes, finetunes.c.status == RunStatus.DONE), ProjectStage.TRAINED.value),
+    (_has(datasets, datasets.c.status == RunStatus.DONE), ProjectStage.READY_TO_TRAIN.value),
+    (_has(documents, documents.c.status == DocumentStatus.READY), ProjectStage.DOCUMENTS_READY.value),
+    else_=literal(ProjectStage.DRAFT.value),
+)
+"""What is under way first, then what failed last, then the furthest that was reached."""
+
+
+def _count(table: Any, *conditions: Any) -> Any:
+    counted = select(func.count()).select_from(table).where(table.c.project_id == projects.c.id, *conditions)
+    return counted.correlate(projects).scalar_subquery()
+
+
+STATS = {
+    "document_count": _count(documents),
+    "dataset_count": _count(datasets, datasets.c.status != RunStatus.DELETED),
+    "finetune_count": _count(finetunes),
+    "deployment_count": _count(deployments),
+    "item_count": select(func.count())
+    .select_from(items.join(datasets))
+    .where(
+        datasets.c.project_id == projects.c.id,
+        datasets.c.status != RunStatus.DELETED,
+        ~items.c.deleted,
+        items.c.corrected_by_id.is_(None),
+    )
+    .correlate(projects)
+    .scalar_subquery(),
+    "last_job_status": LAST_JOB_STATUS,
+}
+
+
+class SqlProjects(Reader[Project]):
+    """The projects of one transaction, newest first."""
+
+    name = "projects"
+    source = projects
+    columns = FIELDS
+    order: ClassVar[Any] = (projects.c.id,)
+
+    def build(self, row: RowMapping) -> Project:
+        """A domain object from one row."""
+        return Project(**{it.name: row[it.name] for it in FIELDS})
+
+    def matching(self, where: ProjectFilter) -> list[ColumnElement[bool]]:
+        """The conditions of a filter."""
+        found: list[ColumnElement[bool]] = []
+        if where.status is not None:
+            found.append(projects.c.status == where.status)
+        if where.stage is not None:
+            found.append(STAGE == where.stage.value)  # noqa: SIM300 - a column, not a constant
+        if where.name_contains:
+            found.append(projects.c.name.icontains(where.name_contains, autoescape=True))
+        return found
+
+    async def add(self, project: Project) -> None:
+        """Add a project."""
+        await self._session.execute(insert(projects).values(**asdict(project)))
+
+    async def change(self, id: str, values: Mapping[str, Any]) -> None:
+        """Change some columns."""
+        await self._session.execute(update(projects).where(projects.c.id == id).values(**values))
+
+    async def lock(self, id: str, *, viewer_id: str) -> Project | None:
+        """Read a project and hold it until the transaction ends."""
+        statement = self.rows(viewer_id).where(projects.c.id == id).with_for_update(of=projects)
+        return (await self._by_id(statement)).get(id)
+
+    async def next_version(self, id: str, noun: str) -> int:
+        """Count up; a version is never given twice, whatever is deleted."""
+        counter = projects.c[f"{noun}_versions"]
+        counted = (
+            update(projects).where(projects.c.id == id).values({counter: counter + 1}).returning(counter)
+        )
+        return int((await self._session.execute(counted)).scalar_one())
+
+    async def delete(self, id: str) -> None:
+        """Delete the row and, by the references' own rule, everything under it."""
+        await self._session.execute(delete(projects).where(projects.c.id == id))
+
+    async def stats(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStats]:
+        """Counts of each project."""
+        counts = (value.label(name) for name, value in STATS.items())
+        statement = select(projects.c.id, *counts).where(projects.c.id.in_(ids), self.visible(viewer_id))
+        found = (await self._session.execute(statement)).mappings()
+        return {row["id"]: ProjectStats(**{name: row[name] for name in STATS}) for row in found}
+
+    async def stages(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStage]:
+        """How far each project has come."""
+        statement = select(projects.c.id, STAGE).where(projects.c.id.in_(ids), self.visible(viewer_id))
+        return {id: ProjectStage(stage) for id, stage in await self._session.execute(statement)}
+
+    async def file_prefixes(self, id: str) -> list[str]:
+        """Where the project's files are in storage."""
+        owner = select(projects.c.owner_id).where(projects.c.id == id)
+        owner_id = (await self._session.execute(owner)).scalar_one()
+        prefixes = []
+        for table, prefix in (
+            (documents, "documents"),
+            (datasets, f"datasets/{owner_id}"),
+            (finetunes, "finetunes"),
+        ):
+            found = await self._session.scalars(select(table.c.id).where(table.c.project_id == id))
+            prefixes += [f"{prefix}/{it}/" for it in found]
+        return prefixes
+
+    async def model_ids(self, id: str) -> list[str]:
+        """The fine-tunes that a model runtime may have loaded."""
+        return list(await self._session.scalars(select(finetunes.c.id).where(finetunes.c.project_id == id)))

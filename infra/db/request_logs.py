@@ -1,0 +1,58 @@
+"""The requests that deployments answered, as rows."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, RowMapping, insert, or_
+
+from domain.deployments import LogFilter, RequestLog
+from infra.db.reading import Reader
+from infra.db.tables import deployments, projects, request_logs
+
+ROWS_AT_A_TIME = 500
+
+
+class SqlRequestLogs(Reader[RequestLog]):
+    """The request logs of one transaction, newest first."""
+
+    name = "request_logs"
+    source = request_logs.join(deployments).join(projects)
+    columns = tuple(request_logs.c)
+    order: ClassVar[Any] = (request_logs.c.id,)
+
+    def build(self, row: RowMapping) -> RequestLog:
+        """A domain object from one row."""
+        return RequestLog(**{it.name: row[it.name] for it in request_logs.c})
+
+    def matching(self, where: LogFilter) -> list[ColumnElement[bool]]:
+        """The conditions of a filter."""
+        logs, found = request_logs.c, list[ColumnElement[bool]]()
+        if where.since is not None:
+            found.append(logs.date >= where.since)
+        if where.until is not None:
+            found.append(logs.date < where.until)
+        if where.search:
+            texts = (logs.input, logs.output)
+            found.append(or_(*(it.icontains(where.search, autoescape=True) for it in texts)))
+        if where.status is not None:
+            found.append(logs.status == where.status)
+        if where.api_key_id is not None:
+            found.append(logs.api_key_id == where.api_key_id)
+        return found
+
+    async def add_many(self, logs: Sequence[RequestLog]) -> None:
+        """Add logs."""
+        if logs:
+            await self._session.execute(insert(request_logs), [asdict(log) for log in logs])
+
+    async def stream(self, deployment_id: str, *, viewer_id: str) -> AsyncIterator[RequestLog]:
+        """All of a deployment's requests, oldest first, from a server-side cursor."""
+        statement = (
+            self.rows(viewer_id)
+            .where(request_logs.c.deployment_id == deployment_id)
+            .order_by(request_logs.c.id)
+            .execution_options(yield_per=ROWS_AT_A_TIME)
+        )
+        async for row in (await self._session.stream(statement)).mappings():
+            yield self.build(row)

@@ -1,0 +1,65 @@
+"""Transactions: one SQLAlchemy session each, with the stores of every noun on it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from domain.errors import Unavailable
+from infra.db.accounts import SqlAccounts
+from infra.db.api_keys import SqlApiKeys
+from infra.db.base_models import SqlBaseModels
+from infra.db.datasets import SqlDatasets
+from infra.db.deployments import SqlDeployments
+from infra.db.documents import SqlDocuments
+from infra.db.finetunes import SqlFinetunes
+from infra.db.idempotency import SqlIdempotency
+from infra.db.items import SqlItems
+from infra.db.jobs import SqlChores, SqlJobs
+from infra.db.projects import SqlProjects
+from infra.db.request_logs import SqlRequestLogs
+from infra.queue import Enqueuer
+
+
+class SqlStore:
+    """What one transaction can reach."""
+
+    def __init__(self, session: AsyncSession, enqueuer: Enqueuer) -> None:
+        self.accounts = SqlAccounts(session)
+        self.api_keys = SqlApiKeys(session)
+        self.base_models = SqlBaseModels(session)
+        self.chores = SqlChores(session, enqueuer)
+        self.datasets = SqlDatasets(session)
+        self.deployments = SqlDeployments(session)
+        self.documents = SqlDocuments(session)
+        self.finetunes = SqlFinetunes(session)
+        self.idempotency = SqlIdempotency(session)
+        self.items = SqlItems(session)
+        self.jobs = SqlJobs(session, enqueuer)
+        self.projects = SqlProjects(session)
+        self.request_logs = SqlRequestLogs(session)
+
+
+class SqlTransactions:
+    """Opens transactions on one engine."""
+
+    def __init__(self, engine: AsyncEngine, enqueuer: Enqueuer) -> None:
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._enqueuer = enqueuer
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[SqlStore]:
+        """Commits when the block ends, rolls back when it raises. A lost database is `Unavailable`."""
+        try:
+            async with self._sessions.begin() as session:
+                yield SqlStore(session, self._enqueuer)
+        except (OperationalError, InterfaceError) as error:
+            if _is_lost(error):
+                raise Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE") from error
+            raise
+
+
+def _is_lost(error: DBAPIError) -> bool:
+    """Whether the connection is gone, as opposed to a statement that was refused."""
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None

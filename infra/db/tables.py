@@ -1,0 +1,384 @@
+"""The tables. Alembic compares them with its migrations; nothing outside infra sees them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from domain import datasets as ds
+from domain import deployments as dep
+from domain import documents as doc
+from domain import items as it
+from domain import jobs as jb
+from domain import projects as prj
+from domain.base_models import ModelSource, ModelType
+from domain.training import FinetuneMethod
+from infra.db.types import AnyId, Id, Name
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Moment = DateTime(timezone=True)
+
+
+def _id(noun: str) -> "Column[str]":
+    return Column("id", Id(noun), primary_key=True)
+
+
+def _ref(
+    name: str, noun: str, target: str, *, cascade: bool = True, nullable: bool = False, index: bool = True
+) -> "Column[str]":
+    """A reference; without `cascade` it is cleared when its target is deleted."""
+    on_delete = "CASCADE" if cascade else "SET NULL"
+    key = ForeignKey(f"{target}.id", ondelete=on_delete)
+    return Column(name, Id(noun), key, nullable=nullable or not cascade, index=index)
+
+
+users = Table(
+    "users",
+    metadata,
+    _id("User"),
+    Column("email", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("current_plan", Text, nullable=False),
+    Column("billing_cycle", Text),
+    Column("created_at", Moment, nullable=False),
+)
+
+base_models = Table(
+    "base_models",
+    metadata,
+    _id("BaseModel"),
+    Column("model_id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("source", Name(ModelSource), nullable=False),
+    Column("model_type", Name(ModelType), nullable=False),
+    Column("base_architecture", Text, nullable=False),
+    Column("architecture", Text),
+    Column("version", Text),
+    Column("num_parameters", BigInteger),
+    Column("vocab_size", Integer),
+    Column("max_position_embeddings", Integer),
+    Column("license", Text),
+    Column("min_rank", Integer, nullable=False),
+    Column("max_rank", Integer, nullable=False),
+    Column("default_alpha", Integer, nullable=False),
+    Column("target_modules", ARRAY(Text), nullable=False),
+    Column("valid", Boolean, nullable=False),
+    Column("warnings", ARRAY(Text), nullable=False),
+    Column("defaults", JSONB, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    _id("Project"),
+    _ref("owner_id", "User", "users"),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("task_type", Name(prj.TaskType), nullable=False),
+    Column("status", Name(prj.ProjectStatus), nullable=False),
+    Column("num_examples_target", Integer, nullable=False),
+    Column("max_seq_length", Integer, nullable=False),
+    Column("train_eval_split", Double, nullable=False),
+    _ref("base_model_id", "BaseModel", "base_models", cascade=False),
+    Column(
+        "training_dataset_id", Id("Dataset"), ForeignKey("datasets.id", ondelete="SET NULL", use_alter=True)
+    ),
+    Column("finetune_id", Id("Finetune"), ForeignKey("finetunes.id", ondelete="SET NULL", use_alter=True)),
+    Column("dataset_versions", Integer, nullable=False, server_default="0"),
+    Column("finetune_versions", Integer, nullable=False, server_default="0"),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    _id("Document"),
+    _ref("project_id", "Project", "projects"),
+    Column("filename", Text, nullable=False),
+    Column("kind", Name(doc.DocumentKind), nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("status", Name(doc.DocumentStatus), nullable=False),
+    Column("error", Text),
+    Column("language", Text),
+    Column("page_count", Integer),
+    Column("sha256", Text),
+    Column("preview", JSONB),
+    Column("created_at", Moment, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    _id("Dataset"),
+    _ref("project_id", "Project", "projects", index=False),
+    Column("version", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("status", Name(ds.RunStatus), nullable=False),
+    Column("error", Text),
+    Column("origin", Name(ds.DatasetOrigin), nullable=False),
+    Column("file_count", Integer, nullable=False),
+    Column("total_size_bytes", BigInteger, nullable=False),
+    Column("generate_prompt", Text),
+    Column("input_field", Text, nullable=False),
+    Column("output_field", Text, nullable=False),
+    Column("field_names", ARRAY(Text), nullable=False),
+    Column("json_object_fields", JSONB(none_as_null=True)),
+    Column("expected_output_size_chars", Integer),
+    Column("language_iso", Text, nullable=False),
+    Column("corpus_name", Text),
+    Column("generate_examples_number", Integer),
+    Column("generate_model", Text),
+    Column("generate_model_runner", Text),
+    Column("generation_time_seconds", Double),
+    Column("train_share", Double, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("holds_out", Boolean, nullable=False),
+    Column("max_tokens", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    UniqueConstraint("project_id", "version"),
+)
+
+prompt_revisions = Table(
+    "prompt_revisions",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    _ref("dataset_id", "Dataset", "datasets"),
+    Column("prompt", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+dataset_documents = Table(
+    "dataset_documents",
+    metadata,
+    Column("dataset_id", Id("Dataset"), ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "document_id",
+        Id("Document"),
+        ForeignKey("documents.id", ondelete="CASCADE"),
+        primary_key=True,
+        index=True,
+    ),
+)
+
+items = Table(
+    "items",
+    metadata,
+    _id("DatasetItem"),
+    _ref("dataset_id", "Dataset", "datasets", index=False),
+    Column("position", BigInteger, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("values", ARRAY(Text), nullable=False),
+    Column("corrects_id", Id("DatasetItem"), unique=True),
+    Column("corrected_by_id", Id("DatasetItem")),
+    Column("deleted", Boolean, nullable=False),
+    Column("split", Name(it.Split), nullable=False),
+    Column("problems", JSONB, nullable=False),
+    Column("is_duplicate", Boolean, nullable=False),
+    Column("is_valid", Boolean, Computed("problems = '[]'::jsonb and not is_duplicate", persisted=True)),
+    Column("token_count", Integer, nullable=False),
+    Column("origin", Name(it.ItemOrigin), nullable=False),
+    _ref("document_id", "Document", "documents", cascade=False),
+    Column("source_document", Text),
+    Column("source_start", BigInteger),
+    Column("source_end", BigInteger),
+    Column("generate_model", Text),
+    Column("generation_time_seconds", Double),
+    Column("digest", LargeBinary, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("dataset_id", "key"),
+    Index("ix_items_dataset_id_position_id", "dataset_id", "position", "id"),
+    Index("ix_items_dataset_id_fingerprint", "dataset_id", "fingerprint"),
+)
+
+finetunes = Table(
+    "finetunes",
+    metadata,
+    _id("Finetune"),
+    _ref("project_id", "Project", "projects", index=False),
+    Column("version", Integer, nullable=False),
+    Column("model_name", Text, nullable=False),
+    Column("output_name", Text),
+    Column("base_model_name", Text, nullable=False),
+    _ref("base_model_id", "BaseModel", "base_models", cascade=False),
+    Column("status", Name(ds.RunStatus), nullable=False),
+    Column("error", Text),
+    Column("method", Name(FinetuneMethod), nullable=False),
+    Column("hyperparameters", JSONB, nullable=False),
+    _ref("dataset_id", "Dataset", "datasets"),
+    Column("training_dataset_number_examples", Integer),
+    Column("training_dataset_select_random", Boolean, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("trained_item_count", Integer, nullable=False),
+    Column("trained_content_hash", Text),
+    Column("metrics", JSONB(none_as_null=True)),
+    Column("model_size_gb", Double),
+    Column("model_size_parameter", BigInteger),
+    Column("model_dtype", Text),
+    Column("model_quantization", Text),
+    Column("training_time_seconds", Double),
+    Column("inference_samples", JSONB, nullable=False),
+    Column("samples_held_out", Boolean),
+    Column("warnings", ARRAY(Text), nullable=False),
+    Column("parity", JSONB(none_as_null=True)),
+    Column("artifacts", JSONB, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("completed_at", Moment),
+    UniqueConstraint("project_id", "version"),
+    # the rule that a project trains one model at a time, held by the database under concurrency too
+    Index(
+        "uq_finetunes_project_id_running",
+        "project_id",
+        unique=True,
+        postgresql_where=text("status in ('PLANNING', 'RUNNING')"),
+    ),
+)
+
+finetune_items = Table(
+    "finetune_items",
+    metadata,
+    Column("finetune_id", Id("Finetune"), ForeignKey("finetunes.id", ondelete="CASCADE"), primary_key=True),
+    Column("ordinal", BigInteger, primary_key=True),
+    _ref("item_id", "DatasetItem", "items"),
+    Column("split", Name(it.Split), nullable=False),
+)
+
+training_points = Table(
+    "training_points",
+    metadata,
+    Column("finetune_id", Id("Finetune"), ForeignKey("finetunes.id", ondelete="CASCADE"), primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("epoch", Double, nullable=False),
+    Column("train_loss", Double),
+    Column("eval_loss", Double),
+    Column("perplexity", Double),
+    Column("learning_rate", Double),
+    Column("at", Moment, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    _id("Job"),
+    _ref("project_id", "Project", "projects"),
+    Column("type", Name(jb.JobType), nullable=False),
+    Column("status", Name(jb.JobStatus), nullable=False),
+    Column("subject_id", AnyId, nullable=False),
+    Column("progress", Double, nullable=False),
+    Column("message", Text),
+    Column("result", JSONB(none_as_null=True)),
+    Column("error", Text),
+    Column("attempt", Integer, nullable=False),
+    Column("runner", Name(jb.Runner), nullable=False),
+    Column("arguments", JSONB(none_as_null=True)),
+    Column("last_seq", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    Index("ix_jobs_subject_id_id", "subject_id", "id"),
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("job_id", Id("Job"), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("kind", Name(jb.JobEventKind), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Index("ix_job_events_job_id_kind_seq", "job_id", "kind", "seq"),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    _id("Deployment"),
+    _ref("project_id", "Project", "projects", index=False),
+    Column("model_name", Text, nullable=False),
+    _ref("finetune_id", "Finetune", "finetunes", nullable=True),
+    Column("status", Name(dep.DeploymentStatus), nullable=False),
+    Column("error", Text),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("project_id", "model_name"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id("ApiKey"),
+    _ref("owner_id", "User", "users"),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    _ref("deployment_id", "Deployment", "deployments", nullable=True),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+    Column("last_used_at", Moment),
+    Column("created_at", Moment, nullable=False),
+)
+
+request_logs = Table(
+    "request_logs",
+    metadata,
+    _id("RequestLog"),
+    _ref("deployment_id", "Deployment", "deployments", index=False),
+    _ref("api_key_id", "ApiKey", "api_keys", cascade=False),
+    Column("date", Moment, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("input", Text, nullable=False),
+    Column("messages", JSONB(none_as_null=True)),
+    Column("output", Text),
+    Column("status", Integer, nullable=False),
+    Column("error", Text),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("latency_ms", Double, nullable=False),
+    Column("time_to_first_token_ms", Double),
+    Column("streamed", Boolean, nullable=False),
+    Column("finish", Text),
+    Index("ix_request_logs_deployment_id_id", "deployment_id", "id"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", Id("User"), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("operation", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("result_id", Text),
+    Column("created_at", Moment, nullable=False, server_default=text("now()")),
+    CheckConstraint("length(key) <= 200", name="key_length"),
+)

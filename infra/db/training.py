@@ -1,0 +1,131 @@
+"""What belongs to a fine-tune row by row: the items that it was trained on, and its curve."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any, ClassVar
+
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, cast, func, literal, select, text, union_all
+from sqlalchemy import Text as AsText
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.finetunes import Selection
+from domain.items import Item, Split
+from domain.training import TrainingPoint
+from infra.db import items as item_rows
+from infra.db.bulk_items import VALID
+from infra.db.reading import Reader
+from infra.db.tables import finetune_items, finetunes, items, projects, training_points
+
+ROWS_AT_A_TIME = 500
+FROZEN_SPLIT = "frozen_split"
+OF_PROJECT = finetunes.c.project_id == projects.c.id
+
+
+class FrozenItems(Reader[Item]):
+    """The items that fine-tunes learn, in order. Items never change, so a reference freezes them."""
+
+    name = "trained_items"
+    source = finetune_items.join(items).join(finetunes).join(projects, OF_PROJECT)
+    columns = (*items.c, finetune_items.c.ordinal, finetune_items.c.split.label(FROZEN_SPLIT))
+    order: ClassVar[Any] = (finetune_items.c.ordinal,)
+    newest_first = False
+
+    def build(self, row: RowMapping) -> Item:
+        """An item, on the side where the run has it."""
+        return replace(item_rows.build(row), split=row[FROZEN_SPLIT])
+
+    def visible(self, viewer_id: str) -> ColumnElement[bool]:
+        """The trained ones of what a viewer may see."""
+        return and_(super().visible(viewer_id), finetune_items.c.split == Split.TRAIN)
+
+    async def freeze(self, id: str, dataset_id: str, selection: Selection) -> tuple[int, str]:
+        """Keep a dataset's items as they are now; how many are trained on, and their content hash."""
+        await self._session.execute(
+            text("set local statement_timeout = '60s'")
+        )  # a million rows take seconds
+        chosen = union_all(_trained(dataset_id, selection), _held_out(dataset_id)).subquery()
+        place = func.row_number().over(order_by=(chosen.c.position, chosen.c.id))
+        rows = select(literal(id, finetunes.c.id.type), place, chosen.c.id, chosen.c.split)
+        names = ["finetune_id", "ordinal", "item_id", "split"]
+        await self._session.execute(insert(finetune_items).from_select(names, rows))
+        return await self._content(id)
+
+    async def _content(self, id: str) -> tuple[int, str]:
+        """The number of trained items, and the SHA-256 over their digests, whatever their order."""
+        statement = (
+            select(func.count(), item_rows.CONTENT_HASH)
+            .select_from(finetune_items.join(items))
+            .where(finetune_items.c.finetune_id == id, finetune_items.c.split == Split.TRAIN)
+        )
+        count, content_hash = (await self._session.execute(statement)).one()
+        return count, content_hash or ""
+
+    async def stream(self, id: str) -> AsyncIterator[Item]:
+        """The items of a run in order, trained ones and held-out ones, from a server-side cursor."""
+        statement = (
+            select(*self.columns)
+            .select_from(self.source)
+            .where(finetune_items.c.finetune_id == id)
+            .order_by(finetune_items.c.ordinal)
+            .execution_options(yield_per=ROWS_AT_A_TIME)
+        )
+        async for row in (await self._session.stream(statement)).mappings():
+            yield self.build(row)
+
+
+def _usable(dataset_id: str, split: Split) -> Select[Any]:
+    return select(items.c.id, items.c.position, items.c.split).where(
+        items.c.dataset_id == dataset_id,
+        items.c.split == split,
+        VALID,
+    )
+
+
+def _trained(dataset_id: str, selection: Selection) -> Any:
+    """The first ones, or ones drawn by lot: by a hash of id and seed, which is the same everywhere."""
+    lot = func.md5(func.concat(cast(items.c.id, AsText), ":", selection.seed))
+    order = (lot, items.c.id) if selection.random else (items.c.position, items.c.id)
+    return _usable(dataset_id, Split.TRAIN).order_by(*order).limit(selection.number).subquery().select()
+
+
+def _held_out(dataset_id: str) -> Select[Any]:
+    return _usable(dataset_id, Split.EVAL)
+
+
+class TrainingPoints(Reader[TrainingPoint]):
+    """The curves of fine-tunes, oldest point first."""
+
+    name = "points"
+    source = training_points.join(finetunes).join(projects, OF_PROJECT)
+    columns = tuple(training_points.c)
+    order: ClassVar[Any] = (training_points.c.step,)
+    newest_first = False
+
+    def build(self, row: RowMapping) -> TrainingPoint:
+        """A domain object from one row."""
+        return TrainingPoint(**{it.name: row[it.name] for it in fields(TrainingPoint)})
+
+    async def add(self, id: str, points: Sequence[TrainingPoint]) -> None:
+        """Add points; where the step is there already, what was measured now counts."""
+        if not points:
+            return
+        rows = [asdict(point) | {"finetune_id": id} for point in by_step(points)]
+        added = insert(training_points).values(rows)
+        kept = {
+            it.name: func.coalesce(added.excluded[it.name], it)
+            for it in training_points.c
+            if not it.primary_key
+        }
+        await self._session.execute(
+            added.on_conflict_do_update(index_elements=["finetune_id", "step"], set_=kept)
+        )
+
+
+def by_step(points: Iterable[TrainingPoint]) -> list[TrainingPoint]:
+    """One point for each step, with all that was measured there: a loss, and then an evaluation."""
+    found: dict[int, TrainingPoint] = {}
+    for point in points:
+        known = asdict(found[point.step]) if point.step in found else {}
+        new = {name: value for name, value in asdict(point).items() if value is not None}
+        found[point.step] = TrainingPoint(**(known | new)) if known else point
+    return list(found.values())

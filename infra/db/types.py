@@ -1,0 +1,58 @@
+"""Column types: ids are TypeIDs in Python and `uuid` in the database; enums are their names."""
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Text, TypeDecorator, Uuid
+from sqlalchemy.engine import Dialect
+
+from domain import ids
+
+
+class Id(TypeDecorator[str]):
+    """A TypeID of one noun.
+
+    What is not such an id binds as NULL, which equals nothing: a garbage id is simply not found.
+    """
+
+    impl = Uuid
+    cache_ok = True
+
+    def __init__(self, noun: str) -> None:
+        super().__init__()
+        self.prefix = ids.PREFIXES[noun]
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> UUID | None:  # noqa: ARG002
+        """What the database compares with."""
+        return ids.uuid_of(value, self.prefix) if value else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """What Python sees."""
+        return ids.id_of(value, self.prefix) if value else None
+
+
+class AnyId(TypeDecorator[str]):
+    """A TypeID of whichever noun, kept with its prefix: it refers to several tables."""
+
+    impl = Text
+    cache_ok = True
+
+
+class Name(TypeDecorator[StrEnum]):
+    """A member of a StrEnum, kept as text: a new member needs no migration."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__()
+        self.enum = enum
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """The member's name."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
+        """The member."""
+        return None if value is None else self.enum(value)

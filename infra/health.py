@@ -1,0 +1,50 @@
+"""Asks each part whether it answers."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.health import CONNECTED, Health
+from domain.runtime import ModelRuntime
+from domain.storage import Storage
+
+TIMEOUT_S = 3.0
+
+
+class HealthCheck:
+    """Asks the parts of one installation, all at once, none for longer than a few seconds."""
+
+    def __init__(self, engine: AsyncEngine, storage: Storage, runtime: ModelRuntime, version: str) -> None:
+        self._engine = engine
+        self._storage = storage
+        self._runtime = runtime
+        self._version = version
+
+    async def __call__(self) -> Health:
+        """How each part is now."""
+        db, queue, storage, llm = await asyncio.gather(
+            _in_time(self._select("select 1")),
+            _in_time(self._select("select 1 from procrastinate_jobs limit 1")),
+            _in_time(self._storage.health()),
+            _in_time(self._runtime.health()),
+        )
+        return Health(db=db, queue=queue, storage=storage, llm=llm, version=self._version)
+
+    async def _select(self, statement: str) -> str:
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execute(text(statement))
+        except (SQLAlchemyError, OSError):
+            return "unavailable"
+        return CONNECTED
+
+
+async def _in_time(answer: Awaitable[str]) -> str:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await answer
+    except TimeoutError:
+        return "does not answer"

@@ -1,0 +1,57 @@
+"""The queue: Procrastinate on the same PostgreSQL, so that work is enqueued inside the caller's transaction."""
+
+import asyncio
+
+import procrastinate
+from procrastinate import BaseRetryStrategy, RetryDecision
+from procrastinate.jobs import Job as QueuedJob
+
+WORK, PURGE, UNLOAD, RESCUE = "luthier.work", "luthier.purge", "luthier.unload", "luthier.rescue"
+DEFAULT, TRAINING = "default", "training"
+QUEUES = {"FINETUNE": TRAINING}
+"""Job types that want a queue of their own: one machine trains one model at a time."""
+
+
+class Retry(BaseRetryStrategy):
+    """Work that a stopping worker puts back begins again at once; `on` these errors it begins again after a while."""
+
+    def __init__(self, on: type[Exception]) -> None:
+        self.on = on
+
+    def get_retry_decision(self, *, exception: BaseException, job: QueuedJob) -> RetryDecision | None:
+        """When to try again; None means never."""
+        if isinstance(exception, asyncio.CancelledError):
+            return RetryDecision(retry_in={"seconds": 0})
+        if isinstance(exception, self.on):
+            return RetryDecision(retry_in={"seconds": min(3600, 2**job.attempts)})
+        return None
+
+
+def open_queue(conninfo: str, *, connections: int = 8) -> procrastinate.App:
+    """The queue of one database. Enqueuing on a caller's connection needs no pool; a worker opens one."""
+    return procrastinate.App(
+        connector=procrastinate.PsycopgConnector(conninfo=conninfo, min_size=1, max_size=connections),
+    )
+
+
+class Enqueuer:
+    """Enqueues on a connection that is in a transaction: commit and rollback decide."""
+
+    def __init__(self, queue: procrastinate.App) -> None:
+        self._queue = queue
+
+    async def work(self, connection: object, job_id: str, job_type: str) -> None:
+        """Have a worker take a job."""
+        await self._defer(connection, WORK, QUEUES.get(job_type, DEFAULT), job_id=job_id)
+
+    async def purge(self, connection: object, prefixes: list[str]) -> None:
+        """Have everything in storage under some prefixes deleted."""
+        await self._defer(connection, PURGE, DEFAULT, prefixes=prefixes)
+
+    async def unload(self, connection: object, model_ids: list[str]) -> None:
+        """Have the model runtime drop some models."""
+        await self._defer(connection, UNLOAD, DEFAULT, model_ids=model_ids)
+
+    async def _defer(self, connection: object, task: str, queue: str, **arguments: object) -> None:
+        configured = self._queue.configure_task(task, allow_unknown=True, queue=queue, connection=connection)
+        await configured.defer_async(**arguments)  # type: ignore[arg-type]  # any JSON is an argument

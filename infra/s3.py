@@ -1,0 +1,262 @@
+"""Object storage over S3: boto3 in threads of its own, so that a slow bucket holds up nothing else."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from domain.errors import NotFound, Unavailable
+from domain.storage import PresignedPut, StoredObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CHUNK = 1_048_576
+PART = 8 * CHUNK
+"""Bytes of one part of an upload; S3 takes 10,000 parts of at least 5 MiB."""
+BATCH = 1_000
+"""How many keys S3 deletes at once."""
+ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+THREADS = 32
+
+
+class S3Storage:
+    """One bucket. Without keys the usual AWS sources are asked."""
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str | None,
+        public_endpoint_url: str | None,
+        bucket: str,
+        region: str,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+    ) -> None:
+        self._bucket = bucket
+        session = boto3.Session(
+            aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=region
+        )
+        self._s3 = _client(session, endpoint_url, _config(max_pool_connections=THREADS))
+        self._public = _client(session, public_endpoint_url or endpoint_url, _config())
+        quick = _config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1})
+        self._quick = _client(session, endpoint_url, quick)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket`, as users see it."""
+        return f"s3://{self._bucket}"
+
+    async def presign_put(self, key: str, media_type: str, seconds: int) -> PresignedPut:
+        """A URL under the public endpoint that takes one PUT with this content type."""
+        url = await self._run(
+            self._public.generate_presigned_url,
+            "put_object",
+            Params={"Bucket": self._bucket, "Key": key, "ContentType": media_type},
+            ExpiresIn=seconds,
+        )
+        return PresignedPut(url, {"Content-Type": media_type})
+
+    async def head(self, key: str) -> StoredObject | None:
+        """What is stored under a key; None when nothing is."""
+        try:
+            found = await self._run(self._s3.head_object, Bucket=self._bucket, Key=key)
+        except NotFound:
+            return None
+        return StoredObject(key, found["ContentLength"], found["ETag"].strip('"'))
+
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to and including `end`, a chunk at a time. Raises `NotFound`."""
+        wanted: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
+        if start or end is not None:  # an empty object has no byte 0 to ask for
+            wanted["Range"] = f"bytes={start}-{'' if end is None else end}"
+        body = (await self._run(self._s3.get_object, **wanted))["Body"]
+        try:
+            while chunk := await self._run(body.read, CHUNK):
+                yield chunk
+        finally:
+            body.close()
+
+    async def write(self, key: str, chunks: AsyncIterator[bytes], media_type: str) -> int:
+        """Put a stream, holding one part in memory; nothing is left under the key when it fails."""
+        upload = _Upload(self, key, media_type)
+        try:
+            async for chunk in chunks:
+                await upload.add(chunk)
+            return await upload.finish()
+        except BaseException:
+            await asyncio.shield(upload.abort())
+            raise
+
+    async def upload(self, key: str, path: Path, media_type: str) -> None:
+        """Put a file."""
+        await self.write(key, self._file_chunks(path), media_type)
+
+    async def _file_chunks(self, path: Path) -> AsyncIterator[bytes]:
+        with path.open("rb") as file:
+            while chunk := await self._run(file.read, CHUNK):
+                yield chunk
+
+    async def download(self, key: str, path: Path) -> None:
+        """Fetch an object into a file that appears whole or not at all. Raises `NotFound`."""
+        part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+        try:
+            with part.open("wb") as file:
+                async for chunk in self.read(key):
+                    await self._run(file.write, chunk)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    async def keys(self, prefix: str) -> list[StoredObject]:
+        """Every object whose key begins so."""
+        return await self._run(lambda: list(self._list(prefix)))
+
+    def _list(self, prefix: str) -> Iterator[StoredObject]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        for page in pages:
+            for it in page.get("Contents", []):
+                yield StoredObject(it["Key"], it["Size"], it["ETag"].strip('"'))
+
+    async def delete(self, prefix: str) -> None:
+        """Delete every object whose key begins so; an empty prefix would be the whole bucket."""
+        if not prefix:
+            raise ValueError("Refusing to delete the whole bucket.")
+        keys = [it.key for it in await self.keys(prefix)]
+        for first in range(0, len(keys), BATCH):
+            await self._run(self._delete, keys[first : first + BATCH])
+
+    def _delete(self, keys: list[str]) -> None:
+        answer = self._s3.delete_objects(
+            Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        )
+        if errors := [it for it in answer.get("Errors", []) if it.get("Code") not in ABSENT]:
+            raise _unavailable(str(errors[0].get("Message", "")))
+
+    async def health(self) -> str:
+        """`connected`, or why not in a few words. Never raises."""
+        try:
+            await self._run(self._quick.head_bucket, Bucket=self._bucket)
+        except NotFound:
+            return "the bucket does not exist"
+        except Unavailable:
+            return "unreachable"
+        return "connected"
+
+    async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A blocking call in a thread of ours, its errors as the domain's."""
+        work = functools.partial(call, *args, **kwargs)
+        with _translated():
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+class _Upload:
+    """A stream on its way into one object: one plain PUT while it is short, parts from then on."""
+
+    def __init__(self, storage: S3Storage, key: str, media_type: str) -> None:
+        self._run = storage._run  # noqa: SLF001 - one class in two halves
+        self._s3 = storage._s3  # noqa: SLF001
+        self._place: dict[str, Any] = {"Bucket": storage._bucket, "Key": key}  # noqa: SLF001
+        self._media_type = media_type
+        self._buffer = bytearray()
+        self._parts: list[CompletedPartTypeDef] = []
+        self._id: str | None = None
+        self._size = 0
+
+    async def add(self, chunk: bytes) -> None:
+        """Take a chunk of any length."""
+        self._size += len(chunk)
+        self._buffer += chunk
+        while len(self._buffer) >= PART:
+            await self._put_part(bytes(self._buffer[:PART]))
+            del self._buffer[:PART]
+
+    async def finish(self) -> int:
+        """Make the object appear; its size in bytes."""
+        if self._id is None:
+            await self._run(
+                self._s3.put_object,
+                **self._place,
+                Body=bytes(self._buffer),
+                ContentType=self._media_type,
+            )
+            return self._size
+        if self._buffer:
+            await self._put_part(bytes(self._buffer))
+        await self._run(
+            self._s3.complete_multipart_upload,
+            **self._place,
+            UploadId=self._id,
+            MultipartUpload={"Parts": self._parts},
+        )
+        return self._size
+
+    async def _put_part(self, body: bytes) -> None:
+        if self._id is None:
+            created = await self._run(
+                self._s3.create_multipart_upload, **self._place, ContentType=self._media_type
+            )
+            self._id = created["UploadId"]
+        number = len(self._parts) + 1
+        put = await self._run(
+            self._s3.upload_part, **self._place, UploadId=self._id, PartNumber=number, Body=body
+        )
+        self._parts.append({"ETag": put["ETag"], "PartNumber": number})
+
+    async def abort(self) -> None:
+        """Have the parts forgotten; what cannot be reached now expires by the bucket's own rule."""
+        if self._id is not None:
+            with suppress(NotFound, Unavailable):
+                await self._run(self._s3.abort_multipart_upload, **self._place, UploadId=self._id)
+
+
+def _config(**options: Any) -> Config:
+    """Checksums only where S3 demands them: other servers refuse the newer ones."""
+    patience: dict[str, Any] = {
+        "connect_timeout": 5,
+        "read_timeout": 60,
+        "retries": {"total_max_attempts": 3},
+    }
+    return Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        **(patience | options),
+    )
+
+
+def _client(session: boto3.Session, endpoint_url: str | None, config: Config) -> "S3Client":
+    return session.client("s3", endpoint_url=endpoint_url, config=config)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The one place where foreign errors become ours."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in ABSENT:
+            raise NotFound("There is no such object in storage.", reason="OBJECT_NOT_FOUND") from error
+        raise _unavailable(str(error)) from error
+    except (BotoCoreError, HTTPClientError) as error:
+        raise _unavailable(str(error)) from error
+
+
+def _unavailable(why: str) -> Unavailable:
+    unavailable = Unavailable("The object storage does not answer.", reason="STORAGE_UNAVAILABLE")
+    unavailable.add_note(why)
+    return unavailable

@@ -1,0 +1,46 @@
+"""The files that a run leaves, each whole, with its size and checksum."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from domain.training import ArtifactKind, ProducedFile
+from infra.training.frozen import sha256, write_whole
+
+
+def produced(path: Path, kind: ArtifactKind, quantization: str | None = None) -> ProducedFile:
+    """What is to be known about the finished file at `path`."""
+    return ProducedFile(
+        filename=path.name,
+        kind=kind,
+        path=path,
+        size_bytes=path.stat().st_size,
+        sha256=sha256(path),
+        quantization=quantization,
+    )
+
+
+def written(path: Path, kind: ArtifactKind, content: dict[str, Any] | str) -> ProducedFile:
+    """Write text, or a dict as JSON, to `path`."""
+    text = (
+        content
+        if isinstance(content, str)
+        else json.dumps(content, indent=2, ensure_ascii=False, default=str)
+    )
+    write_whole(path, text.encode())
+    return produced(path, kind)
+
+
+def adapter(saved: Path, folder: Path, base_model_name: str) -> list[ProducedFile]:
+    """The adapter's weights and its configuration, which names the base model and no path of this machine."""
+    weights = folder / "adapter_model.safetensors"
+    write_whole(weights, (saved / weights.name).read_bytes())
+    config = json.loads((saved / "adapter_config.json").read_text())
+    return [
+        produced(weights, ArtifactKind.ADAPTER),
+        written(
+            folder / "adapter_config.json",
+            ArtifactKind.ADAPTER,
+            config | {"base_model_name_or_path": base_model_name},
+        ),
+    ]

@@ -1,0 +1,70 @@
+"""The training process's side of the pipe, and the wish that it should stop."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import BinaryIO
+
+from domain.training import Line, Progress
+from infra.training.wire import Message, encode
+
+PR_SET_PDEATHSIG = 1
+
+
+class Interrupted(Exception):
+    """The run was asked to stop, and what was done so far is saved."""
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Says what happens over `out`, and knows whether the run was asked to stop.
+
+    A pipe that nobody reads is such a wish too: the worker died, and the run must not die of it
+    before its checkpoint is saved.
+    """
+
+    out: BinaryIO
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def say(self, message: Message) -> None:
+        """Report `message` to the worker."""
+        try:
+            self.out.write(encode(message))
+            self.out.flush()
+        except OSError:
+            self.stop.set()
+
+    def line(self, text: str) -> None:
+        """Add a line to the run's log."""
+        self.say(Line(text))
+
+    def progress(self, progress: float, message: str) -> None:
+        """Say how far the whole run is, 0.0 to 1.0; raises `Interrupted` when it was asked to stop."""
+        self.heed()
+        self.say(Progress(progress, message))
+
+    def heed(self) -> None:
+        """Raise `Interrupted` when the run was asked to stop."""
+        if self.stop.is_set():
+            raise Interrupted
+
+    def stop_on_sigterm(self) -> None:
+        """From here on SIGTERM is a wish, not a death: the next step of the run heeds it."""
+
+        def ask(_signal: int, _frame: FrameType | None) -> None:
+            self.stop.set()
+
+        signal.signal(signal.SIGTERM, ask)
+
+
+def die_with(parent: int, death: signal.Signals) -> None:
+    """Get `death` when process `parent` dies, also if it died already. Linux only; elsewhere nothing."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(death))
+    if os.getppid() != parent:
+        os.kill(os.getpid(), death)

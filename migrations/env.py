@@ -1,0 +1,39 @@
+"""How Alembic reaches the database: one transaction, one migrator at a time, no long waits for a lock."""
+
+from alembic import context
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+from infra.db.tables import metadata
+from infra.db.types import AnyId, Id, Name
+from migrations.filters import include_name
+
+ADVISORY_LOCK = 4_839_201_377  # any number, as long as every migrator uses the same
+
+
+def render_item(kind: str, it: object, _context: object) -> str | bool:
+    """Our column types as what the database sees, so that a migration does not change when they do."""
+    if kind == "type" and isinstance(it, Id):
+        return "sa.Uuid()"
+    if kind == "type" and isinstance(it, (AnyId, Name)):
+        return "sa.Text()"
+    return False
+
+
+def run() -> None:
+    """Run the migrations."""
+    url = make_url(context.config.get_main_option("sqlalchemy.url") or "").set(
+        drivername="postgresql+psycopg"
+    )
+    with create_engine(url, poolclass=NullPool).connect() as connection, connection.begin():
+        connection.execute(text("set local lock_timeout = '10s'"))
+        connection.execute(text(f"select pg_advisory_xact_lock({ADVISORY_LOCK})"))
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            include_name=include_name,
+            render_item=render_item,
+        )
+        context.run_migrations()
+
+
+run()

@@ -1,0 +1,84 @@
+"""Answers for datasets: one transaction each, domain types in and out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain import datasets, idempotency, imports
+from domain.datasets import Dataset, PromptRevision
+from domain.documents import Document
+from domain.imports import ImportFormat
+from domain.jobs import Job
+from domain.pages import Page, Slice
+from resolvers.context import Context
+
+
+async def create(context: Context, project_id: str, values: Mapping[str, Any], key: str | None) -> Dataset:
+    """The next version of a project's dataset."""
+    viewer = context.viewer_id
+    async with context.transactions.begin() as store:
+        return await idempotency.once(
+            store,
+            "createDataset",
+            key,
+            {"project_id": project_id, **values},
+            make=lambda: datasets.create(store, project_id, values, viewer_id=viewer, now=context.now()),
+            again=lambda id: datasets.require(store, id, viewer_id=viewer),
+            id_of=lambda dataset: dataset.id,
+            viewer_id=viewer,
+        )
+
+
+async def update(context: Context, id: str, patch: Mapping[str, Any]) -> Dataset:
+    """Change what the patch names."""
+    async with context.transactions.begin() as store:
+        return await datasets.update(store, id, patch, viewer_id=context.viewer_id, now=context.now())
+
+
+async def begin_import(
+    context: Context, dataset_id: str, document_id: str, format: ImportFormat | None, key: str | None
+) -> tuple[Dataset, Job]:
+    """Have a document's rows made into items."""
+    viewer = context.viewer_id
+    async with context.transactions.begin() as store:
+        return await idempotency.once(
+            store,
+            "importDataset",
+            key,
+            [dataset_id, document_id, format],
+            make=lambda: imports.begin(
+                store, dataset_id, document_id, format, viewer_id=viewer, now=context.now()
+            ),
+            again=lambda job_id: imports.again(store, job_id, viewer_id=viewer),
+            id_of=lambda begun: begun[1].id,
+            viewer_id=viewer,
+        )
+
+
+async def delete(context: Context, id: str) -> str:
+    """Delete a dataset; fine-tunes keep what they were trained on."""
+    async with context.transactions.begin() as store:
+        return await datasets.delete(store, id, viewer_id=context.viewer_id)
+
+
+async def referred(context: Context, ids: list[str]) -> Mapping[str, Dataset]:
+    """Datasets for what refers to them: the deleted ones too."""
+    async with context.transactions.begin() as store:
+        return await store.datasets.referred(ids, viewer_id=context.viewer_id)
+
+
+async def revisions(context: Context, ids: list[str], first: int) -> Mapping[str, list[PromptRevision]]:
+    """The earlier prompts of datasets that the viewer was shown, newest first."""
+    async with context.transactions.begin() as store:
+        return await store.datasets.revisions(ids, first)
+
+
+async def documents(context: Context, ids: list[str], page: Page) -> Mapping[str, Slice[Document]]:
+    """The same page of the documents that each dataset was imported from."""
+    async with context.transactions.begin() as store:
+        return await store.datasets.documents_page(ids, page, viewer_id=context.viewer_id)
+
+
+async def documents_total(context: Context, ids: list[str]) -> Mapping[str, int]:
+    """How many documents each dataset was imported from."""
+    async with context.transactions.begin() as store:
+        return await store.datasets.documents_total(ids, viewer_id=context.viewer_id)

@@ -1,0 +1,39 @@
+"""Answers for deployments: one transaction each, domain types in and out."""
+
+from domain import deployments, idempotency
+from domain.deployments import Created
+from domain.store import Store
+from resolvers.context import Context
+
+
+async def create(
+    context: Context, project_id: str, model_name: str | None, finetune_id: str | None, key: str | None
+) -> Created:
+    """A new deployment, the job that loads its model, and the secret of its first key."""
+    viewer = context.viewer_id
+    async with context.transactions.begin() as store:
+        return await idempotency.once(
+            store,
+            "createDeployment",
+            key,
+            [project_id, model_name, finetune_id],
+            make=lambda: deployments.create(
+                store, project_id, model_name, finetune_id, viewer_id=viewer, now=context.now()
+            ),
+            again=lambda id: _again(store, id, viewer),
+            id_of=lambda made: made.deployment.id,
+            viewer_id=viewer,
+        )
+
+
+async def _again(store: Store, id: str, viewer_id: str) -> Created:
+    """What an earlier call made; its secret is not shown again."""
+    deployment = await deployments.require(store, id, viewer_id=viewer_id)
+    job = (await store.jobs.latest([id], viewer_id=viewer_id))[id]
+    return Created(deployment, job, None)
+
+
+async def delete(context: Context, id: str) -> str:
+    """Delete a deployment with its keys and logs."""
+    async with context.transactions.begin() as store:
+        return await deployments.delete(store, id, viewer_id=context.viewer_id)

@@ -1,0 +1,84 @@
+"""Answers for documents: domain types in and out; storage is asked while no transaction is open."""
+
+from datetime import datetime, timedelta
+
+from domain import documents, idempotency, uploads
+from domain.documents import Document, DocumentKind, DocumentStatus
+from domain.errors import DomainError, Invalid
+from domain.jobs import Job
+from domain.storage import PresignedPut
+from resolvers.context import Context
+
+URL_SECONDS = 3_600
+
+
+async def initiate_upload(
+    context: Context,
+    project_id: str,
+    filename: str,
+    declared_type: str,
+    kind: DocumentKind,
+    size: int | None,
+    key: str | None,
+) -> tuple[Document, PresignedPut | None, datetime]:
+    """A document whose bytes are to come, where to put them, and until when.
+
+    A replayed key gives a fresh URL, but none once the upload is complete: it would replace what was read.
+    """
+    viewer, now = context.viewer_id, context.now()
+    document = uploads.new(project_id, filename, declared_type, kind, size, now=now)
+    async with context.transactions.begin() as store:
+        document = await idempotency.once(
+            store,
+            "initiateUpload",
+            key,
+            [project_id, filename, declared_type, kind, size],
+            make=lambda: uploads.announce(store, document, limits=context.services.limits, viewer_id=viewer),
+            again=lambda id: documents.require(store, id, viewer_id=viewer),
+            id_of=lambda made: made.id,
+            viewer_id=viewer,
+        )
+    expires_at = now + timedelta(seconds=URL_SECONDS)
+    if document.status is not DocumentStatus.PENDING_UPLOAD:
+        return document, None, expires_at
+    storage = context.services.storage
+    return document, await storage.presign_put(document.s3_key, document.mime_type, URL_SECONDS), expires_at
+
+
+async def complete_upload(context: Context, document_id: str, s3_key: str) -> tuple[Document, Job]:
+    """Have an upload read whose bytes are in storage; a second call gives the same."""
+    viewer = context.viewer_id
+    async with context.transactions.begin() as store:
+        document = await documents.require(store, document_id, viewer_id=viewer)
+        uploads.check_key(document, s3_key)
+        if document.status is not DocumentStatus.PENDING_UPLOAD:
+            return await uploads.completed(store, document, viewer_id=viewer)
+    stored = await context.services.storage.head(document.s3_key)
+    if stored is None:
+        raise uploads.not_uploaded()
+    async with context.transactions.begin() as store:
+        completed = await uploads.complete(
+            store,
+            document_id,
+            stored.size,
+            limits=context.services.limits,
+            viewer_id=viewer,
+            now=context.now(),
+        )
+    if isinstance(completed, DomainError):
+        raise completed
+    return completed
+
+
+async def delete(context: Context, id: str) -> str:
+    """Delete an upload and its bytes."""
+    async with context.transactions.begin() as store:
+        return await documents.delete(store, id, viewer_id=context.viewer_id)
+
+
+def ticket(context: Context, path: str) -> tuple[str, datetime]:
+    """A ticket that opens one REST path for the viewer, and when it ends."""
+    path = path.partition("?")[0]
+    if not path.startswith("/api/"):
+        raise Invalid("A ticket is for a path below /api/.", reason="INVALID_PATH", field="path")
+    return context.services.tokens.ticket(context.viewer_id, path)

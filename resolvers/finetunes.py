@@ -1,0 +1,87 @@
+"""Answers for fine-tunes: one transaction each, domain types in and out."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from domain import completions, deployments, finetunes, idempotency, lifecycle, trainings
+from domain.completions import Completion, Question
+from domain.finetunes import Finetune
+from domain.items import Item
+from domain.jobs import Job
+from domain.pages import Page, Slice
+from domain.training import TrainingPoint
+from domain.trainings import NewFinetune
+from resolvers.context import Context
+
+
+async def create(context: Context, new: NewFinetune, key: str | None) -> tuple[Finetune, Job]:
+    """A new fine-tune of what its dataset holds now, and the job that trains it."""
+    viewer, refusal = context.viewer_id, context.services.trainer.refusal
+    async with context.transactions.begin() as store:
+        return await idempotency.once(
+            store,
+            "createFinetune",
+            key,
+            asdict(new),
+            make=lambda: trainings.create(store, new, refusal, viewer_id=viewer, now=context.now()),
+            again=lambda id: finetunes.job_of(store, id, viewer_id=viewer),
+            id_of=lambda made: made[0].id,
+            viewer_id=viewer,
+        )
+
+
+async def cancel(context: Context, id: str, *, save_checkpoint: bool) -> Finetune:
+    """End a training; its worker keeps a checkpoint, unless it is told not to."""
+    viewer = context.viewer_id
+    async with context.transactions.begin() as store:
+        _, job = await finetunes.job_of(store, id, viewer_id=viewer)
+        result = {finetunes.SAVE_CHECKPOINT: save_checkpoint}
+        await lifecycle.cancel(store, job.id, viewer_id=viewer, result=result)
+        return await finetunes.require(store, id, viewer_id=viewer)
+
+
+async def delete(context: Context, id: str) -> str:
+    """Delete a fine-tune and its files."""
+    async with context.transactions.begin() as store:
+        return await finetunes.delete(store, id, viewer_id=context.viewer_id)
+
+
+async def complete(context: Context, id: str, question: Question) -> Completion:
+    """One answer from a fine-tune; no transaction is open while the model thinks."""
+    question = question.checked()
+    async with context.transactions.begin() as store:
+        finetune = await finetunes.require(store, id, viewer_id=context.viewer_id, field="finetuneId")
+    model, services = deployments.model_file(finetune), context.services
+    return await completions.ask(services.runtime, services.completions, model, question)
+
+
+async def recent_logs(context: Context, ids: list[str], lines: int) -> Mapping[str, list[str]]:
+    """The last lines of each fine-tune's newest job."""
+    async with context.transactions.begin() as store:
+        latest = await store.jobs.latest(ids, viewer_id=context.viewer_id)
+        logs = await store.jobs.logs([job.id for job in latest.values()], lines)
+    return {id: logs.get(job.id, []) for id, job in latest.items()}
+
+
+async def history(context: Context, ids: list[str], page: Page) -> Mapping[str, Slice[TrainingPoint]]:
+    """The same page of each fine-tune's curve."""
+    async with context.transactions.begin() as store:
+        return await store.finetunes.points_page(ids, page, viewer_id=context.viewer_id)
+
+
+async def history_total(context: Context, ids: list[str]) -> Mapping[str, int]:
+    """How many points each curve has."""
+    async with context.transactions.begin() as store:
+        return await store.finetunes.points_total(ids, viewer_id=context.viewer_id)
+
+
+async def trained_items(context: Context, ids: list[str], page: Page) -> Mapping[str, Slice[Item]]:
+    """The same page of what each fine-tune was trained on."""
+    async with context.transactions.begin() as store:
+        return await store.finetunes.trained_page(ids, page, viewer_id=context.viewer_id)
+
+
+async def trained_total(context: Context, ids: list[str]) -> Mapping[str, int]:
+    """How many items each fine-tune was trained on."""
+    async with context.transactions.begin() as store:
+        return await store.finetunes.trained_total(ids, viewer_id=context.viewer_id)

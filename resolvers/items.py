@@ -1,0 +1,52 @@
+"""Answers for dataset items: one transaction each, domain types in and out."""
+
+from collections.abc import Mapping, Sequence
+
+from domain import curation
+from domain.datasets import Dataset
+from domain.items import DatasetStats, Item, ItemFilter
+from resolvers.context import Context
+
+
+async def correct(context: Context, id: str, values: Sequence[str]) -> Item:
+    """A new item in the place of an old one."""
+    async with context.transactions.begin() as store:
+        return await curation.correct(store, id, values, viewer_id=context.viewer_id, now=context.now())
+
+
+async def set_deleted(
+    context: Context,
+    deleted: bool,
+    *,
+    item_ids: Sequence[str] | None,
+    dataset_id: str | None,
+    where: ItemFilter | None,
+) -> tuple[Dataset, int]:
+    """Delete or restore items of one dataset; the count is of those that changed."""
+    async with context.transactions.begin() as store:
+        return await curation.set_deleted(
+            store,
+            deleted,
+            item_ids=item_ids,
+            dataset_id=dataset_id,
+            where=where,
+            viewer_id=context.viewer_id,
+        )
+
+
+async def stats(context: Context, dataset_ids: list[str]) -> Mapping[str, DatasetStats]:
+    """Counts over each dataset's items."""
+    async with context.transactions.begin() as store:
+        return await store.items.stats(dataset_ids, viewer_id=context.viewer_id)
+
+
+async def sample(context: Context, dataset_ids: list[str], first: int) -> Mapping[str, list[Item]]:
+    """The first active items of each dataset."""
+    async with context.transactions.begin() as store:
+        return await store.items.sample(dataset_ids, first, viewer_id=context.viewer_id)
+
+
+async def content_hashes(context: Context, dataset_ids: list[str]) -> Mapping[str, str]:
+    """What each dataset's active items are, as one hash."""
+    async with context.transactions.begin() as store:
+        return await store.items.content_hashes(dataset_ids, viewer_id=context.viewer_id)

@@ -1,0 +1,48 @@
+"""Answers for projects: one transaction each, domain types in and out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain import idempotency, projects
+from domain.projects import Project, ProjectStage, ProjectStats
+from resolvers.context import Context
+
+
+async def create(context: Context, values: Mapping[str, Any], key: str | None) -> Project:
+    """A new project of the viewer's."""
+    viewer = context.viewer_id
+    async with context.transactions.begin() as store:
+        return await idempotency.once(
+            store,
+            "createProject",
+            key,
+            values,
+            make=lambda: projects.create(store, values, viewer_id=viewer, now=context.now()),
+            again=lambda id: projects.require(store, id, viewer_id=viewer),
+            id_of=lambda project: project.id,
+            viewer_id=viewer,
+        )
+
+
+async def update(context: Context, id: str, patch: Mapping[str, Any]) -> Project:
+    """Change what the patch names."""
+    async with context.transactions.begin() as store:
+        return await projects.update(store, id, patch, viewer_id=context.viewer_id, now=context.now())
+
+
+async def delete(context: Context, id: str) -> str:
+    """Delete a project with everything under it."""
+    async with context.transactions.begin() as store:
+        return await projects.delete(store, id, viewer_id=context.viewer_id)
+
+
+async def stats(context: Context, ids: list[str]) -> Mapping[str, ProjectStats]:
+    """How much each project holds."""
+    async with context.transactions.begin() as store:
+        return await store.projects.stats(ids, viewer_id=context.viewer_id)
+
+
+async def stages(context: Context, ids: list[str]) -> Mapping[str, ProjectStage]:
+    """How far each project has come."""
+    async with context.transactions.begin() as store:
+        return await store.projects.stages(ids, viewer_id=context.viewer_id)

@@ -1,0 +1,1 @@
+"""The escape hatches: bytes, webhooks, event streams and the OpenAI protocol."""

@@ -1,0 +1,77 @@
+"""What REST endpoints share: who asks, what is reachable, and how a refusal is answered."""
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from domain.errors import DomainError, Invalid, LimitExceeded, SignInRequired
+from domain.services import Services
+from rest.errors import error_response
+
+MAX_JSON = 1_048_576
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def services(request: Request) -> Services:
+    """The ports."""
+    return request.app.state.services  # type: ignore[no-any-return]  # set once, in app/asgi.py
+
+
+def endpoint(handler: Handler) -> Handler:
+    """An endpoint whose refusals are answered as the contract says."""
+
+    @wraps(handler)
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except DomainError as error:
+            return error_response(error)
+
+    return answer
+
+
+def bearer(request: Request) -> str | None:
+    """The token of the Authorization header."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def viewer_id(request: Request) -> str:
+    """Who asks, by bearer token; raises `SignInRequired`."""
+    token = bearer(request)
+    viewer = services(request).tokens.viewer_id(token) if token else None
+    if viewer is None:
+        raise SignInRequired
+    return viewer
+
+
+def viewer_or_ticket(request: Request) -> str:
+    """Who asks, by bearer token or by a `ticket` made for this path; raises `SignInRequired`."""
+    ticket = request.query_params.get("ticket")
+    if ticket and bearer(request) is None:
+        viewer = services(request).tokens.ticket_viewer_id(ticket, request.url.path)
+        if viewer is None:
+            raise SignInRequired
+        return viewer
+    return viewer_id(request)
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The body, which must be a JSON object of at most 1 MiB; raises `Invalid` or `LimitExceeded`."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_JSON:
+            raise LimitExceeded("The body is larger than 1 MiB.", reason="FILE_TOO_LARGE")
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Invalid("The body is not JSON.", reason="INVALID_JSON") from None
+    if not isinstance(value, dict):
+        raise Invalid("The body must be a JSON object.", reason="INVALID_JSON")
+    return value

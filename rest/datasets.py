@@ -1,0 +1,126 @@
+"""Downloads of datasets, streamed from the database row by row."""
+
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Send
+
+from domain import datasets
+from domain.datasets import Dataset, RunStatus
+from domain.errors import Conflict, Invalid
+from domain.items import Item, Split, Which
+from domain.rules import safe_name
+from domain.services import Services
+from domain.spreadsheets import BOM, csv_line
+from rest.base import endpoint, services, viewer_or_ticket
+
+CHUNK = 65_536
+"""Characters that are sent at once."""
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class Streamed(StreamingResponse):
+    """A streamed body whose source is closed at once when the client goes."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send it to its end, or to the client's."""
+        async with aclosing(self.body_iterator):  # type: ignore[type-var]  # it is made of a generator
+            await super().stream_response(send)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How items are written: what comes first, and each item."""
+
+    media_type: str
+    head: Callable[[Sequence[str]], str]
+    line: Callable[[Sequence[str], Item], str]
+
+
+def _json_line(names: Sequence[str], item: Item) -> str:
+    return json.dumps(dict(zip(names, item.values, strict=True)), ensure_ascii=False) + "\n"
+
+
+FORMATS = {
+    "csv": Format(
+        "text/csv; charset=utf-8",
+        head=lambda names: BOM + csv_line(names),
+        line=lambda _, item: csv_line(item.values),
+    ),
+    "jsonl": Format("application/jsonl", head=lambda _: "", line=_json_line),
+}
+
+
+@endpoint
+async def download(request: Request) -> Response:
+    """The items of a dataset as a file: `format`, `items` and `split` say which and how."""
+    viewer = viewer_or_ticket(request)
+    name = request.query_params.get("format", "csv")
+    if name not in FORMATS:
+        raise Invalid(f"`format` is one of {', '.join(FORMATS)}, not '{name}'.", reason="UNSUPPORTED_FORMAT")
+    which = _chosen(request, "items", Which) or Which.ACTIVE
+    split = _chosen(request, "split", Split)
+    dataset = await _require_done(request, viewer)
+    filename = f"{safe_name(dataset.name)}_v{dataset.version}.{name}"
+    return Streamed(
+        items_as_text(services(request), dataset, FORMATS[name], split, which),
+        media_type=FORMATS[name].media_type,
+        headers={"Content-Disposition": f'attachment; filename="{filename}"'},
+    )
+
+
+def _chosen(request: Request, name: str, choices: type[Choice]) -> Choice | None:
+    """A query parameter, whatever its case; raises `Invalid` when it is no choice."""
+    given = request.query_params.get(name)
+    if given is None:
+        return None
+    for choice in choices:
+        if choice.value.lower() == given.lower():
+            return choice
+    raise Invalid(f"`{name}` is one of {', '.join(choices)}, not '{given}'.", reason="INVALID_PARAMETER")
+
+
+async def _require_done(request: Request, viewer: str) -> Dataset:
+    """The dataset of the path; raises `NotFound`, or `Conflict` while it is not DONE."""
+    project_id, dataset_id = request.path_params["project_id"], request.path_params["dataset_id"]
+    async with services(request).transactions.begin() as store:
+        dataset = await datasets.require(store, dataset_id, viewer_id=viewer)
+    if dataset.project_id != project_id:
+        raise datasets.missing(dataset_id)
+    if dataset.status is not RunStatus.DONE:
+        raise Conflict(
+            f"The dataset is {dataset.status}; it can be downloaded once it is DONE.", reason="NOT_READY"
+        )
+    return dataset
+
+
+async def items_as_text(
+    ports: Services, dataset: Dataset, format: Format, split: Split | None, which: Which
+) -> AsyncGenerator[str, None]:
+    """The file in pieces; the first does not wait for the last row."""
+    yield format.head(dataset.field_names)
+    lines: list[str] = []
+    length = 0
+    async with ports.transactions.begin() as store:
+        found = store.items.stream(dataset.id, split=split, which=which, viewer_id=dataset.owner_id)
+        async with aclosing(found):
+            async for item in found:
+                lines.append(format.line(dataset.field_names, item))
+                length += len(lines[-1])
+                if length >= CHUNK:
+                    yield "".join(lines)
+                    lines, length = [], 0
+    yield "".join(lines)
+
+
+ROUTES = [
+    Route("/api/projects/{project_id}/training-datasets/{dataset_id}/download", download, methods=["GET"])
+]

@@ -1,0 +1,65 @@
+"""Downloads of what deployments were asked, streamed from the database row by row."""
+
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from domain import deployments
+from domain.deployments import Deployment, RequestLog
+from domain.rules import safe_name
+from domain.services import Services
+from domain.spreadsheets import BOM, csv_line
+from rest.base import endpoint, services, viewer_or_ticket
+from rest.datasets import CHUNK, Streamed
+
+COLUMNS = ("date", "input", "output")
+
+
+@endpoint
+async def logs_download(request: Request) -> Response:
+    """A deployment's requests as CSV, oldest first."""
+    deployment = await _require(request, viewer_or_ticket(request))
+    filename = f"{safe_name(deployment.model_name)}_logs.csv"
+    return Streamed(
+        _body(services(request), deployment),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{filename}"'},
+    )
+
+
+async def _require(request: Request, viewer: str) -> Deployment:
+    """The deployment of the path; raises `NotFound`."""
+    project_id, deployment_id = request.path_params["project_id"], request.path_params["deployment_id"]
+    async with services(request).transactions.begin() as store:
+        deployment = await deployments.require(store, deployment_id, viewer_id=viewer)
+    if deployment.project_id != project_id:
+        raise deployments.missing(deployment_id)
+    return deployment
+
+
+async def _body(ports: Services, deployment: Deployment) -> AsyncIterator[str]:
+    """The file in pieces; the first does not wait for the last row."""
+    yield BOM + csv_line(COLUMNS)
+    lines: list[str] = []
+    length = 0
+    async with ports.transactions.begin() as store:
+        async for log in store.request_logs.stream(deployment.id, viewer_id=deployment.owner_id):
+            lines.append(_line(log))
+            length += len(lines[-1])
+            if length >= CHUNK:
+                yield "".join(lines)
+                lines, length = [], 0
+    yield "".join(lines)
+
+
+def _line(log: RequestLog) -> str:
+    return csv_line((log.date.isoformat(timespec="milliseconds"), log.input, log.output or ""))
+
+
+ROUTES = [
+    Route(
+        "/api/projects/{project_id}/deployments/{deployment_id}/logs_download", logs_download, methods=["GET"]
+    )
+]

@@ -1,0 +1,38 @@
+"""How the few kinds of refusal are said over REST."""
+
+from collections.abc import Mapping
+
+from starlette.responses import JSONResponse
+
+from domain.errors import DomainError, ErrorCode
+
+STATUS: Mapping[ErrorCode, int] = {
+    ErrorCode.INVALID: 400,
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.LIMIT_EXCEEDED: 429,
+    ErrorCode.UNAVAILABLE: 503,
+}
+REASON_STATUS: Mapping[str, int] = {"FILE_TOO_LARGE": 413, "PROJECT_FULL": 413, "UNPROCESSABLE": 422}
+"""Reasons whose status is narrower than their kind's."""
+
+
+def status_of(error: DomainError) -> int:
+    """The HTTP status of a refusal."""
+    return REASON_STATUS.get(error.reason, STATUS[error.code])
+
+
+def error_response(error: DomainError) -> JSONResponse:
+    """A refusal as the REST contract has it."""
+    return refusal(status_of(error), error.reason, error.message, error.context)
+
+
+def refusal(
+    status: int, reason: str, detail: str, context: Mapping[str, object] | None = None
+) -> JSONResponse:
+    """An error body: `detail`, `error_code` and `context`."""
+    headers = {"WWW-Authenticate": "Bearer"} if status == STATUS[ErrorCode.UNAUTHENTICATED] else None
+    body = {"detail": detail, "error_code": reason, "context": dict(context or {})}
+    return JSONResponse(body, status_code=status, headers=headers)

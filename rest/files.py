@@ -1,0 +1,185 @@
+"""Uploads over plain HTTP: each file goes to storage while it arrives, and all of a request stay or none."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from domain import ids, projects, uploads
+from domain.documents import Document, DocumentKind
+from domain.errors import DomainError, Invalid, LimitExceeded, Unavailable
+from domain.services import Services
+from rest.base import endpoint, services, viewer_id
+from rest.errors import refusal
+from rest.multipart import Part, boundary_of, parts
+
+MAX_FILES = 100
+FIELD_BYTES = 200
+OVERHEAD = 1_048_576
+"""What a body may be longer than its files: headers and boundaries."""
+
+
+@dataclass(slots=True)
+class _Upload:
+    """One request's files as they come in; `present` is what the project holds already, in bytes."""
+
+    services: Services
+    project_id: str
+    present: int
+    kind: DocumentKind | None
+    taken: list[tuple[str, Document]] = field(default_factory=list)
+    """What each file was declared to be, and the document it becomes."""
+
+    async def take(self, part: Part) -> None:
+        """Store a file, or read the kind; other fields mean nothing here."""
+        if part.filename is not None:
+            await self._store(part, part.filename)
+        elif part.name == "kind":
+            self.kind = kind_of(await part.text(FIELD_BYTES))
+
+    async def _store(self, part: Part, filename: str) -> None:
+        if part.name not in {"files", "file"}:
+            raise Invalid(f"Send files as `files`, not as `{part.name}`.", reason="UNKNOWN_FIELD")
+        if len(self.taken) == MAX_FILES:
+            raise LimitExceeded(
+                f"At most {MAX_FILES} files may be sent at once.", reason="FILE_TOO_LARGE", field="files"
+            )
+        document = self._announced(part, filename)
+        self.taken.append((part.content_type, document))
+        media_type = document.mime_type or "application/octet-stream"
+        size = await self.services.storage.write(document.s3_key, self._counted(part), media_type)
+        uploads.check_size(size, self.services.limits)
+        self.taken[-1] = part.content_type, replace(document, size_bytes=size)
+
+    def _announced(self, part: Part, filename: str) -> Document:
+        """The document of a file; its type is judged now when the kind is known, else at the end."""
+        filename = uploads.clean_filename(filename)
+        kind = self.kind
+        return Document(
+            id=ids.new("Document"),
+            project_id=self.project_id,
+            filename=filename,
+            kind=kind or DocumentKind.RAW_DOC,
+            mime_type=uploads.media_type(kind, filename, part.content_type) if kind else "",
+            created_at=self.services.now(),
+        )
+
+    async def _counted(self, part: Part) -> AsyncIterator[bytes]:
+        """The bytes of a file, refused as soon as they are too many."""
+        size, limits = 0, self.services.limits
+        stored = sum(document.size_bytes for _, document in self.taken)
+        async for chunk in part.chunks:
+            size += len(chunk)
+            if size > limits.file_bytes:
+                uploads.check_size(size, limits)
+            uploads.check_room(size + stored, self.present, limits)
+            yield chunk
+
+    def documents(self) -> list[Document]:
+        """What came in, each under its type; raises `Invalid` when that is nothing, or of no kind."""
+        if not self.taken:
+            raise Invalid("The body has no `files`.", reason="FILE_REQUIRED", field="files")
+        if self.kind is None:
+            raise kind_required()
+        kind = self.kind
+        return [
+            replace(it, kind=kind, mime_type=uploads.media_type(kind, it.filename, declared))
+            for declared, it in self.taken
+        ]
+
+
+def kind_of(given: str) -> DocumentKind:
+    """A kind, whatever its case; raises `Invalid`."""
+    try:
+        return DocumentKind(given.upper())
+    except ValueError:
+        raise kind_required() from None
+
+
+def kind_required() -> Invalid:
+    """What is said when nobody says what the files are for."""
+    names = " or ".join(it.lower() for it in DocumentKind)
+    return Invalid(
+        f"Send `kind`, which is {names}, as a field of the form or in the query.",
+        reason="INVALID_KIND",
+        field="kind",
+    )
+
+
+@endpoint
+async def upload(request: Request) -> Response:
+    """Files as a multipart form; they are read by a worker afterwards."""
+    viewer, project_id = viewer_id(request), request.path_params["project_id"]
+    present = await _present(request, project_id, viewer)
+    boundary = boundary_of(request)
+    if boundary is None:
+        return refusal(415, "UNSUPPORTED_MEDIA_TYPE", "Send the files as multipart/form-data.")
+    ports = services(request)
+    _check_length(request, present, ports)
+    asked = request.query_params.get("kind")
+    found = _Upload(ports, project_id, present, kind_of(asked) if asked else None)
+    try:
+        async for part in parts(request, boundary):
+            await found.take(part)
+        async with ports.transactions.begin() as store:
+            documents = await uploads.receive(
+                store,
+                project_id,
+                found.documents(),
+                limits=ports.limits,
+                viewer_id=viewer,
+                now=ports.now(),
+            )
+    except BaseException:
+        await _discard(ports, [document for _, document in found.taken])
+        raise
+    return JSONResponse({"files": [_shown(it) for it in documents]}, status_code=201)
+
+
+async def _present(request: Request, project_id: str, viewer: str) -> int:
+    """What the project holds, before anything of the body is read; raises `NotFound`."""
+    async with services(request).transactions.begin() as store:
+        projects.require_active(await projects.require(store, project_id, viewer_id=viewer))
+        return await store.documents.total_bytes(project_id)
+
+
+def _check_length(request: Request, present: int, ports: Services) -> None:
+    """Refuse at once what says itself that it is too long."""
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit():
+        uploads.check_room(max(0, int(announced) - OVERHEAD), present, ports.limits)
+
+
+async def _discard(ports: Services, documents: list[Document]) -> None:
+    """Leave nothing in storage of a request that failed; what cannot be deleted now is deleted later."""
+    for document in documents:
+        try:
+            await ports.storage.delete(document.prefix)
+        except DomainError:
+            await _discard_later(ports, document)
+
+
+async def _discard_later(ports: Services, document: Document) -> None:
+    try:
+        async with ports.transactions.begin() as store:
+            await store.chores.delete_files([document.prefix])
+    except Unavailable:
+        return  # neither answers: the request fails with that, and the bytes are under an id that nobody has
+
+
+def _shown(document: Document) -> dict[str, Any]:
+    return {
+        "id": document.id,
+        "filename": document.filename,
+        "kind": document.kind.lower(),
+        "status": document.status.lower(),
+        "mime_type": document.mime_type,
+        "size_bytes": document.size_bytes,
+        "created_at": document.created_at.isoformat(),
+    }
+
+
+ROUTES = [Route("/api/projects/{project_id}/files", upload, methods=["POST"])]

@@ -1,0 +1,110 @@
+"""Where workers of the user's report: how far a generation or a training is, and what it left."""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from domain import datasets, finetunes, reports, results
+from domain.datasets import Dataset, RunStatus
+from domain.errors import Unauthenticated
+from domain.finetunes import Finetune
+from domain.jobs import Replaced
+from domain.reports import UNDER_WAY, Report
+from domain.results import ResultFile
+from domain.services import Services
+from rest.base import bearer, endpoint, json_object, services, viewer_id
+from rest.report_body import read_report
+
+
+@endpoint
+async def dataset(request: Request) -> Response:
+    """A worker's word on a generation; on DONE its results become items."""
+    ports, id = services(request), request.path_params["dataset_id"]
+    found = await _dataset(request, id)
+    report = read_report(await json_object(request), ports.now())
+    if report.status is not RunStatus.DONE or found.status not in UNDER_WAY:
+        return _answer(await _report_dataset(ports, found, report, []))
+    await asyncio.to_thread(ports.work_folder.mkdir, parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=ports.work_folder, prefix="results-") as folder:
+        files = await results.fetch(ports.storage, found, Path(folder))
+        return _answer(await _report_dataset(ports, found, report, files))
+
+
+async def _report_dataset(
+    ports: Services, found: Dataset, report: Report, files: list[ResultFile]
+) -> Dataset:
+    """The status and the items, both or neither."""
+    owner, now = found.owner_id, ports.now()
+    async with ports.transactions.begin() as store:
+        if await datasets.report(store, found.id, report.status, report.error, viewer_id=owner, now=now):
+            await results.load(store, found, files, now=now)
+        return await datasets.require(store, found.id, viewer_id=owner)
+
+
+@endpoint
+async def finetune(request: Request) -> Response:
+    """A worker's word on a training."""
+    ports, id = services(request), request.path_params["finetune_id"]
+    found = await _finetune(request, id)
+    report = read_report(await json_object(request), ports.now())
+    try:
+        return _answer(await _report_finetune(ports, found, report))
+    except Replaced:  # it ended between two statements: what may still be said is decided anew
+        return _answer(await _report_finetune(ports, found, report))
+
+
+async def _report_finetune(ports: Services, found: Finetune, report: Report) -> Finetune:
+    is_end = report.status is RunStatus.DONE and found.status in UNDER_WAY
+    artifacts = await reports.stored_artifacts(ports.storage, found, report.results) if is_end else []
+    async with ports.transactions.begin() as store:
+        return await reports.report_finetune(store, found.id, report, artifacts, owner_id=found.owner_id)
+
+
+def _answer(it: Dataset | Finetune) -> Response:
+    return JSONResponse({"id": it.id, "status": it.status})
+
+
+async def _dataset(request: Request, id: str) -> Dataset:
+    """The dataset of the path, when the caller may report on it; raises `NotFound`."""
+    async with services(request).transactions.begin() as store:
+        owner = await _reporter(request, store.datasets.owner_of, id)
+        if owner is None:
+            raise datasets.missing(id)
+        return await datasets.require(store, id, viewer_id=owner)
+
+
+async def _finetune(request: Request, id: str) -> Finetune:
+    """The fine-tune of the path, when the caller may report on it; raises `NotFound`."""
+    async with services(request).transactions.begin() as store:
+        owner = await _reporter(request, store.finetunes.owner_of, id)
+        if owner is None:
+            raise finetunes.missing(id)
+        return await finetunes.require(store, id, viewer_id=owner)
+
+
+async def _reporter(
+    request: Request, owner_of: Callable[[str], Awaitable[str | None]], id: str
+) -> str | None:
+    """In whose name the caller reports: the owner's, for who has the workers' key; else the signed-in viewer's.
+
+    Raises `Unauthenticated`.
+    """
+    given, key = request.headers.get("x-api-key"), services(request).external_api_key
+    if given is None or (key is None and bearer(request) is not None):
+        return viewer_id(request)
+    if key is None or not hmac.compare_digest(given.encode(), key.encode()):
+        raise Unauthenticated("The X-API-Key is wrong.", reason="INVALID_API_KEY")
+    return await owner_of(id)
+
+
+METHODS = ["PUT", "POST"]
+ROUTES = [
+    Route("/api/external/training-datasets/{dataset_id}/update-status", dataset, methods=METHODS),
+    Route("/api/external/finetunes/{finetune_id}/update-status", finetune, methods=METHODS),
+]

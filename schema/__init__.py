@@ -1,0 +1,1 @@
+"""What it looks like: the GraphQL types, one file for each noun."""

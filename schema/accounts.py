@@ -1,0 +1,119 @@
+"""The accounts of the GraphQL API."""
+
+from datetime import datetime
+from typing import TypeVar
+
+import strawberry
+
+from domain import accounts as domain
+from resolvers import accounts as resolve
+from schema.base import Info, Node, load, lookup, mirror, noun
+from schema.mutations import Payload, mutation
+from schema.scalars import BigInt
+
+
+@strawberry.type(description="What an account has used so far.")
+class Usage:
+    """What an account has used so far."""
+
+    queries_used: int = strawberry.field(description="Requests that its deployments answered.")
+    finetune_jobs: int = strawberry.field(description="Fine-tunes it has.")
+    datasets_count: int = strawberry.field(description="Datasets it has.")
+    tokens_used: BigInt = strawberry.field(description="Tokens that its deployments read and wrote.")
+
+
+@noun
+@strawberry.type(description="A person with an account.")
+class User(Node):
+    """A person with an account."""
+
+    email: str = strawberry.field(description="The e-mail address, lower case.")
+    name: str = strawberry.field(description="What the person is called.")
+    current_plan: str = strawberry.field(description="The plan.")
+    billing_cycle: str | None = strawberry.field(description="How the plan is billed; null where nothing is.")
+    created_at: datetime = strawberry.field(description="When the account was made.")
+
+    @classmethod
+    def of(cls, it: domain.User) -> "User":
+        """An account as the API shows it."""
+        return mirror(cls, it)
+
+    @strawberry.field(description="What the account has used so far.")
+    async def usage(self, info: Info) -> Usage:
+        """Counted when asked for."""
+        return mirror(Usage, await load(info, resolve.usage, self.id))
+
+
+@strawberry.type
+class AccountQueries:
+    """The accounts of the root query."""
+
+    @strawberry.field(description="Who is signed in; null for nobody.")
+    async def viewer(self, info: Info) -> User | None:
+        """The account of the bearer token."""
+        return await lookup(info, info.context.viewer, "User") if info.context.viewer else None
+
+
+@strawberry.input(description="A new account.")
+class RegisterInput:
+    """A new account."""
+
+    email: str
+    password: str
+    name: str
+
+
+@strawberry.input(description="Who signs in.")
+class LoginInput:
+    """Who signs in."""
+
+    email: str
+    password: str
+
+
+@strawberry.type(description="A signed-in account and its bearer token.")
+class RegisterPayload(Payload):
+    """A signed-in account and its bearer token."""
+
+    user: User | None = None
+    access_token: str | None = None
+    token_type: str | None = None
+    expires_at: datetime | None = None
+
+
+@strawberry.type(description="A signed-in account and its bearer token.")
+class LoginPayload(Payload):
+    """A signed-in account and its bearer token."""
+
+    user: User | None = None
+    access_token: str | None = None
+    token_type: str | None = None
+    expires_at: datetime | None = None
+
+
+P = TypeVar("P", RegisterPayload, LoginPayload)
+
+
+@strawberry.type
+class AccountMutations:
+    """Signing up and in."""
+
+    @mutation
+    async def register(self, info: Info, input: RegisterInput) -> RegisterPayload:
+        """A new account, signed in. A password needs at least 6 characters."""
+        made = await resolve.register(info.context, input.email, input.password, input.name)
+        return _signed_in(RegisterPayload, made)
+
+    @mutation
+    async def login(self, info: Info, input: LoginInput) -> LoginPayload:
+        """A bearer token for an account."""
+        return _signed_in(LoginPayload, await resolve.login(info.context, input.email, input.password))
+
+
+def _signed_in(payload: type[P], session: domain.Session) -> P:
+    return payload(
+        user=User.of(session.user),
+        access_token=session.access_token,
+        token_type="bearer",  # noqa: S106 - its kind, not the token
+        expires_at=session.expires_at,
+    )

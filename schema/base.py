@@ -1,0 +1,84 @@
+"""What every type of the schema is made of: identity, copying from the domain, loading in batches."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import fields
+from functools import cache
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from resolvers import reading
+from resolvers.context import Context
+
+Info = strawberry.Info[Context, None]
+S = TypeVar("S")
+
+
+@strawberry.interface(
+    description="An object with an identity. The id is a TypeID (finetune_01j…) and is the same in GraphQL, "
+    "REST paths, logs and file names."
+)
+class Node:
+    """An object with an identity."""
+
+    id: strawberry.ID = strawberry.field(description="The object's TypeID.")
+
+
+@cache
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(it.name for it in fields(cls) if it.init)
+
+
+def mirror(cls: type[S], it: Any, /, **given: Any) -> S:
+    """A GraphQL object whose plain fields are the domain object's attributes of the same names."""
+    return cls(**{name: given[name] if name in given else getattr(it, name) for name in _names(cls)})  # type: ignore[arg-type]
+
+
+OF: dict[str, Callable[[Any], Any]] = {}
+"""How a domain object of each noun becomes a GraphQL object. Types refer to each other through it: projects
+have datasets and datasets have a project, and modules cannot import each other."""
+
+
+def noun(cls: type[S]) -> type[S]:
+    """Register a type under its name."""
+    OF[cls.__name__] = cls.of  # type: ignore[attr-defined]
+    return cls
+
+
+Batch = Callable[..., Awaitable[Mapping[str, Any]]]
+
+
+async def load(info: Info, resolve: Batch, key: str, *arguments: Any) -> Any:
+    """What `resolve(context, keys, *arguments)` has for `key`, None when it has nothing.
+
+    All calls with the same resolver and arguments that one step of the operation makes become one call.
+    """
+    context = info.context
+    loader = context.loaders.get((resolve, arguments))
+    if loader is None:
+
+        async def batch(keys: list[str]) -> list[Any]:
+            found = await resolve(context, keys, *arguments)
+            return [found.get(it) for it in keys]
+
+        loader = context.loaders[resolve, arguments] = DataLoader(load_fn=batch)
+    return await loader.load(key)
+
+
+async def lookup(info: Info, id: str | None, name: str) -> Any:
+    """The GraphQL object of a noun with this id, None when there is none, or it is another's."""
+    found = None if id is None else await load(info, reading.many, str(id), name)
+    return None if found is None else OF[name](found)
+
+
+def given(input: Any, *without: str) -> dict[str, Any]:
+    """The fields of an input that the caller gave, by their Python names."""
+    names = (it.name for it in fields(input))
+    values = ((name, getattr(input, name)) for name in names if name not in without)
+    return {name: value for name, value in values if value is not strawberry.UNSET}
+
+
+def or_none(value: Any) -> Any:
+    """An optional input's value, None when it is absent."""
+    return None if value is strawberry.UNSET else value

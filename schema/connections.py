@@ -1,0 +1,91 @@
+"""Relay connections over keyset pages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+import strawberry
+
+from domain.pages import Page, Slice
+from resolvers import reading
+from schema.base import OF, Batch, Info, load
+
+T = TypeVar("T")
+
+First = Annotated[int | None, strawberry.argument(description="How many from the start, 1 to 100.")]
+After = Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")]
+Last = Annotated[int | None, strawberry.argument(description="How many from the end, 1 to 100.")]
+Before = Annotated[str | None, strawberry.argument(description="Only what comes before this cursor.")]
+
+
+@strawberry.type(description="Where a page lies in its list.")
+class PageInfo:
+    """Where a page lies in its list."""
+
+    has_next_page: bool = strawberry.field(description="Whether more comes after this page.")
+    has_previous_page: bool = strawberry.field(description="Whether something comes before this page.")
+    start_cursor: str | None = strawberry.field(description="The first row's cursor.")
+    end_cursor: str | None = strawberry.field(description="The last row's cursor.")
+
+
+@strawberry.type(description="A row of a list and its place.")
+class Edge(Generic[T]):
+    """A row of a list and its place."""
+
+    cursor: str = strawberry.field(description="The row's place: hand it to `after` or `before`.")
+    node: T = strawberry.field(description="The row.")
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How a list's length is asked for, when it is."""
+
+    resolve: Batch
+    key: str
+    arguments: tuple[Any, ...]
+
+
+@strawberry.type(description="A page of a list.")
+class Connection(Generic[T]):
+    """A page of a list."""
+
+    edges: list[Edge[T]] = strawberry.field(description="The rows with their cursors.")
+    nodes: list[T] = strawberry.field(description="The rows alone.")
+    page_info: PageInfo = strawberry.field(description="Where the page lies.")
+    total: strawberry.Private[Total]
+
+    @strawberry.field(description="The length of the whole list, counted no further than 10,001.")
+    async def total_count(self, info: Info) -> int:
+        """Counted only when asked for."""
+        return await load(info, self.total.resolve, self.total.key, *self.total.arguments) or 0
+
+
+def connection(found: Slice[Any], of: Callable[[Any], T], total: Total) -> Connection[T]:
+    """A page as Relay wants it."""
+    nodes = [of(row) for row in found.rows]
+    return Connection(
+        edges=[Edge(cursor=cursor, node=node) for cursor, node in zip(found.cursors, nodes, strict=True)],
+        nodes=nodes,
+        page_info=PageInfo(
+            has_next_page=found.has_next,
+            has_previous_page=found.has_previous,
+            start_cursor=found.cursors[0] if found.cursors else None,
+            end_cursor=found.cursors[-1] if found.cursors else None,
+        ),
+        total=total,
+    )
+
+
+async def connect(
+    info: Info,
+    noun: str,
+    page: Page,
+    *,
+    parent: str | None = None,
+    by: str | None = None,
+    where: Any = None,
+) -> Any:
+    """A page of a parent's list of a noun; of all that the viewer has where there is no parent."""
+    key = parent or info.context.viewer_id
+    found = await load(info, reading.pages, key, noun, by, where, page)
+    return connection(found, OF[noun], Total(reading.totals, key, (noun, by, where)))

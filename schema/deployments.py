@@ -1,0 +1,163 @@
+"""The deployments of the GraphQL API."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from domain import deployments as domain
+from domain.deployments import DeploymentFilter, DeploymentStatus
+from domain.pages import Page
+from resolvers import deployments as resolve
+from resolvers import jobs as resolve_jobs
+from schema.api_keys import ApiKey
+from schema.base import OF, Info, Node, given, load, lookup, mirror, noun, or_none
+from schema.connections import After, Before, Connection, First, Last, connect
+from schema.jobs import Job
+from schema.mutations import DeleteInput, DeletePayload, Payload, mutation
+from schema.request_logs import LogFilter, RequestLog
+
+if TYPE_CHECKING:
+    from schema.finetunes import Finetune
+    from schema.projects import Project
+
+strawberry.enum(DeploymentStatus, description="STARTING until the model runtime has loaded the model.")
+
+
+@noun
+@strawberry.type(description="A model that answers OpenAI requests under a name.")
+class Deployment(Node):
+    """A deployment."""
+
+    it: strawberry.Private[domain.Deployment]
+    model_name: str = strawberry.field(description="The `model` of a request.")
+    status: DeploymentStatus = strawberry.field(description="Whether it answers.")
+    error: str | None = strawberry.field(description="Why it does not, as a sentence.")
+    created_at: datetime = strawberry.field(description="When it was asked for.")
+
+    @classmethod
+    def of(cls, it: domain.Deployment) -> "Deployment":
+        """A deployment as the API shows it."""
+        return mirror(cls, it, it=it)
+
+    @strawberry.field(description="The project that it belongs to.")
+    async def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
+        """Loaded with the others."""
+        return await lookup(info, self.it.project_id, "Project")
+
+    @strawberry.field(description="The fine-tune that answers; null where the runtime's own model does.")
+    async def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.finetunes")] | None:
+        """Loaded with the others."""
+        return await lookup(info, self.it.finetune_id, "Finetune")
+
+    @strawberry.field(description="`base_url` for any OpenAI client.")
+    def base_url(self, info: Info) -> str:
+        """As the caller reached this server."""
+        return f"{info.context.base_url}/public/{self.it.project_id}"
+
+    @strawberry.field(description="The keys that may ask it, newest first.")
+    async def api_keys(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[ApiKey]:
+        """A page of them."""
+        page = Page.of(first, after, last, before)
+        return await connect(info, "ApiKey", page, parent=self.id, by="deployment_id")
+
+    @strawberry.field(description="What it was asked, newest first.")
+    async def logs(
+        self,
+        info: Info,
+        filter: LogFilter | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[RequestLog]:
+        """A page of it."""
+        page = Page.of(first, after, last, before)
+        where = domain.LogFilter(**given(filter)) if filter else None
+        return await connect(info, "RequestLog", page, parent=self.id, by="deployment_id", where=where)
+
+    @strawberry.field(description="The last job that started or moved it.")
+    async def job(self, info: Info) -> Job | None:
+        """The newest one."""
+        found = await load(info, resolve_jobs.latest, self.id)
+        return found and OF["Job"](found)
+
+    @strawberry.field(description="The path of its log's download as CSV (REST).")
+    def logs_download_url(self) -> str:
+        """A path of this server."""
+        return f"/api/projects/{self.it.project_id}/deployments/{self.id}/logs_download"
+
+
+@strawberry.type
+class DeploymentQueries:
+    """The deployments of the root query."""
+
+    @strawberry.field(description="A deployment of the viewer's.")
+    async def deployment(self, info: Info, id: strawberry.ID) -> Deployment | None:
+        """By id."""
+        return await lookup(info, id, "Deployment")
+
+    @strawberry.field(description="The viewer's deployments over every project, newest first.")
+    async def deployments(
+        self,
+        info: Info,
+        status: DeploymentStatus | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Deployment]:
+        """A page of them."""
+        page, where = Page.of(first, after, last, before), DeploymentFilter(status=status)
+        return await connect(info, "Deployment", page, where=where)
+
+
+@strawberry.input(
+    description="What to deploy: a fine-tune by id or by its model name, or a model that the runtime has."
+)
+class CreateDeploymentInput:
+    """What to deploy."""
+
+    project_id: strawberry.ID
+    model_name: str | None = strawberry.field(
+        default=strawberry.UNSET, description="The name that it answers under; with `finetuneId`, any name."
+    )
+    finetune_id: strawberry.ID | None = strawberry.UNSET
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.type(description="The new deployment, the job that loads it, and the secret of its first key.")
+class CreateDeploymentPayload(Payload):
+    """The new deployment."""
+
+    deployment: Deployment | None = None
+    job: Job | None = None
+    api_key: str | None = strawberry.field(
+        default=None, description="The secret of the deployment's first key, shown this once."
+    )
+
+
+@strawberry.type
+class DeploymentMutations:
+    """What may be done with deployments."""
+
+    @mutation
+    async def create_deployment(self, info: Info, input: CreateDeploymentInput) -> CreateDeploymentPayload:
+        """Puts a model behind the project's OpenAI-compatible endpoint, with a first key."""
+        made = await resolve.create(
+            info.context,
+            input.project_id,
+            or_none(input.model_name),
+            or_none(input.finetune_id),
+            or_none(input.idempotency_key),
+        )
+        return CreateDeploymentPayload(
+            deployment=Deployment.of(made.deployment), job=Job.of(made.job), api_key=made.secret
+        )
+
+    @mutation
+    async def delete_deployment(self, info: Info, input: DeleteInput) -> DeletePayload:
+        """Deletes a deployment with its keys and logs; its model is unloaded when nothing else serves it."""
+        return DeletePayload(deleted_id=strawberry.ID(await resolve.delete(info.context, input.id)))

@@ -1,0 +1,40 @@
+"""What the caller got wrong, as data."""
+
+import strawberry
+from strawberry.utils.str_converters import to_camel_case
+
+from domain.errors import DomainError, ErrorCode
+from schema.scalars import JSON
+
+strawberry.enum(ErrorCode, description="The kind of refusal.")
+
+
+@strawberry.type(description="What the caller got wrong, as data.")
+class UserError:
+    """What the caller got wrong, as data."""
+
+    code: ErrorCode = strawberry.field(description="The kind of refusal.")
+    message: str = strawberry.field(description="One sentence for a person.")
+    field: list[str] | None = strawberry.field(description="The path inside the input.")
+    reason: str = strawberry.field(
+        description="What exactly, UPPER_SNAKE: TRAINING_ALREADY_RUNNING. The same word as error_code over REST."
+    )
+    context: JSON | None = strawberry.field(description="Facts that help to mend it.")
+
+    @classmethod
+    def of(cls, error: DomainError) -> "UserError":
+        """A refusal as the API shows it."""
+        return cls(
+            code=error.code,
+            message=error.message,
+            field=path(error),
+            reason=error.reason,
+            context=error.context or None,
+        )
+
+
+def path(error: DomainError) -> list[str] | None:
+    """The path inside the input, in GraphQL's spelling."""
+    if error.field is None:
+        return None
+    return [to_camel_case(part) for name in error.field for part in name.split(".")]

@@ -1,0 +1,221 @@
+"""The jobs of the GraphQL API, and the stream of their events."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from domain import jobs as domain
+from domain.ids import noun_of
+from domain.jobs import JobEventKind, JobFilter, JobStatus, JobType, Runner, StatusChanged
+from domain.pages import Page
+from domain.training import Checkpoint, Line, Measured, Progress
+from resolvers import jobs as resolve
+from resolvers import reading
+from schema.base import OF, Info, Node, load, lookup, mirror, noun
+from schema.connections import After, Before, Connection, First, Last, Total, connect, connection
+from schema.mutations import Payload, mutation
+from schema.scalars import JSON
+from schema.training import TrainingPoint
+
+if TYPE_CHECKING:
+    from schema.projects import Project
+
+strawberry.enum(JobType, description="What a job does.")
+strawberry.enum(JobStatus, description="Where a job stands; the last three are final.")
+strawberry.enum(JobEventKind, description="What an event tells.")
+strawberry.enum(Runner, description="Who does the work.")
+
+ALL_KINDS = frozenset(JobEventKind)
+
+
+@strawberry.interface(description="Something that happened in a job.")
+class JobEvent:
+    """Something that happened in a job."""
+
+    cursor: str = strawberry.field(description="Its place: a stream goes on after it.")
+    at: datetime = strawberry.field(description="When it was recorded.")
+
+
+@strawberry.type(description="The job moved to another status.")
+class StatusEvent(JobEvent):
+    """The job moved to another status."""
+
+    status: JobStatus = strawberry.field(description="Where it stands now.")
+    error: str | None = strawberry.field(description="Why it failed.")
+
+
+@strawberry.type(description="The job came further.")
+class ProgressEvent(JobEvent):
+    """The job came further."""
+
+    progress: float = strawberry.field(description="How far, 0.0 to 1.0.")
+    message: str | None = strawberry.field(description="What it is doing.")
+
+
+@strawberry.type(description="A training step or an evaluation.")
+class MetricEvent(JobEvent):
+    """A training step or an evaluation."""
+
+    point: TrainingPoint = strawberry.field(description="The new point of the curve.")
+
+
+@strawberry.type(description="A checkpoint was saved.")
+class CheckpointEvent(JobEvent):
+    """A checkpoint was saved."""
+
+    step: int = strawberry.field(description="The step that it holds.")
+    path: str = strawberry.field(description="Its name.")
+
+
+@strawberry.type(description="A line of the job's log.")
+class LogEvent(JobEvent):
+    """A line of the job's log."""
+
+    line: str = strawberry.field(description="The line.")
+
+
+EVENT_TYPES = (StatusEvent, ProgressEvent, MetricEvent, CheckpointEvent, LogEvent)
+
+
+def event_of(recorded: domain.Recorded) -> JobEvent:
+    """An event as the API shows it."""
+    cursor, at = str(recorded.seq), recorded.at
+    match recorded.event:
+        case StatusChanged(status, error):
+            return StatusEvent(cursor=cursor, at=at, status=status, error=error)
+        case Progress(progress, message):
+            return ProgressEvent(cursor=cursor, at=at, progress=progress, message=message)
+        case Measured(point=point):
+            return MetricEvent(cursor=cursor, at=at, point=mirror(TrainingPoint, point))
+        case Checkpoint(step, path):
+            return CheckpointEvent(cursor=cursor, at=at, step=step, path=path)
+        case Line(line):
+            return LogEvent(cursor=cursor, at=at, line=line)
+
+
+@noun
+@strawberry.type(description="Work that takes long: who does it, and how far it is.")
+class Job(Node):
+    """A job."""
+
+    it: strawberry.Private[domain.Job]
+    type: JobType = strawberry.field(description="What it does.")
+    status: JobStatus = strawberry.field(description="Where it stands.")
+    progress: float = strawberry.field(description="How far it is, 0.0 to 1.0.")
+    message: str | None = strawberry.field(description="What it is doing, or did last.")
+    result: JSON | None = strawberry.field(description="What it found, in figures.")
+    error: str | None = strawberry.field(description="Why it failed, as a sentence.")
+    attempts: int = strawberry.field(description="How often it was begun.")
+    runner: Runner = strawberry.field(description="Who does it.")
+    created_at: datetime = strawberry.field(description="When it was asked for.")
+    started_at: datetime | None = strawberry.field(description="When it was first begun.")
+    finished_at: datetime | None = strawberry.field(description="When it ended.")
+
+    @classmethod
+    def of(cls, it: domain.Job) -> "Job":
+        """A job as the API shows it."""
+        return mirror(cls, it, it=it, attempts=it.attempt)
+
+    @strawberry.field(description="The project that it belongs to.")
+    async def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
+        """Loaded with the others."""
+        return await lookup(info, self.it.project_id, "Project")
+
+    @strawberry.field(
+        description="The Document, Dataset, Finetune or Deployment that it works on; null once that is deleted."
+    )
+    async def subject(self, info: Info) -> Node | None:
+        """Loaded with the others."""
+        return await node_by_id(info, self.it.subject_id)
+
+    @strawberry.field(description="What happened in it, oldest first.")
+    async def events(
+        self,
+        info: Info,
+        kinds: list[JobEventKind] | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[JobEvent]:
+        """A page of them."""
+        page, wanted = (
+            Page.of(first, after, last, before),
+            frozenset(kinds) if kinds is not None else ALL_KINDS,
+        )
+        found = await load(info, resolve.events, self.id, page, wanted)
+        return connection(found, event_of, Total(resolve.events_total, self.id, (wanted,)))
+
+
+async def node_by_id(info: Info, id: str) -> Node | None:
+    """Any object by id, null when there is none, or it is another's."""
+    found = await load(info, reading.by_id, id)
+    name = noun_of(id)
+    return None if found is None or name is None else OF[name](found)
+
+
+@strawberry.type
+class JobQueries:
+    """The jobs of the root query."""
+
+    @strawberry.field(description="A job of the viewer's.")
+    async def job(self, info: Info, id: strawberry.ID) -> Job | None:
+        """By id."""
+        return await lookup(info, id, "Job")
+
+    @strawberry.field(description="The viewer's jobs over every project, newest first.")
+    async def jobs(
+        self,
+        info: Info,
+        type: JobType | None = None,
+        status: JobStatus | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Job]:
+        """A page of them."""
+        page = Page.of(first, after, last, before)
+        return await connect(info, "Job", page, where=JobFilter(type=type, status=status))
+
+
+@strawberry.input(description="Which job to cancel.")
+class CancelJobInput:
+    """Which job to cancel."""
+
+    id: strawberry.ID
+
+
+@strawberry.type(description="A job.")
+class JobPayload(Payload):
+    """A job."""
+
+    job: Job | None = None
+
+
+@strawberry.type
+class JobMutations:
+    """What may be done with jobs."""
+
+    @mutation
+    async def cancel_job(self, info: Info, input: CancelJobInput) -> JobPayload:
+        """Cancels a job that has not ended; what it had done stays."""
+        return JobPayload(job=Job.of(await resolve.cancel(info.context, input.id)))
+
+
+@strawberry.type
+class JobSubscriptions:
+    """The streams of jobs."""
+
+    @strawberry.subscription(
+        description="Every event of a job from the cursor on: those already kept first, then live ones. "
+        "Ends with the job."
+    )
+    async def job_events(
+        self, info: Info, job_id: strawberry.ID, after: str | None = None
+    ) -> AsyncIterator[JobEvent]:
+        """Goes on after a cursor, so that a client that comes back misses nothing."""
+        async for recorded in resolve.follow(info.context, job_id, domain.place_of(after)):
+            yield event_of(recorded)

@@ -1,0 +1,73 @@
+"""What holds for every operation: its own loaders, and errors that say nothing of our inside."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from graphql import GraphQLError
+from graphql.execution import ExecutionResult as CoreResult
+from strawberry.extensions import SchemaExtension
+from strawberry.types.execution import ExecutionResult
+
+from domain.errors import DomainError, ErrorCode
+from resolvers.context import Context
+from schema.errors import path
+
+log = logging.getLogger(__name__)
+
+CODES = {
+    ErrorCode.INVALID: "BAD_USER_INPUT",
+    ErrorCode.UNAUTHENTICATED: "UNAUTHENTICATED",
+    ErrorCode.FORBIDDEN: "FORBIDDEN",
+    ErrorCode.NOT_FOUND: "NOT_FOUND",
+    ErrorCode.CONFLICT: "CONFLICT",
+    ErrorCode.LIMIT_EXCEEDED: "RATE_LIMITED",
+    ErrorCode.UNAVAILABLE: "UNAVAILABLE",
+}
+"""`extensions.code` of each kind of refusal."""
+
+MASKED = "Something went wrong inside Luthier."
+
+
+class Operation(SchemaExtension):
+    """One operation, over HTTP or one of many on a WebSocket."""
+
+    def on_operation(self) -> Iterator[None]:
+        """Give it loaders of its own; afterwards make its errors fit to be seen."""
+        context = self.execution_context.context
+        if isinstance(context, Context):
+            self.execution_context.context = replace(context, loaders={})
+        yield
+        self._clean(self.execution_context.result)
+
+    def on_stream_result(self, result: Any) -> Iterator[None]:
+        """The same for each result of a subscription, before it is sent."""
+        self._clean(result)
+        yield
+
+    def _clean(self, result: Any) -> None:
+        if isinstance(result, (CoreResult, ExecutionResult)) and result.errors:
+            context = self.execution_context.context
+            request_id = context.request_id if isinstance(context, Context) else ""
+            result.errors = [clean(error, request_id) for error in result.errors]
+
+
+def clean(error: GraphQLError, request_id: str) -> GraphQLError:
+    """An error as clients see it: with a code and the request's id, and nothing that is not ours to tell."""
+    if error.extensions and "requestId" in error.extensions:
+        return error  # a stream's last result is seen twice
+    cause = error.original_error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    extensions: dict[str, Any] = {"code": "BAD_USER_INPUT", "requestId": request_id}
+    message = error.message
+    if isinstance(cause, DomainError):
+        extensions |= {"code": CODES[cause.code], "reason": cause.reason, "field": path(cause)}
+        message = cause.message
+    elif cause is not None:
+        log.error("a resolver failed", exc_info=cause, extra={"request_id": request_id, "path": error.path})
+        extensions["code"], message = "INTERNAL", MASKED
+    return GraphQLError(
+        message, error.nodes, error.source, error.positions, error.path, extensions=extensions
+    )

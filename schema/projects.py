@@ -1,0 +1,281 @@
+"""The projects of the GraphQL API."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from domain import projects as domain
+from domain.datasets import RunStatus
+from domain.documents import DocumentFilter, DocumentKind
+from domain.finetunes import FinetuneFilter
+from domain.jobs import JobFilter, JobStatus, JobType
+from domain.pages import Page
+from domain.projects import ProjectStage, ProjectStatus, TaskType
+from resolvers import projects as resolve
+from schema.base import Info, Node, given, load, lookup, mirror, noun, or_none
+from schema.connections import After, Before, Connection, First, Last, connect
+from schema.mutations import DeleteInput, DeletePayload, Payload, mutation
+
+if TYPE_CHECKING:
+    from schema.accounts import User
+    from schema.base_models import BaseModel
+    from schema.datasets import Dataset
+    from schema.deployments import Deployment
+    from schema.documents import Document
+    from schema.finetunes import Finetune
+    from schema.jobs import Job
+
+strawberry.enum(TaskType, description="What the tuned model is for.")
+strawberry.enum(ProjectStatus, description="Whether a project is worked on.")
+strawberry.enum(ProjectStage, description="How far a project has come.")
+
+
+@strawberry.type(description="A project's settings.")
+class ProjectConfig:
+    """A project's settings."""
+
+    num_examples_target: int = strawberry.field(description="How many examples a generated dataset aims at.")
+    max_seq_length: int = strawberry.field(description="The most tokens that one item may have.")
+    train_eval_split: float = strawberry.field(
+        description="The training share, in (0, 1]; 1 holds nothing out. Fewer than 50 valid items hold nothing out."
+    )
+
+
+@strawberry.type(description="How much a project holds.")
+class ProjectStats:
+    """How much a project holds."""
+
+    document_count: int = strawberry.field(description="Uploads.")
+    chunk_count: int = strawberry.field(description="Chunks of its documents.")
+    item_count: int = strawberry.field(description="Active items of all its datasets.")
+    dataset_count: int = strawberry.field(description="Training datasets.")
+    finetune_count: int = strawberry.field(description="Fine-tunes.")
+    deployment_count: int = strawberry.field(description="Deployments.")
+    last_job_status: JobStatus | None = strawberry.field(description="Where its newest job stands.")
+
+
+@noun
+@strawberry.type(description="What a person works on: documents, datasets, fine-tunes and deployments.")
+class Project(Node):
+    """A project."""
+
+    it: strawberry.Private[domain.Project]
+    name: str = strawberry.field(description="Its name.")
+    description: str | None = strawberry.field(description="What it is about.")
+    task_type: TaskType = strawberry.field(description="What the tuned model is for.")
+    status: ProjectStatus = strawberry.field(description="Whether it is worked on.")
+    config: ProjectConfig = strawberry.field(description="Its settings.")
+    created_at: datetime = strawberry.field(description="When it was made.")
+    updated_at: datetime = strawberry.field(description="When it was changed last.")
+
+    @classmethod
+    def of(cls, it: domain.Project) -> "Project":
+        """A project as the API shows it."""
+        return mirror(cls, it, it=it, config=mirror(ProjectConfig, it))
+
+    @strawberry.field(description="Whose it is.")
+    async def owner(self, info: Info) -> Annotated["User", strawberry.lazy("schema.accounts")]:
+        """Loaded with the other owners."""
+        return await lookup(info, self.it.owner_id, "User")
+
+    @strawberry.field(description="How far the project has come; derived from what it holds, never stored.")
+    async def stage(self, info: Info) -> ProjectStage:
+        """Derived with the other projects'."""
+        return await load(info, resolve.stages, self.id)
+
+    @strawberry.field(description="How much it holds.")
+    async def stats(self, info: Info) -> ProjectStats:
+        """Counted with the other projects'."""
+        return mirror(ProjectStats, await load(info, resolve.stats, self.id))
+
+    @strawberry.field(description="The base model that was chosen.")
+    async def base_model(
+        self, info: Info
+    ) -> Annotated["BaseModel", strawberry.lazy("schema.base_models")] | None:
+        """Loaded with the others."""
+        return await lookup(info, self.it.base_model_id, "BaseModel")
+
+    @strawberry.field(description="The chosen dataset; null at creation.")
+    async def training_dataset(
+        self, info: Info
+    ) -> Annotated["Dataset", strawberry.lazy("schema.datasets")] | None:
+        """Loaded with the others."""
+        return await lookup(info, self.it.training_dataset_id, "Dataset")
+
+    @strawberry.field(description="The chosen fine-tune; null at creation.")
+    async def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.finetunes")] | None:
+        """Loaded with the others."""
+        return await lookup(info, self.it.finetune_id, "Finetune")
+
+    @strawberry.field(description="Its uploads, newest first.")
+    async def documents(
+        self,
+        info: Info,
+        kind: DocumentKind | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Annotated["Document", strawberry.lazy("schema.documents")]]:
+        """A page of them."""
+        page, where = Page.of(first, after, last, before), DocumentFilter(kind=kind)
+        return await connect(info, "Document", page, parent=self.id, by="project_id", where=where)
+
+    @strawberry.field(description="Its training datasets, newest first.")
+    async def datasets(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Annotated["Dataset", strawberry.lazy("schema.datasets")]]:
+        """A page of them."""
+        page = Page.of(first, after, last, before)
+        return await connect(info, "Dataset", page, parent=self.id, by="project_id")
+
+    @strawberry.field(description="Its fine-tunes, newest first.")
+    async def finetunes(
+        self,
+        info: Info,
+        status: RunStatus | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.finetunes")]]:
+        """A page of them."""
+        page, where = Page.of(first, after, last, before), FinetuneFilter(status=status)
+        return await connect(info, "Finetune", page, parent=self.id, by="project_id", where=where)
+
+    @strawberry.field(description="Its deployments, newest first.")
+    async def deployments(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.deployments")]]:
+        """A page of them."""
+        page = Page.of(first, after, last, before)
+        return await connect(info, "Deployment", page, parent=self.id, by="project_id")
+
+    @strawberry.field(description="Its jobs, newest first.")
+    async def jobs(
+        self,
+        info: Info,
+        type: JobType | None = None,
+        status: JobStatus | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Annotated["Job", strawberry.lazy("schema.jobs")]]:
+        """A page of them."""
+        page, where = Page.of(first, after, last, before), JobFilter(type=type, status=status)
+        return await connect(info, "Job", page, parent=self.id, by="project_id", where=where)
+
+
+@strawberry.input(description="Which projects a list shows.")
+class ProjectFilter:
+    """Which projects a list shows."""
+
+    status: ProjectStatus | None = None
+    stage: ProjectStage | None = None
+    name_contains: str | None = None
+
+
+@strawberry.type
+class ProjectQueries:
+    """The projects of the root query."""
+
+    @strawberry.field(description="A project of the viewer's.")
+    async def project(self, info: Info, id: strawberry.ID) -> Project | None:
+        """By id."""
+        return await lookup(info, id, "Project")
+
+    @strawberry.field(description="The viewer's projects, newest first.")
+    async def projects(
+        self,
+        info: Info,
+        filter: ProjectFilter | None = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Project]:
+        """A page of them."""
+        page = Page.of(first, after, last, before)
+        where = domain.ProjectFilter(**given(filter)) if filter else None
+        return await connect(info, "Project", page, where=where)
+
+
+@strawberry.input(description="A project's settings; absent ones keep their value, or the default.")
+class ProjectConfigInput:
+    """A project's settings."""
+
+    num_examples_target: int | None = strawberry.UNSET
+    max_seq_length: int | None = strawberry.UNSET
+    train_eval_split: float | None = strawberry.UNSET
+
+
+@strawberry.input(description="A new project.")
+class CreateProjectInput:
+    """A new project."""
+
+    name: str
+    description: str | None = strawberry.UNSET
+    task_type: TaskType = TaskType.INSTRUCTION
+    config: ProjectConfigInput | None = strawberry.UNSET
+    idempotency_key: str | None = strawberry.UNSET
+
+
+@strawberry.type(description="The new project.")
+class CreateProjectPayload(Payload):
+    """The new project."""
+
+    project: Project | None = None
+
+
+@strawberry.input(description="What to change; absent fields stay as they are.")
+class UpdateProjectInput:
+    """What to change."""
+
+    id: strawberry.ID
+    name: str | None = strawberry.UNSET
+    description: str | None = strawberry.UNSET
+    task_type: TaskType | None = strawberry.UNSET
+    status: ProjectStatus | None = strawberry.UNSET
+    base_model_id: strawberry.ID | None = strawberry.UNSET
+    training_dataset_id: strawberry.ID | None = strawberry.UNSET
+    finetune_id: strawberry.ID | None = strawberry.UNSET
+    config: ProjectConfigInput | None = strawberry.UNSET
+
+
+@strawberry.type(description="The changed project.")
+class UpdateProjectPayload(Payload):
+    """The changed project."""
+
+    project: Project | None = None
+
+
+def _flat(input: Any, *without: str) -> dict[str, Any]:
+    """An input's fields with those of its `config` beside them: the domain keeps one record."""
+    config = or_none(input.config)
+    values = {name: value for name, value in (given(config) if config else {}).items() if value is not None}
+    return given(input, "config", *without) | values
+
+
+@strawberry.type
+class ProjectMutations:
+    """What may be done with projects."""
+
+    @mutation
+    async def create_project(self, info: Info, input: CreateProjectInput) -> CreateProjectPayload:
+        """A new, empty project of the viewer's."""
+        values = _flat(input, "idempotency_key")
+        made = await resolve.create(info.context, values, or_none(input.idempotency_key))
+        return CreateProjectPayload(project=Project.of(made))
+
+    @mutation
+    async def update_project(self, info: Info, input: UpdateProjectInput) -> UpdateProjectPayload:
+        """Changes what is given; an update that changes nothing is refused."""
+        changed = await resolve.update(info.context, input.id, _flat(input, "id"))
+        return UpdateProjectPayload(project=Project.of(changed))
+
+    @mutation
+    async def delete_project(self, info: Info, input: DeleteInput) -> DeletePayload:
+        """Deletes the project with its files, datasets, fine-tunes and deployments."""
+        return DeletePayload(deleted_id=strawberry.ID(await resolve.delete(info.context, input.id)))

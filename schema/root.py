@@ -1,0 +1,98 @@
+"""The one schema."""
+
+import asyncio
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.extensions import ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from domain.errors import Invalid
+from schema.accounts import AccountMutations, AccountQueries
+from schema.api_keys import ApiKeyMutations, ApiKeyQueries
+from schema.base import Info, Node
+from schema.base_models import BaseModelQueries
+from schema.datasets import DatasetMutations, DatasetQueries
+from schema.deployments import DeploymentMutations, DeploymentQueries
+from schema.documents import DocumentMutations, DocumentQueries
+from schema.finetune_mutations import FinetuneMutations
+from schema.finetunes import FinetuneQueries
+from schema.health import HealthQueries
+from schema.items import ItemMutations
+from schema.jobs import EVENT_TYPES, JobMutations, JobQueries, JobSubscriptions, node_by_id
+from schema.operations import Operation
+from schema.projects import ProjectMutations, ProjectQueries
+from schema.request_logs import RequestLog
+from schema.scalars import SCALARS
+
+MAX_NODES = 100
+
+
+@strawberry.type(description="What can be read.")
+class Query(
+    AccountQueries,
+    ProjectQueries,
+    DocumentQueries,
+    DatasetQueries,
+    BaseModelQueries,
+    FinetuneQueries,
+    JobQueries,
+    DeploymentQueries,
+    ApiKeyQueries,
+    HealthQueries,
+):
+    """What can be read."""
+
+    @strawberry.field(description="Any object by id; null where it is unknown or not the viewer's.")
+    async def node(self, info: Info, id: strawberry.ID) -> Node | None:
+        """By id."""
+        return await node_by_id(info, id)
+
+    @strawberry.field(description="At most 100 ids; null where an id is unknown or not the viewer's.")
+    async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
+        """By ids, in their order."""
+        if len(ids) > MAX_NODES:
+            raise Invalid(
+                f"At most {MAX_NODES} ids can be asked for at once.", reason="TOO_MANY", field="ids"
+            )
+        return list(await asyncio.gather(*(node_by_id(info, id) for id in ids)))
+
+
+@strawberry.type(description="What can be done. Every payload carries `userErrors`.")
+class Mutation(
+    AccountMutations,
+    ProjectMutations,
+    DocumentMutations,
+    DatasetMutations,
+    ItemMutations,
+    FinetuneMutations,
+    JobMutations,
+    DeploymentMutations,
+    ApiKeyMutations,
+):
+    """What can be done."""
+
+
+@strawberry.type(description="What can be followed.")
+class Subscription(JobSubscriptions):
+    """What can be followed."""
+
+
+class Schema(strawberry.Schema):
+    """The schema; `Operation` logs what fails, with the request's id."""
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Nothing here: strawberry's own way logs every refusal as a fault."""
+
+
+schema = Schema(
+    Query,
+    Mutation,
+    Subscription,
+    types=[*EVENT_TYPES, RequestLog],
+    config=StrawberryConfig(scalar_map=SCALARS),
+    extensions=[Operation, lambda: ParserCache(maxsize=512), lambda: ValidationCache(maxsize=512)],
+)

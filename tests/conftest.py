@@ -1,0 +1,195 @@
+"""The servers that tests run on: real PostgreSQL, real S3, and the application over them."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import procrastinate
+import pytest
+import uvicorn
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from app.asgi import HANDLERS, RequestIds, mount
+from app.embedded import servers
+from app.migrations import keep_catalogue, migrate
+from app.settings import Settings, read_settings
+from app.wiring import Wiring, wire
+from app.worker import register
+from domain.services import Services
+from infra.db import tables
+from infra.db.engine import conninfo, engine
+from infra.queue import open_queue
+from tests.clients import Api, sign_up
+from tests.fakes.runtime import FakeCompletions, FakeRuntime
+from tests.fakes.trainer import FakeTrainer
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """One event loop for the whole session."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A home that PostgreSQL's own user can enter, which pytest's temporary folders are not."""
+    folder = Path(tempfile.mkdtemp(prefix="luthier-tests-"))
+    folder.chmod(0o711)
+    yield folder / "home"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def environment(anyio_backend: str, home: Path) -> AsyncIterator[dict[str, str]]:  # noqa: ARG001
+    """PostgreSQL and S3 with the newest tables, as environment variables."""
+    async with servers(home, durable=False) as variables:
+        await asyncio.to_thread(migrate, variables["DATABASE_URL"])
+        await keep_catalogue(variables["DATABASE_URL"])
+        yield (
+            variables
+            | {
+                "LUTHIER_HOME": str(home),
+                "LUTHIER_RUNTIME_URL": "http://127.0.0.1:9",  # the discard port: tests of the runtime start their own
+                "LUTHIER_RUNTIME_TOKEN": "a runtime token",
+            }
+        )
+
+
+@pytest.fixture(scope="session")
+def settings(environment: dict[str, str]) -> Iterator[Settings]:
+    """The settings that the environment makes."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        yield read_settings()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+async def database(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """An engine on the tests' database."""
+    own = engine(settings.database_url)
+    yield own
+    await own.dispose()
+
+
+@pytest.fixture(scope="session")
+async def wiring(settings: Settings) -> AsyncIterator[Wiring]:
+    """The real parts, as a process has them."""
+    async with wire(settings) as made:
+        yield made
+
+
+@pytest.fixture
+async def clean(database: AsyncEngine) -> None:
+    """A database with no row in it but the catalogue's."""
+    names = [it.name for it in tables.metadata.sorted_tables if it.name != "base_models"]
+    async with database.begin() as connection:
+        await connection.execute(text(f"truncate {', '.join(names)}, procrastinate_jobs cascade"))
+
+
+@pytest.fixture
+def runtime() -> FakeRuntime:
+    """What plays the model runtime."""
+    return FakeRuntime()
+
+
+@pytest.fixture
+async def trainer() -> FakeTrainer:
+    """What plays the training process."""
+    return FakeTrainer()
+
+
+@pytest.fixture
+def services(wiring: Wiring, runtime: FakeRuntime, trainer: FakeTrainer, tmp_path: Path) -> Services:
+    """The ports, with fakes in the place of models."""
+    return replace(
+        wiring.services,
+        runtime=runtime,
+        completions=FakeCompletions(),
+        trainer=trainer,
+        work_folder=tmp_path / "work",
+    )
+
+
+@pytest.fixture
+async def application(wiring: Wiring, services: Services, settings: Settings, clean: None) -> ASGIApp:  # noqa: ARG001
+    """The application on a clean database."""
+    app = Starlette(exception_handlers=HANDLERS)
+    mount(app, replace(wiring, services=services), settings)
+    return RequestIds(app)
+
+
+def client(application: ASGIApp) -> httpx.AsyncClient:
+    """An HTTP client of the application, with nothing between; faults come as answers."""
+    transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://luthier.test")
+
+
+@pytest.fixture
+async def anonymous(application: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
+    """Nobody in particular."""
+    async with client(application) as rest:
+        yield rest
+
+
+@pytest.fixture
+async def api(application: ASGIApp) -> AsyncIterator[Api]:
+    """A signed-in user, and `api.other`, a second one."""
+    async with client(application) as rest, client(application) as other:
+        one = await sign_up(rest)
+        one._other = await sign_up(other)
+        yield one
+
+
+@dataclass
+class Worker:
+    """A worker that runs what is queued."""
+
+    queue: procrastinate.App
+
+    async def drain(self) -> None:
+        """Run everything that is queued, and what that enqueues, to its end."""
+        await self.queue.run_worker_async(
+            wait=False,
+            concurrency=4,
+            install_signal_handlers=False,
+            listen_notify=False,
+            delete_jobs="successful",
+        )
+
+
+@pytest.fixture
+async def worker(services: Services, settings: Settings, clean: None) -> AsyncIterator[Worker]:  # noqa: ARG001
+    """A worker over the same services as the application."""
+    queue = open_queue(conninfo(settings.database_url), connections=6)
+    register(queue, services, stalled_s=20)
+    async with queue.open_async():
+        yield Worker(queue)
+
+
+@pytest.fixture
+async def live(application: ASGIApp) -> AsyncIterator[str]:
+    """The application behind a real HTTP server, for what a direct transport cannot show: streams, sockets."""
+    config = uvicorn.Config(
+        application, host="127.0.0.1", port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]  # the tests' own stay as they are
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving

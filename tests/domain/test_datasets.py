@@ -1,0 +1,117 @@
+"""What a dataset may be, and how its fields are found in a file."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.datasets import RunStatus, check_report
+from domain.errors import Conflict, Invalid
+from domain.fields import check_descriptions, check_fields
+from domain.imports import columns
+from tests.domain.test_items import DATASET
+
+NAME = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20)
+
+
+def test_names_are_kept_without_the_blanks_around_them() -> None:
+    blank = replace(DATASET, name=" A ", field_names=(" q ", "a "), input_field="q ", output_field=" a")
+    checked = blank.checked()
+    assert (checked.name, checked.field_names) == ("A", ("q", "a"))
+    assert (checked.input_field, checked.output_field) == ("q", "a")
+
+
+@pytest.mark.parametrize(
+    ("values", "reason", "field"),
+    [
+        ({"name": " "}, "REQUIRED", "name"),
+        ({"field_names": ("question",)}, "INVALID_FIELDS", "fieldNames"),
+        ({"field_names": ("question", "answer", "answer")}, "DUPLICATE_FIELD", "fieldNames"),
+        ({"field_names": ("question", "answer", "")}, "REQUIRED", "fieldNames"),
+        ({"input_field": "prompt"}, "UNKNOWN_FIELD", "inputField"),
+        ({"output_field": "question"}, "INVALID_FIELDS", "outputField"),
+        ({"language_iso": "English"}, "INVALID_LANGUAGE", "languageIso"),
+        ({"language_iso": "ägn"}, "INVALID_LANGUAGE", "languageIso"),
+        ({"expected_output_size_chars": 0}, "OUT_OF_RANGE", "expectedOutputSizeChars"),
+        ({"generate_examples_number": -1}, "OUT_OF_RANGE", "generateExamplesNumber"),
+        ({"corpus_name": "a\x00"}, "INVALID_TEXT", "corpusName"),
+        ({"json_object_fields": ["question"]}, "INVALID_JSON_FIELDS", "jsonObjectFields"),
+        ({"json_object_fields": {"question": 1}}, "INVALID_JSON_FIELDS", "jsonObjectFields"),
+    ],
+)
+def test_a_value_that_breaks_a_rule_is_refused(values: dict[str, Any], reason: str, field: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        replace(DATASET, **values).checked()
+    assert (refused.value.reason, refused.value.field) == (reason, [field])
+
+
+@given(st.lists(NAME, min_size=2, max_size=50, unique=True))
+def test_any_distinct_names_make_fields(names: list[str]) -> None:
+    check_fields(tuple(names), names[0], names[-1])
+
+
+@pytest.mark.parametrize("fields", [None, {}, {"question": "What is asked.", "other": ""}])
+def test_fields_may_be_described_in_words(fields: dict[str, str] | None) -> None:
+    check_descriptions(fields)
+
+
+@given(st.permutations(["question", "answer", "note"]))
+def test_columns_are_found_by_name_in_any_order(headers: list[str]) -> None:
+    assert columns(("answer", "question"), headers) == {"answer": "answer", "question": "question"}
+
+
+def test_a_column_may_differ_in_case_where_that_is_unambiguous() -> None:
+    assert columns(("question", "answer"), ("Question", " ANSWER ")) == {
+        "question": "Question",
+        "answer": " ANSWER ",
+    }
+    assert columns(("a", "b"), ("A", "a", "b")) == {"a": "a", "b": "b"}
+
+
+def test_missing_columns_are_named_with_the_header() -> None:
+    with pytest.raises(Invalid) as refused:
+        columns(("question", "answer"), ("Frage", "ANSWER", "Answer"))
+    assert refused.value.message == (
+        "The file has no column for 'question', 'answer'; its header is 'Frage', 'ANSWER', 'Answer'."
+    )
+
+
+def test_a_long_header_is_cut_in_the_sentence() -> None:
+    with pytest.raises(Invalid, match="and 980 more"):
+        columns(("question", "answer"), [f"c{number}" for number in range(1_000)])
+
+
+@pytest.mark.parametrize(
+    ("current", "reported", "changes"),
+    [
+        (RunStatus.PLANNING, RunStatus.RUNNING, True),
+        (RunStatus.RUNNING, RunStatus.RUNNING, True),
+        (RunStatus.RUNNING, RunStatus.DONE, True),
+        (RunStatus.DONE, RunStatus.DONE, False),
+        (RunStatus.FAILED, RunStatus.FAILED, False),
+    ],
+)
+def test_an_external_worker_moves_a_run_forwards(
+    current: RunStatus, reported: RunStatus, changes: bool
+) -> None:
+    assert check_report(current, reported, is_external=True) is changes
+
+
+@pytest.mark.parametrize(
+    ("current", "reported"),
+    [
+        (RunStatus.DONE, RunStatus.RUNNING),
+        (RunStatus.DONE, RunStatus.FAILED),
+        (RunStatus.ABORTED, RunStatus.DONE),
+    ],
+)
+def test_an_external_worker_does_not_move_a_run_backwards(current: RunStatus, reported: RunStatus) -> None:
+    with pytest.raises(Conflict):
+        check_report(current, reported, is_external=True)
+
+
+def test_our_own_runs_are_not_reported_on() -> None:
+    with pytest.raises(Conflict, match="Luthier's own worker"):
+        check_report(RunStatus.RUNNING, RunStatus.DONE, is_external=False)

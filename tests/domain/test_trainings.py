@@ -1,0 +1,125 @@
+"""What may be trained, and what a fine-tune is called."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.base_models import ALL_LINEAR, CATALOGUE, TINY, BaseModel
+from domain.errors import Invalid
+from domain.finetunes import TrainingMetrics, metrics_after
+from domain.rules import NAME_LIMIT, safe_name
+from domain.training import Measured, TrainingPoint
+from domain.trainings import model_name, project_slug
+from infra.db.training import by_step
+from tests.fakes.trainer import AT
+
+
+@pytest.mark.parametrize(
+    ("project", "slug"),
+    [
+        ("Kundendienst", "kundendienst"),
+        ("Acme Support Bot", "acme_support_bot"),
+        ("ÄRZTE & Pflege 24/7", "ärzte__pflege_247"),
+        ("日本語 モデル", "日本語_モデル"),
+        ("tab\tand\u00a0space", "tab_and_space"),
+        ("under_score-dash.dot", "underscoredashdot"),
+        ("🙂 fine 🙂", "_fine_"),
+        ("🙂🚀", "project"),
+        ("🙂 🚀", "project"),
+        ("!!!", "project"),
+    ],
+)
+def test_a_project_name_becomes_lower_case_letters_digits_and_underscores(project: str, slug: str) -> None:
+    assert project_slug(project) == slug
+
+
+def test_a_model_is_named_after_its_base_its_project_and_its_version() -> None:
+    assert model_name("luthier/tiny", "Capital Cities", 3) == "luthier/tiny_capital_cities_v3"
+
+
+@settings(max_examples=40)
+@given(st.text(min_size=1, max_size=NAME_LIMIT))
+def test_every_project_name_gives_a_model_name_that_can_be_a_file(project: str) -> None:
+    slug = project_slug(project)
+    assert slug
+    assert all(char.isalnum() or char == "_" for char in slug)
+    longest = max(CATALOGUE, key=lambda model: len(model.model_id))
+    assert len(f"{safe_name(model_name(longest.model_id, project, 99_999))}.gguf") <= 255
+
+
+def test_the_common_defaults_stand_where_a_model_names_no_other() -> None:
+    model = BaseModel(id="", model_id="some/model", name="Some", base_architecture="llama")
+    chosen = model.hyperparameters({}, max_seq_length=1024)
+    assert (chosen.num_epochs, chosen.learning_rate, chosen.per_device_batch_size) == (3.0, 2e-4, 4)
+    assert (chosen.gradient_accumulation_steps, chosen.max_seq_length) == (4, 1024)
+    assert (chosen.lora_r, chosen.lora_alpha, chosen.lora_dropout) == (16, 32, 0.05)
+    assert (chosen.target_modules, chosen.warmup_ratio, chosen.weight_decay) == (ALL_LINEAR, 0.03, 0.01)
+
+
+def test_a_models_own_defaults_come_before_the_common_ones_and_the_callers_before_both() -> None:
+    chosen = TINY.hyperparameters({"num_epochs": 7.0, "lora_r": None}, max_seq_length=512)
+    assert chosen.num_epochs == 7.0
+    assert chosen.lora_r == TINY.defaults["lora_r"]
+    assert chosen.lora_alpha == TINY.default_alpha
+
+
+@pytest.mark.parametrize("model", CATALOGUE, ids=lambda model: model.model_id)
+def test_every_model_of_the_catalogue_accepts_its_own_defaults(model: BaseModel) -> None:
+    assert model.hyperparameters({}, max_seq_length=2048).lora_r >= model.min_rank
+
+
+def test_a_module_that_is_named_twice_counts_once() -> None:
+    chosen = TINY.hyperparameters({"target_modules": ["q_proj", "v_proj", "q_proj"]}, max_seq_length=512)
+    assert chosen.target_modules == ("q_proj", "v_proj")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("num_epochs", 0.0, "numEpochs"),
+        ("num_epochs", float("nan"), "numEpochs"),
+        ("learning_rate", 0.0, "learningRate"),
+        ("learning_rate", 1.1, "learningRate"),
+        ("per_device_batch_size", 0, "perDeviceBatchSize"),
+        ("gradient_accumulation_steps", 0, "gradientAccumulationSteps"),
+        ("max_seq_length", 15, "maxSeqLength"),
+        ("max_seq_length", 1_000_000, "maxSeqLength"),
+        ("lora_r", 0, "loraR"),
+        ("lora_r", 100_000, "loraR"),
+        ("lora_alpha", 0, "loraAlpha"),
+        ("lora_dropout", 1.0, "loraDropout"),
+        ("warmup_ratio", -0.1, "warmupRatio"),
+        ("weight_decay", 2.0, "weightDecay"),
+        ("target_modules", [], "targetModules"),
+        ("target_modules", ["lm_head"], "targetModules"),
+    ],
+)
+def test_a_knob_outside_its_bounds_is_refused_by_name(name: str, value: Any, field: str) -> None:
+    with pytest.raises(Invalid, match=field) as refused:
+        TINY.hyperparameters({name: value}, max_seq_length=512)
+    assert refused.value.field == [f"hyperparameters.{field}"]
+
+
+def test_what_a_point_does_not_measure_stays_in_the_metrics() -> None:
+    step = TrainingPoint(step=4, epoch=1.0, train_loss=0.5, learning_rate=1e-3, at=AT)
+    evaluation = TrainingPoint(step=5, epoch=1.25, eval_loss=0.7, at=AT)
+    first = metrics_after(None, Measured(step, total_steps=8, tokens_per_second=90.0))
+    assert metrics_after(first, Measured(evaluation, total_steps=8)) == TrainingMetrics(
+        step=5,
+        total_steps=8,
+        epoch=1.25,
+        train_loss=0.5,
+        eval_loss=0.7,
+        learning_rate=1e-3,
+        tokens_per_second=90.0,
+    )
+
+
+def test_a_loss_and_an_evaluation_of_one_step_are_one_point() -> None:
+    loss = TrainingPoint(step=4, epoch=1.0, train_loss=0.5, at=AT)
+    evaluation = TrainingPoint(step=4, epoch=1.0, eval_loss=0.7, perplexity=2.0, at=AT)
+    later = TrainingPoint(step=5, epoch=1.2, train_loss=0.4, at=AT)
+    assert by_step([loss, evaluation, later]) == [replace(evaluation, train_loss=0.5), later]

@@ -1,0 +1,94 @@
+"""A trainer that needs no torch: it reports two steps and leaves a small file as its model."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from domain.rules import safe_name
+from domain.training import (
+    ArtifactKind,
+    Checkpoint,
+    FinetuneMethod,
+    InferenceSample,
+    Line,
+    Measured,
+    ParityReport,
+    ProducedFile,
+    Progress,
+    Report,
+    TrainingFailed,
+    TrainingPoint,
+    TrainingResult,
+    TrainingRun,
+)
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeTrainer:
+    """Set `fails` for a run that fails; clear `go` for one that trains until it is cancelled or `go` is set."""
+
+    def __init__(self) -> None:
+        self.runs: list[TrainingRun] = []
+        self.fails: str | None = None
+        self.go = asyncio.Event()
+        self.go.set()
+        self.stopped = asyncio.Event()
+
+    def refusal(self, method: FinetuneMethod) -> str | None:
+        """Only LoRA, as on a machine without CUDA."""
+        return None if method is FinetuneMethod.LORA else "QLoRA needs CUDA; use LORA."
+
+    async def train(self, run: TrainingRun) -> AsyncIterator[Report]:
+        """Two steps and a model."""
+        self.runs.append(run)
+        try:
+            yield Progress(0.1, "Training: step 1 of 2")
+            for step in (1, 2):
+                point = TrainingPoint(
+                    step=step, epoch=step / 2, train_loss=2.0 / step, learning_rate=1e-3, at=AT
+                )
+                yield Measured(point, total_steps=2, tokens_per_second=100.0)
+            yield Checkpoint(2, "checkpoint-2")
+            yield Line("trained")
+            await self.go.wait()
+        finally:
+            self.stopped.set()
+        if self.fails is not None:
+            raise TrainingFailed(self.fails)
+        yield result_of(run)
+
+
+def result_of(run: TrainingRun) -> TrainingResult:
+    """What a run leaves: a GGUF and a configuration, as far as names and sums go."""
+    return TrainingResult(
+        model_size_gb=0.1,
+        model_size_parameter=1_000,
+        model_dtype="float32",
+        model_quantization="q8_0",
+        training_time_seconds=1.5,
+        samples_held_out=False,
+        final_train_loss=1.0,
+        samples=(InferenceSample(prompt="q", expected="a", base_output="?", tuned_output="a"),),
+        files=(
+            _file(run, f"{safe_name(run.model_name)}.gguf", ArtifactKind.GGUF, b"GGUF, or nearly"),
+            _file(run, "training_config.json", ArtifactKind.CONFIG, b"{}"),
+        ),
+        parity=ParityReport(
+            passed=True, prompts_compared=1, template_matches=True, token_ids_match=True, outputs_matching=1
+        ),
+    )
+
+
+def _file(run: TrainingRun, name: str, kind: ArtifactKind, content: bytes) -> ProducedFile:
+    path = run.folder / name
+    path.write_bytes(content)
+    return ProducedFile(
+        filename=name,
+        kind=kind,
+        path=path,
+        size_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        quantization="q8_0" if kind is ArtifactKind.GGUF else None,
+    )

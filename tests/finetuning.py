@@ -1,0 +1,72 @@
+"""What tests of fine-tunes and deployments begin with: a project, a dataset that is DONE, a trained model."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+from domain import datasets, items
+from domain.datasets import Dataset, RunStatus
+from domain.items import Item, ItemOrigin
+from domain.services import Services
+from tests.clients import Api
+from tests.conftest import Worker
+
+CAPITALS = (("Capital of France?", "Paris"), ("Capital of Peru?", "Lima"), ("Capital of Ghana?", "Accra"))
+FIELDS = {"input_field": "question", "output_field": "answer", "field_names": ("question", "answer")}
+TINY = "luthier/tiny"
+FINETUNE = "finetune { id status modelName trainedItemCount trainedContentHash } job { id status type }"
+
+Rows = Sequence[tuple[str, str]]
+
+
+async def new_project(api: Api, name: str = "Capitals", **given: Any) -> str:
+    """A project's id."""
+    made = await api.mutate("createProject", "project { id }", name=name, **given)
+    return str(made["project"]["id"])
+
+
+async def new_dataset(services: Services, api: Api, project_id: str, rows: Rows = CAPITALS) -> str:
+    """The id of a dataset that is DONE and holds these rows."""
+    async with services.transactions.begin() as store:
+        values = dict[str, Any](FIELDS)
+        dataset = await datasets.create(store, project_id, values, viewer_id=api.user_id, now=services.now())
+        await store.items.load(_items(services, dataset, rows))
+        await store.datasets.change(dataset.id, {"status": RunStatus.DONE})
+        await store.items.settle(dataset)
+    return dataset.id
+
+
+async def _items(
+    services: Services, dataset: Dataset, rows: Iterable[tuple[str, str]]
+) -> AsyncIterator[Item]:
+    for position, (question, answer) in enumerate(rows):
+        yield items.make(
+            dataset,
+            {"question": question, "answer": answer},
+            key=f"row {position}",
+            position=position,
+            origin=ItemOrigin.UPLOADED,
+            now=services.now(),
+        )
+
+
+async def launch(api: Api, project_id: str, dataset_id: str, **given: Any) -> dict[str, Any]:
+    """A training that was asked for: its fine-tune and its job."""
+    asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
+    return await api.mutate("createFinetune", FINETUNE, **(asked | given))
+
+
+async def trained(services: Services, api: Api, worker: Worker, name: str = "Capitals") -> dict[str, Any]:
+    """A fine-tune that is DONE, in a project of its own."""
+    project_id = await new_project(api, name)
+    dataset_id = await new_dataset(services, api, project_id)
+    made = await launch(api, project_id, dataset_id)
+    await worker.drain()
+    finetune = await shown(api, made["finetune"]["id"], "id status error modelName outputPath")
+    assert finetune["status"] == "DONE", finetune
+    return {"project_id": project_id, "dataset_id": dataset_id, "job_id": made["job"]["id"], **finetune}
+
+
+async def shown(api: Api, id: str, fields: str) -> dict[str, Any]:
+    """A fine-tune as the API shows it."""
+    found = await api.gql(f"query($id: ID!) {{ finetune(id: $id) {{ {fields} }} }}", id=id)
+    return dict(found["finetune"])

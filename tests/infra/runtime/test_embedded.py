@@ -1,0 +1,284 @@
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from openai import AsyncOpenAI
+
+from domain.deployments import Route
+from domain.errors import Invalid, Unavailable
+from domain.runtime import ModelFile, Upstream
+from infra.runtime.embedded import EmbeddedRuntime
+from infra.runtime.models import Models
+from infra.runtime.server import app
+from rest.gateway import Gateway
+from tests.infra.runtime.folder import FolderStorage, model_file
+from tests.infra.runtime.tiny import write_model
+from tests.rest.gateway_world import ASK, PROJECT, SECRET, FakeDirectory, FakeRecorder, serving
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "runtime-token"
+
+
+@dataclass
+class World:
+    runtime: EmbeddedRuntime
+    storage: FolderStorage
+    copies: Path
+    url: str
+
+    def model(self, name: str = "finetune_a", *, context: int = 512) -> ModelFile:
+        """A model in storage."""
+        write_model(self.storage.folder / f"{name}.gguf", context=context, seed=len(name))
+        return model_file(self.storage, name)
+
+    async def ask(self, upstream: Upstream, **body: object) -> httpx.Response:
+        """Ask a model for some tokens."""
+        headers = {"authorization": f"Bearer {upstream.api_key}"}
+        asked = {"prompt": "a", "max_tokens": 4} | body
+        async with httpx.AsyncClient() as client:
+            return await client.post(f"{upstream.base_url}/completions", json=asked, headers=headers)
+
+    async def again(self, model: ModelFile) -> Upstream:
+        """Where a model answers now, without what was remembered."""
+        self.runtime.forget(model.model_id)
+        return await self.runtime.upstream(model)
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[World]:
+    storage, copies = FolderStorage(tmp_path / "bucket"), tmp_path / "models"
+    storage.folder.mkdir()
+    models = Models(storage.port, copies, 2)
+    async with serving(app(models, TOKEN)) as url:
+        runtime = EmbeddedRuntime(url, TOKEN)
+        yield World(runtime, storage, copies, url)
+        await models.close()
+        await runtime.aclose()
+    assert processes() == []
+
+
+def processes() -> list[psutil.Process]:
+    """The model processes of this test."""
+    return [it for it in psutil.Process().children() if "infra.runtime.model" in it.cmdline()]
+
+
+async def test_a_model_is_loaded_once_and_answers_whoever_has_its_key(here: World) -> None:
+    model = here.model()
+
+    upstreams = await asyncio.gather(*(here.runtime.upstream(model) for _ in range(5)))
+
+    assert len(set(upstreams)) == 1
+    assert len(processes()) == len(here.storage.downloads) == 1
+    answer = (await here.ask(upstreams[0])).json()
+    assert (answer["model"], answer["usage"]["completion_tokens"]) == ("finetune_a", 4)
+    assert (await here.ask(replace(upstreams[0], api_key="wrong"))).status_code == 401
+    assert TOKEN not in str(processes()[0].cmdline() + list(processes()[0].environ().values()))
+
+
+async def test_a_model_whose_process_died_is_started_again(here: World) -> None:
+    model = here.model()
+    before = await here.runtime.upstream(model)
+    [process] = processes()
+    process.kill()
+    with pytest.raises(httpx.HTTPError):
+        await here.ask(before)
+
+    after = await here.again(model)
+
+    assert (await here.ask(after)).status_code == 200
+    assert len(here.storage.downloads) == 1
+
+
+async def test_the_least_recently_asked_model_is_stopped_for_a_third(here: World) -> None:
+    first, second, third = (here.model(name) for name in ("a", "bb", "ccc"))
+    addresses = [await here.runtime.upstream(first), await here.runtime.upstream(second)]
+    await here.again(first)
+
+    addresses.append(await here.runtime.upstream(third))
+
+    assert len(processes()) == 2
+    assert (await here.ask(addresses[0])).status_code == 200
+    assert (await here.ask(addresses[2])).status_code == 200
+    with pytest.raises(httpx.ConnectError):
+        await here.ask(addresses[1])
+
+
+async def test_a_busy_model_is_removed_at_once(here: World) -> None:
+    model = here.model(context=4096)
+    upstream = await here.runtime.upstream(model)
+    headers = {"authorization": f"Bearer {upstream.api_key}"}
+    body = {"prompt": "a", "max_tokens": 4000, "stream": True, "ignore_eos": True}
+    url = f"{upstream.base_url}/completions"
+    async with httpx.AsyncClient() as client, client.stream("POST", url, json=body, headers=headers) as busy:
+        pieces = busy.aiter_raw()
+        await anext(pieces)
+
+        await asyncio.wait_for(here.runtime.remove(model.model_id), 5)
+
+        with pytest.raises(httpx.HTTPError):
+            [_ async for _ in pieces]
+    assert processes() == []
+    assert list(here.copies.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "harm", ["empty", "text", "cut short", "no context", "no end of context", "no layers"]
+)
+async def test_a_file_that_cannot_be_loaded_is_a_sentence(here: World, harm: str) -> None:
+    path = here.storage.folder / "finetune_x.gguf"
+    context = {"no context": 0, "no end of context": 2**31}.get(harm, 512)
+    raw = write_model(path, context=context, layers=0 if harm == "no layers" else 2).read_bytes()
+    path.write_bytes({"empty": b"", "text": b"not a model" * 100, "cut short": raw[:-1000]}.get(harm, raw))
+
+    with pytest.raises(Invalid, match="cannot be loaded: it is damaged"):
+        await here.runtime.upstream(model_file(here.storage, "finetune_x"))
+
+    assert processes() == []
+
+
+async def test_a_file_that_is_not_the_recorded_one_is_refused_and_not_kept(here: World) -> None:
+    model = replace(here.model(), sha256="0" * 64)
+
+    with pytest.raises(Invalid, match="its SHA-256 is not the one recorded"):
+        await here.runtime.upstream(model)
+
+    assert list(here.copies.iterdir()) == []
+
+
+async def test_a_file_that_storage_has_lost_is_a_sentence(here: World) -> None:
+    with pytest.raises(Invalid, match="not in storage"):
+        await here.runtime.upstream(replace(here.model(), s3_key="elsewhere.gguf"))
+
+
+async def test_a_local_copy_that_was_harmed_is_downloaded_again(here: World) -> None:
+    model = here.model()
+    await here.runtime.upstream(model)
+    [process] = processes()
+    process.kill()
+    copy = here.copies / "finetune_a.gguf"
+    raw = bytearray(copy.read_bytes())
+    raw[-1] ^= 1
+    copy.write_bytes(raw)
+    with pytest.raises(httpx.HTTPError):
+        await here.ask(await here.runtime.upstream(model))
+
+    after = await here.again(model)
+
+    assert (await here.ask(after)).status_code == 200
+    assert len(here.storage.downloads) == 2
+
+
+async def test_an_unknown_name_and_a_strange_id_are_invalid(here: World) -> None:
+    with pytest.raises(Invalid, match="no model 'gpt'"):
+        await here.runtime.upstream("gpt")
+    with pytest.raises(Invalid, match="must be an id"):
+        await here.runtime.upstream(replace(here.model(), model_id="../up"))
+    await here.runtime.remove("finetune_unknown")
+
+
+async def test_who_has_not_the_token_loads_nothing(here: World) -> None:
+    stranger = EmbeddedRuntime(here.url, "guess")
+
+    with pytest.raises(Unavailable, match="401"):
+        await stranger.upstream(here.model())
+
+    assert await stranger.health() == "connected"
+    await stranger.aclose()
+
+
+async def test_a_runtime_that_is_not_there_is_unavailable(here: World) -> None:
+    runtime = EmbeddedRuntime("http://127.0.0.1:1", TOKEN)
+
+    with pytest.raises(Unavailable, match="does not answer"):
+        await runtime.upstream(here.model())
+
+    assert await runtime.health() == "the model runtime does not answer"
+    await runtime.aclose()
+
+
+class OneModel(FakeDirectory):
+    """Sends every request to one model."""
+
+    def __init__(self, model: ModelFile) -> None:
+        super().__init__()
+        self.target = model
+
+    async def route(self, project_id: str, secret: str, model_name: str) -> Route:
+        return replace(await super().route(project_id, secret, model_name), target=self.target)
+
+
+async def test_through_the_gateway_the_death_of_a_model_is_not_noticed(here: World) -> None:
+    model, recorder = here.model(), FakeRecorder()
+    gateway = Gateway(OneModel(model), here.runtime, recorder)
+    async with (
+        serving(gateway) as url,
+        AsyncOpenAI(base_url=f"{url}/public/{PROJECT}", api_key=SECRET) as openai,
+    ):
+        before = await openai.chat.completions.create(**ASK, max_tokens=5)
+        [process] = processes()
+        process.kill()
+        with pytest.raises(httpx.HTTPError):
+            await here.ask(await here.runtime.upstream(model))
+
+        chunks = await openai.chat.completions.create(**ASK, max_tokens=5, stream=True)
+        text = "".join([it.choices[0].delta.content or "" async for it in chunks])
+        await gateway.aclose()
+
+    assert before.usage is not None
+    first, second = await recorder.next(), await recorder.next()
+    assert (first.status, first.completion_tokens, first.output) == (
+        200,
+        5,
+        before.choices[0].message.content,
+    )
+    assert (second.status, second.completion_tokens, second.output) == (200, 5, text or None)
+
+
+SERVE = """
+import asyncio, sys
+from pathlib import Path
+from infra.runtime.server import serve
+from rest.gateway import Gateway
+from tests.infra.runtime.folder import FolderStorage
+home = Path(sys.argv[1])
+asyncio.run(serve(0, "t", FolderStorage(home).port, home / "copies", ready=home / "ready"))
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+async def test_no_model_outlives_its_runtime(tmp_path: Path, ending: signal.Signals) -> None:
+    write_model(tmp_path / "finetune_a.gguf")
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVE, str(tmp_path), stdin=subprocess.DEVNULL
+    )
+    try:
+        runtime = EmbeddedRuntime(await written(tmp_path / "ready", server), "t")
+        await runtime.upstream(model_file(FolderStorage(tmp_path), "finetune_a"))
+        [model] = psutil.Process(server.pid).children()
+        server.send_signal(ending)
+
+        await asyncio.wait_for(server.wait(), 10)
+
+        assert await asyncio.to_thread(model.wait, 10) is None
+        await runtime.aclose()
+    finally:
+        with suppress(ProcessLookupError):
+            server.kill()
+
+
+async def written(path: Path, by: asyncio.subprocess.Process) -> str:
+    """What a process writes into a file, once it has."""
+    while not path.exists():  # noqa: ASYNC240 - a test's own file
+        with suppress(TimeoutError):
+            await asyncio.wait_for(by.wait(), 0.02)
+            pytest.fail("the process ended before it was ready")
+    return path.read_text()  # noqa: ASYNC240

@@ -1,0 +1,192 @@
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from domain.errors import Invalid, Unavailable
+from domain.runtime import ModelFile
+from infra.runtime.remote import RemoteRuntime
+from tests.infra.runtime.folder import FolderStorage, model_file
+from tests.rest.gateway_world import serving
+
+pytestmark = pytest.mark.anyio
+
+KEY = "remote-key"
+
+
+class Server:
+    """A model server with some models; as Ollama, it takes more."""
+
+    def __init__(self) -> None:
+        self.models = ["llama3.2:latest"]
+        self.blobs: dict[str, int] = {}
+        self.largest_piece = 0
+        self.refusal: Response | None = None
+
+    async def list(self, request: Request) -> Response:
+        if request.headers.get("authorization") != f"Bearer {KEY}":
+            return JSONResponse({"error": {"message": "who are you?"}}, 401)
+        return self.refusal or JSONResponse({"object": "list", "data": [{"id": it} for it in self.models]})
+
+    async def version(self, _: Request) -> Response:
+        return JSONResponse({"version": "0.13.0"})
+
+    async def blob(self, request: Request) -> Response:
+        digest = request.path_params["digest"]
+        if request.method == "HEAD":
+            return Response(status_code=200 if digest in self.blobs else 404)
+        hashed, size = hashlib.sha256(), 0
+        async for piece in request.stream():
+            hashed.update(piece)
+            size += len(piece)
+            self.largest_piece = max(self.largest_piece, len(piece))
+        if f"sha256:{hashed.hexdigest()}" != digest:
+            return JSONResponse({"error": "digest mismatch"}, 400)
+        self.blobs[digest] = size
+        return Response(status_code=201)
+
+    async def create(self, request: Request) -> Response:
+        asked = await request.json()
+        if not set(asked["files"].values()) <= set(self.blobs):
+            return JSONResponse({"error": "no such blob"}, 400)
+        self.models.append(f"{asked['model']}:latest")
+        return JSONResponse({"status": "success"})
+
+    async def delete(self, request: Request) -> Response:
+        name = (await request.json())["model"] + ":latest"
+        if name not in self.models:
+            return JSONResponse({"error": "not found"}, 404)
+        self.models.remove(name)
+        return Response()
+
+    def app(self, *, ollama: bool) -> Starlette:
+        own = [
+            Route("/api/version", self.version),
+            Route("/api/blobs/{digest}", self.blob, methods=["HEAD", "POST"]),
+            Route("/api/create", self.create, methods=["POST"]),
+            Route("/api/delete", self.delete, methods=["DELETE"]),
+        ]
+        return Starlette(routes=[Route("/v1/models", self.list), *(own if ollama else [])])
+
+
+@dataclass
+class World:
+    server: Server
+    url: str
+    runtime: RemoteRuntime
+    model: ModelFile
+
+
+async def _world(tmp_path: Path, *, ollama: bool) -> AsyncIterator[World]:
+    (tmp_path / "finetune_a.gguf").write_bytes(b"GGUF" + bytes(100_000))
+    storage, server = FolderStorage(tmp_path), Server()
+    async with serving(server.app(ollama=ollama)) as url:
+        runtime = RemoteRuntime(f"{url}/v1", KEY, storage.port)
+        yield World(server, f"{url}/v1", runtime, model_file(storage, "finetune_a"))
+        await runtime.aclose()
+
+
+@pytest.fixture
+async def ollama(tmp_path: Path) -> AsyncIterator[World]:
+    async for it in _world(tmp_path, ollama=True):
+        yield it
+
+
+@pytest.fixture
+async def other(tmp_path: Path) -> AsyncIterator[World]:
+    async for it in _world(tmp_path, ollama=False):
+        yield it
+
+
+@pytest.mark.parametrize("name", ["llama3.2", "llama3.2:latest"])
+async def test_a_model_that_the_server_has_is_asked_by_its_name(ollama: World, name: str) -> None:
+    upstream = await ollama.runtime.upstream(name)
+
+    assert (upstream.base_url, upstream.model, upstream.api_key) == (ollama.url, name, KEY)
+
+
+async def test_a_name_that_the_server_does_not_know_is_invalid(ollama: World) -> None:
+    with pytest.raises(Invalid, match="no model 'gpt'"):
+        await ollama.runtime.upstream("gpt")
+
+
+async def test_a_fine_tune_is_installed_into_ollama_in_pieces_and_once(ollama: World) -> None:
+    upstream = await ollama.runtime.upstream(ollama.model)
+    ollama.runtime.forget(ollama.model.model_id)
+    await ollama.runtime.upstream(ollama.model)
+
+    assert upstream.model == "finetune_a"
+    assert ollama.server.models == ["llama3.2:latest", "finetune_a:latest"]
+    assert ollama.server.blobs == {f"sha256:{ollama.model.sha256}": 100_004}
+    assert ollama.server.largest_piece < 100_000
+
+
+async def test_what_ollama_says_of_a_damaged_file_is_told(ollama: World) -> None:
+    with pytest.raises(Unavailable, match="answered 400: digest mismatch"):
+        await ollama.runtime.upstream(replace(ollama.model, sha256="0" * 64))
+
+
+async def test_a_fine_tune_is_removed_from_ollama_and_an_unknown_one_is_ignored(ollama: World) -> None:
+    await ollama.runtime.upstream(ollama.model)
+
+    await ollama.runtime.remove(ollama.model.model_id)
+    await ollama.runtime.remove(ollama.model.model_id)
+
+    assert ollama.server.models == ["llama3.2:latest"]
+
+
+@pytest.mark.parametrize("name", ["finetune_a", "my_model", "my_model.gguf"])
+async def test_another_server_is_asked_by_the_name_under_which_it_has_a_fine_tune(
+    other: World, name: str
+) -> None:
+    other.server.models.append(name)
+    model = replace(other.model, s3_key="finetunes/finetune_a/my_model.gguf")
+
+    assert (await other.runtime.upstream(model)).model == name
+
+
+async def test_another_server_without_the_fine_tune_is_a_sentence_that_says_what_to_do(other: World) -> None:
+    with pytest.raises(
+        Invalid, match=r"load finetune_a\.gguf into it under the name finetune_a, or use Ollama"
+    ):
+        await other.runtime.upstream(other.model)
+
+    await other.runtime.remove(other.model.model_id)
+
+
+async def test_a_wrong_key_of_ours_and_a_strange_answer_are_unavailable(other: World, tmp_path: Path) -> None:
+    stranger = RemoteRuntime(other.url, None, FolderStorage(tmp_path).port)
+    assert await other.runtime.health() == "connected"
+    assert await stranger.health() == "The model server answered 401: who are you."
+    await stranger.aclose()
+    other.server.refusal = JSONResponse(["not", "openai"])
+
+    with pytest.raises(Unavailable, match="does not speak the OpenAI protocol"):
+        await other.runtime.upstream("llama3.2")
+
+
+async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    runtime = RemoteRuntime("http://127.0.0.1:1/v1", KEY, FolderStorage(tmp_path).port)
+
+    with pytest.raises(Unavailable, match="does not answer"):
+        await runtime.upstream("llama3.2")
+
+    assert "does not answer" in await runtime.health()
+    await runtime.aclose()
+
+
+async def test_answers_are_remembered_until_they_are_forgotten(other: World) -> None:
+    await other.runtime.upstream("llama3.2")
+    other.server.models.clear()
+    await other.runtime.upstream("llama3.2")
+
+    other.runtime.forget("llama3.2")
+
+    with pytest.raises(Invalid):
+        await other.runtime.upstream("llama3.2")

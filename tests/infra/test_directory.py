@@ -1,0 +1,203 @@
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.settings import Settings
+from domain.api_keys import digest_of
+from domain.deployments import DeploymentStatus, Route
+from domain.errors import NotFound, Unauthenticated, Unavailable
+from domain.runtime import ModelFile
+from infra.db.engine import conninfo, engine
+from infra.db.tables import api_keys, deployments, finetunes
+from infra.directory import LiveDirectory
+from tests.infra.gateway_rows import GGUF, NOW, Line, Rows, add_project
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class World:
+    rows: Rows
+    directory: LiveDirectory
+    line: Line
+
+    async def route(self, secret: str, model: str = "demo") -> Route:
+        """Where the directory sends a request."""
+        return await self.directory.route(self.rows.project_id, secret, model)
+
+    async def until(self, secret: str, *, known: bool) -> None:
+        """Wait, at most a second, until the table in memory has a key or has it no longer."""
+        async with asyncio.timeout(1), self.rows.engine.connect() as connection:
+            while (digest_of(secret) in self.directory._table) is not known:
+                await connection.execute(text("select 1"))
+
+
+@pytest.fixture
+async def quiet(database: AsyncEngine, settings: Settings) -> AsyncIterator[World]:
+    """A directory that neither reads nor listens by itself yet."""
+    rows = await add_project(database)
+    with tempfile.TemporaryDirectory() as folder:
+        line = Line(settings.database_url, Path(folder))
+        await line.mend()
+        own = engine(line.url)
+        yield World(rows, LiveDirectory(own, conninfo(line.url)), line)
+        await own.dispose()
+        await line.cut()
+
+
+@pytest.fixture
+async def here(quiet: World) -> AsyncIterator[World]:
+    """A directory at work."""
+    async with quiet.directory:
+        yield quiet
+
+
+async def test_a_key_leads_to_its_fine_tune_by_either_name(here: World) -> None:
+    finetune_id = await here.rows.finetune([{"filename": "adapter.zip"}, GGUF])
+    deployment_id = await here.rows.deployment("demo", finetune_id)
+    key_id, secret = await here.rows.key(deployment_id)
+
+    route = await here.route(secret)
+
+    assert route == Route(
+        deployment_id=deployment_id,
+        api_key_id=key_id,
+        model_name="demo",
+        target=ModelFile(
+            model_id=finetune_id,
+            s3_key=f"finetunes/{finetune_id}/llama_3.2_demo_v1.gguf",
+            size_bytes=7,
+            sha256="ab",
+        ),
+    )
+    assert await here.route(secret, "llama/3.2_demo_v1") == route
+    assert await here.directory.model_names(here.rows.project_id, secret) == ["demo"]
+
+
+async def test_a_deployment_without_a_fine_tune_is_the_runtimes_own_model(here: World) -> None:
+    _, secret = await here.rows.key(await here.rows.deployment("llama3.2"))
+
+    assert (await here.route(secret, "llama3.2")).target == "llama3.2"
+
+
+async def test_a_key_of_a_moment_ago_works_before_it_is_in_the_table(quiet: World) -> None:
+    _, secret = await quiet.rows.key(await quiet.rows.deployment())
+
+    assert (await quiet.route(secret)).model_name == "demo"
+    assert await quiet.directory.model_names(quiet.rows.project_id, secret) == ["demo"]
+    assert not quiet.directory._table
+
+
+async def test_a_deployment_that_was_not_ready_a_moment_ago_works(quiet: World) -> None:
+    deployment_id = await quiet.rows.deployment(status=DeploymentStatus.STARTING)
+    _, secret = await quiet.rows.key(deployment_id)
+    async with quiet.directory:
+        await quiet.until(secret, known=True)
+    with pytest.raises(NotFound):
+        await quiet.route(secret)
+    assert await quiet.directory.model_names(quiet.rows.project_id, secret) == []
+
+    await quiet.rows.change(update(deployments).values(status=DeploymentStatus.READY))
+
+    assert (await quiet.route(secret)).deployment_id == deployment_id
+    assert await quiet.directory.model_names(quiet.rows.project_id, secret) == ["demo"]
+
+
+async def test_a_revoked_key_is_out_of_the_table_within_a_second(here: World) -> None:
+    key_id, secret = await here.rows.key(await here.rows.deployment())
+    await here.until(secret, known=True)
+
+    await here.rows.change(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=NOW))
+
+    await here.until(secret, known=False)
+    with pytest.raises(Unauthenticated):
+        await here.route(secret)
+
+
+async def test_every_key_that_does_not_fit_has_the_same_answer(here: World) -> None:
+    _, secret = await here.rows.key(await here.rows.deployment())
+    _, late = await here.rows.key(await here.rows.deployment("b"), expires_at=NOW - timedelta(seconds=1))
+    _, revoked = await here.rows.key(await here.rows.deployment("c"), revoked_at=NOW)
+    _, account = await here.rows.key(None)
+    other = await add_project(here.rows.engine)
+    said = set()
+
+    for project_id, given in [
+        (other.project_id, secret),
+        (here.rows.project_id, late),
+        (here.rows.project_id, revoked),
+        (here.rows.project_id, account),
+        (here.rows.project_id, "lk_guess"),
+        ("garbage", secret),
+    ]:
+        with pytest.raises(Unauthenticated) as by_route:
+            await here.directory.route(project_id, given, "demo")
+        with pytest.raises(Unauthenticated) as by_list:
+            await here.directory.model_names(project_id, given)
+        said |= {by_route.value.message, by_list.value.message}
+
+    assert said == {"The API key is not one of this project's."}
+
+
+@pytest.mark.parametrize("status", [it for it in DeploymentStatus if it is not DeploymentStatus.READY])
+async def test_a_deployment_that_is_not_ready_is_not_found(here: World, status: DeploymentStatus) -> None:
+    _, secret = await here.rows.key(await here.rows.deployment(status=status))
+
+    with pytest.raises(NotFound, match="'demo' does not exist"):
+        await here.route(secret)
+
+
+async def test_another_deployments_model_is_not_found(here: World) -> None:
+    await here.rows.deployment("other")
+    _, secret = await here.rows.key(await here.rows.deployment("demo"))
+
+    with pytest.raises(NotFound, match="'other' does not exist"):
+        await here.route(secret, "other")
+
+
+async def test_a_model_is_found_once_its_file_is_there(here: World) -> None:
+    finetune_id = await here.rows.finetune([])
+    _, secret = await here.rows.key(await here.rows.deployment("demo", finetune_id))
+    with pytest.raises(NotFound):
+        await here.route(secret)
+
+    await here.rows.change(update(finetunes).where(finetunes.c.id == finetune_id).values(artifacts=[GGUF]))
+
+    assert isinstance((await here.route(secret)).target, ModelFile)
+
+
+async def test_without_the_database_known_keys_go_on_and_others_are_not_called_wrong(here: World) -> None:
+    _, known = await here.rows.key(await here.rows.deployment())
+    _, unknown = await here.rows.key(await here.rows.deployment("new"))
+    await here.until(known, known=True)
+    await here.rows.change(delete(deployments).where(deployments.c.model_name == "new"))
+    await here.until(unknown, known=False)
+
+    await here.line.cut()
+
+    assert (await here.route(known)).model_name == "demo"
+    with pytest.raises(NotFound):
+        await here.route(known, "other")
+    with pytest.raises(Unavailable, match="cannot be checked now"):
+        await here.route(unknown)
+    with pytest.raises(Unavailable):
+        await here.directory.model_names(here.rows.project_id, unknown)
+
+
+async def test_what_changed_during_an_outage_is_known_after_it(here: World) -> None:
+    key_id, secret = await here.rows.key(await here.rows.deployment())
+    await here.until(secret, known=True)
+    await here.line.cut()
+    await here.rows.change(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=NOW))
+    assert (await here.route(secret)).api_key_id == key_id
+
+    await here.line.mend()
+
+    await here.until(secret, known=False)

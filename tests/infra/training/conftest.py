@@ -1,0 +1,142 @@
+"""Runs of the real training process, small enough to be waited for."""
+
+import asyncio
+import csv
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from domain.training import (
+    FinetuneMethod,
+    Hyperparameters,
+    Measured,
+    Progress,
+    Report,
+    TrainingResult,
+    TrainingRun,
+)
+from infra.training.trainer import ProcessTrainer
+
+CAPITALS = Path(__file__).parents[3] / "examples" / "capitals.csv"
+
+# Writes down where every connection of a Python process goes to.
+AUDIT = """
+import os, sys
+def note(event, arguments):
+    if event == "socket.connect":
+        with open(os.environ["CONNECTIONS"], "a") as file:
+            file.write(f"{arguments[1]}\\n")
+sys.addaudithook(note)
+"""
+
+KNOBS = Hyperparameters(
+    num_epochs=20,
+    learning_rate=3e-3,
+    per_device_batch_size=8,
+    gradient_accumulation_steps=1,
+    max_seq_length=256,
+    lora_r=32,
+    lora_alpha=64,
+    lora_dropout=0.0,
+    target_modules=("all-linear",),
+    warmup_ratio=0.05,
+    weight_decay=0.0,
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Questions and answers, the last `held_out` of them held out."""
+
+    rows: Sequence[tuple[str, str]]
+    held_out: int = 0
+
+    def write(self, path: Path) -> Path:
+        splits = ["TRAIN"] * (len(self.rows) - self.held_out) + ["EVAL"] * self.held_out
+        lines = (
+            json.dumps({"id": f"item_{at}", "input": question, "output": answer, "split": split})
+            for at, ((question, answer), split) in enumerate(zip(self.rows, splits, strict=True))
+        )
+        path.write_text("\n".join(lines))
+        return path
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one attempt reported, and where its connections went."""
+
+    run: TrainingRun
+    reports: list[Report]
+    connections: list[str]
+
+    @property
+    def result(self) -> TrainingResult:
+        last = self.reports[-1]
+        assert isinstance(last, TrainingResult)
+        return last
+
+    @property
+    def measured(self) -> list[Measured]:
+        return [each for each in self.reports if isinstance(each, Measured)]
+
+    @property
+    def progress(self) -> list[Progress]:
+        return [each for each in self.reports if isinstance(each, Progress)]
+
+
+def capitals() -> Table:
+    with CAPITALS.open(encoding="utf-8") as file:
+        return Table([(row["question"], row["answer"]) for row in csv.DictReader(file)])
+
+
+def run_in(
+    folder: Path, table: Table, base: str = "luthier/tiny", knobs: Hyperparameters = KNOBS
+) -> TrainingRun:
+    folder.mkdir(parents=True, exist_ok=True)
+    return TrainingRun(
+        finetune_id="finetune_1",
+        model_name="Capitals, by heart",
+        base_model_name=base,
+        method=FinetuneMethod.LORA,
+        hyperparameters=knobs,
+        seed=1,
+        items_path=table.write(folder / "items.jsonl"),
+        folder=folder,
+    )
+
+
+def small_run(folder: Path, base: str = "luthier/tiny") -> TrainingRun:
+    """Ten steps over six items, and two held out."""
+    rows = capitals().rows[:8]
+    knobs = replace(
+        KNOBS, num_epochs=5, per_device_batch_size=3, max_seq_length=64, lora_r=4, lora_dropout=0.1
+    )
+    return run_in(folder, Table(rows, held_out=2), base, knobs)
+
+
+async def reports_of(trainer: ProcessTrainer, run: TrainingRun) -> list[Report]:
+    return [report async for report in trainer.train(run)]
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where base models are kept."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def trained(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """examples/capitals.csv, learned by heart: the whole way once, for all tests that look at it."""
+    folder = tmp_path_factory.mktemp("capitals")
+    (folder / "sitecustomize.py").write_text(AUDIT)
+    connections = folder / "connections"
+    run = run_in(folder / "run", capitals())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("CONNECTIONS", str(connections))
+        reports = asyncio.run(reports_of(ProcessTrainer(models), run))
+    return Trained(run, reports, connections.read_text().splitlines())

@@ -1,0 +1,158 @@
+import asyncio
+import fcntl
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from domain.training import Checkpoint, Line, Measured, Progress, Report, TrainingFailed
+from infra.training.frozen import FrozenRun
+from infra.training.tiny import ensure
+from infra.training.trainer import ProcessTrainer
+from infra.training.tune import newest_whole
+from tests.infra.training.conftest import Trained, reports_of, small_run
+
+pytestmark = pytest.mark.anyio
+
+# A worker that trains until it is killed.
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from infra.training.trainer import ProcessTrainer
+from tests.infra.training.conftest import small_run
+
+async def main():
+    async for report in ProcessTrainer(Path(sys.argv[1])).train(small_run(Path(sys.argv[2]))):
+        print(type(report).__name__, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def trainer(models: Path) -> ProcessTrainer:
+    """Knows `small/base`: a model like any other, without a chat template."""
+    base = models / "small_base"
+    shutil.copytree(ensure(models), base)
+    (base / "chat_template.jinja").unlink()
+    return ProcessTrainer(models)
+
+
+@pytest.fixture(scope="module")
+def whole(trainer: ProcessTrainer, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The run as it is when nothing interrupts it."""
+    run = small_run(tmp_path_factory.mktemp("whole"), "small/base")
+    return Trained(run, asyncio.run(reports_of(trainer, run)), [])
+
+
+def curve(reports: list[Report]) -> list[tuple[int, float | None, float | None, float | None]]:
+    points = (each.point for each in reports if isinstance(each, Measured))
+    return [(each.step, each.train_loss, each.eval_loss, each.learning_rate) for each in points]
+
+
+def training_process(folder: Path) -> psutil.Process:
+    (found,) = (
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if each.info["cmdline"][1:] == ["-m", "infra.training.process", str(folder)]
+    )
+    return found
+
+
+async def until(reports: AsyncIterator[Report], step: int) -> list[Report]:
+    """What is reported until `step` is measured."""
+    seen = []
+    async for report in reports:
+        seen.append(report)
+        if isinstance(report, Measured) and report.point.step == step:
+            break
+    return seen
+
+
+async def test_a_base_model_without_a_template_gets_chatml_and_the_user_is_told(whole: Trained) -> None:
+    assert whole.result.warnings[0].startswith("The base model brings no chat template")
+    assert whole.result.parity is not None
+    assert (whole.result.parity.template_matches, whole.result.parity.token_ids_match) == (True, True)
+
+
+async def test_held_out_items_are_evaluated_each_epoch_and_shown(whole: Trained) -> None:
+    evaluated = [each.point for each in whole.measured if each.point.eval_loss is not None]
+    assert [(each.step, each.epoch) for each in evaluated] == [(2, 1), (4, 2), (6, 3), (8, 4), (10, 5)]
+    assert all((each.perplexity or 0) > 1 for each in evaluated)
+    assert whole.result.samples_held_out
+    assert [each.prompt for each in whole.result.samples] == [
+        "What is the capital of Poland?",
+        "What is the capital of Hungary?",
+    ]
+
+
+async def test_a_killed_run_goes_on_with_the_very_same_curve(
+    whole: Trained, trainer: ProcessTrainer, tmp_path: Path
+) -> None:
+    run = small_run(tmp_path, "small/base")
+    first: list[Report] = []
+    with pytest.raises(TrainingFailed, match="was killed; most likely"):  # noqa: PT012 - one attempt
+        async for report in trainer.train(run):
+            first.append(report)
+            if isinstance(report, Checkpoint) and report.step == 4:
+                training_process(tmp_path).kill()
+    assert isinstance(first[-1], Line)
+    second = await reports_of(trainer, run)
+    resumed = curve(second)
+    assert resumed == [each for each in curve(whole.reports) if each[0] >= resumed[0][0]]
+    assert resumed[0][0] >= 5
+    assert (tmp_path / "artifacts" / "report.md").exists()
+
+
+async def test_cancelling_saves_a_checkpoint_and_ends_the_process(
+    trainer: ProcessTrainer, tmp_path: Path
+) -> None:
+    run = small_run(tmp_path)
+    async with aclosing(trainer.train(run)) as reports:
+        await until(reports, step=3)
+        process = training_process(tmp_path)
+    assert not process.is_running()
+    newest = newest_whole(FrozenRun.of(run, trainer.models_folder).work_folder)
+    assert newest is not None
+    assert int(newest.name.removeprefix("checkpoint-")) >= 3
+
+
+async def test_the_process_saves_and_ends_when_its_worker_dies(
+    trainer: ProcessTrainer, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", WORKER, str(trainer.models_folder), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:  # noqa: ASYNC220
+        assert worker.stdout is not None
+        next(line for line in worker.stdout if line == "Measured\n")
+        process = training_process(tmp_path)
+        worker.kill()
+    assert await asyncio.to_thread(psutil.wait_procs, [process], 30) == ([process], [])
+    run = small_run(tmp_path)
+    assert newest_whole(FrozenRun.of(run, trainer.models_folder).work_folder) is not None
+
+
+async def test_a_second_attempt_waits_until_the_first_is_gone(
+    trainer: ProcessTrainer, tmp_path: Path
+) -> None:
+    run = small_run(tmp_path)
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        async with aclosing(trainer.train(run)) as reports:
+            said = [await anext(reports), await anext(reports)]
+    assert said == [Progress(0.0, "Starting"), Progress(0.0, "Waiting for the previous attempt to end")]
+
+
+async def test_a_process_that_does_not_heed_is_killed_after_the_patience(
+    trainer: ProcessTrainer, tmp_path: Path
+) -> None:
+    run = small_run(tmp_path)
+    async with aclosing(ProcessTrainer(trainer.models_folder, patience=0.1).train(run)) as reports:
+        await anext(reports)
+        process = training_process(tmp_path)
+        process.suspend()
+    assert not process.is_running()

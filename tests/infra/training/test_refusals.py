@@ -1,0 +1,152 @@
+import ctypes
+import errno
+import io
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from domain.training import FinetuneMethod, Trainer, TrainingFailed
+from infra.training import machine
+from infra.training.base import find
+from infra.training.export import check
+from infra.training.failures import OUT_OF_MEMORY, UNKNOWN, sentence
+from infra.training.reporter import Reporter
+from infra.training.trainer import ProcessTrainer
+from infra.training.tune import Narrator
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Trainer:
+    return ProcessTrainer(tmp_path)
+
+
+def test_lora_is_not_refused_where_the_packages_are(trainer: Trainer) -> None:
+    assert trainer.refusal(FinetuneMethod.LORA) is None
+
+
+def test_full_fine_tuning_is_refused_with_what_would_work(trainer: Trainer) -> None:
+    assert trainer.refusal(FinetuneMethod.FULL) == "Full fine-tuning is not offered yet; use LORA."
+
+
+def test_qlora_is_refused_with_each_reason_and_what_would_work(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cuda_devices", lambda: 0)
+    monkeypatch.setattr(
+        machine, "find_spec", lambda name: None if name == "bitsandbytes" else ModuleSpec(name, None)
+    )
+    monkeypatch.setattr(machine, "version", lambda _name: "2.13.0+cpu")
+    assert trainer.refusal(FinetuneMethod.QLORA) == (
+        "QLORA cannot run on this machine: no CUDA GPU was found and the bitsandbytes package is not installed "
+        "and PyTorch is the build without CUDA. "
+        "Use LORA here, or a worker with an NVIDIA GPU, a CUDA build of PyTorch and bitsandbytes."
+    )
+
+
+def test_qlora_is_not_refused_on_a_machine_that_has_it_all(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
+    monkeypatch.setattr(machine, "find_spec", lambda name: ModuleSpec(name, None))
+    monkeypatch.setattr(machine, "version", lambda _name: "2.13.0+cu130")
+    assert trainer.refusal(FinetuneMethod.QLORA) is None
+
+
+def test_a_machine_without_the_packages_says_which_are_missing(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        machine, "find_spec", lambda name: None if name in {"torch", "trl"} else ModuleSpec(name, None)
+    )
+    assert trainer.refusal(FinetuneMethod.LORA) == (
+        "This machine cannot train: torch, trl not installed; install luthier[training,embedded] on the worker."
+    )
+
+
+def test_a_machine_without_a_driver_has_no_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_name: str) -> None:
+        raise OSError
+
+    machine.cuda_devices.cache_clear()
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    assert machine.cuda_devices() == 0
+    machine.cuda_devices.cache_clear()
+
+
+def test_a_base_model_that_cannot_be_fetched_is_said_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(OSError, match="snapshot folder") as raised:
+        find("some-one/some-model", tmp_path)
+    assert sentence(raised.value) == (
+        "The base model is not on this machine, and the Hugging Face hub is switched off."
+    )
+
+
+def test_a_name_that_no_base_model_can_have_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Repo id") as raised:
+        find("not a model!!", tmp_path)
+    assert sentence(raised.value) == "The base model's name is not one that the Hugging Face hub can have."
+
+
+def test_a_base_model_that_cannot_be_exported_is_refused_before_hours_of_training(
+    models: Path, tmp_path: Path
+) -> None:
+    tiny = find("luthier/tiny", models)
+    shutil.copytree(tiny.folder, tmp_path / "odd")
+    config = json.loads((tmp_path / "odd" / "config.json").read_text())
+    (tmp_path / "odd" / "config.json").write_text(json.dumps(config | {"architectures": ["OddForCausalLM"]}))
+    odd = replace(tiny, folder=tmp_path / "odd")
+    with pytest.raises(TrainingFailed, match="cannot export this base model to GGUF"):
+        check(odd, tmp_path / "check.gguf", Reporter(io.BytesIO()))
+
+
+def test_errors_become_sentences_by_their_kind_their_words_or_their_cause() -> None:
+    wrapped = RuntimeError("while training")
+    wrapped.__cause__ = TrainingFailed("The loss is no longer a number.")
+    assert [
+        sentence(error)
+        for error in (
+            MemoryError(),
+            RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+            ),
+            OSError(errno.ENOSPC, "No space left on device"),
+            ValueError("Target modules {'nope'} not found in the base model."),
+            wrapped,
+            RuntimeError("shapes cannot be multiplied"),
+        )
+    ] == [
+        OUT_OF_MEMORY,
+        OUT_OF_MEMORY,
+        "The disk is full; free some space and try again.",
+        "The base model has none of the target modules; choose others, or all-linear.",
+        "The loss is no longer a number.",
+        UNKNOWN,
+    ]
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    entry = {"loss": float("nan"), "num_tokens": 8, "seconds": 1.0, "at": 0.0, "step": 3, "epoch": 1.0}
+    state = TrainerState(log_history=[entry], global_step=3, max_steps=9)
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    with pytest.raises(TrainingFailed, match=r"no longer a number at step 3; use a lower learning rate\.$"):
+        Narrator(Reporter(io.BytesIO()), evaluates=False).on_log(
+            arguments, state, TrainerControl(), logs=entry
+        )
+
+
+def test_the_worker_never_imports_torch() -> None:
+    heavy = "{'torch', 'transformers', 'trl', 'peft', 'datasets'}"
+    program = f"import sys, infra.training.trainer; print(*({heavy} & sys.modules.keys()))"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "\n"

@@ -1,0 +1,51 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from domain.training import (
+    ArtifactKind,
+    Checkpoint,
+    InferenceSample,
+    Line,
+    Measured,
+    ParityReport,
+    ProducedFile,
+    Progress,
+    TrainingPoint,
+    TrainingResult,
+)
+from infra.training.wire import Failed, Message, decode, encode
+
+RESULT = TrainingResult(
+    model_size_gb=0.1,
+    model_size_parameter=3,
+    model_dtype="float32",
+    model_quantization="q8_0",
+    training_time_seconds=1.5,
+    samples_held_out=True,
+    samples=(InferenceSample(prompt="q\n", tuned_output="a"),),
+    files=(ProducedFile(filename="f", kind=ArtifactKind.GGUF, path=Path("/x/f"), size_bytes=1, sha256="00"),),
+    parity=ParityReport(
+        passed=True, prompts_compared=1, template_matches=True, token_ids_match=True, outputs_matching=1
+    ),
+    warnings=("w",),
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Progress(0.5, "half\nway"),
+        Line("ä"),
+        Checkpoint(3, "/x/checkpoint-3"),
+        Failed("No."),
+        Measured(TrainingPoint(step=1, epoch=0.5, train_loss=2.0, at=datetime.now(UTC)), 10, 99.5),
+        Measured(TrainingPoint(step=1, epoch=0.5, eval_loss=2.0, perplexity=7.4, at=datetime.now(UTC)), 10),
+        RESULT,
+    ],
+)
+def test_what_is_read_is_what_was_said(message: Message) -> None:
+    line = encode(message)
+    assert (line.count(b"\n"), line[-1:]) == (1, b"\n")
+    assert decode(line) == message

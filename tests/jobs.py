@@ -1,0 +1,56 @@
+"""Jobs for tests, made without going through what they would work on."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from domain import jobs, lifecycle
+from domain.jobs import Event, Job, JobType
+from domain.services import Services
+from tests.clients import Api
+
+
+async def new_project(api: Api, name: str = "a project") -> str:
+    """A project of this user's."""
+    return str((await api.mutate("createProject", "project { id }", name=name))["project"]["id"])
+
+
+async def new_dataset(api: Api, project_id: str, **given: Any) -> str:
+    """A dataset without items."""
+    fields = {"inputField": "q", "outputField": "a", "fieldNames": ["q", "a"]}
+    made = await api.mutate("createDataset", "dataset { id }", projectId=project_id, **(fields | given))
+    return str(made["dataset"]["id"])
+
+
+async def new_job(api: Api, services: Services) -> Job:
+    """A queued import that nobody works on."""
+    project_id = await new_project(api)
+    job = jobs.new(
+        JobType.DATASET_IMPORT,
+        project_id=project_id,
+        owner_id=api.user_id,
+        subject_id=await new_dataset(api, project_id),
+        now=datetime.now(UTC),
+    )
+    async with services.transactions.begin() as store:
+        await store.jobs.add(job)
+    return job
+
+
+async def begin(services: Services, job_id: str) -> Job:
+    """Take a job as a worker does."""
+    async with services.transactions.begin() as store:
+        job = await lifecycle.begin(store, job_id)
+    assert job is not None
+    return job
+
+
+async def say(services: Services, job: Job, *events: Event) -> None:
+    """Record events as a worker does."""
+    async with services.transactions.begin() as store:
+        await store.jobs.append(job, events)
+
+
+async def succeed(services: Services, job: Job) -> Job:
+    """End a job well."""
+    async with services.transactions.begin() as store:
+        return await lifecycle.succeed(store, job, {"rows": 1})

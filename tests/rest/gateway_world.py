@@ -1,0 +1,244 @@
+"""What is around a gateway: a model server that speaks the protocol over HTTP, and the gateway's three ports."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+from openai import AsyncOpenAI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from domain.deployments import RequestLog, Route
+from domain.errors import DomainError, NotFound, Unauthenticated
+from domain.runtime import ModelFile, Upstream
+from rest.gateway import Gateway
+
+PROJECT, SECRET, MODEL = "prj_1", "lk_secret", "llama_demo_v1"
+ROUTE = Route(
+    deployment_id="dep_1",
+    api_key_id="key_1",
+    model_name=MODEL,
+    target=ModelFile(model_id="finetune_1", s3_key="finetunes/finetune_1/m.gguf", size_bytes=1, sha256="0"),
+)
+ASK: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hello?"}]}
+USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+
+
+def event(data: object) -> bytes:
+    """One event of a stream."""
+    return b"data: " + (data if isinstance(data, bytes) else json.dumps(data).encode()) + b"\n\n"
+
+
+def said(text: str, finish: str | None = None) -> bytes:
+    """An event that adds a text."""
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return event(
+        {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    )
+
+
+COUNTED = event(
+    {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [], "usage": USAGE}
+)
+DONE = event(b"[DONE]")
+STREAM = [said("Hel"), said("lo."), said("", "stop"), COUNTED, DONE]
+
+Answering = Callable[[Receive, Send], Awaitable[None]]
+
+
+def whole(status: int, body: object, headers: Mapping[str, str] | None = None) -> Answering:
+    """An answer at once."""
+
+    async def answer(_: Receive, send: Send) -> None:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        lines = {"content-type": "application/json"} | dict(headers or {})
+        await start(send, status, lines)
+        await send({"type": "http.response.body", "body": raw})
+
+    return answer
+
+
+def stream(pieces: Sequence[bytes], *, breaks_off: bool = False) -> Answering:
+    """A stream of bytes, in the pieces in which they are sent."""
+
+    async def answer(_: Receive, send: Send) -> None:
+        await start(send, 200, {"content-type": "text/event-stream"})
+        for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if not breaks_off:
+            await send({"type": "http.response.body"})
+
+    return answer
+
+
+async def start(send: Send, status: int, headers: Mapping[str, str]) -> None:
+    """The head of an answer."""
+    lines = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+
+
+CHAT = {
+    "id": "c",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello."}, "finish_reason": "stop"}],
+    "usage": USAGE,
+    "timings": {"predicted_ms": 3.5},
+}
+
+
+class FakeModel:
+    """A model server that answers as it is told to, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer: Answering = whole(200, CHAT)
+        self.asked: list[tuple[str, dict[str, str], Any]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        self.asked.append((scope["path"], headers, json.loads(body)))
+        await self.answer(receive, send)
+
+
+class FakeDirectory:
+    """One key of one project for one model."""
+
+    def __init__(self) -> None:
+        self.refusal: DomainError | None = None
+
+    async def route(self, project_id: str, secret: str, model_name: str) -> Route:
+        await self.model_names(project_id, secret)
+        if model_name != MODEL:
+            raise NotFound("No such model.")
+        return ROUTE
+
+    async def model_names(self, project_id: str, secret: str) -> list[str]:
+        if self.refusal:
+            raise self.refusal
+        if (project_id, secret) != (PROJECT, SECRET):
+            raise Unauthenticated("The API key is not one of this project's.")
+        return [MODEL]
+
+
+class FakeRuntime:
+    """Gives one address after the other; after the last, the last again."""
+
+    def __init__(self) -> None:
+        self.upstreams: list[Upstream] = []
+        self.refusal: DomainError | None = None
+        self.forgotten: list[str] = []
+
+    async def upstream(self, model: ModelFile | str) -> Upstream:
+        assert model == ROUTE.target
+        if self.refusal:
+            raise self.refusal
+        return self.upstreams.pop(0) if len(self.upstreams) > 1 else self.upstreams[0]
+
+    def forget(self, model_id: str) -> None:
+        self.forgotten.append(model_id)
+
+    async def remove(self, model_id: str) -> None:
+        raise NotImplementedError(model_id)
+
+    async def health(self) -> str:
+        return "connected"
+
+
+class FakeRecorder:
+    """Hands out what was recorded, in order."""
+
+    def __init__(self) -> None:
+        self._logs: asyncio.Queue[RequestLog] = asyncio.Queue()
+
+    async def record(self, log: RequestLog) -> None:
+        self._logs.put_nowait(log)
+
+    async def next(self) -> RequestLog:
+        return await asyncio.wait_for(self._logs.get(), 5)
+
+    @property
+    def is_empty(self) -> bool:
+        return self._logs.empty()
+
+
+@dataclass
+class World:
+    """A gateway in the midst of its fakes. `url` ends before `/chat/completions`."""
+
+    url: str
+    model: FakeModel
+    here: Upstream
+    directory: FakeDirectory
+    runtime: FakeRuntime
+    recorder: FakeRecorder
+    client: httpx.AsyncClient
+    openai: AsyncOpenAI
+
+    async def ask(self, body: object = None, secret: str = SECRET, **change: object) -> httpx.Response:
+        raw = body if isinstance(body, bytes) else json.dumps(ASK | change)
+        headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
+        return await self.client.post(f"{self.url}/chat/completions", content=raw, headers=headers)
+
+    def stream(self) -> AbstractAsyncContextManager[httpx.Response]:
+        headers = {"authorization": f"Bearer {SECRET}"}
+        body = ASK | {"stream": True}
+        return self.client.stream("POST", f"{self.url}/chat/completions", json=body, headers=headers)
+
+
+class _Server(uvicorn.Server):
+    """Stops at once when it is told to, and leaves the signals to pytest."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        config = uvicorn.Config(app, log_config=None, lifespan="off")
+        super().__init__(config)
+        self.stopping = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.gather(*self.server_state.tasks)
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve an application on a free port; its address. Requests that come early wait in the socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = _Server(app)
+        task = asyncio.create_task(server._serve([listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.stopping.set()
+            await task
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    """A gateway before a model server, each on a port of its own."""
+    model, directory, runtime, recorder = FakeModel(), FakeDirectory(), FakeRuntime(), FakeRecorder()
+    gateway = Gateway(directory, runtime, recorder)
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(serving(model))
+        url = await stack.enter_async_context(serving(gateway)) + f"/public/{PROJECT}/v1"
+        client = await stack.enter_async_context(httpx.AsyncClient())
+        openai = await stack.enter_async_context(AsyncOpenAI(base_url=url, api_key=SECRET, max_retries=0))
+        stack.push_async_callback(gateway.aclose)
+        here = Upstream(base_url=f"{upstream}/v1", model="finetune_1", api_key="model-key")
+        runtime.upstreams = [here]
+        yield World(url, model, here, directory, runtime, recorder, client, openai)

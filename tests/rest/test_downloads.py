@@ -1,0 +1,159 @@
+"""Downloads of uploads: the bytes as they came, whole or in part."""
+
+import hashlib
+import random
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.services import Services
+from rest.downloads import Unsatisfiable, attachment, byte_range
+from tests.clients import Api
+from tests.importing import upload
+from tests.jobs import new_project
+
+pytestmark = pytest.mark.anyio
+
+CONTENT = random.Random(1).randbytes(1_500_000)  # noqa: S311 - more than one chunk
+SIZE = len(CONTENT)
+
+
+@pytest.fixture
+async def url(api: Api) -> str:
+    project_id = await new_project(api)
+    id = await upload(api, project_id, CONTENT, "Grüße und mehr.csv")
+    return f"/api/projects/{project_id}/documents/{id}/download"
+
+
+async def test_the_upload_comes_back_as_it_was(api: Api, url: str) -> None:
+    reply = await api.rest.get(url)
+    assert reply.status_code == 200
+    assert hashlib.sha256(reply.content).digest() == hashlib.sha256(CONTENT).digest()
+    expected = {
+        "content-type": "text/csv",
+        "content-length": str(SIZE),
+        "accept-ranges": "bytes",
+        "etag": f'"{url.split("/")[-2]}"',
+        "x-content-type-options": "nosniff",
+        "content-disposition": 'attachment; filename="Gr__e_und_mehr.csv"; '
+        "filename*=UTF-8''Gr%C3%BC%C3%9Fe%20und%20mehr.csv",
+    }
+    assert {name: reply.headers[name] for name in expected} == expected
+
+
+async def test_head_tells_the_size_without_the_bytes(api: Api, url: str) -> None:
+    reply = await api.rest.head(url)
+    assert (reply.status_code, reply.headers["content-length"], reply.content) == (200, str(SIZE), b"")
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [
+        ("bytes=0-0", 0, 0),
+        ("bytes=5-9", 5, 9),
+        ("bytes=1499990-", SIZE - 10, SIZE - 1),
+        ("bytes=-3", SIZE - 3, SIZE - 1),
+        ("bytes=-9999999", 0, SIZE - 1),
+        ("bytes=0-9999999", 0, SIZE - 1),
+    ],
+)
+async def test_a_range_gives_that_part(api: Api, url: str, asked: str, first: int, last: int) -> None:
+    reply = await api.rest.get(url, headers={"range": asked})
+    assert (reply.status_code, reply.content) == (206, CONTENT[first : last + 1])
+    assert reply.headers["content-range"] == f"bytes {first}-{last}/{SIZE}"
+    assert reply.headers["content-length"] == str(last - first + 1)
+
+
+@pytest.mark.parametrize("asked", ["bytes=1500000-", "bytes=-0", "bytes=99999999-99999999"])
+async def test_a_range_past_the_end_is_416(api: Api, url: str, asked: str) -> None:
+    reply = await api.rest.get(url, headers={"range": asked})
+    assert (reply.status_code, reply.json()["error_code"]) == (416, "RANGE_NOT_SATISFIABLE")
+    assert reply.headers["content-range"] == f"bytes */{SIZE}"
+
+
+@pytest.mark.parametrize(
+    "asked", ["lines=1-2", "bytes=5-1", "bytes=-", "bytes=1-2,4-5", "bytes=a-b", "bytes"]
+)
+async def test_what_is_no_single_range_gives_all(api: Api, url: str, asked: str) -> None:
+    assert (await api.rest.head(url, headers={"range": asked})).headers["content-length"] == str(SIZE)
+
+
+async def test_conditions_are_kept(api: Api, url: str) -> None:
+    etag = (await api.rest.head(url)).headers["etag"]
+    for known in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+        assert (await api.rest.get(url, headers={"if-none-match": known})).status_code == 304
+    assert (await api.rest.head(url, headers={"if-none-match": '"x"'})).status_code == 200
+    part = {"range": "bytes=0-1"}
+    assert (await api.rest.get(url, headers=part | {"if-range": etag})).status_code == 206
+    assert (await api.rest.head(url, headers=part | {"if-range": '"x"'})).status_code == 200
+
+
+async def test_an_upload_that_is_not_complete_cannot_be_downloaded(api: Api) -> None:
+    project_id = await new_project(api)
+    begun = await api.mutate(
+        "initiateUpload",
+        "document { id }",
+        projectId=project_id,
+        fileName="t.csv",
+        fileType="",
+        kind="DATASET_UPLOAD",
+    )
+    reply = await api.rest.get(f"/api/projects/{project_id}/documents/{begun['document']['id']}/download")
+    assert (reply.status_code, reply.json()["error_code"]) == (409, "NOT_READY")
+
+
+async def test_only_the_owner_gets_it_and_only_under_its_project(
+    api: Api, anonymous: httpx.AsyncClient, url: str
+) -> None:
+    assert (await anonymous.get(url)).status_code == 401
+    assert (await api.other.rest.get(url)).status_code == 404
+    assert (await api.rest.get(url.replace(url.split("/")[3], await new_project(api)))).status_code == 404
+    assert (await api.rest.get(url.replace("doc_", "doc_x"))).status_code == 404
+
+
+async def test_bytes_that_storage_lost_are_404_and_no_broken_answer(
+    api: Api, services: Services, url: str
+) -> None:
+    await services.storage.delete(f"documents/{url.split('/')[-2]}/")
+    reply = await api.rest.get(url)
+    assert (reply.status_code, reply.json()["error_code"]) == (404, "OBJECT_NOT_FOUND")
+
+
+@given(content=st.binary(max_size=50), first=st.integers(0, 60), last=st.none() | st.integers(0, 60))
+def test_a_range_is_what_slicing_gives(content: bytes, first: int, last: int | None) -> None:
+    header = f"bytes={first}-{'' if last is None else last}"
+    if last is not None and last < first:
+        assert byte_range(header, len(content)) is None
+    elif first >= len(content):
+        with pytest.raises(Unsatisfiable):
+            byte_range(header, len(content))
+    else:
+        found = byte_range(header, len(content))
+        assert found is not None
+        assert content[found[0] : found[1] + 1] == content[first : None if last is None else last + 1]
+
+
+@given(content=st.binary(min_size=1, max_size=50), length=st.integers(1, 60))
+def test_a_suffix_range_is_what_slicing_gives(content: bytes, length: int) -> None:
+    found = byte_range(f"bytes=-{length}", len(content))
+    assert found is not None
+    assert content[found[0] : found[1] + 1] == content[-length:]
+
+
+@given(header=st.text(max_size=120))
+def test_no_range_header_is_a_fault(header: str) -> None:
+    found: Any = None
+    try:
+        found = byte_range(header, 10)
+    except Unsatisfiable:
+        return
+    assert found is None or 0 <= found[0] <= found[1] < 10
+
+
+@given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_any_name_can_be_said_in_a_header(name: str) -> None:
+    assert attachment(name).isascii()
+    assert "\n" not in attachment(name)

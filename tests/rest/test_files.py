@@ -1,0 +1,190 @@
+"""Uploads as a multipart form: one or many, streamed, all or none."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from domain.documents import Limits
+from domain.services import Services
+from tests.clients import Api
+from tests.jobs import new_project
+
+pytestmark = pytest.mark.anyio
+
+KIB = 1_024
+CSV = ("table.csv", b"q,a\n1,2\n", "text/csv")
+
+
+@pytest.fixture
+def services(services: Services) -> Services:
+    """The same ports, with small limits."""
+    return replace(services, limits=Limits(file_bytes=64 * KIB, project_bytes=150 * KIB))
+
+
+async def send(api: Api, project_id: str, *files: Any, kind: str | None = "dataset_upload") -> httpx.Response:
+    return await api.rest.post(
+        f"/api/projects/{project_id}/files",
+        data={} if kind is None else {"kind": kind},
+        files=[("files", it) for it in files],
+    )
+
+
+async def documents(api: Api, project_id: str) -> Any:
+    query = "query($id: ID!) { project(id: $id) { documents { nodes { filename } } } }"
+    return (await api.gql(query, id=project_id))["project"]["documents"]["nodes"]
+
+
+async def stored(services: Services) -> set[str]:
+    return {it.key for it in await services.storage.keys("documents/")}
+
+
+async def test_many_files_are_kept_under_their_clean_names(api: Api, services: Services) -> None:
+    reply = await send(api, await new_project(api), CSV, ("../../Ünï.csv", b"a,b\nc,d\n", "text/csv"))
+    assert reply.status_code == 201
+    files = reply.json()["files"]
+    assert [it | {"id": "", "created_at": ""} for it in files] == [
+        {
+            "id": "", "filename": name, "kind": "dataset_upload", "status": "processing", "mime_type": "text/csv",
+            "size_bytes": 8, "created_at": "",
+        }
+        for name in ("table.csv", "Ünï.csv")
+    ]  # fmt: skip
+    found = await services.storage.head(f"documents/{files[1]['id']}/_n_.csv")
+    assert found is not None
+    assert found.size == 8
+
+
+@pytest.mark.parametrize("kind", ["raw_doc", "RAW_DOC"])
+async def test_the_kind_may_come_in_any_case(api: Api, kind: str) -> None:
+    reply = await send(api, await new_project(api), ("a.pdf", b"%PDF-", "application/pdf"), kind=kind)
+    assert reply.json()["files"][0]["kind"] == "raw_doc"
+
+
+async def test_the_kind_may_stand_in_the_query(api: Api) -> None:
+    url = f"/api/projects/{await new_project(api)}/files?kind=dataset_upload"
+    assert (await api.rest.post(url, files=[("files", CSV)])).status_code == 201
+
+
+def form(*parts: str) -> bytes:
+    return "".join(f"--X\r\nContent-Disposition: form-data; {it}\r\n" for it in parts).encode() + b"--X--\r\n"
+
+
+FILE = 'name="files"; filename="table.csv"\r\n\r\nq,a\n1,2\n'
+HEADERS = {"content-type": "multipart/form-data; boundary=X"}
+
+
+async def test_the_kind_may_come_after_the_files(api: Api) -> None:
+    body = form(FILE, 'name="other"\r\n\r\nnobody reads this', 'name="kind"\r\n\r\ndataset_upload')
+    url = f"/api/projects/{await new_project(api)}/files"
+    reply = await api.rest.post(url, content=body, headers=HEADERS)
+    assert (reply.status_code, reply.json()["files"][0]["mime_type"]) == (201, "text/csv")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (form('name="kind"\r\n\r\nraw_doc'), "FILE_REQUIRED"),
+        (form(FILE), "INVALID_KIND"),
+        (form(FILE, 'name="kind"\r\n\r\nvideo'), "INVALID_KIND"),
+        (form(FILE, 'name="kind"\r\n\r\n' + "x" * 300), "INVALID_MULTIPART"),
+        (form(FILE, 'name="kind"\r\n\r\nraw_doc', FILE.replace("csv", "exe")), "UNSUPPORTED_FILE_TYPE"),
+        (form(FILE.replace("files", "upload")), "UNKNOWN_FIELD"),
+        (form(FILE.replace("table.csv", "..")), "INVALID_FILE_NAME"),
+        (form(FILE)[:-20], "INVALID_MULTIPART"),
+        (b"--Y\r\nnonsense", "INVALID_MULTIPART"),
+        (b"", "INVALID_MULTIPART"),
+    ],
+)
+async def test_a_form_that_cannot_be_taken_is_400_and_leaves_nothing(
+    api: Api, services: Services, body: bytes, reason: str
+) -> None:
+    before, project_id = await stored(services), await new_project(api)
+    reply = await api.rest.post(f"/api/projects/{project_id}/files", content=body, headers=HEADERS)
+    assert (reply.status_code, reply.json()["error_code"]) == (400, reason)
+    assert await documents(api, project_id) == []
+    assert await stored(services) == before
+
+
+async def test_one_bad_file_keeps_the_others_out(api: Api, services: Services) -> None:
+    before, project_id = await stored(services), await new_project(api)
+    reply = await send(api, project_id, CSV, ("empty.csv", b"", "text/csv"))
+    assert (reply.status_code, reply.json()["error_code"]) == (400, "FILE_EMPTY")
+    assert await documents(api, project_id) == []
+    assert await stored(services) == before
+
+
+async def test_too_large_a_file_is_413_before_it_has_come_in(api: Api, services: Services) -> None:
+    before, project_id, sent = await stored(services), await new_project(api), 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield form(FILE)[: -len(b"\n--X--\r\n")]
+        for _ in range(1_000):
+            sent += KIB
+            yield b"x" * KIB
+
+    reply = await api.rest.post(f"/api/projects/{project_id}/files", content=body(), headers=HEADERS)
+    assert (reply.status_code, reply.json()["error_code"]) == (413, "FILE_TOO_LARGE")
+    assert reply.json()["context"] == {"limitBytes": 64 * KIB}
+    assert sent < 100 * KIB
+    assert await stored(services) == before
+
+
+async def test_a_full_project_takes_no_more(api: Api, services: Services) -> None:
+    project_id, file = await new_project(api), ("a.csv", b"x" * 60 * KIB, "text/csv")
+    assert (await send(api, project_id, file, file)).status_code == 201
+    before = await stored(services)
+    reply = await send(api, project_id, file)
+    assert (reply.status_code, reply.json()["error_code"]) == (413, "PROJECT_FULL")
+    assert reply.json()["context"] == {"limitBytes": 150 * KIB, "presentBytes": 120 * KIB}
+    assert await stored(services) == before
+    assert len(await documents(api, project_id)) == 2
+
+
+class Unread:
+    """A body that nobody may read."""
+
+    def __aiter__(self) -> "Unread":
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise AssertionError("The body was read.")
+
+
+async def test_a_length_that_is_announced_as_too_much_is_refused_unread(api: Api) -> None:
+    headers = HEADERS | {"content-length": str(10**10)}
+    url = f"/api/projects/{await new_project(api)}/files"
+    assert (await api.rest.post(url, content=Unread(), headers=headers)).status_code == 413
+
+
+async def test_anothers_project_is_404_and_its_body_is_not_read(api: Api) -> None:
+    url = f"/api/projects/{await new_project(api)}/files"
+    assert (await api.other.rest.post(url, content=Unread(), headers=HEADERS)).status_code == 404
+
+
+async def test_what_is_no_form_is_415(api: Api) -> None:
+    url = f"/api/projects/{await new_project(api)}/files"
+    for headers in ({"content-type": "text/csv"}, {"content-type": "multipart/form-data"}, {}):
+        reply = await api.rest.post(url, content=b"q,a\n", headers=headers)
+        assert (reply.status_code, reply.json()["error_code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+async def test_nobody_uploads_without_signing_in(anonymous: httpx.AsyncClient) -> None:
+    assert (await anonymous.post("/api/projects/x/files", files=[("files", CSV)])).status_code == 401
+
+
+async def test_a_client_that_leaves_midway_leaves_nothing(api: Api, services: Services, live: str) -> None:
+    before, project_id = await stored(services), await new_project(api)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield form('name="kind"\r\n\r\ndataset_upload', FILE)[: -len(b"--X--\r\n")]
+        raise ConnectionAbortedError
+
+    async with httpx.AsyncClient(base_url=live, headers=api.rest.headers) as client:
+        with pytest.raises(ConnectionAbortedError):
+            await client.post(f"/api/projects/{project_id}/files", content=body(), headers=HEADERS)
+    assert await documents(api, project_id) == []
+    assert await stored(services) == before

@@ -1,0 +1,517 @@
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from openai import APIError, APIStatusError, BadRequestError
+from starlette.types import Receive, Send
+
+from domain.errors import DomainError, Invalid, LimitExceeded, Unavailable
+from domain.runtime import Upstream
+from tests.rest.gateway_world import (
+    ASK,
+    CHAT,
+    COUNTED,
+    DONE,
+    MODEL,
+    PROJECT,
+    SECRET,
+    STREAM,
+    World,
+    event,
+    said,
+    start,
+    stream,
+    whole,
+    world,
+)
+
+pytestmark = pytest.mark.anyio
+
+UNKNOWN_KEY = {
+    "error": {
+        "message": "The API key is not one of this project's.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "invalid_api_key",
+    }
+}
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[World]:
+    async with world() as it:
+        yield it
+
+
+async def test_the_openai_client_gets_an_answer_and_it_is_logged(here: World) -> None:
+    answer = await here.openai.chat.completions.create(**ASK)
+
+    assert answer.choices[0].message.content == "Hello."
+    log = await here.recorder.next()
+    assert (log.deployment_id, log.api_key_id) == ("dep_1", "key_1")
+    assert (log.input, log.messages, log.output) == ("Hello?", ASK["messages"], "Hello.")
+    assert (log.status, log.finish, log.error, log.streamed) == (200, "stop", None, False)
+    assert (log.prompt_tokens, log.completion_tokens) == (5, 2)
+    assert (log.endpoint, log.time_to_first_token_ms) == ("chat/completions", None)
+    assert 0 < log.latency_ms < 5000
+
+
+async def test_the_answer_is_passed_on_unchanged_and_names_its_row(here: World) -> None:
+    raw = b'{ "choices":[],  "x_unknown": 1.50}\n'
+    here.model.answer = whole(200, raw)
+
+    answer = await here.ask()
+
+    assert (answer.status_code, answer.content) == (200, raw)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-request-id"] == (await here.recorder.next()).id
+
+
+async def test_the_model_server_gets_its_own_name_and_key_and_all_else_as_it_was(here: World) -> None:
+    await here.ask(temperature=0.25, x_unknown={"kept": [1, None]}, api_base="http://elsewhere")
+
+    [(path, headers, body)] = here.model.asked
+    assert path == "/v1/chat/completions"
+    assert headers["authorization"] == "Bearer model-key"
+    assert SECRET not in str(headers)
+    changes = {"model": "finetune_1", "temperature": 0.25, "x_unknown": {"kept": [1, None]}}
+    assert body == ASK | changes | {"api_base": "http://elsewhere"}
+
+
+async def test_a_stream_reaches_the_openai_client_without_the_counts_that_the_log_gets(here: World) -> None:
+    here.model.answer = stream(STREAM)
+
+    chunks = [chunk async for chunk in await here.openai.chat.completions.create(**ASK, stream=True)]
+
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello."
+    log = await here.recorder.next()
+    assert (log.output, log.finish, log.streamed) == ("Hello.", "stop", True)
+    assert (log.prompt_tokens, log.completion_tokens) == (5, 2)
+    assert log.time_to_first_token_ms is not None
+    assert 0 < log.time_to_first_token_ms <= log.latency_ms
+    assert here.model.asked[0][2]["stream_options"] == {"include_usage": True}
+
+
+async def test_who_asks_for_the_counts_gets_them(here: World) -> None:
+    here.model.answer = stream(STREAM)
+
+    asked = await here.openai.chat.completions.create(
+        **ASK, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = [chunk async for chunk in asked]
+
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.total_tokens == 7
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 100_000])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+async def test_however_a_stream_is_cut_its_bytes_stay_but_for_the_counts(
+    here: World, size: int, newline: bytes
+) -> None:
+    pieces = [
+        b": ping\n\n",
+        *STREAM[:3],
+        event({"odd": [1]}),
+        b"data: not json\n\n",
+        COUNTED,
+        DONE,
+        b"data: rest",
+    ]
+    whole_stream = b"".join(pieces).replace(b"\n", newline)
+    here.model.answer = stream([whole_stream[at : at + size] for at in range(0, len(whole_stream), size)])
+
+    answer = await here.ask(stream=True)
+
+    assert answer.content == whole_stream.replace(COUNTED.replace(b"\n", newline), b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert (await here.recorder.next()).completion_tokens == 2
+
+
+async def test_bare_prompts_are_completed_too_and_v1_may_be_left_out(here: World) -> None:
+    here.model.answer = whole(200, {"choices": [{"text": " Paris", "index": 0, "finish_reason": "length"}]})
+
+    answer = await here.client.post(
+        here.url.removesuffix("/v1") + "/completions",
+        json={"model": MODEL, "prompt": "The capital is"},
+        headers={"authorization": f"Bearer {SECRET}"},
+    )
+
+    assert answer.json()["choices"][0]["text"] == " Paris"
+    assert here.model.asked[0][0] == "/v1/completions"
+    log = await here.recorder.next()
+    assert (log.endpoint, log.input, log.messages, log.output, log.finish) == (
+        "completions",
+        "The capital is",
+        None,
+        " Paris",
+        "length",
+    )
+
+
+async def test_the_models_of_a_key_are_listed(here: World) -> None:
+    assert [model.id async for model in here.openai.models.list()] == [MODEL]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/chat/completions", 405), ("POST", "/models", 405), ("POST", "/embeddings", 404)],
+)
+async def test_what_is_not_served_is_refused_in_the_protocol(
+    here: World, method: str, path: str, status: int
+) -> None:
+    answer = await here.client.request(method, here.url + path)
+
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(("project", "secret"), [(PROJECT, "lk_wrong"), ("prj_2", SECRET), ("x", "y")])
+async def test_every_wrong_key_has_the_same_answer_and_no_row(here: World, project: str, secret: str) -> None:
+    url = here.url.replace(PROJECT, project) + "/chat/completions"
+
+    answer = await here.client.post(
+        url, content=b"not even json", headers={"authorization": f"Bearer {secret}"}
+    )
+
+    assert (answer.status_code, answer.json()) == (401, UNKNOWN_KEY)
+    assert answer.headers["x-request-id"].startswith("log_")
+    assert here.recorder.is_empty
+
+
+async def test_a_request_without_a_key_is_401(here: World) -> None:
+    answer = await here.client.post(f"{here.url}/chat/completions", json=ASK)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("model", ["llama_other_v1", "", None, 7])
+async def test_a_model_that_is_not_the_keys_is_404(here: World, model: object) -> None:
+    answer = await here.ask(model=model)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (404, "model_not_found", "model")
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"3", b"", b'{"model": NaN}', b"\xff"])
+async def test_a_body_that_is_no_json_object_is_400(here: World, body: bytes) -> None:
+    answer = await here.ask(body)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_body_of_more_than_two_mebibytes_is_413(here: World, told: bool) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b" " * (1 << 20)
+
+    content: Any = b" " * (3 << 20) if told else pieces()
+    headers = {"authorization": f"Bearer {SECRET}"}
+    answer = await here.client.post(f"{here.url}/chat/completions", content=content, headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+    assert here.model.asked == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [
+        (Unavailable("The key cannot be checked now."), 503, "unavailable"),
+        (LimitExceeded("Too many.", context={"retryAfterSeconds": 9}), 429, "rate_limit_exceeded"),
+    ],
+)
+async def test_a_directory_that_cannot_say_is_not_a_wrong_key(
+    here: World, refusal: DomainError, status: int, code: str
+) -> None:
+    here.directory.refusal = refusal
+
+    answer = await here.ask()
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.headers["retry-after"] == ("9" if status == 429 else "1")
+
+
+async def test_a_model_that_cannot_be_loaded_is_a_sentence_and_a_row(here: World) -> None:
+    here.runtime.refusal = Invalid("The model file is damaged.")
+
+    answer = await here.ask()
+
+    assert (answer.status_code, answer.json()["error"]["message"]) == (502, "The model file is damaged.")
+    log = await here.recorder.next()
+    assert (log.status, log.error, log.finish) == (502, "The model file is damaged.", "error")
+
+
+TOO_LONG = {
+    "code": 400,
+    "message": "request (6054 tokens) exceeds the available context size (512 tokens)",
+    "type": "exceed_context_size_error",
+}
+
+
+@pytest.mark.parametrize(
+    "first", [event({"error": TOO_LONG}), b"error: " + json.dumps(TOO_LONG).encode() + b"\n\n"]
+)
+async def test_an_error_as_the_first_event_of_a_stream_is_an_error_status(here: World, first: bytes) -> None:
+    here.model.answer = stream([first])
+
+    with pytest.raises(BadRequestError) as caught:
+        await here.openai.chat.completions.create(**ASK, stream=True)
+
+    assert caught.value.code == "context_length_exceeded"
+    log = await here.recorder.next()
+    assert (log.status, log.error) == (400, TOO_LONG["message"])
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told", "code"),
+    [
+        (400, {"error": TOO_LONG}, 400, "context_length_exceeded"),
+        (400, {"error": {"message": "bad", "type": "t", "param": "p", "code": 400}}, 400, None),
+        (400, {"object": "error", "message": "bad", "code": 400}, 400, None),
+        (400, {"error": "bad"}, 400, None),
+        (422, {"detail": [{"msg": "bad"}]}, 422, None),
+        (429, {"error": {"message": "slow"}}, 429, "rate_limit_exceeded"),
+        (500, b"<html>", 500, None),
+        (503, {"error": {"message": "Loading model", "code": 503}}, 503, "unavailable"),
+    ],
+)
+async def test_what_a_model_server_refuses_is_told_in_the_protocol(
+    here: World, status: int, body: object, told: int, code: str | None
+) -> None:
+    here.model.answer = whole(status, body, {"retry-after": "7"})
+
+    answer = await here.ask()
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (told, code)
+    assert set(error) == {"message", "type", "param", "code"}
+    assert answer.headers.get("x-should-retry") == ("false" if status == 500 else None)
+    assert answer.headers.get("retry-after") == (None if code == "context_length_exceeded" else "7")
+    assert (await here.recorder.next()).status == told
+
+
+async def nowhere() -> Upstream:
+    """An address at which nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        return Upstream(base_url=f"http://127.0.0.1:{closed.getsockname()[1]}/v1", model="m")
+
+
+async def test_a_model_that_moved_is_looked_for_once_more(here: World) -> None:
+    here.runtime.upstreams.insert(0, await nowhere())
+
+    answer = await here.ask()
+
+    assert (answer.status_code, here.runtime.forgotten) == (200, ["finetune_1"])
+    assert (await here.recorder.next()).status == 200
+
+
+@pytest.mark.parametrize("status", [401, 404])
+async def test_an_address_that_is_another_models_by_now_is_looked_for_once_more(
+    here: World, status: int
+) -> None:
+    async def refuse_once(receive: Receive, send: Send) -> None:
+        here.model.answer = whole(200, CHAT)
+        await whole(status, {"error": {"message": "Invalid API Key"}})(receive, send)
+
+    here.model.answer = refuse_once
+
+    answer = await here.ask()
+
+    assert (answer.status_code, here.runtime.forgotten) == (200, ["finetune_1"])
+
+
+@pytest.mark.parametrize(("status", "told"), [(401, 502), (404, 404)])
+async def test_a_model_server_that_keeps_refusing_is_not_asked_a_third_time(
+    here: World, status: int, told: int
+) -> None:
+    here.model.answer = whole(status, {"error": {"message": "no"}})
+
+    answer = await here.ask()
+
+    assert (answer.status_code, len(here.model.asked)) == (told, 2)
+    assert (await here.recorder.next()).status == told
+
+
+async def test_a_model_server_that_is_down_is_502(here: World) -> None:
+    here.runtime.upstreams = [await nowhere()]
+
+    with pytest.raises(APIStatusError) as caught:
+        await here.openai.chat.completions.create(**ASK)
+
+    assert (caught.value.status_code, caught.value.code) == (502, "upstream_down")
+    log = await here.recorder.next()
+    assert (log.status, log.error) == (502, "The model server does not answer.")
+
+
+async def test_an_answer_that_breaks_off_is_502_and_not_to_be_tried_again(here: World) -> None:
+    async def break_off(_: Receive, send: Send) -> None:
+        await start(send, 200, {"content-type": "application/json", "content-length": "100"})
+        await send({"type": "http.response.body", "body": b'{"choices"', "more_body": True})
+
+    here.model.answer = break_off
+
+    answer = await here.ask()
+
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (502, "false")
+    assert (await here.recorder.next()).finish == "error"
+
+
+async def test_a_stream_that_breaks_off_ends_with_an_error_and_not_as_if_whole(here: World) -> None:
+    here.model.answer = stream([said("Hel")], breaks_off=True)
+    chunks = await here.openai.chat.completions.create(**ASK, stream=True)
+
+    assert (await anext(chunks)).choices[0].delta.content == "Hel"
+    with pytest.raises(APIError, match="broke off"):
+        await anext(chunks)
+    log = await here.recorder.next()
+    assert (log.status, log.output, log.finish) == (200, "Hel", "error")
+    assert log.error == "The model server broke off."
+
+
+async def test_the_body_of_a_stream_that_broke_off_is_cut(here: World) -> None:
+    here.model.answer = stream([said("Hel")], breaks_off=True)
+
+    with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+        await here.ask(stream=True)
+
+
+async def test_an_error_of_the_model_amid_a_stream_is_passed_on_logged_and_cut(here: World) -> None:
+    boom, heard = event({"error": {"message": "boom"}}), asyncio.Event()
+
+    async def fail_late(_: Receive, send: Send) -> None:
+        await start(send, 200, {"content-type": "text/event-stream"})
+        await send({"type": "http.response.body", "body": said("Hel"), "more_body": True})
+        await heard.wait()
+        await send({"type": "http.response.body", "body": boom})
+
+    here.model.answer = fail_late
+    async with here.stream() as answer:
+        pieces = answer.aiter_raw()
+        assert await anext(pieces) == said("Hel")
+        heard.set()
+        assert await anext(pieces) == boom
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+            await anext(pieces)
+
+    log = await here.recorder.next()
+    assert (log.status, log.error, log.output, log.finish) == (200, "boom", "Hel", "error")
+
+
+async def test_a_stream_without_an_event_is_502(here: World) -> None:
+    here.model.answer = stream([])
+
+    assert (await here.ask(stream=True)).status_code == 502
+
+
+class Endless:
+    """An answer that never comes to its end, and the moment when its client is gone."""
+
+    def __init__(self, first: bytes) -> None:
+        self.first = first
+        self.asked = asyncio.Event()
+        self.left = asyncio.Event()
+
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        if self.first:
+            await start(send, 200, {"content-type": "text/event-stream"})
+            await send({"type": "http.response.body", "body": self.first, "more_body": True})
+        self.asked.set()
+        assert (await receive())["type"] == "http.disconnect"
+        self.left.set()
+
+
+async def test_a_client_that_leaves_a_stream_ends_the_generation_within_a_second(here: World) -> None:
+    here.model.answer = endless = Endless(said("Hel"))
+
+    async with here.stream() as answer:
+        assert await anext(answer.aiter_bytes()) == said("Hel")
+
+    await asyncio.wait_for(endless.left.wait(), 1)
+    log = await here.recorder.next()
+    assert (log.status, log.output, log.finish) == (200, "Hel", "client_disconnect")
+
+
+async def test_a_client_that_does_not_wait_for_its_answer_ends_the_generation_too(here: World) -> None:
+    here.model.answer = endless = Endless(b"")
+    asking = asyncio.create_task(here.ask())
+    await endless.asked.wait()
+
+    asking.cancel()
+
+    await asyncio.wait_for(endless.left.wait(), 1)
+    log = await here.recorder.next()
+    assert (log.status, log.output, log.finish) == (499, None, "client_disconnect")
+
+
+async def test_a_client_that_does_not_read_holds_the_model_back(here: World) -> None:
+    piece, sent, finished = said("x" * 65_000), [], asyncio.Event()
+
+    async def pour(_: Receive, send: Send) -> None:
+        await start(send, 200, {"content-type": "text/event-stream"})
+        for number in range(1000):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            sent.append(number)
+        await send({"type": "http.response.body"})
+        finished.set()
+
+    here.model.answer = pour
+    async with here.stream() as answer:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(finished.wait(), 0.3)
+        held_at = len(sent)
+        received = sum([len(chunk) async for chunk in answer.aiter_raw()])
+
+    assert held_at < 400
+    assert received == len(piece) * 1000
+    output = (await here.recorder.next()).output
+    assert output is not None
+    assert len(output) == 1 << 20
+
+
+async def test_an_error_of_our_own_is_masked_and_logged(
+    here: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> Upstream:
+        raise KeyError("internals")
+
+    monkeypatch.setattr(here.runtime, "upstream", fail)
+
+    with caplog.at_level(logging.ERROR, logger="rest.gateway"):
+        answer = await here.ask()
+
+    assert answer.status_code == 500
+    assert "internals" not in answer.text
+    log = await here.recorder.next()
+    assert (log.status, log.id) == (500, answer.headers["x-request-id"])
+    assert log.id in caplog.text
+
+
+async def test_many_requests_at_once_keep_to_themselves(here: World) -> None:
+    async def echo(_: Receive, send: Send) -> None:
+        asked = here.model.asked[-1][2]["messages"][0]["content"]
+        await whole(200, {"choices": [{"message": {"content": asked}}]})(_, send)
+
+    here.model.answer = echo
+    words = [f"word {number}" for number in range(50)]
+
+    answers = await asyncio.gather(*(here.ask(messages=[{"role": "user", "content": it}]) for it in words))
+
+    assert [it.json()["choices"][0]["message"]["content"] for it in answers] == words
+    logs = {log.input: log for log in [await here.recorder.next() for _ in words]}
+    assert {it: logs[it].output for it in words} == {it: it for it in words}
+    assert {log.id for log in logs.values()} == {it.headers["x-request-id"] for it in answers}
+
+
+async def test_a_model_server_without_a_key_is_sent_none(here: World) -> None:
+    here.runtime.upstreams = [replace(here.here, api_key=None)]
+
+    await here.ask()
+
+    assert "authorization" not in here.model.asked[0][1]

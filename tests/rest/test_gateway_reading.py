@@ -1,0 +1,105 @@
+from typing import Any
+
+import orjson
+import pytest
+
+from domain.errors import DomainError, ErrorCode
+from rest.gateway_errors import OpenAIError, of_domain, of_upstream
+from rest.gateway_reading import LONGEST_EVENT, Answer, Asked, Events
+
+
+def user(content: object) -> dict[str, object]:
+    return {"role": "user", "content": content}
+
+
+@pytest.mark.parametrize(
+    ("body", "input"),
+    [
+        ({"prompt": "Say it"}, "Say it"),
+        ({"prompt": ["one", "two"]}, "one\ntwo"),
+        ({"prompt": [1, 2]}, "[1,2]"),
+        ({}, ""),
+        ({"messages": [user("first"), {"role": "assistant", "content": "a"}, user("last")]}, "last"),
+        ({"messages": [user("asked"), {"role": "tool", "content": "result"}]}, "asked"),
+        ({"messages": [user([{"type": "text", "text": "a"}, {"type": "image_url"}, {"text": "b"}])]}, "a\nb"),
+        ({"messages": [user(None), "noise"]}, ""),
+        ({"messages": []}, ""),
+        ({"messages": "nonsense", "prompt": "p"}, "p"),
+    ],
+)
+def test_the_input_is_the_prompt_or_what_the_user_said_last(body: dict[str, Any], input: str) -> None:
+    assert Asked(body).input == input
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, {}),
+        ({"stream": False, "stream_options": None}, {"stream": False, "stream_options": None}),
+        ({"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}),
+        (
+            {"stream": True, "stream_options": {"include_usage": False, "x": 1}},
+            {"stream": True, "stream_options": {"include_usage": True, "x": 1}},
+        ),
+        ({"stream": True, "stream_options": 7}, {"stream": True, "stream_options": 7}),
+    ],
+)
+def test_only_the_model_and_a_streams_counts_are_changed_for_the_model_server(
+    given: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    asked = Asked({"model": "mine"} | given)
+
+    assert orjson.loads(asked.sent("theirs")) == {"model": "theirs"} | sent
+    assert asked.body == {"model": "mine"} | given
+
+
+def test_the_output_is_the_text_of_each_choice_in_its_order() -> None:
+    answer = Answer()
+    for index, text in [(1, "b"), (0, "a"), (1, "B"), (0, None)]:
+        answer.take(orjson.dumps({"choices": [{"index": index, "delta": {"content": text}}]}))
+
+    assert answer.output == "a\nbB"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"null",
+        b'{"choices": null, "usage": 3, "error": null}',
+        b'{"choices": [null, {"message": "odd", "delta": 3, "index": "x", "finish_reason": 1}]}',
+        b'{"choices": [{"text": 5}], "usage": {"prompt_tokens": -1, "completion_tokens": 1e99}}',
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_read_as_nothing(raw: bytes) -> None:
+    answer = Answer()
+
+    answer.take(raw)
+
+    assert answer == Answer()
+
+
+def test_an_event_without_end_is_given_up() -> None:
+    events = Events(Answer(), keep_usage=False)
+
+    assert events.feed(b"x" * LONGEST_EVENT) == b""
+    with pytest.raises(OpenAIError, match="without end"):
+        events.feed(b"x")
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+def test_every_kind_of_refusal_has_a_status_and_a_code(code: ErrorCode) -> None:
+    kind = type("Refused", (DomainError,), {"code": code})
+
+    refusal = of_domain(kind("A sentence."))
+
+    assert 400 <= refusal.status < 600
+    assert refusal.error["code"]
+    assert refusal.message == "A sentence."
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"3", b"<html>", b'{"error": []}', b'{"error": {"message": null}}']
+)
+def test_a_refusal_without_a_sentence_gets_one(body: bytes) -> None:
+    assert of_upstream(500, body).message

@@ -1,0 +1,238 @@
+"""Documents over GraphQL: presigned uploads, what is read from them, and how they go."""
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from app.wiring import Wiring
+from domain.documents import Limits
+from domain.services import Services
+from tests.clients import Api
+from tests.conftest import Worker
+from tests.importing import new_qa, upload
+from tests.jobs import new_project
+
+pytestmark = pytest.mark.anyio
+
+BEGUN = "uploadUrl method headers s3Key expiresAt document { id status s3Key downloadUrl sizeBytes }"
+DOCUMENT = """id project { id } filename kind mimeType sizeBytes status error language pageCount sha256
+  preview { headers rows rowCount columnCount } s3Key downloadUrl job { id status type } createdAt"""
+TABLE = b"question,answer\nCapital of France?,Paris\n"
+
+
+@pytest.fixture
+def services(wiring: Wiring, services: Services) -> Services:  # noqa: ARG001
+    """The same ports, with small limits."""
+    return replace(services, limits=Limits(file_bytes=1_000, project_bytes=2_500))
+
+
+async def initiate(api: Api, project_id: str, **given: Any) -> dict[str, Any]:
+    asked = {"fileName": "table.csv", "fileType": "text/csv", "kind": "DATASET_UPLOAD"}
+    return await api.mutate("initiateUpload", BEGUN, projectId=project_id, **(asked | given))
+
+
+async def put(begun: dict[str, Any], content: bytes, **headers: str) -> int:
+    async with httpx.AsyncClient() as browser:
+        reply = await browser.put(begun["uploadUrl"], content=content, headers=begun["headers"] | headers)
+    return reply.status_code
+
+
+async def shown(api: Api, id: str) -> Any:
+    return (await api.gql(f"query($id: ID!) {{ document(id: $id) {{ {DOCUMENT} }} }}", id=id))["document"]
+
+
+def completion(begun: dict[str, Any]) -> dict[str, str]:
+    return {"documentId": begun["document"]["id"], "s3Key": begun["s3Key"]}
+
+
+async def test_a_file_goes_straight_to_storage_and_is_read(api: Api, worker: Worker) -> None:
+    project_id = await new_project(api)
+    begun = await initiate(api, project_id, fileName="C:\\data\\my table.csv", sizeBytes=len(TABLE))
+    id = begun["document"]["id"]
+    assert begun["document"] == {
+        "id": id, "status": "PENDING_UPLOAD", "s3Key": f"documents/{id}/my_table.csv", "downloadUrl": None,
+        "sizeBytes": len(TABLE),
+    }  # fmt: skip
+    assert (begun["method"], begun["headers"]) == ("PUT", {"Content-Type": "text/csv"})
+    assert await put(begun, TABLE) == 200
+
+    done = await api.mutate("completeUpload", "document { status } job { id type }", **completion(begun))
+    assert (done["document"]["status"], done["job"]["type"]) == ("PROCESSING", "DOCUMENT_READ")
+    await worker.drain()
+    document = await shown(api, id)
+    assert document | {"createdAt": ""} == {
+        "id": id, "project": {"id": project_id}, "filename": "my table.csv", "kind": "DATASET_UPLOAD",
+        "mimeType": "text/csv", "sizeBytes": len(TABLE), "status": "READY", "error": None, "language": None,
+        "pageCount": None, "sha256": hashlib.sha256(TABLE).hexdigest(),
+        "preview": {
+            "headers": ["question", "answer"], "rows": [["Capital of France?", "Paris"]], "rowCount": 1,
+            "columnCount": 2,
+        },
+        "s3Key": f"documents/{id}/my_table.csv", "downloadUrl": f"/api/projects/{project_id}/documents/{id}/download",
+        "job": {"id": done["job"]["id"], "status": "SUCCESS", "type": "DOCUMENT_READ"}, "createdAt": "",
+    }  # fmt: skip
+
+
+async def test_a_second_completion_gives_the_same_job(api: Api) -> None:
+    begun = await initiate(api, await new_project(api))
+    await put(begun, TABLE)
+    wanted = "document { id status } job { id }"
+    first = await api.mutate("completeUpload", wanted, **completion(begun))
+    assert await api.mutate("completeUpload", wanted, **completion(begun)) == first
+
+
+async def test_the_url_takes_no_other_type_and_no_other_key(api: Api) -> None:
+    begun = await initiate(api, await new_project(api))
+    assert await put(begun, TABLE, **{"Content-Type": "text/html"}) == 403
+    begun["uploadUrl"] = begun["uploadUrl"].replace("table.csv", "other.csv")
+    assert await put(begun, TABLE) == 403
+
+
+async def test_a_wrong_key_is_refused_before_storage_is_asked(api: Api) -> None:
+    begun = await initiate(api, await new_project(api))
+    error = await api.refused("completeUpload", **completion(begun) | {"s3Key": "documents/other/table.csv"})
+    assert (error["code"], error["reason"], error["field"]) == ("INVALID", "S3_KEY_MISMATCH", ["s3Key"])
+
+
+async def test_a_completion_without_bytes_is_a_conflict_and_may_be_tried_again(api: Api) -> None:
+    begun = await initiate(api, await new_project(api))
+    error = await api.refused("completeUpload", **completion(begun))
+    assert (error["code"], error["reason"]) == ("CONFLICT", "NOT_UPLOADED")
+    await put(begun, TABLE)
+    await api.mutate("completeUpload", "job { id }", **completion(begun))
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "reason"),
+    [(b"", "INVALID", "FILE_EMPTY"), (b"x" * 1_001, "LIMIT_EXCEEDED", "FILE_TOO_LARGE")],
+)
+async def test_bytes_that_may_not_stay_are_deleted_and_the_document_fails(
+    api: Api, services: Services, worker: Worker, content: bytes, code: str, reason: str
+) -> None:
+    begun = await initiate(api, await new_project(api))
+    await put(begun, content)
+    error = await api.refused("completeUpload", **completion(begun))
+    assert (error["code"], error["reason"]) == (code, reason)
+    await worker.drain()
+    assert await services.storage.head(begun["s3Key"]) is None
+    document = await shown(api, begun["document"]["id"])
+    assert (document["status"], document["error"], document["downloadUrl"]) == (
+        "FAILED",
+        error["message"],
+        None,
+    )
+    again = await api.refused("completeUpload", **completion(begun))
+    assert (again["code"], again["reason"]) == ("CONFLICT", "UPLOAD_REFUSED")
+
+
+async def test_announced_bytes_count_against_the_projects_limit(api: Api) -> None:
+    project_id = await new_project(api)
+    for _ in range(2):
+        await initiate(api, project_id, sizeBytes=1_000)
+    given = {"projectId": project_id, "fileName": "t.csv", "fileType": "text/csv", "kind": "DATASET_UPLOAD"}
+    error = await api.refused("initiateUpload", **given, sizeBytes=600)
+    assert (error["code"], error["reason"]) == ("LIMIT_EXCEEDED", "PROJECT_FULL")
+    assert error["context"] == {"limitBytes": 2_500, "presentBytes": 2_000}
+
+
+async def test_a_replayed_key_gives_the_same_document_and_no_url_once_it_is_complete(api: Api) -> None:
+    project_id = await new_project(api)
+    first = await initiate(api, project_id, idempotencyKey="k")
+    second = await initiate(api, project_id, idempotencyKey="k")
+    assert second["document"]["id"] == first["document"]["id"]
+    assert await put(second, TABLE) == 200
+    await api.mutate("completeUpload", "job { id }", **completion(first))
+    third = await initiate(api, project_id, idempotencyKey="k")
+    assert (third["uploadUrl"], third["document"]["id"]) == (None, first["document"]["id"])
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "field"),
+    [
+        ({"fileType": "video/mp4"}, "UNSUPPORTED_FILE_TYPE", ["fileType"]),
+        ({"fileType": "application/pdf"}, "UNSUPPORTED_FILE_TYPE", ["fileType"]),
+        ({"fileName": " / "}, "INVALID_FILE_NAME", ["fileName"]),
+        ({"fileName": "x" * 201}, "TOO_LONG", ["fileName"]),
+        ({"sizeBytes": 0}, "FILE_EMPTY", ["sizeBytes"]),
+        ({"sizeBytes": -1}, "FILE_EMPTY", ["sizeBytes"]),
+        ({"sizeBytes": 1_001}, "FILE_TOO_LARGE", ["sizeBytes"]),
+    ],
+)
+async def test_what_may_not_be_uploaded_is_refused_at_once(
+    api: Api, given: dict[str, Any], reason: str, field: list[str]
+) -> None:
+    asked = {"fileName": "table.csv", "fileType": "text/csv", "kind": "DATASET_UPLOAD"}
+    error = await api.refused("initiateUpload", projectId=await new_project(api), **(asked | given))
+    assert (error["reason"], error["field"]) == (reason, field)
+
+
+async def test_anothers_document_and_project_are_not_found(api: Api) -> None:
+    project_id = await new_project(api)
+    begun = await initiate(api, project_id)
+    id = begun["document"]["id"]
+    assert await shown(api.other, id) is None
+    given = {"projectId": project_id, "fileName": "t.csv", "fileType": "text/csv", "kind": "DATASET_UPLOAD"}
+    for name, values in (
+        ("initiateUpload", given),
+        ("completeUpload", completion(begun)),
+        ("deleteDocument", {"id": id}),
+    ):
+        assert (await api.other.refused(name, **values))["code"] == "NOT_FOUND"
+
+
+async def test_a_projects_documents_can_be_listed_by_kind(api: Api) -> None:
+    project_id = await new_project(api)
+    await initiate(api, project_id)
+    await initiate(api, project_id, fileName="a.pdf", fileType="application/pdf", kind="RAW_DOC")
+    query = """query($id: ID!, $kind: DocumentKind) { project(id: $id) {
+      documents(kind: $kind) { totalCount nodes { filename } } } }"""
+    all_of_them = (await api.gql(query, id=project_id))["project"]["documents"]
+    raw = (await api.gql(query, id=project_id, kind="RAW_DOC"))["project"]["documents"]
+    assert all_of_them == {"totalCount": 2, "nodes": [{"filename": "a.pdf"}, {"filename": "table.csv"}]}
+    assert raw == {"totalCount": 1, "nodes": [{"filename": "a.pdf"}]}
+
+
+async def test_a_deleted_document_is_gone_with_its_bytes(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    id = await upload(api, await new_project(api), TABLE)
+    key = (await shown(api, id))["s3Key"]
+    await worker.drain()
+    assert await services.storage.head(key) is not None
+    assert (await api.mutate("deleteDocument", "deletedId", id=id))["deletedId"] == id
+    await worker.drain()
+    assert await shown(api, id) is None
+    assert await services.storage.head(key) is None
+
+
+async def test_a_document_that_is_being_imported_cannot_be_deleted(api: Api) -> None:
+    project_id = await new_project(api)
+    id = await upload(api, project_id, TABLE)
+    await api.mutate("importDataset", "job { id }", datasetId=await new_qa(api, project_id), documentId=id)
+    error = await api.refused("deleteDocument", id=id)
+    assert (error["code"], error["reason"]) == ("CONFLICT", "DOCUMENT_IN_USE")
+
+
+TICKET = "query($path: String!) { ticket(path: $path) { ticket expiresAt } }"
+
+
+async def test_a_ticket_opens_one_path_for_its_viewer(
+    api: Api, anonymous: httpx.AsyncClient, worker: Worker
+) -> None:
+    project_id = await new_project(api)
+    paths = [(await shown(api, await upload(api, project_id, TABLE)))["downloadUrl"] for _ in range(2)]
+    await worker.drain()
+    ticket = (await api.gql(TICKET, path=paths[0] + "?inline=1"))["ticket"]["ticket"]
+    opened = await anonymous.get(paths[0], params={"ticket": ticket})
+    assert (opened.status_code, opened.content) == (200, TABLE)
+    assert (await anonymous.get(paths[1], params={"ticket": ticket})).status_code == 401
+    others = (await api.other.gql(TICKET, path=paths[0]))["ticket"]["ticket"]
+    assert (await anonymous.get(paths[0], params={"ticket": others})).status_code == 404
+
+
+async def test_a_ticket_is_for_a_rest_path(api: Api) -> None:
+    body = await api.raw(TICKET, path="https://elsewhere.example/api/")
+    assert body["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"

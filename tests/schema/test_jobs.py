@@ -1,0 +1,202 @@
+"""Jobs and their events over GraphQL, and the streams of them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from domain.jobs import JobStatus, Replaced
+from domain.services import Services
+from domain.training import Checkpoint, Line, Progress
+from tests.clients import Api
+from tests.jobs import begin, new_job, say, succeed
+
+pytestmark = pytest.mark.anyio
+
+JOB = """query($id: ID!, $kinds: [JobEventKind!], $after: String) { job(id: $id) {
+  type status progress message result error attempts runner startedAt finishedAt subject { __typename id }
+  project { id } events(kinds: $kinds, after: $after) { totalCount nodes { __typename cursor
+    ... on StatusEvent { status } ... on ProgressEvent { progress message } ... on LogEvent { line } } } } }"""
+FOLLOW = """subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after: $after) {
+  __typename cursor ... on StatusEvent { status } ... on LogEvent { line } ... on CheckpointEvent { step path } } }"""
+
+
+async def test_a_job_tells_what_happened_in_it(api: Api, services: Services) -> None:
+    queued = await new_job(api, services)
+    job = await begin(services, queued.id)
+    await say(services, job, Progress(0.5, "half"), Line("a line"))
+    await succeed(services, job)
+    seen = (await api.gql(JOB, id=job.id))["job"]
+    assert seen["startedAt"] <= seen["finishedAt"]
+    assert seen | {"startedAt": "", "finishedAt": ""} == {
+        "type": "DATASET_IMPORT", "status": "SUCCESS", "progress": 1.0, "message": "half", "result": {"rows": 1},
+        "error": None, "attempts": 1, "runner": "LOCAL", "startedAt": "", "finishedAt": "",
+        "subject": {"__typename": "Dataset", "id": job.subject_id}, "project": {"id": job.project_id},
+        "events": {"totalCount": 5, "nodes": [
+            {"__typename": "StatusEvent", "cursor": "1", "status": "QUEUED"},
+            {"__typename": "StatusEvent", "cursor": "2", "status": "RUNNING"},
+            {"__typename": "ProgressEvent", "cursor": "3", "progress": 0.5, "message": "half"},
+            {"__typename": "LogEvent", "cursor": "4", "line": "a line"},
+            {"__typename": "StatusEvent", "cursor": "5", "status": "SUCCESS"},
+        ]},
+    }  # fmt: skip
+    logs = (await api.gql(JOB, id=job.id, kinds=["LOG"]))["job"]["events"]
+    assert [it["line"] for it in logs["nodes"]] == ["a line"]
+    assert [it["cursor"] for it in (await api.gql(JOB, id=job.id, after="4"))["job"]["events"]["nodes"]] == [
+        "5"
+    ]
+
+
+async def test_jobs_are_listed_by_type_and_status(api: Api, services: Services) -> None:
+    done, queued = await new_job(api, services), await new_job(api, services)
+    await succeed(services, await begin(services, done.id))
+    query = "query($t: JobType, $s: JobStatus) { jobs(type: $t, status: $s) { nodes { id } } }"
+    listed = [it["id"] for it in (await api.gql(query))["jobs"]["nodes"]]
+    assert listed == [queued.id, done.id]
+    assert (await api.gql(query, s="SUCCESS"))["jobs"]["nodes"] == [{"id": done.id}]
+    assert (await api.gql(query, t="FINETUNE"))["jobs"]["nodes"] == []
+    assert (await api.other.gql(query))["jobs"]["nodes"] == []
+
+
+async def test_a_cancelled_job_is_final_at_once_and_its_worker_is_refused(
+    api: Api, services: Services
+) -> None:
+    job = await begin(services, (await new_job(api, services)).id)
+    assert (await api.mutate("cancelJob", "job { status }", id=job.id))["job"] == {"status": "CANCELLED"}
+    with pytest.raises(Replaced):
+        await say(services, job, Line("still here"))
+    error = await api.refused("cancelJob", id=job.id)
+    assert (error["code"], error["reason"]) == ("CONFLICT", "JOB_ENDED")
+    dataset = await api.gql("query($id: ID!) { dataset(id: $id) { status } }", id=job.subject_id)
+    assert dataset["dataset"] == {"status": "ABORTED"}
+
+
+async def test_a_replaced_worker_writes_nothing(api: Api, services: Services) -> None:
+    first = await begin(services, (await new_job(api, services)).id)
+    second = await begin(services, first.id)
+    with pytest.raises(Replaced):
+        await say(services, first, Line("from the dead"))
+    with pytest.raises(Replaced):
+        await succeed(services, first)
+    assert (await succeed(services, second)).status is JobStatus.SUCCESS
+
+
+async def test_anothers_job_cannot_be_seen_cancelled_or_followed(
+    api: Api, services: Services, live: str
+) -> None:
+    job = await new_job(api, services)
+    assert (
+        await api.other.gql("query($id: ID!) { job(id: $id) { id } node(id: $id) { id } }", id=job.id)
+    ) == {
+        "job": None,
+        "node": None,
+    }
+    assert (await api.other.refused("cancelJob", id=job.id))["code"] == "NOT_FOUND"
+    async with aclosing(sse(live, api.other, job.id)) as events:
+        answer = await anext(events)
+    assert [it["extensions"]["code"] for it in answer["errors"]] == ["NOT_FOUND"]
+
+
+async def sse(url: str, api: Api, job_id: str, after: str | None = None) -> AsyncIterator[dict[str, Any]]:
+    """The results of the subscription over server-sent events, `distinct connections`."""
+    headers = {"authorization": f"Bearer {api.token}", "accept": "text/event-stream"}
+    body = {"query": FOLLOW, "variables": {"id": job_id, "after": after}}
+    async with (
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as rest,
+        rest.stream("POST", "/graphql", json=body) as reply,
+    ):
+        name = ""
+        async for line in reply.aiter_lines():
+            field, _, value = line.partition(": ")
+            if field == "event":
+                name = value
+            elif field == "data" and name == "next":
+                yield json.loads(value)
+
+
+@asynccontextmanager
+async def websocket(url: str, payload: dict[str, Any]) -> AsyncIterator[Any]:
+    """A `graphql-transport-ws` connection that was acknowledged."""
+    protocol = Subprotocol("graphql-transport-ws")
+    async with connect(url.replace("http", "ws") + "/graphql", subprotocols=[protocol]) as socket:
+        await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+        assert json.loads(await socket.recv())["type"] == "connection_ack"
+        yield socket
+
+
+async def over_websocket(
+    url: str, api: Api, job_id: str, after: str | None = None
+) -> AsyncIterator[dict[str, Any]]:
+    """The results of the subscription over a WebSocket, the token in the first message as browsers send it."""
+    async with websocket(url, {"authorization": f"Bearer {api.token}"}) as socket:
+        body = {"query": FOLLOW, "variables": {"id": job_id, "after": after}}
+        await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": body}))
+        while (message := json.loads(await socket.recv()))["type"] == "next":
+            yield message["payload"]
+        assert message["type"] == "complete", message
+
+
+@pytest.mark.parametrize("transport", [sse, over_websocket])
+async def test_a_stream_replays_from_its_cursor_then_follows_to_the_end(
+    api: Api, services: Services, live: str, transport: Any
+) -> None:
+    job = await begin(services, (await new_job(api, services)).id)
+    await say(services, job, Line("kept"))
+    async with aclosing(transport(live, api, job.id, "1")) as events:
+        seen = [await anext(events), await anext(events)]
+        await say(services, job, Checkpoint(7, "checkpoint-7"))
+        seen.append(await anext(events))
+        await succeed(services, job)
+        seen += [it async for it in events]
+    assert [it["data"]["jobEvents"] for it in seen] == [
+        {"__typename": "StatusEvent", "cursor": "2", "status": "RUNNING"},
+        {"__typename": "LogEvent", "cursor": "3", "line": "kept"},
+        {"__typename": "CheckpointEvent", "cursor": "4", "step": 7, "path": "checkpoint-7"},
+        {"__typename": "StatusEvent", "cursor": "5", "status": "SUCCESS"},
+    ]
+
+
+async def test_a_finished_jobs_stream_replays_and_ends(api: Api, services: Services, live: str) -> None:
+    job = await succeed(services, await begin(services, (await new_job(api, services)).id))
+    assert len([it async for it in sse(live, api, job.id)]) == 3
+    assert [it async for it in sse(live, api, job.id, "3")] == []
+
+
+async def test_a_hundred_events_of_two_writers_reach_every_reader_in_order(
+    api: Api, services: Services, live: str
+) -> None:
+    job = await begin(services, (await new_job(api, services)).id)
+
+    async def write(name: str) -> None:
+        for number in range(50):
+            await say(services, job, Line(f"{name} {number}"))
+
+    async def read() -> list[int]:
+        return [int(it["data"]["jobEvents"]["cursor"]) async for it in sse(live, api, job.id)]
+
+    readers = [asyncio.create_task(read()) for _ in range(5)]
+    await asyncio.gather(write("one"), write("two"))
+    await succeed(services, job)
+    assert await asyncio.gather(*readers) == [list(range(1, 104))] * 5
+
+
+async def test_a_garbage_cursor_is_refused(api: Api, services: Services, live: str) -> None:
+    job = await new_job(api, services)
+    async with aclosing(sse(live, api, job.id, "garbage")) as events:
+        answer = await anext(events)
+    assert [it["extensions"]["code"] for it in answer["errors"]] == ["BAD_USER_INPUT"]
+
+
+async def test_a_websocket_without_a_token_is_closed(live: str, api: Api) -> None:  # noqa: ARG001
+    with pytest.raises(ConnectionClosed) as closed:
+        async with websocket(live, {}):
+            pass
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4403

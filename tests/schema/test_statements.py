@@ -1,0 +1,106 @@
+"""The number of SQL statements of a query depends on its depth, never on its rows."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from app.wiring import Wiring
+from domain import api_keys, datasets, ids, items, projects, trainings
+from domain.base_models import TINY
+from domain.datasets import Dataset, RunStatus
+from domain.deployments import Deployment
+from domain.finetunes import Finetune
+from domain.items import Item, ItemOrigin
+from domain.projects import Project
+from domain.services import Services
+from domain.store import Store
+from domain.training import FinetuneMethod
+from tests.clients import Api
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DEEP = """query($first: Int) { projects(first: $first) { totalCount nodes {
+  name stage owner { email } stats { itemCount }
+  datasets(first: 5) { totalCount nodes { name contentHash dataItemsSample(first: 2) stats { valid } job { status }
+    documents(first: 5) { nodes { id } }
+    items(first: 5) { totalCount nodes { values dataset { version } source { document { id } } } } } }
+  finetunes(first: 5) { nodes { modelName baseModel { name } dataset { id } job { id } recentLogs
+    history(first: 5) { nodes { step } } trainedItems(first: 5) { nodes { id } } deployments { nodes { id } } } }
+  deployments(first: 5) { nodes { modelName finetune { id } apiKeys { nodes { prefix } } logs { nodes { id } } } }
+} } }"""
+
+
+async def plant(services: Services, owner_id: str, count: int) -> None:
+    """Projects with five datasets of five items, five fine-tunes and five deployments each."""
+    async with services.transactions.begin() as store:
+        for number in range(count):
+            project = await projects.create(store, {"name": f"p{number}"}, viewer_id=owner_id, now=NOW)
+            for _ in range(5):
+                await plant_one(store, project)
+
+
+async def plant_one(store: Store, project: Project) -> None:
+    fields = {"input_field": "q", "output_field": "a", "field_names": ("q", "a")}
+    dataset = await datasets.create(store, project.id, fields, viewer_id=project.owner_id, now=NOW)
+    await store.items.load(five_items(dataset))
+    await store.datasets.change(dataset.id, {"status": RunStatus.DONE})
+    finetune = Finetune(
+        id=ids.new("Finetune"), project_id=project.id, owner_id=project.owner_id, version=dataset.version,
+        model_name=trainings.model_name("luthier/tiny", project.name, dataset.version),
+        base_model_name=TINY.model_id, base_model_id=TINY.id, status=RunStatus.DONE, method=FinetuneMethod.LORA,
+        hyperparameters=TINY.hyperparameters({}, max_seq_length=128), dataset_id=dataset.id, created_at=NOW,
+    )  # fmt: skip
+    await store.finetunes.add(finetune)
+    deployment = Deployment(
+        id=ids.new("Deployment"), project_id=project.id, owner_id=project.owner_id,
+        model_name=finetune.model_name, finetune_id=finetune.id, created_at=NOW,
+    )  # fmt: skip
+    await store.deployments.add(deployment)
+    await store.api_keys.add(
+        api_keys.new_key(project.owner_id, "k", deployment_id=deployment.id, now=NOW)[0]
+    )
+
+
+async def five_items(dataset: Dataset) -> AsyncIterator[Item]:
+    for number in range(5):
+        values = {"q": f"question {number}", "a": f"answer {number}"}
+        yield items.make(
+            dataset, values, key=str(number), position=number, origin=ItemOrigin.UPLOADED, now=NOW
+        )
+
+
+@contextmanager
+def statements(wiring: Wiring) -> Iterator[list[str]]:
+    """The statements that run meanwhile."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    event.listen(wiring.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(wiring.engine.sync_engine, "before_cursor_execute", note)
+
+
+async def test_fifty_parents_take_as_many_statements_as_one(
+    api: Api, services: Services, wiring: Wiring
+) -> None:
+    await plant(services, api.user_id, 50)
+    await api.gql(DEEP, first=2)  # connections and caches are warm
+    counts = {}
+    for first in (1, 50):
+        with statements(wiring) as seen:
+            found = (await api.gql(DEEP, first=first))["projects"]["nodes"]
+        assert len(found) == first
+        assert [len(it["datasets"]["nodes"]) for it in found] == [5] * first
+        assert {len(dataset["items"]["nodes"]) for it in found for dataset in it["datasets"]["nodes"]} == {5}
+        counts[first] = len(seen)
+    assert counts[1] == counts[50]
+    assert counts[50] < 40

@@ -1,0 +1,58 @@
+"""The house's rules that no linter checks for us."""
+
+import ast
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "sentencepiece")
+UNFINISHED = ("TO" + "DO", "FIX" + "ME", "X" * 3)
+
+
+def sources() -> list[Path]:
+    return [it for package in PACKAGES for it in sorted((ROOT / package).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_no_dependency_ships_a_package_of_our_name(name: str) -> None:
+    assert set(packages_distributions().get(name, [])) <= {PYPROJECT["project"]["name"]}
+
+
+def test_every_package_is_under_an_import_contract() -> None:
+    assert set(PYPROJECT["tool"]["importlinter"]["root_packages"]) == set(PACKAGES) - {"migrations"}
+
+
+def test_every_top_level_package_is_shipped() -> None:
+    found = {init.parent.name for init in ROOT.glob("*/__init__.py")}
+    assert found - {"tests", "benchmarks"} == set(PACKAGES)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_has_at_most_300_lines(path: Path) -> None:
+    is_list = path.name in {"tables.py"} or path.parent.name == "versions"
+    assert is_list or len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_imported_inside_a_function_except_by_the_training_process(path: Path) -> None:
+    functions = [
+        it
+        for it in ast.walk(ast.parse(path.read_text()))
+        if isinstance(it, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    inner = [
+        it
+        for function in functions
+        for it in ast.walk(function)
+        if isinstance(it, ast.Import | ast.ImportFrom)
+    ]
+    assert not inner or "infra/training" in str(path)
+
+
+def test_nothing_is_marked_unfinished() -> None:
+    assert not [path for path in sources() if any(word in path.read_text() for word in UNFINISHED)]

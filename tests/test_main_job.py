@@ -1,0 +1,228 @@
+"""The main job for real: `luthier demo` from an empty home, then its server under the hands of a user and of `kill -9`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import psutil
+import pytest
+
+from app.client import ApiError, Client
+
+LUTHIER = str(Path(sys.executable).with_name("luthier"))
+EXAMPLE = Path(__file__).parents[1] / "examples" / "capitals.csv"
+OUR_VARIABLES = ("DATABASE_URL", "S3_", "AWS_", "LLM_", "LUTHIER_", "SECRET_KEY", "APP_EXTERNAL_API_KEY")
+
+
+@dataclass
+class Installation:
+    """A Luthier that `luthier demo --keep` left running."""
+
+    home: Path
+    said: str
+    client: Client
+
+    @property
+    def up(self) -> psutil.Process:
+        """The process that supervises the others."""
+        return psutil.Process(json.loads((self.home / "up.json").read_text())["pid"])
+
+    def child(self, command: str) -> psutil.Process:
+        """The child that runs this command of ours."""
+        return next(it for it in self.up.children() if "app.cli" in it.cmdline() and command in it.cmdline())
+
+    def after(self, label: str) -> str:
+        """What the demo printed after a label."""
+        line = next(it for it in self.said.splitlines() if it.strip().startswith(label))
+        return line.strip().removeprefix(label).split()[0]
+
+
+def run(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)}
+    environment = clean | {"LUTHIER_HOME": str(home), "LUTHIER_STALLED_S": "2", "COLUMNS": "120"}
+    return subprocess.run(
+        [LUTHIER, *command], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def alive_in(home: Path) -> list[str]:
+    """The command lines of processes that work in a home."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ", "pid"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if str(home) in words or str(home) in ((process.info["environ"] or {}).get("LUTHIER_HOME") or ""):
+            found.append(words)
+    return found
+
+
+@pytest.fixture(scope="module")
+def installation() -> Iterator[Installation]:
+    folder = Path(tempfile.mkdtemp(prefix="luthier-main-"))
+    folder.chmod(0o711)
+    home = folder / "home"
+    done = run(home, "demo", "--keep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    url = json.loads((home / "up.json").read_text())["url"]
+    with Client(url) as client:
+        credentials = json.loads((home / "account.json").read_text())
+        client.sign_in(client.mutate("login", "accessToken", **credentials)["accessToken"])
+        made = Installation(home, done.stdout, client)
+        up = made.up
+        yield made
+    up.send_signal(signal.SIGTERM)
+    up.wait(30)
+    assert alive_in(home) == []
+
+
+FINETUNE = """{ finetunes(first: 1) { nodes { id name modelName status progress trainedItemCount trainedContentHash
+  modelSizeGb modelSizeParameter modelDtype modelQuantization trainingTimeSeconds elapsedSeconds samplesHeldOut
+  outputPath downloadUrl hyperparameters { numEpochs loraR } metrics { step totalSteps trainLoss }
+  history(last: 1) { totalCount nodes { step trainLoss learningRate } } trainedItems(first: 1) { nodes { values } }
+  inferenceSamples { prompt expected baseOutput tunedOutput }
+  artifacts { filename kind sizeBytes sha256 downloadUrl }
+  parity { passed promptsCompared templateMatches tokenIdsMatch outputsMatching } project { id stage } } } }"""
+
+
+def newest(installation: Installation) -> dict[str, Any]:
+    return dict(installation.client.query(FINETUNE)["finetunes"]["nodes"][0])
+
+
+@pytest.mark.timeout(300)
+def test_the_demo_trains_deploys_and_is_answered_rightly(installation: Installation) -> None:
+    assert "The capital of" in installation.said
+    assert installation.said.count("✓") >= 8
+    finetune = newest(installation)
+    assert finetune["status"] == "DONE"
+    assert finetune["modelName"] == "luthier/tiny_capitals_v1"
+    assert finetune["parity"]["passed"]
+    assert finetune["project"]["stage"] == "DEPLOYED"
+    assert finetune["history"]["totalCount"] >= finetune["metrics"]["totalSteps"] > 0
+    assert finetune["metrics"]["trainLoss"] < 0.5
+    assert finetune["samplesHeldOut"] is False
+    sample = finetune["inferenceSamples"][0]
+    assert sample["tunedOutput"].strip() == sample["expected"] != sample["baseOutput"].strip()
+    kinds = {it["kind"] for it in finetune["artifacts"]}
+    assert {"GGUF", "ADAPTER", "CONFIG", "METRICS", "REPORT"} <= kinds
+
+
+def test_the_endpoint_answers_openai_clients_whole_and_streamed(installation: Installation) -> None:
+    base_url, model, key = (installation.after(it) for it in ("base URL", "model", "key"))
+    messages: Any = [{"role": "user", "content": "What is the capital of Japan?"}]
+    with openai.OpenAI(base_url=base_url, api_key=key) as client:
+        assert [it.id for it in client.models.list()] == [model]
+        whole = client.chat.completions.create(model=model, messages=messages, temperature=0)
+        assert (whole.choices[0].message.content or "").strip() == "The capital of Japan is Tokyo."
+        assert whole.usage is not None
+        stream = client.chat.completions.create(model=model, messages=messages, temperature=0, stream=True)
+        text = "".join(it.choices[0].delta.content or "" for it in stream if it.choices)
+        assert text.strip() == "The capital of Japan is Tokyo."
+        with pytest.raises(openai.AuthenticationError):
+            client.with_options(api_key="lk_wrong").chat.completions.create(model=model, messages=messages)
+        with pytest.raises(openai.NotFoundError):
+            client.chat.completions.create(model="another", messages=messages)
+
+
+def test_a_completion_needs_no_deployment(installation: Installation) -> None:
+    finetune = newest(installation)
+    answer = installation.client.mutate(
+        "complete",
+        "completion completionTokens",
+        finetuneId=finetune["id"],
+        prompt="What is the capital of Italy?",
+    )
+    assert answer["completion"].strip() == "The capital of Italy is Rome."
+    assert answer["completionTokens"] > 0
+
+
+def test_the_gguf_downloads_whole_and_in_ranges(installation: Installation) -> None:
+    finetune = newest(installation)
+    url = installation.client.url + finetune["downloadUrl"]
+    bearer = installation.client._http.headers["authorization"]
+    whole = httpx.get(url, headers={"authorization": bearer})
+    part = httpx.get(url, headers={"authorization": bearer, "range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, b"GGUF")
+    gguf = next(it for it in finetune["artifacts"] if it["kind"] == "GGUF")
+    assert len(whole.content) == gguf["sizeBytes"]
+    assert httpx.get(url).status_code == 401
+
+
+def test_the_log_stream_replays_with_its_names(installation: Installation) -> None:
+    finetune = newest(installation)
+    path = f"/api/projects/{finetune['project']['id']}/finetunes/{finetune['id']}/logs/stream"
+    events = list(installation.client.follow(path))
+    assert {name for name, _ in events} >= {"log", "progress", "complete"}
+    assert events[-1][0] == "complete"
+    assert events[-1][1]["status"] == "success"
+    steps = [data["step"] for name, data in events if name == "log" and "step" in data]
+    assert steps == sorted(steps)
+
+
+@pytest.mark.timeout(200)
+def test_a_training_whose_worker_is_killed_is_finished_by_the_next(installation: Installation) -> None:
+    finetune = newest(installation)
+    project_id = finetune["project"]["id"]
+    dataset = "query($id: ID!) { project(id: $id) { datasets { nodes { id } } } }"
+    dataset_id = installation.client.query(dataset, id=project_id)["project"]["datasets"]["nodes"][0]["id"]
+    made = installation.client.mutate(
+        "createFinetune",
+        "finetune { id } job { id }",
+        projectId=project_id,
+        baseModelName="luthier/tiny",
+        trainingDatasetId=dataset_id,
+        hyperparameters={"numEpochs": 12},
+    )
+    path = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
+    killed = False
+    for name, data in installation.client.follow(path):
+        if not killed and name == "log" and data.get("step", 0) >= 3:
+            installation.child("worker").kill()
+            killed = True
+    assert killed
+    job = "query($id: ID!) { job(id: $id) { status attempts error } }"
+    ended = installation.client.query(job, id=made["job"]["id"])["job"]
+    assert (ended["status"], ended["attempts"] >= 2) == ("SUCCESS", True), ended
+    tuned = newest(installation)
+    assert tuned["status"] == "DONE"
+    assert tuned["history"]["totalCount"] == tuned["metrics"]["totalSteps"]
+
+
+def test_a_second_training_in_the_project_is_refused_and_the_first_can_be_cancelled(
+    installation: Installation,
+) -> None:
+    finetune = newest(installation)
+    query = "query($id: ID!) { project(id: $id) { datasets { nodes { id } } } }"
+    project_id = finetune["project"]["id"]
+    dataset_id = installation.client.query(query, id=project_id)["project"]["datasets"]["nodes"][0]["id"]
+    order = {"projectId": project_id, "baseModelName": "luthier/tiny", "trainingDatasetId": dataset_id}
+    first = installation.client.mutate("createFinetune", "finetune { id }", **order)["finetune"]["id"]
+    with pytest.raises(ApiError, match="already under way"):
+        installation.client.mutate("createFinetune", "finetune { id }", **order)
+    cancelled = installation.client.mutate("cancelFinetune", "finetune { status }", id=first)
+    assert cancelled["finetune"] == {"status": "ABORTED"}
+
+
+def test_a_second_up_on_the_home_says_so(installation: Installation) -> None:
+    done = run(installation.home, "up", "--port", "0")
+    assert done.returncode == 3
+    assert "already up" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_tune_uses_the_server_that_is_up_and_names_the_step_that_fails(
+    installation: Installation, tmp_path: Path
+) -> None:
+    table = tmp_path / "three.csv"
+    table.write_text("a,b,c\n1,2,3\n")
+    done = run(installation.home, "tune", str(table))
+    assert done.returncode == 1
+    assert "Dataset failed: say --input and --output; the columns are a, b, c." in done.stderr
+    assert "Using the Luthier that is up" in done.stdout

@@ -1,0 +1,295 @@
+"""Imports as a worker does them: whole or not at all, each row once."""
+
+import asyncio
+import json
+import resource
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from domain import jobs
+from domain.errors import Unavailable
+from domain.jobs import Job, Replaced
+from domain.services import Services
+from domain.training import Progress
+from tests.clients import Api
+from tests.conftest import Worker
+from tests.importing import CAPITALS, add, drain, imported, items, new_qa, shown, table, upload, values
+from tests.jobs import begin, new_project
+from workers.datasets import handle
+
+pytestmark = pytest.mark.anyio
+
+PARIS = [["Größe von Paris?", "105 km²"]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "question,answer\nGröße von Paris?,105 km²\n".encode(),
+        "question,answer\nGröße von Paris?,105 km²\n".encode("utf-8-sig"),
+        "question;answer\r\nGröße von Paris?;105 km²\r\n".encode("cp1252"),
+        "question\tanswer\r\nGröße von Paris?\t105 km²\r\n".encode("utf-16"),
+        'answer,extra,QUESTION\n105 km²,"x\ny",Größe von Paris?'.encode(),
+    ],
+    ids=["utf-8", "bom", "semicolons in cp1252", "tabs in utf-16", "other order, case and columns"],
+)
+async def test_a_table_is_read_as_it_was_meant(api: Api, worker: Worker, content: bytes) -> None:
+    dataset_id = await imported(api, worker, content)
+    assert await values(api, dataset_id) == PARIS
+
+
+async def test_json_lines_are_rows_and_what_is_no_text_is_kept_as_json(api: Api, worker: Worker) -> None:
+    rows: list[Any] = [
+        {"question": "One?", "answer": 1},
+        {"answer": {"a": [True, None]}, "question": "Two?", "extra": "x"},
+        {"question": "Three?", "answer": None},
+    ]
+    content = "\n".join([*map(json.dumps, rows), "not JSON"])
+    dataset_id = await new_qa(api)
+    done = await add(api, worker, dataset_id, content, "rows.jsonl")
+    assert done["job"]["result"] == {"rows": 4, "valid": 2, "invalid": 2, "duplicates": 0}
+    found = await items(api, dataset_id, "values problems { code message }")
+    assert [it["values"] for it in found] == [
+        ["One?", "1"], ["Two?", '{"a": [true, null]}'], ["Three?", ""], ["", ""],
+    ]  # fmt: skip
+    assert [it["problems"] for it in found[2:]] == [
+        [{"code": "FIELD_MISSING", "message": "Line 3: The field 'answer' is empty."}],
+        [{"code": "JSON_INVALID", "message": "Line 4 is not JSON."}],
+    ]
+
+
+async def test_a_format_may_be_asked_for(api: Api, worker: Worker) -> None:
+    dataset_id = await new_qa(api)
+    content = '{"question": "q", "answer": "a"}\n{"question": "r", "answer": "b"}\n'
+    done = await add(api, worker, dataset_id, content, "rows.txt", format="JSONL")
+    assert done["status"] == "DONE", done
+    assert await values(api, dataset_id) == [["q", "a"], ["r", "b"]]
+
+
+async def test_a_ragged_row_is_an_invalid_item_with_its_line_and_the_rest_comes_in(
+    api: Api, worker: Worker
+) -> None:
+    dataset_id = await new_qa(api)
+    content = 'question,answer\n"One\nmore?",1\nTwo?\nThree?,3,3\nFour?,4\n'
+    done = await add(api, worker, dataset_id, content)
+    assert done["job"]["result"] == {"rows": 4, "valid": 2, "invalid": 2, "duplicates": 0}
+    assert await items(api, dataset_id, "values problems { code message }", isValid=False) == [
+        {
+            "values": ["Two?", ""],
+            "problems": [
+                {"code": "FIELD_MISSING", "message": "Line 4 has 1 values, but the header has 2 fields."}
+            ],
+        },
+        {
+            "values": ["Three?", "3"],
+            "problems": [
+                {"code": "JSON_INVALID", "message": "Line 5 has 3 values, but the header has 2 fields."}
+            ],
+        },
+    ]
+
+
+async def test_an_import_leaves_what_it_counted(api: Api, worker: Worker) -> None:
+    dataset_id = await imported(api, worker)
+    await add(api, worker, dataset_id, table(2))
+    dataset = await shown(
+        api,
+        dataset_id,
+        "status error origin fileCount totalSizeBytes job { progress } documents { nodes { filename } }",
+    )
+    assert dataset == {
+        "status": "DONE", "error": None, "origin": "UPLOADED", "fileCount": 2,
+        "totalSizeBytes": len(CAPITALS) + len(table(2)), "job": {"progress": 1.0},
+        "documents": {"nodes": [{"filename": "table.csv"}] * 2},
+    }  # fmt: skip
+
+
+async def test_the_same_document_imported_twice_adds_nothing(api: Api, worker: Worker) -> None:
+    dataset_id = await imported(api, worker)
+    before = await items(api, dataset_id)
+    dataset = await shown(api, dataset_id, "contentHash documents { nodes { id } }")
+    again = {"datasetId": dataset_id, "documentId": dataset["documents"]["nodes"][0]["id"]}
+    await api.mutate("importDataset", "job { id }", **again)
+    await drain(worker)
+    assert await items(api, dataset_id) == before
+    after = await shown(api, dataset_id, "contentHash fileCount job { result }")
+    assert after == {
+        "contentHash": dataset["contentHash"],
+        "fileCount": 1,
+        "job": {"result": {"rows": 3, "valid": 3, "invalid": 0, "duplicates": 0}},
+    }
+
+
+async def test_the_same_key_begins_one_import(api: Api, worker: Worker) -> None:
+    project_id = await new_project(api)
+    dataset_id = await new_qa(api, project_id)
+    asked = {
+        "datasetId": dataset_id,
+        "documentId": await upload(api, project_id, CAPITALS),
+        "idempotencyKey": "k",
+    }
+    first = await api.mutate("importDataset", "dataset { id } job { id }", **asked)
+    assert await api.mutate("importDataset", "dataset { id } job { id }", **asked) == first
+    await drain(worker)
+    after = await api.mutate("importDataset", "dataset { status } job { id status }", **asked)
+    assert after["dataset"] == {"status": "DONE"}
+    assert after["job"] == {"id": first["job"]["id"], "status": "SUCCESS"}
+
+
+async def test_an_import_waits_for_its_document_to_be_read(api: Api, worker: Worker) -> None:
+    project_id = await new_project(api)
+    dataset_id = await new_qa(api, project_id)
+    document_id = await upload(api, project_id, CAPITALS)
+    asked = {"datasetId": dataset_id, "documentId": document_id}
+    begun = await api.mutate(
+        "importDataset", "dataset { status documents { totalCount } } job { id status progress }", **asked
+    )
+    assert begun["dataset"] == {"status": "PLANNING", "documents": {"totalCount": 0}}
+    document = await api.gql("query($id: ID!) { document(id: $id) { status } }", id=document_id)
+    assert (begun["job"]["status"], document["document"]["status"]) == ("QUEUED", "PROCESSING")
+    await drain(worker)
+    assert (await shown(api, dataset_id, "status"))["status"] == "DONE"
+
+
+async def test_an_import_fails_with_the_reason_of_its_document(api: Api, worker: Worker) -> None:
+    done = await add(api, worker, await new_qa(api), "question,answer\n")
+    assert (done["status"], done["job"]["status"]) == ("FAILED", "FAILED")
+    assert done["error"] == "The document could not be read: The table has a header but no rows."
+    assert done["job"]["error"] == done["error"]
+
+
+async def test_a_header_without_the_fields_says_which_are_missing(api: Api, worker: Worker) -> None:
+    done = await add(api, worker, await new_qa(api), "Frage,answer\nq,a\n")
+    assert done["status"] == "FAILED"
+    assert done["error"] == "The file has no column for 'question'; its header is 'Frage', 'answer'."
+
+
+async def test_a_failed_import_leaves_a_filled_dataset_as_it_was(api: Api, worker: Worker) -> None:
+    dataset_id = await imported(api, worker)
+    failed = await add(api, worker, dataset_id, "Frage,Antwort\nq,a\n")
+    assert (failed["status"], failed["job"]["status"]) == ("DONE", "FAILED")
+    assert failed["error"] is not None
+    dataset = await shown(api, dataset_id, "fileCount stats { total }")
+    assert dataset == {"fileCount": 1, "stats": {"total": 3}}
+
+
+async def test_rows_that_are_all_invalid_are_imported_all_the_same(api: Api, worker: Worker) -> None:
+    done = await add(api, worker, await new_qa(api), "question,answer\nOne?,\n,2\n")
+    assert done["status"] == "DONE"
+    assert done["job"]["result"] == {"rows": 2, "valid": 0, "invalid": 2, "duplicates": 0}
+
+
+async def test_a_document_of_another_format_is_not_imported(api: Api) -> None:
+    project_id = await new_project(api)
+    dataset_id = await new_qa(api, project_id)
+    for name in ("rows.json", "rows.parquet"):
+        document_id = await upload(api, project_id, "[]", name)
+        error = await api.refused("importDataset", datasetId=dataset_id, documentId=document_id)
+        assert error["reason"] == "UNSUPPORTED_FORMAT"
+
+
+async def test_a_document_of_another_project_is_not_imported(api: Api) -> None:
+    document_id = await upload(api, await new_project(api), CAPITALS)
+    error = await api.refused("importDataset", datasetId=await new_qa(api), documentId=document_id)
+    assert error["reason"] == "DOCUMENT_NOT_FOUND"
+
+
+async def waiting(api: Api, worker: Worker, content: str = CAPITALS) -> str:
+    """The id of a job that imports a document which was read."""
+    project_id = await new_project(api)
+    document_id = await upload(api, project_id, content)
+    await drain(worker)
+    asked = {"datasetId": await new_qa(api, project_id), "documentId": document_id}
+    return str((await api.mutate("importDataset", "job { id }", **asked))["job"]["id"])
+
+
+async def test_a_worker_that_dies_before_the_end_leaves_nothing_and_the_next_one_imports(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    job = await begin(services, await waiting(api, worker))
+    await handle(services, job)  # and it dies before it says so
+    assert len(await items(api, job.subject_id)) == 3
+    await drain(worker)
+    dataset = await shown(api, job.subject_id, "status fileCount stats { total } job { result attempts }")
+    assert dataset == {
+        "status": "DONE", "fileCount": 1, "stats": {"total": 3},
+        "job": {"result": {"rows": 3, "valid": 3, "invalid": 0, "duplicates": 0}, "attempts": 2},
+    }  # fmt: skip
+
+
+async def test_a_worker_that_was_replaced_writes_nothing(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    replaced = await begin(services, await waiting(api, worker))
+    await begin(services, replaced.id)
+    with pytest.raises(Replaced):
+        await handle(services, replaced)
+    assert await items(api, replaced.subject_id) == []
+
+
+async def test_a_cancelled_import_writes_nothing_and_may_be_begun_again(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    job = await begin(services, await waiting(api, worker))
+    cancelled = await api.mutate("cancelJob", "job { status }", id=job.id)
+    assert cancelled["job"]["status"] == "CANCELLED"
+    with pytest.raises(Replaced):
+        await handle(services, job)
+    dataset = await shown(api, job.subject_id, "status error fileCount items { totalCount }")
+    assert dataset == {"status": "ABORTED", "error": None, "fileCount": 0, "items": {"totalCount": 0}}
+    assert (await add(api, worker, job.subject_id, CAPITALS))["status"] == "DONE"
+
+
+async def test_an_import_is_cancelled_at_once_while_its_rows_come_in(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    job = await begin(services, await waiting(api, worker, table(20_000)))
+    handling = asyncio.ensure_future(handle(services, job))
+    async for recorded in services.streams.follow(job.id):
+        if isinstance(recorded.event, Progress):
+            break
+    began = time.perf_counter()
+    await api.mutate("cancelJob", "job { id }", id=job.id)
+    assert time.perf_counter() - began < 1
+    with pytest.raises(Replaced):
+        await handling
+    assert await items(api, job.subject_id) == []
+
+
+async def test_storage_that_is_away_is_worth_another_try(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    class Away:
+        async def download(self, *_: object) -> None:
+            raise Unavailable("The storage does not answer.")
+
+    job = await begin(services, await waiting(api, worker))
+    with pytest.raises(Unavailable):
+        await handle(replace(services, storage=Away()), job)  # type: ignore[arg-type]  # only that is called
+
+
+async def test_fifty_thousand_rows_come_in_within_seconds_and_flat_memory(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    rows = 50_000
+    job = await begin(services, await waiting(api, worker, table(rows)))
+    before, began = _peak_mib(), time.perf_counter()
+    assert await handle(services, job) == {"rows": rows, "valid": rows, "invalid": 0, "duplicates": 0}
+    assert time.perf_counter() - began < 30  # about 4 s on two cores that nobody else uses
+    assert _peak_mib() - before < 48  # the rows alone, as objects, would be more than 100
+    messages = [it.event async for it in _events(services, job)]
+    assert Progress(0.9, "50,000 rows read") in messages
+
+
+async def _events(services: Services, job: Job) -> AsyncIterator[jobs.Recorded]:
+    async with services.transactions.begin() as store:
+        for recorded in await store.jobs.events_after(job.id, 0):
+            yield recorded
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

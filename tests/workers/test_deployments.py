@@ -1,0 +1,78 @@
+"""Deploying, with a runtime that loads nothing."""
+
+import pytest
+
+from domain.services import Services
+from tests.clients import Api
+from tests.conftest import Worker
+from tests.fakes.runtime import FakeRuntime
+from tests.finetuning import new_project, trained
+
+pytestmark = pytest.mark.anyio
+
+DEPLOYMENT = "deployment(id: $id) { status error job { status result } }"
+
+
+async def shown(api: Api, id: str) -> dict[str, object]:
+    return dict((await api.gql(f"query($id: ID!) {{ {DEPLOYMENT} }}", id=id))["deployment"])
+
+
+async def test_a_model_that_proves_that_it_answers_is_ready(
+    api: Api, services: Services, worker: Worker, runtime: FakeRuntime
+) -> None:
+    made = await trained(services, api, worker)
+    asked = {"projectId": made["project_id"], "finetuneId": made["id"]}
+    deployed = await api.mutate("createDeployment", "deployment { id status }", **asked)
+    assert deployed["deployment"]["status"] == "STARTING"
+    await worker.drain()
+    assert await shown(api, deployed["deployment"]["id"]) == {
+        "status": "READY",
+        "error": None,
+        "job": {
+            "status": "SUCCESS",
+            "result": {"model_name": "luthier/tiny_capitals_v1", "prompt_tokens": 1},
+        },
+    }
+    (model,) = runtime.loaded
+    assert not isinstance(model, str)
+    assert model.model_id == made["id"]
+    assert model.s3_key == f"finetunes/{made['id']}/luthier_tiny_capitals_v1.gguf"
+    assert model.size_bytes == 15
+
+
+async def test_a_model_of_the_runtimes_own_is_asked_for_by_its_name(
+    api: Api, worker: Worker, runtime: FakeRuntime
+) -> None:
+    project_id = await new_project(api)
+    made = await api.mutate("createDeployment", "deployment { id }", projectId=project_id, modelName="llama3")
+    await worker.drain()
+    assert runtime.loaded == ["llama3"]
+    assert (await shown(api, made["deployment"]["id"]))["status"] == "READY"
+
+
+async def test_a_model_that_cannot_be_loaded_fails_its_deployment_with_the_reason(
+    api: Api, worker: Worker, runtime: FakeRuntime
+) -> None:
+    runtime.refuse = "The file is damaged."
+    project_id = await new_project(api)
+    made = await api.mutate("createDeployment", "deployment { id }", projectId=project_id, modelName="llama3")
+    await worker.drain()
+    assert await shown(api, made["deployment"]["id"]) == {
+        "status": "FAILED",
+        "error": "The file is damaged.",
+        "job": {"status": "FAILED", "result": None},
+    }
+
+
+async def test_a_deployment_that_was_deleted_is_not_loaded_any_more(
+    api: Api, worker: Worker, runtime: FakeRuntime
+) -> None:
+    project_id = await new_project(api)
+    made = await api.mutate(
+        "createDeployment", "deployment { id } job { id }", projectId=project_id, modelName="llama3"
+    )
+    await api.mutate("deleteDeployment", "deletedId", id=made["deployment"]["id"])
+    await worker.drain()
+    assert runtime.loaded == []
+    job = await api.gql("query($id: ID!) { job(id: $id) { status subject { id } } }", id=made["job"]["id"])
+    assert job["job"] == {"status": "CANCELLED", "subject": None}

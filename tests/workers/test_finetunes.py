@@ -1,0 +1,294 @@
+"""Training jobs, with a trainer that needs no torch."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain import lifecycle
+from domain.jobs import Job, JobType, Replaced
+from domain.services import Services
+from domain.training import (
+    InferenceSample,
+    Line,
+    Measured,
+    ParityReport,
+    Progress,
+    Report,
+    TrainingPoint,
+    TrainingRun,
+)
+from tests.clients import Api
+from tests.conftest import Worker
+from tests.fakes.trainer import AT, FakeTrainer, result_of
+from tests.finetuning import CAPITALS, launch, new_dataset, new_project, shown, trained
+from workers import finetunes
+from workers.base import Dispatcher
+
+pytestmark = pytest.mark.anyio
+
+SIXTY = [(f"Question {number}?", f"Answer {number}") for number in range(60)]
+
+
+class Scripted(FakeTrainer):
+    """Says what it is told to, and ends as it is told to."""
+
+    def __init__(self, reports: list[Report], result: dict[str, Any]) -> None:
+        super().__init__()
+        self.reports = reports
+        self.result = result
+
+    async def train(self, run: TrainingRun) -> AsyncIterator[Report]:
+        self.runs.append(run)
+        for each in self.reports:
+            yield each
+        yield replace(result_of(run), **self.result)
+
+
+async def start(services: Services, api: Api, rows: Any = CAPITALS, **given: Any) -> tuple[str, str]:
+    """The ids of a planned fine-tune and of its job."""
+    project_id = await new_project(api)
+    made = await launch(api, project_id, await new_dataset(services, api, project_id, rows), **given)
+    return made["finetune"]["id"], made["job"]["id"]
+
+
+async def told(services: Services, job_id: str, reports: list[Report], **result: Any) -> None:
+    """Work a job to its end with a training process that says this."""
+    scripted = replace(services, trainer=Scripted(reports, result))
+    await Dispatcher(scripted, {JobType.FINETUNE: finetunes.handle}).work(job_id)
+
+
+async def begun(services: Services, job_id: str) -> Job:
+    async with services.transactions.begin() as store:
+        job = await lifecycle.begin(store, job_id)
+    assert job is not None
+    return job
+
+
+@asynccontextmanager
+async def training(
+    worker: Worker, services: Services, trainer: FakeTrainer, job_id: str
+) -> AsyncIterator[None]:
+    """A training that is under way inside the block and has said everything but its result."""
+    trainer.go.clear()
+    draining = asyncio.create_task(worker.drain())
+    try:
+        async for recorded in services.streams.follow(job_id):
+            if recorded.event == Line("trained"):
+                break
+        yield
+    finally:
+        trainer.go.set()
+        await draining
+
+
+async def test_the_training_process_is_given_the_frozen_items_and_the_run(
+    api: Api, services: Services, worker: Worker, trainer: FakeTrainer
+) -> None:
+    id, job_id = await start(services, api, SIXTY, seed=5)
+    async with training(worker, services, trainer, job_id):
+        (run,) = trainer.runs
+        items = [json.loads(line) for line in run.items_path.read_text().splitlines()]
+    found = await shown(api, id, "trainedItemCount modelName trainedItems(first: 100) { nodes { id } }")
+    assert (run.finetune_id, run.model_name, run.seed) == (id, found["modelName"], 5)
+    assert [(it["input"], it["output"]) for it in items] == SIXTY
+    learned = [it["id"] for it in items if it["split"] == "TRAIN"]
+    assert learned == [it["id"] for it in found["trainedItems"]["nodes"]]
+    assert len(learned) == found["trainedItemCount"] < 60
+
+
+async def test_while_it_trains_a_run_shows_where_it_is(
+    api: Api, services: Services, worker: Worker, trainer: FakeTrainer
+) -> None:
+    id, job_id = await start(services, api)
+    async with training(worker, services, trainer, job_id):
+        found = await shown(
+            api, id, "status progress currentStep recentLogs metrics { step } history { totalCount }"
+        )
+    assert found == {
+        "status": "RUNNING",
+        "progress": 0.1,
+        "currentStep": "Training: step 1 of 2",
+        "recentLogs": ["trained"],
+        "metrics": {"step": 2},
+        "history": {"totalCount": 2},
+    }
+
+
+async def test_what_a_run_leaves_is_in_storage_and_no_longer_on_the_worker(
+    api: Api, services: Services, worker: Worker, trainer: FakeTrainer
+) -> None:
+    made = await trained(services, api, worker)
+    stored = await services.storage.keys(f"finetunes/{made['id']}/")
+    assert {it.key.rpartition("/")[2]: it.size for it in stored} == {
+        "luthier_tiny_capitals_v1.gguf": 15,
+        "training_config.json": 2,
+    }
+    assert not trainer.runs[0].folder.exists()
+    job = await api.gql("query($id: ID!) { job(id: $id) { status result } }", id=made["job_id"])
+    assert job["job"] == {
+        "status": "SUCCESS",
+        "result": {
+            "model_name": "luthier/tiny_capitals_v1",
+            "final_train_loss": 1.0,
+            "training_time_seconds": 1.5,
+            "parity_passed": True,
+            "artifacts": ["luthier_tiny_capitals_v1.gguf", "training_config.json"],
+        },
+    }
+
+
+async def test_a_training_that_fails_says_why_and_keeps_its_log(
+    api: Api, services: Services, worker: Worker, trainer: FakeTrainer
+) -> None:
+    trainer.fails = "The machine ran out of memory."
+    id, _ = await start(services, api)
+    await worker.drain()
+    found = await shown(api, id, "status error job { status error } recentLogs artifacts { filename }")
+    assert found == {
+        "status": "FAILED",
+        "error": "The machine ran out of memory.",
+        "job": {"status": "FAILED", "error": "The machine ran out of memory."},
+        "recentLogs": ["trained", "The machine ran out of memory."],
+        "artifacts": [],
+    }
+    assert trainer.runs[0].folder.exists()  # its checkpoints are hours of work
+
+
+@pytest.mark.parametrize("save", [True, False])
+async def test_a_cancelled_training_keeps_its_checkpoint_unless_it_is_told_not_to(
+    api: Api, services: Services, worker: Worker, trainer: FakeTrainer, save: bool
+) -> None:
+    id, job_id = await start(services, api)
+    async with training(worker, services, trainer, job_id):
+        ended = await api.mutate("cancelFinetune", "finetune { status }", id=id, saveCheckpoint=save)
+        assert ended["finetune"]["status"] == "ABORTED"
+        await trainer.stopped.wait()
+    found = await shown(api, id, "status error job { status } artifacts { filename }")
+    assert found == {"status": "ABORTED", "error": None, "job": {"status": "CANCELLED"}, "artifacts": []}
+    assert trainer.runs[0].folder.exists() is save
+
+
+async def test_deleting_the_project_ends_the_training_and_leaves_nothing(
+    api: Api, services: Services, worker: Worker, trainer: FakeTrainer
+) -> None:
+    id, job_id = await start(services, api)
+    project = await shown(api, id, "project { id }")
+    async with training(worker, services, trainer, job_id):
+        await api.mutate("deleteProject", "deletedId", id=project["project"]["id"])
+    assert not trainer.runs[0].folder.exists()
+    assert await services.storage.keys(f"finetunes/{id}/") == []
+
+
+async def test_a_replaced_worker_stops_and_leaves_the_checkpoints_to_the_other(
+    api: Api, services: Services, trainer: FakeTrainer
+) -> None:
+    _, job_id = await start(services, api)
+    mine = await begun(services, job_id)
+    await begun(services, job_id)
+    with pytest.raises(Replaced):
+        await finetunes.handle(services, mine)
+    assert trainer.stopped.is_set()
+    assert trainer.runs[0].folder.exists()
+
+
+async def test_a_second_run_after_a_crash_goes_on_and_ends_the_same(
+    api: Api, services: Services, trainer: FakeTrainer
+) -> None:
+    id, job_id = await start(services, api)
+    trainer.fails = "killed"
+    with pytest.raises(Exception, match="killed"):
+        await finetunes.handle(services, await begun(services, job_id))
+    trainer.fails = None
+    result = await finetunes.handle(services, await begun(services, job_id))
+    assert (await shown(api, id, "history { totalCount }"))["history"]["totalCount"] == 2
+    trained_before, folder = len(trainer.runs), trainer.runs[0].folder
+    assert not folder.exists()
+    again = await finetunes.handle(services, await begun(services, job_id))  # it was cut short before its end
+    assert again == result
+    assert len(trainer.runs) == trained_before == 2
+
+
+async def test_a_model_that_answers_otherwise_after_its_export_is_done_and_loud(
+    api: Api, services: Services
+) -> None:
+    parity = ParityReport(
+        passed=False,
+        prompts_compared=3,
+        template_matches=True,
+        token_ids_match=False,
+        outputs_matching=1,
+        detail="prompt 2 has other tokens",
+    )
+    id, job_id = await start(services, api)
+    await told(services, job_id, [], parity=parity, warnings=("The GGUF differs.",))
+    found = await shown(api, id, "status warnings recentLogs parity { passed detail }")
+    assert found == {
+        "status": "DONE",
+        "warnings": ["The GGUF differs."],
+        "recentLogs": [
+            "ERROR: the GGUF does not answer as the trained model did: prompt 2 has other tokens",
+            "Published.",
+        ],
+        "parity": {"passed": False, "detail": "prompt 2 has other tokens"},
+    }
+
+
+async def test_many_quick_steps_are_one_transaction_and_every_one_is_kept(
+    api: Api, services: Services
+) -> None:
+    steps = [
+        Measured(TrainingPoint(step=step, epoch=step / 500, train_loss=1 / step, at=AT), 500)
+        for step in range(1, 501)
+    ]
+    progress = [Progress(step / 600, f"step {step}") for step in range(1, 501)]
+    said = [each for pair in zip(steps, progress, strict=True) for each in pair]
+    id, job_id = await start(services, api)
+    await told(services, job_id, [*said])
+    wanted = (
+        "history(first: 1) { totalCount } metrics { step } job { events(kinds: [PROGRESS]) { totalCount } }"
+    )
+    found = await shown(api, id, wanted)
+    assert (found["history"]["totalCount"], found["metrics"]["step"]) == (500, 500)
+    assert found["job"]["events"]["totalCount"] < 20
+
+
+async def test_an_evaluation_and_a_step_are_one_point_whichever_comes_first(
+    api: Api, services: Services
+) -> None:
+    step = Measured(TrainingPoint(step=1, epoch=1.0, train_loss=0.5, learning_rate=0.1, at=AT), 1)
+    evaluation = Measured(TrainingPoint(step=1, epoch=1.0, eval_loss=0.7, perplexity=2.0, at=AT), 1)
+    id, job_id = await start(services, api)
+    await told(services, job_id, [step, evaluation])
+    found = await shown(api, id, "history { nodes { step trainLoss evalLoss perplexity learningRate } }")
+    assert found["history"]["nodes"] == [
+        {"step": 1, "trainLoss": 0.5, "evalLoss": 0.7, "perplexity": 2.0, "learningRate": 0.1}
+    ]
+
+
+async def test_a_model_may_answer_and_a_log_may_hold_what_no_text_in_the_database_can(
+    api: Api, services: Services
+) -> None:
+    sample = InferenceSample(prompt="q", expected="a", base_output="\x00", tuned_output="a\x00b")
+    id, job_id = await start(services, api)
+    await told(services, job_id, [Line("a\x00line")], samples=(sample,))
+    found = await shown(api, id, "status recentLogs inferenceSamples { baseOutput tunedOutput }")
+    assert found["status"] == "DONE"
+    assert found["recentLogs"][0] == "a\ufffdline"
+    assert found["inferenceSamples"] == [{"baseOutput": "\ufffd", "tunedOutput": "a\ufffdb"}]
+
+
+async def test_what_a_machine_keeps_of_a_fine_tune_is_forgotten_on_demand(
+    services: Services, tmp_path: Path
+) -> None:
+    folder = tmp_path / "work" / "finetune_1"
+    folder.mkdir(parents=True)
+    (folder / "checkpoint").touch()
+    await finetunes.forget(services, "finetune_1")
+    await finetunes.forget(services, "finetune_1")
+    assert not folder.exists()

@@ -1,0 +1,1 @@
+"""What takes long: one handler for each type of job."""

@@ -1,0 +1,106 @@
+"""Imports: the rows of an upload become the items of a dataset, all of them or none."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from domain import datasets, documents, imports
+from domain.documents import Document, DocumentStatus
+from domain.errors import Conflict, Invalid
+from domain.imports import Import, ImportFormat
+from domain.items import Item, ProblemCode
+from domain.jobs import Job
+from domain.services import Services
+from domain.store import Store
+from domain.tabular import Table, open_table
+from domain.training import Progress
+from workers.base import report
+
+BATCH = 500
+"""Rows that are read at once, on a thread of their own."""
+REPORT_EVERY = 5_000
+"""Rows between two reports."""
+
+
+async def handle(services: Services, job: Job) -> dict[str, Any]:
+    """Import the job's document: how many rows it has, and what became of them."""
+    document = await _document(services, job)
+    await asyncio.to_thread(services.work_folder.mkdir, parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=services.work_folder, prefix="import-") as folder:
+        path = Path(folder) / "table"
+        await services.storage.download(document.s3_key, path)
+        table = await asyncio.to_thread(_opened, services, document, job, path)
+        async with services.transactions.begin() as store:
+            return await _import(services, store, job, document, table)
+
+
+async def _document(services: Services, job: Job) -> Document:
+    """What is imported; raises `Conflict` when it could not be read, `NotFound` when it is gone."""
+    document_id = (job.arguments or {})["document_id"]
+    async with services.transactions.begin() as store:
+        document = await documents.require(store, document_id, viewer_id=job.owner_id)
+    if document.status is DocumentStatus.FAILED:
+        raise imports.unreadable(document)
+    if document.status is not DocumentStatus.READY:
+        raise Conflict("The document was not read yet.", reason="NOT_READY")
+    return document
+
+
+def _opened(services: Services, document: Document, job: Job, path: Path) -> Table:
+    asked = (job.arguments or {}).get("format")
+    format = imports.import_format(document, ImportFormat(asked) if asked else None)
+    return open_table(path, format.value, decode=services.detect_encoding)
+
+
+async def _import(
+    services: Services, store: Store, job: Job, document: Document, table: Table
+) -> dict[str, Any]:
+    """Load, settle and count in the caller's transaction.
+
+    Rows come in before anything is locked. What is locked then is locked as a cancellation does it, the
+    job before the dataset: a cancelled or replaced worker leaves nothing behind and holds nobody up.
+    """
+    dataset = await datasets.require(store, job.subject_id, viewer_id=job.owner_id)
+    position = await store.items.next_position(dataset.id)
+    work = Import(dataset, document, table, position, services.now())
+    await store.items.load(_items(services, job, work))
+    if not work.rows:
+        raise Invalid("The file has a header but no rows.", reason="TABLE_EMPTY")
+    await store.jobs.append(job, [Progress(0.95, f"{work.rows:,} rows read; looking for duplicates")])
+    dataset = await datasets.require_locked(store, dataset.id, viewer_id=job.owner_id)
+    await store.items.settle(dataset)
+    await store.datasets.link(dataset.id, document.id, document.size_bytes)
+    return await _counts(store, job, document, work.rows)
+
+
+async def _items(services: Services, job: Job, work: Import) -> AsyncIterator[Item]:
+    """The rows as items, a batch at a time, reporting how far it is."""
+    items, reported = work.items(), 0
+    while batch := await asyncio.to_thread(_next, items):
+        for item in batch:
+            yield item
+        if work.rows - reported >= REPORT_EVERY:
+            reported = work.rows
+            await report(services, job, [_progress(work)])
+
+
+def _next(items: Iterator[Item]) -> list[Item]:
+    return list(islice(items, BATCH))
+
+
+def _progress(work: Import) -> Progress:
+    """How far the reading is, by the rows that the preview counted."""
+    expected = work.document.preview.row_count if work.document.preview else 0
+    share = min(work.rows / expected, 1.0) if expected else 0.0
+    return Progress(0.9 * share, f"{work.rows:,} rows read")
+
+
+async def _counts(store: Store, job: Job, document: Document, rows: int) -> dict[str, Any]:
+    """What became of the document's rows, in this import or in an earlier one."""
+    found = await store.items.stats([job.subject_id], document_id=document.id, viewer_id=job.owner_id)
+    stats = found[job.subject_id]
+    duplicates = dict(stats.problems).get(ProblemCode.DUPLICATE, 0)
+    return {"rows": rows, "valid": stats.valid, "invalid": stats.invalid, "duplicates": duplicates}

@@ -1,0 +1,73 @@
+"""Reading uploads: the checksum of every one, and the preview of a table."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from domain import documents
+from domain.documents import Document, DocumentKind, DocumentStatus, TablePreview
+from domain.errors import Conflict
+from domain.imports import FORMATS, ImportFormat
+from domain.jobs import Job
+from domain.services import Services
+from domain.tabular import open_table, preview
+from domain.training import Progress
+
+
+async def handle(services: Services, job: Job) -> dict[str, Any] | None:
+    """Read the job's document once, from the first byte to the last; a second run finds the same."""
+    async with services.transactions.begin() as store:
+        document = await documents.require(store, job.subject_id, viewer_id=job.owner_id)
+    await asyncio.to_thread(services.work_folder.mkdir, parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=services.work_folder, prefix="document-") as folder:
+        path = Path(folder) / "upload"
+        sha256 = await _fetch(services, document, path)
+        table = await asyncio.to_thread(_preview, services, document, path)
+    async with services.transactions.begin() as store:
+        await store.jobs.append(job, [Progress(0.99, "The file was read.")])
+        await store.documents.change(
+            document.id,
+            {"status": DocumentStatus.READY, "sha256": sha256, "preview": table},
+            expected=DocumentStatus.PROCESSING,
+        )
+    return {"sha256": sha256, "rows": table.row_count if table else None}
+
+
+async def _fetch(services: Services, document: Document, path: Path) -> str:
+    """Copy the bytes to this machine's disk, a chunk at a time; their SHA-256.
+
+    Raises `Conflict` when they are not those that were completed: the upload's URL still worked for a while.
+    """
+    digest, size = hashlib.sha256(), 0
+    file = await asyncio.to_thread(path.open, "wb")
+    try:
+        async for chunk in services.storage.read(document.s3_key):
+            size += len(chunk)
+            await asyncio.to_thread(digest.update, chunk)
+            await asyncio.to_thread(file.write, chunk)
+    finally:
+        await asyncio.to_thread(file.close)
+    if size != document.size_bytes:
+        raise Conflict(
+            f"The file has {size:,} bytes, but had {document.size_bytes:,} when its upload was completed.",
+            reason="FILE_CHANGED",
+        )
+    return digest.hexdigest()
+
+
+def _preview(services: Services, document: Document, path: Path) -> TablePreview | None:
+    """The preview of a table; None for other uploads. Raises `Invalid` when a table is none."""
+    format = FORMATS.get(document.mime_type)
+    if document.kind is not DocumentKind.DATASET_UPLOAD or format is None:
+        return None
+    if document.mime_type == "text/plain" and _begins_an_object(path):
+        format = ImportFormat.JSONL
+    return preview(open_table(path, format.value, decode=services.detect_encoding))
+
+
+def _begins_an_object(path: Path) -> bool:
+    """Whether a text whose name says nothing is JSON Lines rather than CSV."""
+    with path.open("rb") as file:
+        return file.read(1_024).lstrip().startswith(b"{")
