@@ -8,11 +8,13 @@ from typing import Any, Self
 
 import httpx
 
+from app.failures import Failure
+
 RECONNECT_S = 0.5
 GIVE_UP_AFTER = 20
 
 
-class ApiError(Exception):
+class ApiError(Failure):
     """The API refused, or does not answer; the message is its sentence."""
 
 

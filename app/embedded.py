@@ -3,23 +3,23 @@
 import asyncio
 import json
 import os
-import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from app.home import Home, Secrets, hold, read_secrets, require_port, write_private
 from app.leftovers import stop_leftovers
 from app.postgres import database_url, forget_socket_folder, start_postgres
+from app.program import PROGRAM
 from app.supervisor import Child, StartError, Step, Tree, serve
 
 BUCKET = "luthier"
 ANSWER_S = 5.0
-PROGRAM = (sys.executable, "-P", "-m", "app.cli")  # -P: a folder `app` where the user stands is not ours
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,12 @@ class _Whole:
         await _stop_leftovers(self._home)
         port = require_port(wanted_port)
         await _require_database(self._environ)
-        await self._start_servers(read_secrets(self._home, port))
-        await self._tree.step(self._step("migrate", self._commands.migrate))
-        await self._start_ours(port)
+        secrets = read_secrets(self._home, port)
+        await self._start_servers(secrets)
+        await _together(
+            self._start_runtime(secrets), self._tree.step(self._step("migrate", self._commands.migrate))
+        )
+        await _together(self._start_api(port), self._tree.start(self._worker()))
         url = f"http://127.0.0.1:{port}"
         write_private(self._home.up, json.dumps({"pid": os.getpid(), "url": url}))
         announce(url)
@@ -128,14 +131,15 @@ class _Whole:
         if not (self._environ.get("S3_ENDPOINT_URL") or self._environ.get("S3_BUCKET")):
             await self._tree.start(s3(self._home, secrets))
             self._environ = _without_aws(self._environ) | _storage(secrets)
+
+    async def _start_runtime(self, secrets: Secrets) -> None:
         if not self._environ.get("LLM_BASE_URL"):
             self._environ |= _runtime(secrets)
             await self._tree.start(self._answering("runtime", self._commands.runtime, secrets.runtime_port))
 
-    async def _start_ours(self, port: int) -> None:
+    async def _start_api(self, port: int) -> None:
         api = (*self._commands.api, "--port", str(port))
         await self._tree.start(self._answering("api", api, port))
-        await self._tree.start(self._worker())
 
     def _step(self, name: str, command: tuple[str, ...]) -> Step:
         return Step(name=name, command=command, env=self._environ, log=self._home.log(name))
@@ -166,6 +170,17 @@ class _Whole:
             grace_s=35,  # a training process writes its checkpoint
             ready=ready,
         )
+
+
+async def _together(*parts: Coroutine[Any, Any, None]) -> None:
+    """Start parts that do not need one another at once; the first failure is everybody's."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _keys(environ: Mapping[str, str], secrets: Secrets) -> dict[str, str]:

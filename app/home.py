@@ -176,3 +176,8 @@ def _bind(port: int) -> int:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server does after a restart
         listener.bind(("127.0.0.1", port))
         return int(listener.getsockname()[1])
+
+
+def chosen_home() -> Path:
+    """The folder that LUTHIER_HOME names, `data` where it names none."""
+    return Path(os.environ.get("LUTHIER_HOME") or "data").absolute()

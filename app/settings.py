@@ -1,32 +1,61 @@
 """Every setting, read once from the environment; nothing below `app/` reads it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.failures import Failure
+
 MEBIBYTE = 1_048_576
 
 
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message is one sentence."""
+class SettingsError(Failure):
+    """A setting is missing or wrong."""
 
 
-class Settings(BaseSettings):
-    """The settings of one process. `luthier up` fills in what it starts itself."""
+class StorageSettings(BaseSettings):
+    """Where files are."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     luthier_home: Path = Path("data")
-    database_url: str
-    secret_key: str = Field(min_length=16)
     s3_endpoint_url: str | None = None
     s3_public_endpoint_url: str | None = None
     s3_bucket: str
     aws_region: str = "us-east-1"
     aws_access_key_id: str | None = None
     aws_secret_access_key: str | None = None
+
+    @property
+    def work_folder(self) -> Path:
+        """Where this machine's workers keep what they are working on."""
+        return self.luthier_home / "work"
+
+    @property
+    def models_folder(self) -> Path:
+        """Where base models made on the spot are kept."""
+        return self.luthier_home / "models"
+
+    @property
+    def loaded_folder(self) -> Path:
+        """Where the embedded model runtime keeps its copies of GGUFs."""
+        return self.luthier_home / "models" / "loaded"
+
+
+class RuntimeSettings(StorageSettings):
+    """The settings of the embedded model runtime, which `luthier up` makes."""
+
+    luthier_runtime_url: str
+    luthier_runtime_token: str
+
+
+class Settings(StorageSettings):
+    """The settings of the API and of workers. `luthier up` fills in what it starts itself."""
+
+    database_url: str
+    secret_key: str = Field(min_length=16)
     llm_base_url: str | None = None
     llm_api_key: str | None = None
     luthier_runtime_url: str | None = None
@@ -39,26 +68,32 @@ class Settings(BaseSettings):
     public_url: str | None = None
     console_origins: str = ""
 
-    @property
-    def work_folder(self) -> Path:
-        """Where this machine's workers keep what they are working on."""
-        return self.luthier_home / "work"
 
-    @property
-    def models_folder(self) -> Path:
-        """Where base models made on the spot, and loaded GGUFs, are kept."""
-        return self.luthier_home / "models"
+class DatabaseSettings(BaseSettings):
+    """All that migrations need."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    database_url: str
 
 
-def read_settings(**overrides: Any) -> Settings:
+S = TypeVar("S", bound=BaseSettings)
+
+
+def read(kind: type[S], **overrides: Any) -> S:
     """The environment's settings; raises `SettingsError` with a sentence that names what is wrong."""
     try:
-        return Settings(**overrides)
+        return kind(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
         if first["type"] == "missing":
             raise SettingsError(
-                f"{name} is not set. `luthier up` sets it for the servers that it starts; in production set it yourself."
+                f"{name} is not set. `luthier up` sets it for the servers that it starts; else set it yourself."
             ) from None
         raise SettingsError(f"{name} is not right: {first['msg']}.") from None
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings of the API and of workers."""
+    return read(Settings, **overrides)

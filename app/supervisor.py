@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from app.failures import Failure
 from app.leftovers import write_record
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ TAIL_BYTES = 4096
 WRAPPER = Path(__file__).with_name("child.py")
 
 
-class StartError(Exception):
+class StartError(Failure):
     """Why nothing was started, or why all of it was stopped: one sentence for a person, and the exit code."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:

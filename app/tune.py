@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from app.client import ApiError, Client
+from app.failures import Failure
 from app.home import write_private
 
 MEDIA_TYPES = {".jsonl": "application/jsonl", ".ndjson": "application/jsonl"}
@@ -23,7 +24,7 @@ ACCOUNT = "account.json"
 EMAIL = "owner@luthier.local"
 
 
-class StepFailed(Exception):
+class StepFailed(Failure):
     """A step of the main job did not succeed; the message names it and says why."""
 
 

@@ -12,6 +12,7 @@ import procrastinate
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.settings import MEBIBYTE, Settings, SettingsError
+from app.storage import storage_of
 from domain.documents import Limits
 from domain.services import Services
 from domain.storage import Storage
@@ -25,7 +26,6 @@ from infra.queue import Enqueuer, open_queue
 from infra.recorder import GroupRecorder
 from infra.runtime.embedded import EmbeddedRuntime
 from infra.runtime.remote import RemoteRuntime
-from infra.s3 import S3Storage
 from infra.security import Argon2Passwords, JwtTokens
 from infra.streams import Hub, JobStreams
 from infra.training.trainer import ProcessTrainer
@@ -42,18 +42,6 @@ class Wiring:
     gateway: Gateway
     queue: procrastinate.App
     engine: AsyncEngine
-
-
-def storage_of(settings: Settings) -> S3Storage:
-    """The bucket."""
-    return S3Storage(
-        endpoint_url=settings.s3_endpoint_url,
-        public_endpoint_url=settings.s3_public_endpoint_url,
-        bucket=settings.s3_bucket,
-        region=settings.aws_region,
-        access_key=settings.aws_access_key_id,
-        secret_key=settings.aws_secret_access_key,
-    )
 
 
 def runtime_of(settings: Settings, storage: Storage) -> EmbeddedRuntime | RemoteRuntime:
@@ -77,6 +65,8 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
     storage = storage_of(settings)
     runtime = runtime_of(settings, storage)
     recorder = GroupRecorder(own)
+    completions = OpenAICompletions()
+    settings.work_folder.mkdir(parents=True, exist_ok=True)
     async with LiveDirectory(own, conninfo(settings.database_url)) as directory, _running(hub):
         gateway = Gateway(directory, runtime, recorder)
         services = Services(
@@ -86,7 +76,7 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
             passwords=Argon2Passwords(),
             tokens=JwtTokens(settings.secret_key),
             runtime=runtime,
-            completions=OpenAICompletions(),
+            completions=completions,
             health=HealthCheck(own, storage, runtime, VERSION),
             trainer=ProcessTrainer(settings.models_folder),
             work_folder=settings.work_folder,
@@ -98,14 +88,11 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
         try:
             yield Wiring(services=services, gateway=gateway, queue=queue, engine=own)
         finally:
-            await _close(gateway, recorder, runtime)
+            await gateway.aclose()
+            await recorder.aclose()
+            await runtime.aclose()
+            await completions.aclose()
             await own.dispose()
-
-
-async def _close(gateway: Gateway, recorder: GroupRecorder, runtime: EmbeddedRuntime | RemoteRuntime) -> None:
-    await gateway.aclose()
-    await recorder.aclose()
-    await runtime.aclose()
 
 
 @asynccontextmanager

@@ -61,6 +61,7 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
     async def unload(model_ids: list[str]) -> None:
         for model_id in model_ids:
             await services.runtime.remove(model_id)
+            await finetunes.forget(services, model_id)
 
     @queue.periodic(cron="* * * * * */5")  # seconds stand last
     @queue.task(name=RESCUE, queueing_lock=RESCUE, queue=DEFAULT)

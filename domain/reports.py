@@ -133,7 +133,8 @@ async def _record(store: "Store", finetune: Finetune, job: Job, report: Report) 
     """Keep what it says on the way as the job's events, and the curve."""
     measured = _placed(finetune, report.measured)
     events = [*map(Line, report.logs), *([measured] if measured else []), *_progress(job, report)]
-    await store.jobs.append(job, events)
+    if events:
+        await store.jobs.append(job, events)
     if measured is None:
         return finetune
     metrics = metrics_after(finetune.metrics, measured)

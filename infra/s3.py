@@ -5,6 +5,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from uuid import uuid4
@@ -152,12 +153,12 @@ class S3Storage:
             await self._run(self._quick.head_bucket, Bucket=self._bucket)
         except NotFound:
             return "the bucket does not exist"
-        except Unavailable:
-            return "unreachable"
+        except Unavailable as error:
+            return "access is denied" if _is_denied(error.__cause__) else "unreachable"
         return "connected"
 
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A blocking call in a thread of ours, its errors as the domain's."""
+        """A blocking call in a thread of ours, its foreign errors as the domain's."""
         work = functools.partial(call, *args, **kwargs)
         with _translated():
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -254,6 +255,11 @@ def _translated() -> Iterator[None]:
         raise _unavailable(str(error)) from error
     except (BotoCoreError, HTTPClientError) as error:
         raise _unavailable(str(error)) from error
+
+
+def _is_denied(error: BaseException | None) -> bool:
+    status = error.response.get("ResponseMetadata", {}) if isinstance(error, ClientError) else {}
+    return status.get("HTTPStatusCode") == HTTPStatus.FORBIDDEN
 
 
 def _unavailable(why: str) -> Unavailable:

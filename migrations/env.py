@@ -1,5 +1,7 @@
 """How Alembic reaches the database: one transaction, one migrator at a time, no long waits for a lock."""
 
+from typing import Literal
+
 from alembic import context
 from sqlalchemy import NullPool, create_engine, make_url, text
 
@@ -10,7 +12,7 @@ from migrations.filters import include_name
 ADVISORY_LOCK = 4_839_201_377  # any number, as long as every migrator uses the same
 
 
-def render_item(kind: str, it: object, _context: object) -> str | bool:
+def render_item(kind: str, it: object, _context: object) -> str | Literal[False]:
     """Our column types as what the database sees, so that a migration does not change when they do."""
     if kind == "type" and isinstance(it, Id):
         return "sa.Uuid()"

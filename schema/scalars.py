@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NewType
 
 import strawberry
-from strawberry.types.scalar import ScalarDefinition
 from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
 
 if TYPE_CHECKING:
     JSON = Any

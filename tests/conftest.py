@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext
@@ -179,17 +180,29 @@ async def worker(services: Services, settings: Settings, clean: None) -> AsyncIt
         yield Worker(queue)
 
 
+class Server(uvicorn.Server):
+    """Says when it is ready, and leaves signals to the tests' own process."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        self.ready.set()
+
+
 @pytest.fixture
 async def live(application: ASGIApp) -> AsyncIterator[str]:
     """The application behind a real HTTP server, for what a direct transport cannot show: streams, sockets."""
     config = uvicorn.Config(
         application, host="127.0.0.1", port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1
     )
-    server = uvicorn.Server(config)
-    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]  # the tests' own stay as they are
+    server = Server(config)
+    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
     serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
+    await server.ready.wait()
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     await serving

@@ -41,7 +41,9 @@ async def test_three_migrators_at_once_leave_one_database(settings: Settings) ->
     own = url.set(database="three_migrators")
 
     def create() -> None:
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT", poolclass=NullPool
+        )
         with engine.connect() as connection:
             connection.execute(text("create database three_migrators"))
 

@@ -11,6 +11,7 @@ from domain.deployments import DeploymentStatus
 from domain.documents import DocumentStatus
 from domain.jobs import JobStatus
 from domain.projects import Project, ProjectFilter, ProjectStage, ProjectStats
+from infra.db import events, gateway
 from infra.db.reading import Reader
 from infra.db.tables import datasets, deployments, documents, finetunes, items, jobs, projects
 
@@ -115,7 +116,11 @@ class SqlProjects(Reader[Project]):
         return int((await self._session.execute(counted)).scalar_one())
 
     async def delete(self, id: str) -> None:
-        """Delete the row and, by the references' own rule, everything under it."""
+        """Delete the row and, by the references' own rule, everything under it; workers and gateways hear of it."""
+        running = select(jobs.c.id).where(jobs.c.project_id == id, jobs.c.status == JobStatus.RUNNING)
+        for job_id in (await self._session.scalars(running)).all():
+            await self._session.execute(select(func.pg_notify(events.CHANNEL, job_id)))
+        await gateway.notify(self._session)
         await self._session.execute(delete(projects).where(projects.c.id == id))
 
     async def stats(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStats]:

@@ -101,11 +101,12 @@ class Reader(Generic[T]):
             listed.where(self._parent_column(by) == each.c[PARENT]).limit(COUNT_CEILING).subquery().lateral()
         )
         counted = (
-            select(each.c[PARENT], func.count(limited.c.one))
+            select(each.c[PARENT], func.count(limited.c.one).label("rows"))
             .select_from(each.outerjoin(limited, literal(value=True)))
             .group_by(each.c[PARENT])
         )
-        return dict((await self._session.execute(counted)).all())
+        found = (await self._session.execute(counted)).mappings()
+        return {row[PARENT]: row["rows"] for row in found}
 
     def _filtered(self, where: Any, viewer_id: str) -> Select[Any]:
         statement = self.rows(viewer_id)

@@ -7,6 +7,7 @@ import pytest
 from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
+from tests.finetuning import launch
 from tests.importing import CAPITALS, QA, add, imported, new_qa, shown, upload
 from tests.jobs import begin, new_project
 
@@ -186,6 +187,27 @@ async def test_a_deleted_dataset_is_gone_with_its_items(api: Api, worker: Worker
     )  # fmt: skip
     assert found == {"dataset": None, "node": None, "datasets": {"totalCount": 0}}
     assert (await api.refused("deleteDataset", id=id))["reason"] == "DATASET_NOT_FOUND"
+
+
+async def test_a_fine_tune_keeps_what_it_was_trained_on_when_its_dataset_is_deleted(
+    api: Api, worker: Worker
+) -> None:
+    id = await imported(api, worker, "question,answer\nOne?,1\nTwo?,\nThree?,3\n")
+    project_id = (await shown(api, id, "project { id }"))["project"]["id"]
+    finetune = (await launch(api, project_id, id))["finetune"]
+    await api.mutate("deleteDataset", "deletedId", id=id)
+    found = await api.gql(
+        """query($id: ID!) { finetune(id: $id) { dataset { id status dataItemsSample stats { total } }
+          trainedItems { nodes { data dataset { status } } } } }""",
+        id=finetune["id"],
+    )
+    assert found["finetune"] == {
+        "dataset": {"id": id, "status": "DELETED", "dataItemsSample": [], "stats": {"total": 2}},
+        "trainedItems": {"nodes": [
+            {"data": {"question": "One?", "answer": "1"}, "dataset": {"status": "DELETED"}},
+            {"data": {"question": "Three?", "answer": "3"}, "dataset": {"status": "DELETED"}},
+        ]},
+    }  # fmt: skip
 
 
 async def test_a_dataset_at_work_is_not_deleted(api: Api, services: Services) -> None:

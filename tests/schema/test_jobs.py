@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -104,7 +104,9 @@ async def test_anothers_job_cannot_be_seen_cancelled_or_followed(
     assert [it["extensions"]["code"] for it in answer["errors"]] == ["NOT_FOUND"]
 
 
-async def sse(url: str, api: Api, job_id: str, after: str | None = None) -> AsyncIterator[dict[str, Any]]:
+async def sse(
+    url: str, api: Api, job_id: str, after: str | None = None
+) -> AsyncGenerator[dict[str, Any], None]:
     """The results of the subscription over server-sent events, `distinct connections`."""
     headers = {"authorization": f"Bearer {api.token}", "accept": "text/event-stream"}
     body = {"query": FOLLOW, "variables": {"id": job_id, "after": after}}
@@ -133,7 +135,7 @@ async def websocket(url: str, payload: dict[str, Any]) -> AsyncIterator[Any]:
 
 async def over_websocket(
     url: str, api: Api, job_id: str, after: str | None = None
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """The results of the subscription over a WebSocket, the token in the first message as browsers send it."""
     async with websocket(url, {"authorization": f"Bearer {api.token}"}) as socket:
         body = {"query": FOLLOW, "variables": {"id": job_id, "after": after}}

@@ -61,9 +61,7 @@ async def plant_one(store: Store, project: Project) -> None:
         model_name=finetune.model_name, finetune_id=finetune.id, created_at=NOW,
     )  # fmt: skip
     await store.deployments.add(deployment)
-    await store.api_keys.add(
-        api_keys.new_key(project.owner_id, "k", deployment_id=deployment.id, now=NOW)[0]
-    )
+    await store.api_keys.add(api_keys.new_key(project.owner_id, "k", deployment_id=deployment.id, now=NOW)[0])
 
 
 async def five_items(dataset: Dataset) -> AsyncIterator[Item]:

@@ -1,0 +1,16 @@
+"""`luthier migrate`."""
+
+import asyncio
+
+import click
+
+from app.migrations import keep_catalogue, migrate
+from app.settings import DatabaseSettings, read
+
+
+@click.command("migrate")
+def command() -> None:
+    """Bring the database up to date; several at once wait for one another."""
+    settings = read(DatabaseSettings)
+    migrate(settings.database_url)
+    asyncio.run(keep_catalogue(settings.database_url))

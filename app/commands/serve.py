@@ -1,0 +1,25 @@
+"""`luthier serve`."""
+
+import click
+import uvicorn
+
+from app.asgi import application
+from app.logs import configure
+from app.settings import read_settings
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="The port to listen on.")
+def command(host: str, port: int) -> None:
+    """Run the API alone; any number of processes may."""
+    uvicorn.run(
+        application(read_settings()),
+        host=host,
+        port=port,
+        log_config=configure("api"),
+        access_log=False,
+        timeout_graceful_shutdown=2,  # an open event stream would hold the stop for as long as it likes
+        ws_max_size=1_048_576,
+        server_header=False,
+    )

@@ -1,0 +1,134 @@
+"""`luthier tune`."""
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import click
+import httpx
+from rich.console import Console
+
+from app.client import ApiError, Client
+from app.home import chosen_home
+from app.program import PROGRAM
+from app.tune import Order, Story, ask_three, sign_in, tune, where_next
+
+UP_S = 90.0
+PORT = click.option(
+    "--port", type=int, help="The port of the server that this starts, where none is up; 8000 or a free one."
+)
+KEEP = click.option("--keep", is_flag=True, help="Leave running what this started.")
+
+
+@click.command("tune")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--input", "input_field", metavar="FIELD", help="The column that is asked.")
+@click.option("--output", "output_field", metavar="FIELD", help="The column that is learned.")
+@click.option("--base", default="luthier/tiny", show_default=True, metavar="MODEL", help="The base model.")
+@click.option("--name", help="The project's name; the file's when not given.")
+@click.option(
+    "--epochs", type=float, help="How often all rows are seen; the base model's default when not given."
+)
+@PORT
+@KEEP
+def command(
+    file: Path,
+    input_field: str | None,
+    output_field: str | None,
+    base: str,
+    name: str | None,
+    epochs: float | None,
+    port: int | None,
+    keep: bool,
+) -> None:
+    """Fine-tune a model on FILE (CSV or JSON Lines) and put it behind an endpoint.
+
+    Uses the server that is up on LUTHIER_HOME, or starts one and stops it again. With LUTHIER_TOKEN it
+    acts as that account, else as the home's own.
+    """
+    order = Order(file=file, input=input_field, output=output_field, base=base, name=name, epochs=epochs)
+    run(order, port=port, keep=keep, questions=False)
+
+
+def run(order: Order, *, port: int | None, keep: bool, questions: bool) -> None:
+    """The main job, told on the terminal; raises Failure with the step that failed."""
+    started = time.perf_counter()
+    story = Story(Console(highlight=False))
+    token = os.environ.get("LUTHIER_TOKEN")
+    with _server(story, port=port, keep=keep) as url, Client(url, token) as client:
+        if not token:
+            with story.step("Account"):
+                sign_in(client, chosen_home())
+        served = tune(client, order, story)
+        if questions:
+            ask_three(served, order.file, story)
+        story.console.print(f"\nAll of it took {time.perf_counter() - started:.0f} s.")
+        where_next(served, url, story.console)
+
+
+@contextmanager
+def _server(story: Story, *, port: int | None, keep: bool) -> Iterator[str]:
+    """The URL of the home's server: the one that is up, or one started for this."""
+    if (url := _running()) is not None:
+        story.console.print(f"Using the Luthier that is up on {url}")
+        yield url
+        return
+    with tempfile.TemporaryFile("w+") as output, story.step("Servers"):
+        child = subprocess.Popen(  # noqa: S603 - our own command
+            [*PROGRAM, "up", "--port", str(_usual_or_free() if port is None else port)],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        url = _wait_up(child, output)
+    try:
+        yield url
+    except BaseException:
+        keep = False
+        raise
+    finally:
+        _leave(child, story, keep=keep)
+
+
+def _usual_or_free() -> int:
+    """The port of `luthier up`, or 0, which takes a free one, where that is taken."""
+    with socket.socket() as probe:
+        return 0 if probe.connect_ex(("127.0.0.1", 8000)) == 0 else 8000
+
+
+def _leave(child: "subprocess.Popen[bytes]", story: Story, *, keep: bool) -> None:
+    if keep:
+        story.console.print(f"\nLuthier stays up as process {child.pid}; `kill {child.pid}` stops it.")
+        return
+    child.terminate()
+    child.wait()
+    story.console.print("\nStopped what this started; after `luthier up` the model answers again.")
+
+
+def _running() -> str | None:
+    """Where the home's `luthier up` answers, if it does."""
+    try:
+        url = str(json.loads((chosen_home() / "up.json").read_text())["url"])
+        return url if httpx.get(f"{url}/health", timeout=5).is_success else None
+    except (OSError, ValueError, KeyError, httpx.HTTPError):
+        return None
+
+
+def _wait_up(child: "subprocess.Popen[bytes]", output: IO[str]) -> str:
+    """The URL once everything is ready; raises ApiError with what `up` said when it ends instead."""
+    deadline = time.monotonic() + UP_S
+    while time.monotonic() < deadline and child.poll() is None:
+        if (url := _running()) is not None:
+            return url
+        time.sleep(0.05)
+    child.terminate()
+    child.wait()
+    output.seek(0)
+    raise ApiError(output.read().strip() or "`luthier up` did not become ready.")

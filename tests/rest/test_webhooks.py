@@ -1,0 +1,332 @@
+"""What a worker of the user's reports, and what becomes of it."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from domain.services import Services
+from tests.clients import Api
+from tests.finetuning import launch, new_dataset
+from tests.importing import new_qa
+from tests.importing import shown as shown_dataset
+from tests.jobs import new_project
+
+pytestmark = pytest.mark.anyio
+
+KEY = {"x-api-key": "the key of all workers"}
+MODEL = b"GGUF, or nearly"
+SHA256 = hashlib.sha256(MODEL).hexdigest()
+RUN = """status error progress currentStep recentLogs modelSizeGb modelSizeParameter modelDtype modelQuantization
+  trainingTimeSeconds metrics { step totalSteps epoch trainLoss evalLoss }
+  history { nodes { step epoch trainLoss evalLoss perplexity } }
+  inferenceSamples { prompt expected baseOutput tunedOutput }
+  artifacts { filename kind quantization sizeBytes sha256 } job { status error progress message result }"""
+ITEMS = """items(first: 10) { nodes { values isValid origin generationTimeSeconds
+  source { sourceDocument start end document { id } } } }"""
+
+
+@pytest.fixture
+def services(services: Services) -> Services:
+    """The same ports, with a key for external workers."""
+    return replace(services, external_api_key=KEY["x-api-key"])
+
+
+@pytest.fixture
+async def finetune(api: Api, services: Services) -> str:
+    """A fine-tune that waits for an external worker."""
+    project_id = await new_project(api)
+    dataset_id = await new_dataset(services, api, project_id)
+    return str((await launch(api, project_id, dataset_id, runner="EXTERNAL"))["finetune"]["id"])
+
+
+async def shown(api: Api, id: str, fields: str = RUN) -> Any:
+    return (await api.gql(f"query($id: ID!) {{ finetune(id: $id) {{ {fields} }} }}", id=id))["finetune"]
+
+
+async def say(client: httpx.AsyncClient, id: str, status: Any, **more: Any) -> httpx.Response:
+    noun = "training-datasets" if id.startswith("ds_") else "finetunes"
+    url = f"/api/external/{noun}/{id}/update-status"
+    return await client.put(url, headers=KEY, json={"status": status, **more})
+
+
+async def store(services: Services, key: str, content: bytes) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    await services.storage.write(key, chunks(), "application/octet-stream")
+
+
+async def model_key(api: Api, id: str) -> str:
+    path = (await shown(api, id, "modelName"))["modelName"].replace("/", "_")
+    return f"finetunes/{id}/{path}.gguf"
+
+
+async def test_a_training_is_told_from_its_first_step_to_its_model(
+    api: Api, anonymous: httpx.AsyncClient, services: Services, finetune: str
+) -> None:
+    metrics = {"step": 5, "epoch": 0.5, "train_loss": 2.0}
+    more: dict[str, Any] = {"progress": 0.5, "current_step": "Training", "logs": ["one", "two\nthree"]}
+    reply = await say(anonymous, finetune, "RUNNING", **more, metrics=metrics)
+    assert (reply.status_code, reply.json()) == (200, {"id": finetune, "status": "RUNNING"})
+    found = await shown(api, finetune)
+    assert (found["status"], found["progress"], found["currentStep"]) == ("RUNNING", 0.5, "Training")
+    assert found["recentLogs"] == ["one", "two", "three"]
+    assert (found["job"]["status"], found["job"]["message"]) == ("RUNNING", "Training")
+
+    metrics = {"step": 10, "epoch": 1.0, "eval_loss": 1.5, "perplexity": 4.5, "total_steps": 10}
+    await say(anonymous, finetune, "RUNNING", metrics=metrics)
+    key = await model_key(api, finetune)
+    await store(services, key, MODEL)
+    await store(services, f"finetunes/{finetune}/config.json", b"{}")
+    reply = await say(
+        anonymous,
+        finetune,
+        "DONE",
+        result={
+            "model_size_gb": 0.5, "model_size_parameter": 3_000_000_000, "model_dtype": "bfloat16",
+            "model_quantization": "q8_0", "training_time_seconds": 12.5,
+            "inference_samples": [{"prompt": "p", "expected": "e", "base_output": None, "tuned_output": "t"}],
+            "artifacts": [{"filename": "config.json", "kind": "CONFIG", "sha256": "A" * 64}],
+        },
+    )  # fmt: skip
+    assert (reply.status_code, reply.json()["status"]) == (200, "DONE")
+    found = await shown(api, finetune)
+    assert found | {"recentLogs": []} == {
+        "status": "DONE", "error": None, "progress": 1.0, "currentStep": None, "recentLogs": [],
+        "modelSizeGb": 0.5, "modelSizeParameter": 3_000_000_000, "modelDtype": "bfloat16",
+        "modelQuantization": "q8_0", "trainingTimeSeconds": 12.5,
+        "metrics": {"step": 10, "totalSteps": 10, "epoch": 1.0, "trainLoss": 2.0, "evalLoss": 1.5},
+        "history": {"nodes": [
+            {"step": 5, "epoch": 0.5, "trainLoss": 2.0, "evalLoss": None, "perplexity": None},
+            {"step": 10, "epoch": 1.0, "trainLoss": None, "evalLoss": 1.5, "perplexity": 4.5},
+        ]},
+        "inferenceSamples": [{"prompt": "p", "expected": "e", "baseOutput": None, "tunedOutput": "t"}],
+        "artifacts": [
+            {"filename": "config.json", "kind": "CONFIG", "quantization": None, "sizeBytes": 2, "sha256": "a" * 64},
+            {"filename": key.split("/")[-1], "kind": "GGUF", "quantization": "q8_0", "sizeBytes": len(MODEL),
+             "sha256": SHA256},
+        ],
+        "job": {
+            "status": "SUCCESS", "error": None, "progress": 1.0, "message": "Training",
+            "result": {
+                "model_name": (await shown(api, finetune, "modelName"))["modelName"], "final_train_loss": 2.0,
+                "training_time_seconds": 12.5, "artifacts": ["config.json", key.split("/")[-1]],
+            },
+        },
+    }  # fmt: skip
+
+
+PATHS = [
+    ("RUNNING", "RUNNING", "DONE", "DONE"),
+    ("DONE", "FAILED"),
+    ("DONE", "RUNNING"),
+    ("FAILED", "FAILED", "DONE"),
+    ("FAILED", "RUNNING"),
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("noun", ["finetune", "dataset"])
+async def test_a_run_moves_only_as_it_may(
+    api: Api, anonymous: httpx.AsyncClient, services: Services, noun: str, path: tuple[str, ...]
+) -> None:
+    project_id = await new_project(api)
+    if noun == "finetune":
+        made = await launch(api, project_id, await new_dataset(services, api, project_id), runner="EXTERNAL")
+        id = made["finetune"]["id"]
+    else:
+        id = await new_qa(api, project_id)
+    for before, status in zip((None, *path), path, strict=False):
+        reply = await say(anonymous, id, status)
+        if before in {None, "RUNNING", status}:
+            assert (reply.status_code, reply.json()) == (200, {"id": id, "status": status})
+        else:
+            assert (reply.status_code, reply.json()["error_code"]) == (409, "INVALID_TRANSITION")
+
+
+async def test_a_failure_is_told_as_the_worker_said_it(
+    api: Api, anonymous: httpx.AsyncClient, finetune: str
+) -> None:
+    await say(anonymous, finetune, "FAILED", error="CUDA out of memory.", logs="a\nb")
+    found = await shown(api, finetune, "status error recentLogs job { status error }")
+    assert found == {
+        "status": "FAILED", "error": "CUDA out of memory.", "recentLogs": ["a", "b"],
+        "job": {"status": "FAILED", "error": "CUDA out of memory."},
+    }  # fmt: skip
+
+
+async def test_a_run_that_was_cancelled_takes_no_more_reports(
+    api: Api, anonymous: httpx.AsyncClient, finetune: str
+) -> None:
+    await say(anonymous, finetune, "RUNNING")
+    await api.mutate("cancelFinetune", "finetune { status }", id=finetune)
+    for status in ("RUNNING", "DONE", "FAILED"):
+        assert (await say(anonymous, finetune, status)).status_code == 409
+    assert (await shown(api, finetune, "status"))["status"] == "ABORTED"
+
+
+async def test_luthiers_own_runs_take_no_reports(
+    api: Api, anonymous: httpx.AsyncClient, services: Services
+) -> None:
+    project_id = await new_project(api)
+    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    reply = await say(anonymous, made["finetune"]["id"], "RUNNING")
+    assert (reply.status_code, reply.json()["error_code"]) == (409, "NOT_EXTERNAL")
+
+
+async def test_reports_that_come_at_once_end_a_run_once(
+    api: Api, anonymous: httpx.AsyncClient, finetune: str
+) -> None:
+    replies = await asyncio.gather(*(say(anonymous, finetune, "DONE", logs=["end"]) for _ in range(6)))
+    assert [it.status_code for it in replies] == [200] * 6
+    found = await shown(api, finetune, "recentLogs job { attempts events(kinds: [STATUS]) { totalCount } }")
+    assert found == {"recentLogs": ["end"], "job": {"attempts": 1, "events": {"totalCount": 3}}}
+
+
+async def test_an_artifact_that_is_not_in_storage_is_422_and_changes_nothing(
+    api: Api, anonymous: httpx.AsyncClient, finetune: str
+) -> None:
+    files = [{"filename": "model.gguf", "kind": "GGUF", "sha256": SHA256}]
+    reply = await say(anonymous, finetune, "DONE", result={"artifacts": files}, logs=["x"])
+    assert (reply.status_code, reply.json()["error_code"]) == (422, "UNPROCESSABLE")
+    found = await shown(api, finetune, "status recentLogs artifacts { filename }")
+    assert found == {"status": "PLANNING", "recentLogs": [], "artifacts": []}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"status": "PLANNING"},
+        {"status": "running"},
+        {"status": ["DONE"]},
+        {"status": "RUNNING", "progress": 1.1},
+        {"status": "RUNNING", "progress": "0.5"},
+        {"status": "RUNNING", "progress": True},
+        {"status": "FAILED", "error": 5},
+        {"status": "FAILED", "error": "a\0b"},
+        {"status": "FAILED", "error": "\ud800"},
+        {"status": "RUNNING", "current_step": "x" * 1_001},
+        {"status": "RUNNING", "logs": [1]},
+        {"status": "RUNNING", "logs": {"a": 1}},
+        {"status": "RUNNING", "logs": ["x"] * 1_001},
+        {"status": "RUNNING", "logs": "x\n" * 1_001},
+        {"status": "RUNNING", "metrics": []},
+        {"status": "RUNNING", "metrics": {}},
+        {"status": "RUNNING", "metrics": {"step": -1}},
+        {"status": "RUNNING", "metrics": {"step": 1.5}},
+        {"status": "RUNNING", "metrics": {"step": 2**31}},
+        {"status": "RUNNING", "metrics": {"step": 1, "train_loss": float("nan")}},
+        {"status": "RUNNING", "metrics": {"step": 1, "train_loss": 10**400}},
+        {"status": "RUNNING", "metrics": {"step": 1, "at": "yesterday"}},
+        {"status": "DONE", "result": {"model_size_gb": -1}},
+        {"status": "DONE", "result": {"model_size_parameter": 2**63}},
+        {"status": "DONE", "result": {"model_dtype": "x" * 101}},
+        {"status": "DONE", "result": {"inference_samples": ["x"]}},
+        {"status": "DONE", "result": {"inference_samples": [{"prompt": "p"}]}},
+        {"status": "DONE", "result": {"artifacts": [{"filename": "../x", "kind": "GGUF", "sha256": SHA256}]}},
+        {"status": "DONE", "result": {"artifacts": [{"filename": "..", "kind": "GGUF", "sha256": SHA256}]}},
+        {"status": "DONE", "result": {"artifacts": [{"filename": "x", "kind": "VIDEO", "sha256": SHA256}]}},
+        {"status": "DONE", "result": {"artifacts": [{"filename": "x", "kind": "GGUF", "sha256": "x" * 64}]}},
+    ],
+)
+async def test_a_report_that_breaks_a_rule_is_422_in_one_sentence(
+    api: Api, anonymous: httpx.AsyncClient, body: dict[str, Any]
+) -> None:
+    id = await new_qa(api)
+    reply = await anonymous.put(
+        f"/api/external/training-datasets/{id}/update-status", headers=KEY, content=json.dumps(body)
+    )
+    assert (reply.status_code, reply.json()["error_code"]) == (422, "UNPROCESSABLE")
+    assert reply.json()["detail"].startswith(("`", "The `"))
+    assert (await shown_dataset(api, id, "status"))["status"] == "PLANNING"
+
+
+async def test_who_may_report(api: Api, anonymous: httpx.AsyncClient, finetune: str) -> None:
+    url, body = f"/api/external/finetunes/{finetune}/update-status", {"status": "RUNNING"}
+    assert (await anonymous.put(url, json=body)).status_code == 401
+    assert (await anonymous.put(url, json=body, headers={"x-api-key": "no"})).status_code == 401
+    assert (await anonymous.put(url, json=body, headers={"x-api-key": ""})).status_code == 401
+    assert (await api.other.rest.put(url, json=body)).status_code == 404
+    assert (await api.rest.put(url, json=body)).status_code == 200
+    assert (await anonymous.post(url, json=body, headers=KEY)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "id", ["finetune_nothing", "finetune_00000000000000000000000000", "ds_x", "ds_" + "0" * 26]
+)
+async def test_an_unknown_run_is_404(anonymous: httpx.AsyncClient, id: str) -> None:
+    assert (await say(anonymous, id, "DONE")).status_code == 404
+
+
+async def test_results_in_storage_become_items_once(
+    api: Api, anonymous: httpx.AsyncClient, services: Services
+) -> None:
+    id = await new_qa(api)
+    place = (await shown_dataset(api, id, "s3Path"))["s3Path"].split("/", 3)[3]
+    entries = [
+        {
+            "values": {"question": "q1", "answer": "a1", "more": "x"}, "source_document": "law.pdf", "start": 5,
+            "end": 9, "generation_time_seconds": 1.5,
+        },
+        {"values": {"question": "q2", "answer": 2}, "generation_time_seconds": 1},
+    ]  # fmt: skip
+    files = {"b.json": entries, "a.json": [{"values": {"question": "q0"}}]}
+    for name, content in files.items():
+        await store(services, place + name, json.dumps(content).encode())
+    await store(services, place + "notes.txt", b"not a result")
+
+    assert (await say(anonymous, id, "RUNNING")).json()["status"] == "RUNNING"
+    for _ in range(3):
+        assert (await say(anonymous, id, "DONE")).json()["status"] == "DONE"
+    found = await shown_dataset(
+        api, id, "origin fileCount generationTimeSeconds stats { total valid } " + ITEMS
+    )
+    nothing = {"origin": "GENERATED", "generationTimeSeconds": None, "source": None}
+    assert found == {
+        "origin": "GENERATED", "fileCount": 2, "generationTimeSeconds": 2.5, "stats": {"total": 3, "valid": 2},
+        "items": {"nodes": [
+            nothing | {"values": ["q0", ""], "isValid": False},
+            nothing | {"values": ["q1", "a1"], "isValid": True, "generationTimeSeconds": 1.5, "source": {
+                "sourceDocument": "law.pdf", "start": 5, "end": 9, "document": None}},
+            nothing | {"values": ["q2", "2"], "isValid": True, "generationTimeSeconds": 1.0},
+        ]},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not JSON",
+        b"{}",
+        b"[1]",
+        b'[{"values": []}]',
+        b'[{"values": {"question": "q"}, "start": -1}]',
+        b'[{"values": {"question": "q"}, "end": "x"}]',
+        b'[{"values": {"question": "q"}, "source_document": 1}]',
+        b'[{"values": {"question": "q"}, "generation_time_seconds": -1}]',
+        b"[" * 100_000,
+    ],
+)
+async def test_a_malformed_result_is_422_and_nothing_changes(
+    api: Api, anonymous: httpx.AsyncClient, services: Services, content: bytes
+) -> None:
+    id = await new_qa(api)
+    place = (await shown_dataset(api, id, "s3Path"))["s3Path"].split("/", 3)[3]
+    await store(
+        services, place + "a.json", json.dumps([{"values": {"question": "q", "answer": "a"}}]).encode()
+    )
+    await store(services, place + "b.json", content)
+    reply = await say(anonymous, id, "DONE")
+    assert (reply.status_code, reply.json()["error_code"]) == (422, "UNPROCESSABLE")
+    assert "b.json" in reply.json()["detail"]
+    assert await shown_dataset(api, id, "status stats { total }") == {
+        "status": "PLANNING",
+        "stats": {"total": 0},
+    }
