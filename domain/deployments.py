@@ -1,6 +1,6 @@
 """Deployments: a model that answers under a name, the keys that may ask it, and the log of what was asked."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,7 +105,7 @@ class RequestLogs(Reads[RequestLog], Protocol):
     """The requests that are kept."""
 
     async def add_many(self, logs: Sequence[RequestLog]) -> None: ...
-    def stream(self, deployment_id: str, *, viewer_id: str) -> AsyncIterator[RequestLog]:
+    def stream(self, deployment_id: str, *, viewer_id: str) -> AsyncGenerator[RequestLog, None]:
         """All of a deployment's requests, oldest first, from a server-side cursor."""
         ...
 

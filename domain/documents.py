@@ -89,7 +89,6 @@ class DocumentFilter:
     """Which documents a list shows."""
 
     kind: DocumentKind | None = None
-    dataset_id: str | None = None
 
 
 class Documents(Reads[Document], Protocol):

@@ -1,6 +1,6 @@
 """Fine-tunes: what one is, and what it leaves. How one is started is in `trainings`."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -175,7 +175,7 @@ class Finetunes(Reads[Finetune], Protocol):
         """Keep the valid active items as they are now; how many are trained on, and their content hash."""
         ...
 
-    def frozen_items(self, id: str) -> AsyncIterator[Item]:
+    def frozen_items(self, id: str) -> AsyncGenerator[Item, None]:
         """The items of a run in order, trained ones and held-out ones."""
         ...
 

@@ -17,8 +17,8 @@ BEARER, TICKET = "luthier", "luthier-ticket"
 class Argon2Passwords:
     """Hashes in threads, a few at a time: each hash takes 64 MiB and a core."""
 
-    def __init__(self, *, at_once: int = 2) -> None:
-        self._hasher = PasswordHasher()
+    def __init__(self, hasher: PasswordHasher | None = None, *, at_once: int = 2) -> None:
+        self._hasher = hasher or PasswordHasher()
         self._turn = asyncio.Semaphore(at_once)
         self._nobody: str | None = None
 

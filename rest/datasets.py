@@ -8,9 +8,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Send
 
 from domain import datasets
 from domain.datasets import Dataset, RunStatus
@@ -20,20 +19,9 @@ from domain.rules import safe_name
 from domain.services import Services
 from domain.spreadsheets import BOM, csv_line
 from rest.base import endpoint, services, viewer_or_ticket
-
-CHUNK = 65_536
-"""Characters that are sent at once."""
+from rest.streaming import Streamed, in_pieces
 
 Choice = TypeVar("Choice", bound=StrEnum)
-
-
-class Streamed(StreamingResponse):
-    """A streamed body whose source is closed at once when the client goes."""
-
-    async def stream_response(self, send: Send) -> None:
-        """Send it to its end, or to the client's."""
-        async with aclosing(self.body_iterator):  # type: ignore[type-var]  # it is made of a generator
-            await super().stream_response(send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +59,7 @@ async def download(request: Request) -> Response:
     dataset = await _require_done(request, viewer)
     filename = f"{safe_name(dataset.name)}_v{dataset.version}.{name}"
     return Streamed(
-        items_as_text(services(request), dataset, FORMATS[name], split, which),
+        in_pieces(items_as_text(services(request), dataset, FORMATS[name], split, which)),
         media_type=FORMATS[name].media_type,
         headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
@@ -105,20 +93,13 @@ async def _require_done(request: Request, viewer: str) -> Dataset:
 async def items_as_text(
     ports: Services, dataset: Dataset, format: Format, split: Split | None, which: Which
 ) -> AsyncGenerator[str, None]:
-    """The file in pieces; the first does not wait for the last row."""
+    """The file line by line, from a server-side cursor."""
     yield format.head(dataset.field_names)
-    lines: list[str] = []
-    length = 0
     async with ports.transactions.begin() as store:
         found = store.items.stream(dataset.id, split=split, which=which, viewer_id=dataset.owner_id)
         async with aclosing(found):
             async for item in found:
-                lines.append(format.line(dataset.field_names, item))
-                length += len(lines[-1])
-                if length >= CHUNK:
-                    yield "".join(lines)
-                    lines, length = [], 0
-    yield "".join(lines)
+                yield format.line(dataset.field_names, item)
 
 
 ROUTES = [

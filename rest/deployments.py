@@ -1,6 +1,7 @@
 """Downloads of what deployments were asked, streamed from the database row by row."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +13,7 @@ from domain.rules import safe_name
 from domain.services import Services
 from domain.spreadsheets import BOM, csv_line
 from rest.base import endpoint, services, viewer_or_ticket
-from rest.datasets import CHUNK, Streamed
+from rest.streaming import Streamed, in_pieces
 
 COLUMNS = ("date", "input", "output")
 
@@ -23,7 +24,7 @@ async def logs_download(request: Request) -> Response:
     deployment = await _require(request, viewer_or_ticket(request))
     filename = f"{safe_name(deployment.model_name)}_logs.csv"
     return Streamed(
-        _body(services(request), deployment),
+        in_pieces(_lines(services(request), deployment)),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
@@ -39,19 +40,14 @@ async def _require(request: Request, viewer: str) -> Deployment:
     return deployment
 
 
-async def _body(ports: Services, deployment: Deployment) -> AsyncIterator[str]:
-    """The file in pieces; the first does not wait for the last row."""
+async def _lines(ports: Services, deployment: Deployment) -> AsyncGenerator[str, None]:
+    """The file line by line, from a server-side cursor."""
     yield BOM + csv_line(COLUMNS)
-    lines: list[str] = []
-    length = 0
     async with ports.transactions.begin() as store:
-        async for log in store.request_logs.stream(deployment.id, viewer_id=deployment.owner_id):
-            lines.append(_line(log))
-            length += len(lines[-1])
-            if length >= CHUNK:
-                yield "".join(lines)
-                lines, length = [], 0
-    yield "".join(lines)
+        found = store.request_logs.stream(deployment.id, viewer_id=deployment.owner_id)
+        async with aclosing(found):
+            async for log in found:
+                yield _line(log)
 
 
 def _line(log: RequestLog) -> str:

@@ -15,8 +15,8 @@ from domain.errors import Conflict
 from domain.rules import safe_name
 from domain.storage import Storage
 from rest.base import endpoint, services, viewer_or_ticket
-from rest.datasets import Streamed
 from rest.errors import refusal
+from rest.streaming import Streamed
 
 RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
 

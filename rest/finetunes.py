@@ -16,8 +16,8 @@ from domain.finetunes import Artifact, Finetune
 from domain.rules import safe_name
 from domain.services import Services
 from rest.base import endpoint, services, viewer_or_ticket
-from rest.datasets import Streamed
 from rest.downloads import ranged
+from rest.streaming import Streamed
 
 PATH = "/api/projects/{project_id}/finetunes/{finetune_id}"
 MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8"}

@@ -14,6 +14,7 @@ import httpx
 import procrastinate
 import pytest
 import uvicorn
+from argon2 import PasswordHasher
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
@@ -29,6 +30,7 @@ from domain.services import Services
 from infra.db import tables
 from infra.db.engine import conninfo, engine
 from infra.queue import open_queue
+from infra.security import Argon2Passwords
 from tests.clients import Api, sign_up
 from tests.fakes.runtime import FakeCompletions, FakeRuntime
 from tests.fakes.trainer import FakeTrainer
@@ -120,6 +122,9 @@ def services(wiring: Wiring, runtime: FakeRuntime, trainer: FakeTrainer, tmp_pat
         runtime=runtime,
         completions=FakeCompletions(),
         trainer=trainer,
+        passwords=Argon2Passwords(
+            PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        ),  # each test signs up
         work_folder=tmp_path / "work",
     )
 
@@ -162,6 +167,16 @@ class Worker:
 
     async def drain(self) -> None:
         """Run everything that is queued, and what that enqueues, to its end."""
+        while await self._waiting():
+            await self._run()
+
+    async def _waiting(self) -> bool:
+        """Whether anything is queued that is due."""
+        count = "select count(*) from procrastinate_jobs where status = 'todo'"
+        found = await self.queue.connector.execute_query_one_async(count)
+        return bool(found["count"])
+
+    async def _run(self) -> None:
         await self.queue.run_worker_async(
             wait=False,
             concurrency=4,

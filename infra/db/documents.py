@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, select, update
 
 from domain.documents import Document, DocumentFilter, DocumentStatus, TablePreview
 from domain.jobs import JobStatus, JobType
 from infra.db.reading import Reader
-from infra.db.tables import dataset_documents, documents, jobs, projects
+from infra.db.tables import documents, jobs, projects
 
 FIELDS = [documents.c[it.name] for it in fields(Document)]
 
@@ -29,14 +29,7 @@ class SqlDocuments(Reader[Document]):
 
     def matching(self, where: DocumentFilter) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""
-        found: list[ColumnElement[bool]] = []
-        if where.kind is not None:
-            found.append(documents.c.kind == where.kind)
-        if where.dataset_id is not None:
-            linked = dataset_documents.c.document_id == documents.c.id
-            of_dataset = dataset_documents.c.dataset_id == where.dataset_id
-            found.append(exists().where(linked, of_dataset).correlate(documents))
-        return found
+        return [] if where.kind is None else [documents.c.kind == where.kind]
 
     async def add(self, document: Document) -> None:
         """Add a document."""

@@ -1,6 +1,6 @@
 """Fine-tunes as rows; what is a record of its own is JSON in them."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar
 
@@ -104,7 +104,7 @@ class SqlFinetunes(Reader[Finetune]):
         """Keep the valid active items as they are now; how many are trained on, and their content hash."""
         return await self._frozen.freeze(id, dataset.id, selection)
 
-    def frozen_items(self, id: str) -> AsyncIterator[Item]:
+    def frozen_items(self, id: str) -> AsyncGenerator[Item, None]:
         """The items of a run in order, from a server-side cursor."""
         return self._frozen.stream(id)
 

@@ -1,6 +1,5 @@
 """Items as rows: read, filtered, counted and curated here; loaded and settled by `bulk_items`."""
 
-import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -27,8 +26,6 @@ from infra.db.reading import Reader
 from infra.db.tables import datasets, items, projects
 
 EMPTY_HASH = hashlib.sha256().hexdigest()
-BATCH = 500
-"""Rows that a stream holds at once."""
 
 
 def _has(code: ProblemCode) -> ColumnElement[bool]:
@@ -176,7 +173,7 @@ class SqlItems(Reader[Item]):
             .group_by(items.c.dataset_id)
         )
 
-    async def stream(
+    def stream(
         self, dataset_id: str, *, split: Split | None, which: Which, viewer_id: str
     ) -> AsyncGenerator[Item, None]:
         """All items in order, from a server-side cursor."""
@@ -186,14 +183,7 @@ class SqlItems(Reader[Item]):
             is_valid=True if which is Which.VALID else None,
         )
         statement = self._filtered(wanted, viewer_id).where(items.c.dataset_id == dataset_id)
-        found = await self._session.stream(
-            statement.order_by(*self.order), execution_options={"yield_per": BATCH}
-        )
-        try:
-            async for row in found.mappings():
-                yield build(row)
-        finally:  # also where a cancelled request takes every further await away
-            await asyncio.shield(found.close())
+        return self.streamed(statement.order_by(*self.order))
 
 
 def build(row: RowMapping) -> Item:

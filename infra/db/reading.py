@@ -1,6 +1,7 @@
 """How every noun is read: by id, and in keyset pages of any number of parents with one statement."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import (
@@ -24,6 +25,7 @@ from infra.db import cursors, tables
 
 T = TypeVar("T")
 
+ROWS_AT_A_TIME = 500
 PARENT, NUMBER = "page_parent", "page_number"
 
 
@@ -107,6 +109,15 @@ class Reader(Generic[T]):
         )
         found = (await self._session.execute(counted)).mappings()
         return {row[PARENT]: row["rows"] for row in found}
+
+    async def streamed(self, statement: Select[Any]) -> AsyncGenerator[T, None]:
+        """All rows of a statement from a server-side cursor: memory stays flat, however many there are."""
+        found = await self._session.stream(statement, execution_options={"yield_per": ROWS_AT_A_TIME})
+        try:
+            async for row in found.mappings():
+                yield self.build(row)
+        finally:  # also where a cancelled request takes every further await away
+            await asyncio.shield(found.close())
 
     def _filtered(self, where: Any, viewer_id: str) -> Select[Any]:
         statement = self.rows(viewer_id)

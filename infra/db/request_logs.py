@@ -1,6 +1,6 @@
 """The requests that deployments answered, as rows."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -9,8 +9,6 @@ from sqlalchemy import ColumnElement, RowMapping, insert, or_
 from domain.deployments import LogFilter, RequestLog
 from infra.db.reading import Reader
 from infra.db.tables import deployments, projects, request_logs
-
-ROWS_AT_A_TIME = 500
 
 
 class SqlRequestLogs(Reader[RequestLog]):
@@ -46,13 +44,11 @@ class SqlRequestLogs(Reader[RequestLog]):
         if logs:
             await self._session.execute(insert(request_logs), [asdict(log) for log in logs])
 
-    async def stream(self, deployment_id: str, *, viewer_id: str) -> AsyncIterator[RequestLog]:
+    def stream(self, deployment_id: str, *, viewer_id: str) -> AsyncGenerator[RequestLog, None]:
         """All of a deployment's requests, oldest first, from a server-side cursor."""
         statement = (
             self.rows(viewer_id)
             .where(request_logs.c.deployment_id == deployment_id)
             .order_by(request_logs.c.id)
-            .execution_options(yield_per=ROWS_AT_A_TIME)
         )
-        async for row in (await self._session.stream(statement)).mappings():
-            yield self.build(row)
+        return self.streamed(statement)

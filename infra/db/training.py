@@ -1,6 +1,6 @@
 """What belongs to a fine-tune row by row: the items that it was trained on, and its curve."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any, ClassVar
 
@@ -16,7 +16,6 @@ from infra.db.bulk_items import VALID
 from infra.db.reading import Reader
 from infra.db.tables import finetune_items, finetunes, items, projects, training_points
 
-ROWS_AT_A_TIME = 500
 FROZEN_SPLIT = "frozen_split"
 OF_PROJECT = finetunes.c.project_id == projects.c.id
 
@@ -60,17 +59,15 @@ class FrozenItems(Reader[Item]):
         count, content_hash = (await self._session.execute(statement)).one()
         return count, content_hash or ""
 
-    async def stream(self, id: str) -> AsyncIterator[Item]:
+    def stream(self, id: str) -> AsyncGenerator[Item, None]:
         """The items of a run in order, trained ones and held-out ones, from a server-side cursor."""
         statement = (
             select(*self.columns)
             .select_from(self.source)
             .where(finetune_items.c.finetune_id == id)
             .order_by(finetune_items.c.ordinal)
-            .execution_options(yield_per=ROWS_AT_A_TIME)
         )
-        async for row in (await self._session.stream(statement)).mappings():
-            yield self.build(row)
+        return self.streamed(statement)
 
 
 def _usable(dataset_id: str, split: Split) -> Select[Any]:

@@ -1,7 +1,10 @@
 """Downloads of uploads: the bytes as they came, whole or in part."""
 
+import asyncio
 import hashlib
 import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -10,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.services import Services
+from domain.storage import Storage
 from rest.downloads import Unsatisfiable, attachment, byte_range
 from tests.clients import Api
 from tests.importing import upload
@@ -120,6 +124,45 @@ async def test_bytes_that_storage_lost_are_404_and_no_broken_answer(
     await services.storage.delete(f"documents/{url.split('/')[-2]}/")
     reply = await api.rest.get(url)
     assert (reply.status_code, reply.json()["error_code"]) == (404, "OBJECT_NOT_FOUND")
+
+
+class Watched:
+    """A storage that tells when the reading of an object has ended, whatever ended it."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.stalls = False
+        self.closed = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._storage.read(key, start, end):
+                yield chunk
+                if self.stalls:
+                    await asyncio.Event().wait()
+        finally:
+            self.closed.set()
+
+
+@pytest.fixture
+def services(services: Services) -> Services:
+    """The same ports, with a storage that is watched."""
+    return replace(services, storage=Watched(services.storage))
+
+
+async def test_a_client_that_leaves_stops_the_reading(
+    api: Api, services: Services, live: str, url: str
+) -> None:
+    storage: Any = services.storage
+    storage.stalls = True
+    async with httpx.AsyncClient(base_url=live, headers=api.rest.headers) as client:
+        async with client.stream("GET", url) as reply:
+            await anext(reply.aiter_raw())
+        async with asyncio.timeout(10):
+            await storage.closed.wait()
 
 
 @given(content=st.binary(max_size=50), first=st.integers(0, 60), last=st.none() | st.integers(0, 60))

@@ -1,5 +1,6 @@
 """Documents over GraphQL: presigned uploads, what is read from them, and how they go."""
 
+import asyncio
 import hashlib
 from dataclasses import replace
 from typing import Any
@@ -82,6 +83,13 @@ async def test_a_second_completion_gives_the_same_job(api: Api) -> None:
     wanted = "document { id status } job { id }"
     first = await api.mutate("completeUpload", wanted, **completion(begun))
     assert await api.mutate("completeUpload", wanted, **completion(begun)) == first
+
+
+async def test_completions_that_come_at_once_make_one_job(api: Api) -> None:
+    begun = await initiate(api, await new_project(api))
+    await put(begun, TABLE)
+    calls = (api.mutate("completeUpload", "job { id }", **completion(begun)) for _ in range(4))
+    assert len({made["job"]["id"] for made in await asyncio.gather(*calls)}) == 1
 
 
 async def test_the_url_takes_no_other_type_and_no_other_key(api: Api) -> None:

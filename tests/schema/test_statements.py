@@ -29,7 +29,7 @@ DEEP = """query($first: Int) { projects(first: $first) { totalCount nodes {
   datasets(first: 5) { totalCount nodes { name contentHash dataItemsSample(first: 2) stats { valid } job { status }
     documents(first: 5) { nodes { id } }
     items(first: 5) { totalCount nodes { values dataset { version } source { document { id } } } } } }
-  finetunes(first: 5) { nodes { modelName baseModel { name } dataset { id } job { id } recentLogs
+  finetunes(first: 5) { nodes { modelName baseModel { name } dataset { id } recentLogs
     history(first: 5) { nodes { step } } trainedItems(first: 5) { nodes { id } } deployments { nodes { id } } } }
   deployments(first: 5) { nodes { modelName finetune { id } apiKeys { nodes { prefix } } logs { nodes { id } } } }
 } } }"""
