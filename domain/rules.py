@@ -18,8 +18,8 @@ def named(value: str, field: str, *, limit: int = NAME_LIMIT) -> str:
 
 def bounded(value: str, field: str, *, limit: int = TEXT_LIMIT) -> str:
     """A text that PostgreSQL can hold and that is not too long."""
-    if "\x00" in value:
-        raise Invalid(f"`{field}` must not contain a NUL character.", reason="INVALID_TEXT", field=field)
+    if "\x00" in value or any("\ud800" <= c <= "\udfff" for c in value):
+        raise Invalid(f"`{field}` has a character that cannot be kept.", reason="INVALID_TEXT", field=field)
     if len(value) > limit:
         raise Invalid(f"`{field}` may have at most {limit:,} characters.", reason="TOO_LONG", field=field)
     return value

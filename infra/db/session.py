@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from domain.errors import Unavailable
+from domain.errors import Invalid, Unavailable
 from infra.db.accounts import SqlAccounts
 from infra.db.api_keys import SqlApiKeys
 from infra.db.base_models import SqlBaseModels
@@ -54,6 +54,10 @@ class SqlTransactions:
         try:
             async with self._sessions.begin() as session:
                 yield SqlStore(session, self._enqueuer)
+        except (DataError, UnicodeEncodeError) as error:
+            raise Invalid(
+                "A text has a character that can neither be kept nor looked for.", reason="INVALID_TEXT"
+            ) from error
         except (OperationalError, InterfaceError) as error:
             if _is_lost(error):
                 raise Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE") from error

@@ -61,6 +61,14 @@ class Narrator(TrainerCallback):  # type: ignore[misc]
     evaluates: bool
     told: tuple[float, float] = field(default=(0.0, 0.0))  # tokens and seconds at the last step
 
+    def on_train_begin(
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_rest: object
+    ) -> None:
+        """Tell again what the checkpoint knows: the last words of a killed worker may not have been kept."""
+        for entry in state.log_history:
+            if "loss" in entry or "eval_loss" in entry:
+                self.reporter.say(Measured(point(entry), state.max_steps))
+
     def on_step_end(
         self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_rest: object
     ) -> None:

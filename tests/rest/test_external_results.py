@@ -1,0 +1,91 @@
+"""What a worker of the user's generated: JSON files in storage that become items."""
+
+import json
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from domain.services import Services
+from tests.clients import Api
+from tests.external import KEY, say, store
+from tests.importing import new_qa
+from tests.importing import shown as shown_dataset
+
+pytestmark = pytest.mark.anyio
+
+ITEMS = """items(first: 10) { nodes { values isValid origin generationTimeSeconds
+  source { sourceDocument start end document { id } } } }"""
+
+
+@pytest.fixture
+def services(services: Services) -> Services:
+    """The same ports, with a key for external workers."""
+    return replace(services, external_api_key=KEY["x-api-key"])
+
+
+async def test_results_in_storage_become_items_once(
+    api: Api, anonymous: httpx.AsyncClient, services: Services
+) -> None:
+    id = await new_qa(api)
+    place = (await shown_dataset(api, id, "s3Path"))["s3Path"].split("/", 3)[3]
+    entries = [
+        {
+            "values": {"question": "q1", "answer": "a1", "more": "x"}, "source_document": "law.pdf", "start": 5,
+            "end": 9, "generation_time_seconds": 1.5,
+        },
+        {"values": {"question": "q2", "answer": 2}, "generation_time_seconds": 1},
+    ]  # fmt: skip
+    files = {"b.json": entries, "a.json": [{"values": {"question": "q0"}}]}
+    for name, content in files.items():
+        await store(services, place + name, json.dumps(content).encode())
+    await store(services, place + "notes.txt", b"not a result")
+
+    assert (await say(anonymous, id, "RUNNING")).json()["status"] == "RUNNING"
+    for _ in range(3):
+        assert (await say(anonymous, id, "DONE")).json()["status"] == "DONE"
+    found = await shown_dataset(
+        api, id, "origin fileCount generationTimeSeconds stats { total valid } " + ITEMS
+    )
+    nothing = {"origin": "GENERATED", "generationTimeSeconds": None, "source": None}
+    assert found == {
+        "origin": "GENERATED", "fileCount": 2, "generationTimeSeconds": 2.5, "stats": {"total": 3, "valid": 2},
+        "items": {"nodes": [
+            nothing | {"values": ["q0", ""], "isValid": False},
+            nothing | {"values": ["q1", "a1"], "isValid": True, "generationTimeSeconds": 1.5, "source": {
+                "sourceDocument": "law.pdf", "start": 5, "end": 9, "document": None}},
+            nothing | {"values": ["q2", "2"], "isValid": True, "generationTimeSeconds": 1.0},
+        ]},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not JSON",
+        b"{}",
+        b"[1]",
+        b'[{"values": []}]',
+        b'[{"values": {"question": "q"}, "start": -1}]',
+        b'[{"values": {"question": "q"}, "end": "x"}]',
+        b'[{"values": {"question": "q"}, "source_document": 1}]',
+        b'[{"values": {"question": "q"}, "generation_time_seconds": -1}]',
+        b"[" * 100_000,
+    ],
+)
+async def test_a_malformed_result_is_422_and_nothing_changes(
+    api: Api, anonymous: httpx.AsyncClient, services: Services, content: bytes
+) -> None:
+    id = await new_qa(api)
+    place = (await shown_dataset(api, id, "s3Path"))["s3Path"].split("/", 3)[3]
+    await store(
+        services, place + "a.json", json.dumps([{"values": {"question": "q", "answer": "a"}}]).encode()
+    )
+    await store(services, place + "b.json", content)
+    reply = await say(anonymous, id, "DONE")
+    assert (reply.status_code, reply.json()["error_code"]) == (422, "UNPROCESSABLE")
+    assert "b.json" in reply.json()["detail"]
+    assert await shown_dataset(api, id, "status stats { total }") == {
+        "status": "PLANNING",
+        "stats": {"total": 0},
+    }
