@@ -1,10 +1,12 @@
 import asyncio
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -96,9 +98,9 @@ async def test_a_child_that_dies_is_started_again(
 ) -> None:
     monkeypatch.setattr("app.supervisor.FIRST_PAUSE_S", 0.01)
     await tree.start(child(tmp_path))
-    back = await_line(caplog, "it is up again")
-    os.kill(pids(tmp_path)[0], signal.SIGKILL)
-    await asyncio.wait_for(back, 10)
+    with logged("it is up again") as back:
+        os.kill(pids(tmp_path)[0], signal.SIGKILL)
+        await asyncio.wait_for(back, 10)
     assert "it stopped (signal 9) and is started again in 0.0 s" in caplog.text
 
 
@@ -191,15 +193,19 @@ def test_a_process_that_got_a_recorded_id_later_is_left_alone(tmp_path: Path) ->
     assert not record.exists()
 
 
-def await_line(caplog: pytest.LogCaptureFixture, line: str) -> asyncio.Future[None]:
+@contextmanager
+def logged(line: str) -> Iterator[asyncio.Future[None]]:
     """A future that is done when the line is logged."""
     found: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    handled = caplog.handler.emit
 
-    def emit(record: object) -> None:
-        handled(record)  # type: ignore[arg-type]
-        if line in caplog.messages and not found.done():
-            found.set_result(None)
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == line and not found.done():
+                found.set_result(None)
 
-    caplog.handler.emit = emit  # type: ignore[method-assign]
-    return found
+    listener, supervisor = Listener(), logging.getLogger("app.supervisor")
+    supervisor.addHandler(listener)
+    try:
+        yield found
+    finally:
+        supervisor.removeHandler(listener)

@@ -33,8 +33,8 @@ class World:
         return await self.directory.route(self.rows.project_id, secret, model)
 
     async def until(self, secret: str, *, known: bool) -> None:
-        """Wait, at most a second, until the table in memory has a key or has it no longer."""
-        async with asyncio.timeout(1), self.rows.engine.connect() as connection:
+        """Wait until the table in memory has a key or has it no longer."""
+        async with asyncio.timeout(10), self.rows.engine.connect() as connection:
             while (digest_of(secret) in self.directory._table) is not known:
                 await connection.execute(text("select 1"))
 
