@@ -18,7 +18,7 @@ class SettingsError(Failure):
 class StorageSettings(BaseSettings):
     """Where files are."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     luthier_home: Path = Path("data")
     s3_endpoint_url: str | None = None
@@ -62,7 +62,7 @@ class Settings(StorageSettings):
     luthier_runtime_token: str | None = None
     luthier_ready_file: Path | None = None
     luthier_stalled_s: float = Field(20.0, gt=0)
-    app_external_api_key: str | None = None
+    app_external_api_key: str | None = Field(None, min_length=16)
     max_file_mb: int = Field(50, ge=1)
     max_project_mb: int = Field(500, ge=1)
     public_url: str | None = None
@@ -72,7 +72,7 @@ class Settings(StorageSettings):
 class DatabaseSettings(BaseSettings):
     """All that migrations need."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     database_url: str
 

@@ -13,9 +13,9 @@ from app.settings import Settings
 from app.wiring import wire
 from domain.jobs import JobType
 from domain.services import Services
-from infra.queue import DEFAULT, PURGE, RESCUE, TRAINING, UNLOAD, WORK, Retry
+from infra.queue import DEFAULT, PURGE, RESCUE, TIDY, TRAINING, UNLOAD, WORK, Retry
 from workers import datasets, deployments, documents, finetunes
-from workers.base import Dispatcher, Handler, TryAgainError
+from workers.base import Dispatcher, Handler
 
 HANDLERS: Mapping[JobType, Handler] = {
     JobType.DOCUMENT_READ: documents.handle,
@@ -48,7 +48,7 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
     """Tell the queue how each task is done."""
     dispatcher = Dispatcher(services, HANDLERS)
 
-    @queue.task(name=WORK, retry=Retry(TryAgainError))
+    @queue.task(name=WORK, retry=Retry(Exception))  # `lifecycle.begin` ends what never succeeds
     async def work(job_id: str) -> None:
         await dispatcher.work(job_id)
 
@@ -62,6 +62,12 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
         for model_id in model_ids:
             await services.runtime.remove(model_id)
             await finetunes.forget(services, model_id)
+
+    @queue.periodic(cron="*/10 * * * *")
+    @queue.task(name=TIDY, queueing_lock=TIDY, queue=DEFAULT)
+    async def tidy(timestamp: int) -> None:  # noqa: ARG001 - every periodic task is given it
+        async with services.transactions.begin() as store:
+            await store.chores.delete_files(await store.documents.expire())
 
     @queue.periodic(cron="* * * * * */5")  # seconds stand last
     @queue.task(name=RESCUE, queueing_lock=RESCUE, queue=DEFAULT)

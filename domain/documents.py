@@ -76,6 +76,10 @@ class Document:
         return self.status is not DocumentStatus.PENDING_UPLOAD and self.size_bytes > 0
 
 
+UPLOAD_URL_S = 3_600
+"""How long the URL of an upload works, in seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much may be uploaded, in bytes; models are exempt."""
@@ -103,6 +107,10 @@ class Documents(Reads[Document], Protocol):
     async def delete(self, id: str) -> None: ...
     async def total_bytes(self, project_id: str) -> int:
         """The bytes of all uploads of a project that count against its limit."""
+        ...
+
+    async def expire(self) -> list[str]:
+        """Delete announced uploads that never came; the prefixes where their bytes may be."""
         ...
 
     async def in_use(self, id: str) -> bool:

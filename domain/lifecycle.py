@@ -1,6 +1,7 @@
 """A job and what it works on move together: each step changes both in the caller's transaction."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from domain import datasets, deployments, documents, finetunes, jobs
@@ -8,6 +9,9 @@ from domain.jobs import Job, JobStatus, JobType, Runner
 
 if TYPE_CHECKING:
     from domain.store import Store
+
+MAX_BEGINS = 20
+"""A stopping worker puts its jobs back too, so this is generous."""
 
 FOLLOWERS: Mapping[JobType, Callable[["Store", Job], Awaitable[None]]] = {
     JobType.DOCUMENT_READ: documents.follow,
@@ -19,10 +23,17 @@ FOLLOWERS: Mapping[JobType, Callable[["Store", Job], Awaitable[None]]] = {
 
 
 async def begin(store: "Store", job_id: str) -> Job | None:
-    """Take a job; None when there is nothing left to do for it."""
+    """Take a job; None when there is nothing left to do for it.
+
+    A job that was begun too often is failed: most likely it kills the worker that works on it.
+    """
     job = await store.jobs.begin(job_id)
-    if job is not None:
-        await FOLLOWERS[job.type](store, job)
+    if job is None:
+        return None
+    if job.attempt > MAX_BEGINS:
+        await fail(store, job, f"The worker stopped {MAX_BEGINS} times while it worked on this.")
+        return None
+    await FOLLOWERS[job.type](store, job)
     return job
 
 
@@ -49,16 +60,16 @@ async def cancel(
     store: "Store", job_id: str, *, viewer_id: str, result: Mapping[str, Any] | None = None
 ) -> Job:
     """Cancel a job that has not ended; its worker notices at once. `result` tells it how it is to end."""
-    job = await store.jobs.get(job_id, viewer_id=viewer_id)
-    if job is None:
-        raise jobs.missing(job_id)
-    if job.is_final:
-        raise jobs.not_cancellable(job)
-    try:
-        return await _finish(store, job, JobStatus.CANCELLED, result=result)
-    except jobs.Replaced:  # it ended, or was taken over, between the two statements
-        job = await store.jobs.get(job_id, viewer_id=viewer_id) or job
-        raise jobs.not_cancellable(job) from None
+    while True:
+        job = await store.jobs.get(job_id, viewer_id=viewer_id)
+        if job is None:
+            raise jobs.missing(job_id)
+        if job.is_final:
+            raise jobs.not_cancellable(job)
+        with suppress(
+            jobs.Replaced
+        ):  # a worker began it, or ended it, between the two statements: look again
+            return await _finish(store, job, JobStatus.CANCELLED, result=result)
 
 
 async def _finish(

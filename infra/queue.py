@@ -6,7 +6,10 @@ import procrastinate
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job as QueuedJob
 
-WORK, PURGE, UNLOAD, RESCUE = "luthier.work", "luthier.purge", "luthier.unload", "luthier.rescue"
+from domain.documents import UPLOAD_URL_S
+
+WORK, PURGE, UNLOAD = "luthier.work", "luthier.purge", "luthier.unload"
+RESCUE, TIDY = "luthier.rescue", "luthier.tidy"
 DEFAULT, TRAINING = "default", "training"
 QUEUES = {"FINETUNE": TRAINING}
 """Job types that want a queue of their own: one machine trains one model at a time."""
@@ -47,11 +50,18 @@ class Enqueuer:
     async def purge(self, connection: object, prefixes: list[str]) -> None:
         """Have everything in storage under some prefixes deleted."""
         await self._defer(connection, PURGE, DEFAULT, prefixes=prefixes)
+        # once more when no upload's URL works any longer: a late PUT must not leave an orphan
+        await self._defer(connection, PURGE, DEFAULT, delay_s=UPLOAD_URL_S, prefixes=prefixes)
 
     async def unload(self, connection: object, model_ids: list[str]) -> None:
         """Have the model runtime drop some models."""
         await self._defer(connection, UNLOAD, DEFAULT, model_ids=model_ids)
 
-    async def _defer(self, connection: object, task: str, queue: str, **arguments: object) -> None:
-        configured = self._queue.configure_task(task, allow_unknown=True, queue=queue, connection=connection)
+    async def _defer(
+        self, connection: object, task: str, queue: str, *, delay_s: int = 0, **arguments: object
+    ) -> None:
+        due = {"schedule_in": {"seconds": delay_s}} if delay_s else {}
+        configured = self._queue.configure_task(
+            task, allow_unknown=True, queue=queue, connection=connection, **due
+        )
         await configured.defer_async(**arguments)  # type: ignore[arg-type]  # any JSON is an argument

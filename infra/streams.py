@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 
+from domain.errors import Unavailable
 from domain.jobs import FINAL, Job, Recorded, StatusChanged
 from domain.store import Transactions
 from infra.db.events import CHANNEL
@@ -90,12 +91,17 @@ class JobStreams:
     async def lost(self, job: Job) -> None:
         """Returns once the job has ended, is gone, or is another attempt's."""
         with self._hub.woken(job.id) as woken:
-            while True:
-                woken.clear()
-                async with self._transactions.begin() as store:
-                    if await store.jobs.is_over(job.id, attempt=job.attempt):
-                        return
+            while not await self._is_lost(job, woken):
                 await self._wait(woken)
+
+    async def _is_lost(self, job: Job, woken: asyncio.Event) -> bool:
+        """False too while the database does not answer: work goes on through an outage."""
+        woken.clear()
+        try:
+            async with self._transactions.begin() as store:
+                return await store.jobs.is_over(job.id, attempt=job.attempt)
+        except Unavailable:
+            return False
 
     async def _wait(self, woken: asyncio.Event) -> None:
         with contextlib.suppress(TimeoutError):  # looks anyway, for the wake-up that a dead line swallowed

@@ -3,13 +3,11 @@
 from datetime import datetime, timedelta
 
 from domain import documents, idempotency, uploads
-from domain.documents import Document, DocumentKind, DocumentStatus
+from domain.documents import UPLOAD_URL_S, Document, DocumentKind, DocumentStatus
 from domain.errors import DomainError, Invalid
 from domain.jobs import Job
 from domain.storage import PresignedPut
 from resolvers.context import Context
-
-URL_SECONDS = 3_600
 
 
 async def initiate_upload(
@@ -38,11 +36,11 @@ async def initiate_upload(
             id_of=lambda made: made.id,
             viewer_id=viewer,
         )
-    expires_at = now + timedelta(seconds=URL_SECONDS)
+    expires_at = now + timedelta(seconds=UPLOAD_URL_S)
     if document.status is not DocumentStatus.PENDING_UPLOAD:
         return document, None, expires_at
     storage = context.services.storage
-    return document, await storage.presign_put(document.s3_key, document.mime_type, URL_SECONDS), expires_at
+    return document, await storage.presign_put(document.s3_key, document.mime_type, UPLOAD_URL_S), expires_at
 
 
 async def complete_upload(context: Context, document_id: str, s3_key: str) -> tuple[Document, Job]:

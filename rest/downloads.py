@@ -115,6 +115,9 @@ async def document(request: Request) -> Response:
     found = await _require(request)
     if not found.is_stored:
         raise Conflict("The document's upload is not complete.", reason="NOT_READY")
+    stored = await services(request).storage.head(found.s3_key)
+    if stored is None or stored.size != found.size_bytes:  # the upload's URL still works for a while
+        raise Conflict("The file was changed after its upload was completed.", reason="FILE_CHANGED")
     return await ranged(
         request,
         services(request).storage,
@@ -122,7 +125,7 @@ async def document(request: Request) -> Response:
         filename=found.filename,
         media_type=found.mime_type,
         size=found.size_bytes,
-        etag=found.id,  # its bytes never change
+        etag=stored.etag,
     )
 
 

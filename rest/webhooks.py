@@ -98,7 +98,7 @@ async def _reporter(
     given, key = request.headers.get("x-api-key"), services(request).external_api_key
     if given is None or (key is None and bearer(request) is not None):
         return viewer_id(request)
-    if key is None or not hmac.compare_digest(given.encode(), key.encode()):
+    if not key or not hmac.compare_digest(given.encode(), key.encode()):
         raise Unauthenticated("The X-API-Key is wrong.", reason="INVALID_API_KEY")
     return await owner_of(id)
 

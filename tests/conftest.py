@@ -172,7 +172,7 @@ class Worker:
 
     async def _waiting(self) -> bool:
         """Whether anything is queued that is due."""
-        count = "select count(*) from procrastinate_jobs where status = 'todo'"
+        count = "select count(*) from procrastinate_jobs where status = 'todo' and coalesce(scheduled_at, now()) <= now()"
         found = await self.queue.connector.execute_query_one_async(count)
         return bool(found["count"])
 

@@ -204,10 +204,10 @@ async def test_no_mutation_takes_anothers_id_alone_or_beside_ones_own(
             answer = await ask(stranger.api.rest, mutation(name), input=theirs)
             same = masked(await ask(stranger.api.rest, mutation(name), input=missing), nothing)
             is_changed = await snapshot(database) != before
-            seen[name, what] = code(name, answer), masked(answer, owner.ids), is_changed
-            expected[name, what] = "NOT_FOUND", same, False
+            seen[name, *case, what] = code(name, answer), masked(answer, owner.ids), is_changed
+            expected[name, *case, what] = "NOT_FOUND", same, False
     assert seen == expected
-    assert {name for name, _ in seen} == {name for name, it in CASES if any(places(it))}
+    assert {name for name, *_ in seen} == {name for name, it in CASES if any(places(it))}
 
 
 async def test_nobody_changes_anything(

@@ -38,15 +38,19 @@ class Dispatcher:
         self._handlers = handlers
 
     async def work(self, job_id: str) -> None:
-        """Work one job to its end. A second run of the same job does no harm. Raises `TryAgainError`."""
-        async with self._services.transactions.begin() as store:
-            job = await lifecycle.begin(store, job_id)
-        if job is None:
-            return
+        """Work one job to its end. A second run of the same job does no harm.
+
+        Raises `TryAgainError` while the database is away.
+        """
         try:
-            await self._end(job, await self._handle(job))
+            async with self._services.transactions.begin() as store:
+                job = await lifecycle.begin(store, job_id)
+            if job is not None:
+                await self._end(job, await self._handle(job))
         except Replaced:
-            log.info("job %s was cancelled or is another worker's now", job.id)
+            log.info("job %s was cancelled or is another worker's now", job_id)
+        except Unavailable as error:
+            raise TryAgainError from error
 
     async def _handle(self, job: Job) -> Mapping[str, Any] | DomainError | None:
         """What the handler gives, or the refusal that it met; cancelled as soon as the job is not ours."""
@@ -57,7 +61,7 @@ class Dispatcher:
             return _result(handling)
         except Unavailable as error:
             if job.attempt < MAX_ATTEMPTS:
-                raise TryAgainError from error
+                raise
             return error
         except DomainError as error:
             return error

@@ -1,6 +1,7 @@
 """Imports: the rows of an upload become the items of a dataset, all of them or none."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from pathlib import Path
@@ -32,6 +33,8 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
     with TemporaryDirectory(dir=services.work_folder, prefix="import-") as folder:
         path = Path(folder) / "table"
         await services.storage.download(document.s3_key, path)
+        if await asyncio.to_thread(sha256_of, path) != document.sha256:  # its URL still works for a while
+            raise Conflict("The file was changed after its upload was completed.", reason="FILE_CHANGED")
         table = await asyncio.to_thread(_opened, services, document, job, path)
         async with services.transactions.begin() as store:
             return await _import(services, store, job, document, table)
@@ -85,6 +88,12 @@ async def _items(services: Services, job: Job, work: Import) -> AsyncIterator[It
         if work.rows - reported >= REPORT_EVERY:
             reported = work.rows
             await report(services, job, [_progress(work)])
+
+
+def sha256_of(path: Path) -> str:
+    """A file's checksum."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _next(items: Iterator[Item]) -> list[Item]:

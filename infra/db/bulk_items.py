@@ -104,11 +104,6 @@ async def load(session: AsyncSession, incoming: AsyncIterator[Item]) -> int:
     return added
 
 
-async def take_time(session: AsyncSession) -> None:
-    """Let the statements of this transaction run as long as a write to every item of a large dataset takes."""
-    await session.execute(text("set local statement_timeout = '60s'"))
-
-
 async def settle(session: AsyncSession, dataset: Dataset) -> None:
     """Bring duplicates and splits up to date; only rows that change are written."""
     await session.execute(_mark_duplicates(dataset.id))

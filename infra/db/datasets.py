@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from domain.datasets import Dataset, DatasetFilter, PromptRevision, RunStatus
 from domain.documents import Document
 from domain.pages import Page, Slice
-from infra.db.bulk_items import take_time
 from infra.db.documents import SqlDocuments
+from infra.db.engine import take_time
 from infra.db.reading import Reader, may_see
 from infra.db.tables import (
     dataset_documents,

@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from datetime import timedelta
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, or_, select, update
 
-from domain.documents import Document, DocumentFilter, DocumentStatus, TablePreview
+from domain.documents import UPLOAD_URL_S, Document, DocumentFilter, DocumentStatus, TablePreview
 from domain.jobs import JobStatus, JobType
+from infra.db.engine import take_time
 from infra.db.reading import Reader
 from infra.db.tables import documents, jobs, projects
 
 FIELDS = [documents.c[it.name] for it in fields(Document)]
+
+
+EXPIRED = documents.c.created_at < func.now() - timedelta(seconds=UPLOAD_URL_S)
 
 
 class SqlDocuments(Reader[Document]):
@@ -47,13 +52,22 @@ class SqlDocuments(Reader[Document]):
         return (await self._by_id(statement)).get(id)
 
     async def delete(self, id: str) -> None:
-        """Delete the row; items that came from it stay."""
+        """Delete the row; items that came from it stay, however many."""
+        await take_time(self._session)
         await self._session.execute(delete(documents).where(documents.c.id == id))
 
     async def total_bytes(self, project_id: str) -> int:
-        """The bytes of all uploads of a project, those that are only announced included."""
+        """The bytes of all uploads of a project; an announced one counts while its URL works."""
         total = select(func.coalesce(func.sum(documents.c.size_bytes), 0))
-        return int(await self._session.scalar(total.where(documents.c.project_id == project_id)) or 0)
+        counts = or_(documents.c.status != DocumentStatus.PENDING_UPLOAD, ~EXPIRED)
+        total = total.where(documents.c.project_id == project_id, counts)
+        return int(await self._session.scalar(total) or 0)
+
+    async def expire(self) -> list[str]:
+        """Delete announced uploads that never came; where their bytes may be."""
+        gone = delete(documents).where(documents.c.status == DocumentStatus.PENDING_UPLOAD, EXPIRED)
+        ids = await self._session.scalars(gone.returning(documents.c.id))
+        return [f"documents/{it}/" for it in ids]
 
     async def in_use(self, id: str) -> bool:
         """Whether an import that has not ended reads it."""

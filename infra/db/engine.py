@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: an SQLAlchemy engine for statements, a libpq string for those who listen."""
 
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as Session
@@ -35,3 +35,8 @@ def conninfo(database_url: str) -> str:
 async def raw(session: Session) -> object:
     """The psycopg connection that a session's transaction runs on."""
     return (await (await session.connection()).get_raw_connection()).driver_connection
+
+
+async def take_time(session: Session) -> None:
+    """Let the statements of this transaction run as long as a write to every item of a large dataset takes."""
+    await session.execute(text("set local statement_timeout = '60s'"))

@@ -22,6 +22,7 @@ from domain.items import (
 from domain.pages import Page
 from infra.db import bulk_items
 from infra.db.bulk_items import ACTIVE, VALID
+from infra.db.engine import take_time
 from infra.db.reading import Reader
 from infra.db.tables import datasets, items, projects
 
@@ -107,6 +108,7 @@ class SqlItems(Reader[Item]):
 
     async def set_corrected(self, id: str, by_id: str) -> bool:
         """False when it is deleted or was corrected meanwhile."""
+        await take_time(self._session)  # the dataset is settled after it
         corrected = update(items).where(items.c.id == id, ACTIVE).values(corrected_by_id=by_id)
         return (await self._session.scalar(corrected.returning(items.c.id))) is not None
 
@@ -119,7 +121,7 @@ class SqlItems(Reader[Item]):
         where: ItemFilter | None = None,
     ) -> int:
         """Delete or restore; what was corrected is not active anyway and stays as it is."""
-        await bulk_items.take_time(self._session)
+        await take_time(self._session)
         conditions = [] if where is None else self.matching(where)
         if item_ids is not None:
             conditions.append(items.c.id.in_(item_ids))

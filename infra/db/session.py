@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from psycopg.errors import QueryCanceled
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
@@ -59,6 +60,8 @@ class SqlTransactions:
                 "A text has a character that can neither be kept nor looked for.", reason="INVALID_TEXT"
             ) from error
         except (OperationalError, InterfaceError) as error:
+            if isinstance(error.orig, QueryCanceled):
+                raise Unavailable("This takes the database too long.", reason="TOO_SLOW") from error
             if _is_lost(error):
                 raise Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE") from error
             raise
