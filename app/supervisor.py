@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.4
 LONGEST_PAUSE_S = 10.0
+HASTE_S = 5.0  # after the death of an essential child; a training saves its checkpoint in that time too
 POLL_S = 0.02
 TAIL_LINES = 3
 TAIL_BYTES = 4096
@@ -78,8 +79,9 @@ class Tree:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        hasty = self._failure.done() and not self._failure.cancelled()  # what is left waits for what died
         while self._kept:
-            await self._kept.pop().stop()
+            await self._kept.pop().stop(HASTE_S if hasty else None)
         self._failure.cancel()
         self._record.unlink(missing_ok=True)
 
@@ -139,10 +141,10 @@ class _Kept:
         await self._ready()
         self._keeper = asyncio.create_task(self._keep())
 
-    async def stop(self) -> None:
+    async def stop(self, at_most_s: float | None = None) -> None:
         if self._keeper:
             await _cancel(self._keeper)
-        await _end(self._process, self.child)
+        await _end(self._process, self.child, at_most_s)
 
     async def _ready(self) -> None:
         try:
@@ -254,14 +256,14 @@ async def _spawn(step: Step) -> asyncio.subprocess.Process:
         raise StartError(f"{step.name} could not be started: {error}") from error
 
 
-async def _end(process: asyncio.subprocess.Process, step: Step) -> None:
+async def _end(process: asyncio.subprocess.Process, step: Step, at_most_s: float | None = None) -> None:
     """Stop a process; one that has not gone after its grace is killed with its whole group."""
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError):
         process.send_signal(step.stop_signal)
     try:
-        await asyncio.wait_for(process.wait(), step.grace_s)
+        await asyncio.wait_for(process.wait(), min(step.grace_s, at_most_s or step.grace_s))
     except TimeoutError:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from domain import ids
-from domain.errors import Conflict, Invalid, Unauthenticated
+from domain.errors import Conflict, Invalid, SignInRequired, Unauthenticated
 from domain.rules import named
 
 if TYPE_CHECKING:
@@ -124,6 +124,14 @@ async def register(store: "Store", user: User) -> User:
     """Add an account; raises `Conflict` when the e-mail has one."""
     if not await store.accounts.add(user):
         raise Conflict("An account with this e-mail exists already.", reason="EMAIL_TAKEN", field="email")
+    return user
+
+
+async def require(store: "Store", viewer_id: str) -> User:
+    """The viewer's account; raises `SignInRequired` when its token outlived it."""
+    user = await store.accounts.get(viewer_id, viewer_id=viewer_id)
+    if user is None:
+        raise SignInRequired
     return user
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from domain import finetunes, ids, jobs, projects
+from domain import accounts, finetunes, ids, jobs, projects
 from domain.api_keys import ApiKey, new_key
 from domain.errors import Conflict, Invalid, NotFound
 from domain.finetunes import Finetune
@@ -213,11 +213,21 @@ async def _finetune(
         raise Invalid("Give `finetuneId` or `modelName`.", reason="REQUIRED", field="finetuneId")
     if finetune_id is None:
         found = await store.finetunes.by_model_name(project_id, model_name or "", viewer_id=viewer_id)
+        if found is None:
+            _refuse_fine_tunes(model_name or "")
     else:
         found = await finetunes.require(store, finetune_id, viewer_id=viewer_id, field="finetuneId")
         if found.project_id != project_id:
             raise finetunes.missing(finetune_id, "finetuneId")
     return None if found is None else await _held(store, found)
+
+
+def _refuse_fine_tunes(model_name: str) -> None:
+    """Raise `NotFound` for a name that the runtime may know as somebody's fine-tune: those go by their ids."""
+    if ids.noun_of(model_name.strip().lower().partition(":")[0]) == "Finetune":
+        raise NotFound(
+            f"The project has no fine-tune {model_name}.", reason="FINETUNE_NOT_FOUND", field="modelName"
+        )
 
 
 async def _held(store: "Store", finetune: Finetune) -> Finetune:
@@ -285,6 +295,7 @@ async def add_key(
     now: datetime,
 ) -> tuple[ApiKey, str]:
     """A further key of a deployment, or one of the account's own."""
+    await accounts.require(store, viewer_id)
     if deployment_id is not None:
         await require(store, deployment_id, viewer_id=viewer_id, field="deploymentId")
     key, secret = new_key(viewer_id, name, deployment_id=deployment_id, expires_at=expires_at, now=now)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from domain import ids
+from domain import accounts, ids
 from domain.errors import Invalid, NotFound
 from domain.jobs import JobStatus
 from domain.pages import Reads
@@ -155,6 +155,7 @@ async def require_locked(store: "Store", id: str, *, viewer_id: str) -> Project:
 
 async def create(store: "Store", values: Mapping[str, Any], *, viewer_id: str, now: datetime) -> Project:
     """A new, empty, active project of the viewer's."""
+    await accounts.require(store, viewer_id)
     project = Project(id=ids.new("Project"), owner_id=viewer_id, created_at=now, updated_at=now, **values)
     project = project.checked()
     await store.projects.add(project)

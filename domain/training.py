@@ -174,6 +174,10 @@ class Trainer(Protocol):
         """
         ...
 
+    def foreseen(self, method: FinetuneMethod) -> str | None:
+        """Why a run by `method` need not even be queued, as a sentence; None where it may be."""
+        ...
+
     def refusal(self, method: FinetuneMethod) -> str | None:
         """Why this machine cannot train by `method`, as a sentence; None where it can."""
         ...

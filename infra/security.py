@@ -56,11 +56,6 @@ class JwtTokens:
         """Whose bearer token it is."""
         return self._read(token, BEARER).get("sub")
 
-    def expires_at(self, token: str) -> datetime | None:
-        """When a valid bearer token ends."""
-        ends = self._read(token, BEARER).get("exp")
-        return datetime.fromtimestamp(ends, UTC) if ends else None
-
     def ticket(self, user_id: str, path: str) -> tuple[str, datetime]:
         """A token that opens one REST path, and when it ends."""
         return self._sign({"sub": user_id, "aud": TICKET, "path": path}, TICKET_LIFE)

@@ -16,7 +16,7 @@ from resolvers.context import Context
 
 async def create(context: Context, new: NewFinetune, key: str | None) -> tuple[Finetune, Job]:
     """A new fine-tune of what its dataset holds now, and the job that trains it."""
-    viewer, refusal = context.viewer_id, context.services.trainer.refusal
+    viewer, refusal = context.viewer_id, context.services.trainer.foreseen
     async with context.transactions.begin() as store:
         return await idempotency.once(
             store,

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, parse
 from graphql.execution import ExecutionResult as CoreResult
 from strawberry.extensions import SchemaExtension
 from strawberry.types.execution import ExecutionResult
@@ -28,6 +30,32 @@ CODES = {
 """`extensions.code` of each kind of refusal."""
 
 MASKED = "Something went wrong inside Luthier."
+
+
+@lru_cache(maxsize=512)
+def _parsed(query: str) -> DocumentNode:
+    return parse(query)
+
+
+class Documents(SchemaExtension):
+    """Parses each document once, and knows which of its operations is meant."""
+
+    def on_parse(self) -> Iterator[None]:
+        """Take a document that was parsed before; what is none is left to strawberry, which says why."""
+        context = self.execution_context
+        with suppress(GraphQLError):
+            context.graphql_document = _parsed(context.query or "")
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Of several operations one must be named (GraphQL, October 2021, 6.1)."""
+        context = self.execution_context
+        definitions = context.graphql_document.definitions if context.graphql_document else ()
+        operations = [it for it in definitions if isinstance(it, OperationDefinitionNode)]
+        if len(operations) > 1 and context._provided_operation_name is None:  # noqa: SLF001 - the other guesses
+            message = "Must provide operation name if query contains multiple operations."
+            context.pre_execution_errors = [GraphQLError(message)]
+        yield
 
 
 class Operation(SchemaExtension):

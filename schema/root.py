@@ -4,7 +4,7 @@ import asyncio
 
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import ParserCache, ValidationCache
+from strawberry.extensions import ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -21,7 +21,7 @@ from schema.finetunes import FinetuneQueries
 from schema.health import HealthQueries
 from schema.items import ItemMutations
 from schema.jobs import EVENT_TYPES, JobMutations, JobQueries, JobSubscriptions, node_by_id
-from schema.operations import Operation
+from schema.operations import Documents, Operation
 from schema.projects import ProjectMutations, ProjectQueries
 from schema.request_logs import RequestLog
 from schema.scalars import SCALARS
@@ -94,5 +94,5 @@ schema = Schema(
     Subscription,
     types=[*EVENT_TYPES, RequestLog],
     config=StrawberryConfig(scalar_map=SCALARS),
-    extensions=[Operation, lambda: ParserCache(maxsize=512), lambda: ValidationCache(maxsize=512)],
+    extensions=[Operation, lambda: ValidationCache(maxsize=512), Documents],
 )

@@ -40,6 +40,8 @@ MEDIA_TYPES = {".json": JSON, ".md": TEXT}
 async def handle(services: Services, job: Job) -> dict[str, Any]:
     """Train the job's fine-tune and publish what that leaves; a second run goes on where the first one was."""
     finetune, dataset = await _subject(services, job)
+    if refusal := services.trainer.refusal(finetune.method):
+        raise Invalid(refusal, reason="METHOD_UNAVAILABLE")
     folder = services.work_folder / finetune.id
     if finetune.gguf is None:  # else an earlier attempt was cut short right before its end
         try:

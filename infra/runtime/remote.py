@@ -62,12 +62,9 @@ class RemoteRuntime:
         return self._answer(name)
 
     async def _tuned(self, model: ModelFile) -> Upstream:
-        names = await self._names()
-        file = PurePosixPath(model.s3_key)
-        known = next((name for name in (model.model_id, file.stem, file.name) if name in names), None)
-        if known is None:
+        if model.model_id not in await self._names():  # never by its name: other users' models may share that
             await self._install(model)
-        return self._answer(known or model.model_id)
+        return self._answer(model.model_id)
 
     def _answer(self, name: str) -> Upstream:
         return Upstream(base_url=self._base_url, model=name, api_key=self._api_key)

@@ -31,6 +31,12 @@ def refusal(method: FinetuneMethod) -> str | None:
     return _qlora_refusal() if method is FinetuneMethod.QLORA else None
 
 
+def foreseen(method: FinetuneMethod) -> str | None:
+    """As `refusal`, before a run is queued. A machine that has no torch is not the one that trains: no word from it."""
+    trains_elsewhere = find_spec("torch") is None and method is not FinetuneMethod.FULL
+    return None if trains_elsewhere else refusal(method)
+
+
 def _qlora_refusal() -> str | None:
     lacks = [
         what

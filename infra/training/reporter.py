@@ -47,6 +47,11 @@ class Reporter:
         self.heed()
         self.say(Progress(progress, message))
 
+    def stage(self, progress: float, message: str) -> None:
+        """Say that something new begins, for the log too."""
+        self.progress(progress, message)
+        self.line(message)
+
     def heed(self) -> None:
         """Raise `Interrupted` when the run was asked to stop."""
         if self.stop.is_set():

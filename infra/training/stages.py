@@ -76,7 +76,7 @@ class Exported:
 def run(frozen: FrozenRun, say: Reporter) -> None:
     """Train, merge, export, compare and publish; ends with the `TrainingResult`."""
     use_all_cores()
-    say.progress(0.03, f"Loading {frozen.run.base_model_name}")
+    say.stage(0.03, f"Loading {frozen.run.base_model_name}")
     material = gather(frozen)
     for warning in material.warnings:
         say.line(f"Warning: {warning}")
@@ -86,7 +86,7 @@ def run(frozen: FrozenRun, say: Reporter) -> None:
     folder.mkdir(exist_ok=True)
     gguf = folder / f"{safe_name(frozen.run.model_name)}.gguf"
     exported = _exported(material, gguf, say)
-    say.progress(0.98, "Writing the report")
+    say.stage(0.98, "Writing the report")
     say.say(_result(material, exported, gguf))
 
 
@@ -94,7 +94,7 @@ def _tuned_adapter(material: Material, say: Reporter) -> None:
     run = material.frozen.run
     material.work.mkdir(parents=True, exist_ok=True)
     if run.base_model_name != tiny.NAME and newest_whole(material.work) is None:
-        say.progress(0.04, "Checking that the base model can be exported")
+        say.stage(0.04, "Checking that the base model can be exported")
         export.check(material.base, material.work / "check.gguf", say)
     tune(run, material.base, train=material.train, held_out=material.held_out, work=material.work, say=say)
     gc.collect()  # the trainer holds itself, and with it a model's worth of memory
@@ -123,18 +123,18 @@ def gather(frozen: FrozenRun) -> Material:
 def _exported(material: Material, gguf: Path, say: Reporter) -> Exported:
     base, name = material.base, material.frozen.run.model_name
     folder = material.work / "merged"
-    say.progress(END, "Answering the samples with the base model")
+    say.stage(END, "Answering the samples with the base model")
     model = base.load()
     base_outputs = _sampled(model, material)
-    say.progress(0.83, "Merging the adapter")
+    say.stage(0.83, "Merging the adapter")
     model = export.merged(model, material.work / "adapter")
     export.save(model, base, folder)
-    say.progress(0.86, "Converting to GGUF")
+    say.stage(0.86, "Converting to GGUF")
     with export.converting(folder, gguf, name, say):
         tuned_outputs = _sampled(model, material)
         tuned = _tuned(model, material)
     shutil.rmtree(folder)
-    say.progress(0.94, "Comparing the GGUF with the tuned model")
+    say.stage(0.94, "Comparing the GGUF with the tuned model")
     return Exported(
         base_outputs,
         tuned_outputs,

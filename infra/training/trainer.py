@@ -46,6 +46,10 @@ class ProcessTrainer:
                     yield Line(text)
                 raise TrainingFailed(_ending(returncode))
 
+    def foreseen(self, method: FinetuneMethod) -> str | None:
+        """Why a run by `method` need not even be queued, as a sentence; None where it may be."""
+        return machine.foreseen(method)
+
     def refusal(self, method: FinetuneMethod) -> str | None:
         """Why this machine cannot train by `method`, as a sentence; None where it can."""
         return machine.refusal(method)

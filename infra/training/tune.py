@@ -109,6 +109,13 @@ class Narrator(TrainerCallback):  # type: ignore[misc]
         path = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         self.reporter.say(Checkpoint(state.global_step, str(path)))
 
+    def on_epoch_end(
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_rest: object
+    ) -> None:
+        """Say in the log how far it has come."""
+        losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+        self.reporter.line(f"Epoch {state.epoch:.0f} of {state.num_train_epochs}: loss {losses[-1]:.3f}")
+
     def _progress(self, state: TrainerState) -> None:
         if not self.reporter.stop.is_set():
             part = state.global_step / state.max_steps

@@ -40,6 +40,10 @@ class FakeTrainer:
         """Only LoRA, as on a machine without CUDA."""
         return None if method is FinetuneMethod.LORA else "QLoRA needs CUDA; use LORA."
 
+    def foreseen(self, method: FinetuneMethod) -> str | None:
+        """The same: it trains where it is asked."""
+        return self.refusal(method)
+
     async def train(self, run: TrainingRun) -> AsyncIterator[Report]:
         """Two steps and a model."""
         self.runs.append(run)
