@@ -28,6 +28,7 @@ class Hub:
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
+        self.wakes = 0
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     async def run(self) -> None:
@@ -46,6 +47,7 @@ class Hub:
             await asyncio.sleep(RECONNECT_S)
 
     def _wake(self, job_id: str) -> None:
+        self.wakes += 1
         for event in self._waiting.get(job_id, ()):
             event.set()
 
@@ -72,10 +74,11 @@ class JobStreams:
     def __init__(self, hub: Hub, transactions: Transactions) -> None:
         self._hub = hub
         self._transactions = transactions
-        self._reads: dict[tuple[str, int], asyncio.Task[list[Recorded]]] = {}
+        self._reads: dict[tuple[str, int, int], asyncio.Task[list[Recorded]]] = {}
 
     async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[Recorded]:
         """Every event from `after` on; the order of the three steps is what makes none get lost."""
+        over = False
         with self._hub.woken(job_id) as woken:
             while True:
                 woken.clear()
@@ -83,8 +86,10 @@ class JobStreams:
                 for it in recorded:
                     yield it
                     after = it.seq
-                if (recorded and _ends(recorded[-1])) or (not recorded and await self._is_over(job_id)):
+                if (over and len(recorded) < BATCH) or (recorded and _ends(recorded[-1])):
                     return
+                if not recorded and (over := await self._is_over(job_id)):
+                    continue  # its last events may have come between the two reads: look once more
                 if len(recorded) < BATCH:
                     await self._wait(woken)
 
@@ -109,7 +114,8 @@ class JobStreams:
                 await woken.wait()
 
     async def _read(self, job_id: str, after: int) -> list[Recorded]:
-        place = (job_id, after)
+        # A read that began before the last wake-up may not see what that was about: it is not shared.
+        place = (job_id, after, self._hub.wakes)
         if (task := self._reads.get(place)) is None:
             task = self._reads[place] = asyncio.create_task(self._rows(job_id, after))
             task.add_done_callback(lambda _: self._reads.pop(place, None))

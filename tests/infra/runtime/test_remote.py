@@ -141,14 +141,18 @@ async def test_a_fine_tune_is_removed_from_ollama_and_an_unknown_one_is_ignored(
     assert ollama.server.models == ["llama3.2:latest"]
 
 
-@pytest.mark.parametrize("name", ["finetune_a", "my_model", "my_model.gguf"])
-async def test_another_server_is_asked_by_the_name_under_which_it_has_a_fine_tune(
-    other: World, name: str
-) -> None:
-    other.server.models.append(name)
+async def test_another_server_is_asked_by_the_fine_tunes_id(other: World) -> None:
+    other.server.models.append("finetune_a")
+
+    assert (await other.runtime.upstream(other.model)).model == "finetune_a"
+
+
+async def test_a_model_of_the_same_file_name_is_somebody_elses(other: World) -> None:
+    other.server.models += ["my_model", "my_model.gguf"]
     model = replace(other.model, s3_key="finetunes/finetune_a/my_model.gguf")
 
-    assert (await other.runtime.upstream(model)).model == name
+    with pytest.raises(Invalid, match="does not have this model"):
+        await other.runtime.upstream(model)
 
 
 async def test_another_server_without_the_fine_tune_is_a_sentence_that_says_what_to_do(other: World) -> None:

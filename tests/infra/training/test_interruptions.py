@@ -107,7 +107,7 @@ async def test_a_killed_run_goes_on_with_the_very_same_curve(
     steps = [
         it.message for it in second if isinstance(it, Progress) and it.message.startswith("Training: step")
     ]
-    assert steps[0] == "Training: step 5 of 8"
+    assert steps[0] == "Training: step 5 of 10"
     assert (tmp_path / "artifacts" / "report.md").exists()
 
 
