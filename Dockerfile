@@ -12,11 +12,13 @@ COPY schema schema
 COPY workers workers
 COPY examples examples
 RUN python -m venv /opt/luthier
-# A CPU build of torch. For CUDA leave the index out: the registry's own build brings it.
+# A CPU build of torch. For CUDA pass an empty TORCH_INDEX: the registry's own build brings it.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN /opt/luthier/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" '.[training]'
 
 FROM python:3.12-slim
+# llama.cpp, which checks a trained model's GGUF, is linked against GNU's OpenMP; the slim image has none.
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 luthier && mkdir /data && chown luthier /data
 COPY --from=build /opt/luthier /opt/luthier
 # Our packages have short names (schema, app): nothing that a user mounts may come before them.

@@ -20,7 +20,7 @@ from rest import datasets, deployments, downloads, files, finetunes, health, str
 from rest.errors import refusal
 from schema.view import GraphQLView
 
-REASONS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "FILE_TOO_LARGE"}
+REASONS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 REST = (health, files, downloads, datasets, finetunes, deployments, streams, webhooks)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 

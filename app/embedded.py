@@ -10,8 +10,7 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
+from app.database import require_database
 from app.home import Home, Secrets, hold, read_secrets, require_port, write_private
 from app.leftovers import stop_leftovers
 from app.postgres import database_url, forget_socket_folder, start_postgres
@@ -112,7 +111,8 @@ class _Whole:
         self._home.up.unlink(missing_ok=True)
         await _stop_leftovers(self._home)
         port = require_port(wanted_port)
-        await _require_database(self._environ)
+        if url := self._environ.get("DATABASE_URL"):
+            await require_database(url)  # before anything is started
         secrets = read_secrets(self._home, port)
         await self._start_servers(secrets)
         await _together(
@@ -216,29 +216,6 @@ def _without_aws(environ: Mapping[str, str]) -> dict[str, str]:
 
 async def _stop_leftovers(home: Home) -> None:
     await asyncio.to_thread(stop_leftovers, home.record)
-
-
-async def _require_database(environ: Mapping[str, str]) -> None:
-    """Refuse a DATABASE_URL that does not answer before anything is started."""
-    url = environ.get("DATABASE_URL")
-    if not url:
-        return
-    try:
-        connection = await psycopg.AsyncConnection.connect(_plain(url), connect_timeout=int(ANSWER_S))
-    except psycopg.Error as error:
-        why = " ".join(str(error).split())
-        raise StartError(f"the database of DATABASE_URL does not answer: {why}") from error
-    await connection.close()
-
-
-def _plain(url: str) -> str:
-    """The URL as libpq reads it: without the name of a driver."""
-    scheme, mark, rest = url.partition("://")
-    if not mark or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
-        raise StartError(
-            "DATABASE_URL must begin with postgresql://"
-        )  # libpq would quote it, password and all
-    return f"postgresql://{rest}"
 
 
 def _rclone() -> str:

@@ -1,7 +1,7 @@
 """Every setting, read once from the environment; nothing below `app/` reads it."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -9,6 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.failures import Failure
 
 MEBIBYTE = 1_048_576
+
+Address = Annotated[str, Field(pattern="^https?://[^/]")]
+"""A URL of a server, with its scheme."""
 
 
 class SettingsError(Failure):
@@ -21,8 +24,8 @@ class StorageSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     luthier_home: Path = Path("data")
-    s3_endpoint_url: str | None = None
-    s3_public_endpoint_url: str | None = None
+    s3_endpoint_url: Address | None = None
+    s3_public_endpoint_url: Address | None = None
     s3_bucket: str
     aws_region: str = "us-east-1"
     aws_access_key_id: str | None = None
@@ -56,7 +59,7 @@ class Settings(StorageSettings):
 
     database_url: str
     secret_key: str = Field(min_length=16)
-    llm_base_url: str | None = None
+    llm_base_url: Address | None = None
     llm_api_key: str | None = None
     luthier_runtime_url: str | None = None
     luthier_runtime_token: str | None = None
@@ -65,7 +68,7 @@ class Settings(StorageSettings):
     app_external_api_key: str | None = Field(None, min_length=16)
     max_file_mb: int = Field(50, ge=1)
     max_project_mb: int = Field(500, ge=1)
-    public_url: str | None = None
+    public_url: Address | None = None
     console_origins: str = ""
 
 
@@ -91,9 +94,16 @@ def read(kind: type[S], **overrides: Any) -> S:
             raise SettingsError(
                 f"{name} is not set. `luthier up` sets it for the servers that it starts; else set it yourself."
             ) from None
+        if first["type"] == "string_pattern_mismatch":
+            raise SettingsError(f"{name} is not a URL that begins with http:// or https://.") from None
         raise SettingsError(f"{name} is not right: {first['msg']}.") from None
 
 
 def read_settings(**overrides: Any) -> Settings:
-    """The settings of the API and of workers."""
-    return read(Settings, **overrides)
+    """The settings of the API and of workers, which need a model server; raises `SettingsError`."""
+    settings = read(Settings, **overrides)
+    if not settings.llm_base_url and not (settings.luthier_runtime_url and settings.luthier_runtime_token):
+        raise SettingsError(
+            "LLM_BASE_URL is not set, and `luthier up` has not started the embedded model runtime."
+        )
+    return settings

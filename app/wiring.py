@@ -11,7 +11,7 @@ from importlib.metadata import version
 import procrastinate
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.settings import MEBIBYTE, Settings, SettingsError
+from app.settings import MEBIBYTE, Settings
 from app.storage import storage_of
 from domain.documents import Limits
 from domain.services import Services
@@ -48,11 +48,7 @@ def runtime_of(settings: Settings, storage: Storage) -> EmbeddedRuntime | Remote
     """The model server that the user named, or the embedded one."""
     if settings.llm_base_url:
         return RemoteRuntime(settings.llm_base_url, settings.llm_api_key, storage)
-    if not settings.luthier_runtime_url or not settings.luthier_runtime_token:
-        raise SettingsError(
-            "LLM_BASE_URL is not set, and `luthier up` has not started the embedded model runtime."
-        )
-    return EmbeddedRuntime(settings.luthier_runtime_url, settings.luthier_runtime_token)
+    return EmbeddedRuntime(settings.luthier_runtime_url or "", settings.luthier_runtime_token or "")
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from procrastinate.exceptions import ConnectorException
 
 from app.settings import Settings
 from app.wiring import wire
+from domain import lifecycle
 from domain.jobs import JobType
 from domain.services import Services
 from infra.queue import DEFAULT, PURGE, RESCUE, TIDY, TRAINING, UNLOAD, WORK, Retry
@@ -72,14 +73,16 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
     @queue.periodic(cron="* * * * * */5")  # seconds stand last
     @queue.task(name=RESCUE, queueing_lock=RESCUE, queue=DEFAULT)
     async def rescue(timestamp: int) -> None:  # noqa: ARG001 - every periodic task is given it
-        await put_back(queue, stalled_s)
+        await put_back(queue, services, stalled_s)
 
 
-async def put_back(queue: procrastinate.App, stalled_s: float) -> None:
-    """Have the jobs begun again whose worker has given no sign of life for a while."""
+async def put_back(queue: procrastinate.App, services: Services, stalled_s: float) -> None:
+    """Have the jobs begun again whose worker has given no sign of life for a while, or that nobody holds."""
     for job in await queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled_s):
         with contextlib.suppress(ConnectorException):  # another worker's rescue was first
             await queue.job_manager.retry_job(job)
+    async with services.transactions.begin() as store:
+        await lifecycle.put_back(store)
 
 
 async def _work(queue: procrastinate.App, name: str, stalled_s: float) -> None:

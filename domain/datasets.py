@@ -264,37 +264,3 @@ async def delete(store: "Store", id: str, *, viewer_id: str) -> str:
     await store.chores.delete_files([dataset.prefix])
     await store.datasets.delete(id)
     return id
-
-
-REPORTABLE = {
-    RunStatus.PLANNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),
-    RunStatus.RUNNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),
-}
-"""Which status a worker of the user's may report, by the status that a run has."""
-
-
-def check_report(current: RunStatus, reported: RunStatus, *, is_external: bool) -> bool:
-    """Whether a report changes anything; raises `Conflict` when it may not be made."""
-    if not is_external:
-        raise Conflict("This run is not EXTERNAL: Luthier's own worker reports on it.", reason="NOT_EXTERNAL")
-    if current is reported and current is not RunStatus.RUNNING:
-        return False
-    if reported not in REPORTABLE.get(current, frozenset()):
-        raise Conflict(f"A run that is {current} cannot become {reported}.", reason="INVALID_TRANSITION")
-    return True
-
-
-async def report(
-    store: "Store", id: str, status: RunStatus, error: str | None, *, viewer_id: str, now: datetime
-) -> bool:
-    """Take an external worker's word; True when this made the dataset DONE and its results are to be read."""
-    dataset = await require_locked(store, id, viewer_id=viewer_id)
-    latest = (await store.jobs.latest([id], viewer_id=viewer_id)).get(id)
-    is_external = latest is None or latest.runner is Runner.EXTERNAL
-    if not check_report(dataset.status, status, is_external=is_external):
-        return False
-    values: dict[str, Any] = {"status": status, "error": error if status is RunStatus.FAILED else None}
-    if status is RunStatus.DONE:
-        values |= {"origin": DatasetOrigin.GENERATED, "generate_model_runner": str(Runner.EXTERNAL)}
-    await store.datasets.change(id, {**values, "updated_at": now})
-    return status is RunStatus.DONE

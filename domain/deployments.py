@@ -110,40 +110,6 @@ class RequestLogs(Reads[RequestLog], Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """Where the gateway sends a request: the model file, or the name that the runtime knows it by."""
-
-    deployment_id: str
-    api_key_id: str
-    model_name: str
-    target: ModelFile | str
-
-
-class Directory(Protocol):
-    """The gateway's table of keys and deployments, kept true while they change."""
-
-    async def route(self, project_id: str, secret: str, model_name: str) -> Route:
-        """The deployment that a key may ask for a model.
-
-        Raises `Unauthenticated` when the key is not one of the project's, `NotFound` when key and model do
-        not belong together or the model is not READY.
-        """
-        ...
-
-    async def model_names(self, project_id: str, secret: str) -> list[str]:
-        """The models that a key may ask; raises `Unauthenticated`."""
-        ...
-
-
-class RequestRecorder(Protocol):
-    """Takes down what the gateway answered."""
-
-    async def record(self, log: RequestLog) -> None:
-        """Returns once the row is kept, or is safe to be kept soon."""
-        ...
-
-
 def missing(id: str, field: str = "id") -> NotFound:
     """What is said of a deployment that is not there, or another's; `field` is where the input names it."""
     return NotFound(f"There is no deployment {id}.", reason="DEPLOYMENT_NOT_FOUND", field=field)
@@ -191,7 +157,7 @@ async def create(
     )
     if not await store.deployments.add(deployment):
         raise Conflict(
-            f"The project already has a deployment of '{deployment.model_name}'.",
+            f"The project already has a deployment of '{deployment.model_name}'; delete it first, even if it FAILED.",
             reason="MODEL_NAME_TAKEN",
             field="modelName",
         )
@@ -281,8 +247,8 @@ async def _end_job(store: "Store", deployment: Deployment) -> None:
     latest = await store.jobs.latest([deployment.id], viewer_id=deployment.owner_id)
     job = latest.get(deployment.id)
     if job is not None and not job.is_final:
-        with suppress(jobs.Replaced):  # it ended meanwhile
-            await store.jobs.finish(job, JobStatus.CANCELLED)
+        with suppress(Conflict):  # it ended meanwhile
+            await jobs.cancel(store, job.id, viewer_id=deployment.owner_id)
 
 
 async def add_key(

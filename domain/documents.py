@@ -44,7 +44,10 @@ class TablePreview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """An upload. `size_bytes` is what was announced until the bytes are there."""
+    """An upload. `size_bytes` is what was announced until the bytes are there.
+
+    `sha256` and `etag`, which is storage's own word for the same bytes, are known once it was read.
+    """
 
     id: str
     project_id: str
@@ -57,6 +60,7 @@ class Document:
     language: str | None = None
     page_count: int | None = None
     sha256: str | None = None
+    etag: str | None = None
     preview: TablePreview | None = None
     created_at: datetime
 
@@ -78,6 +82,8 @@ class Document:
 
 UPLOAD_URL_S = 3_600
 """How long the URL of an upload works, in seconds."""
+UPLOAD_OVER_S = 2 * UPLOAD_URL_S
+"""After how many seconds no upload is under way any longer: one may begin in its URL's last second."""
 
 
 @dataclass(frozen=True, slots=True)

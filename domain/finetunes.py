@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 SAVE_CHECKPOINT = "save_checkpoint"
-"""In the result of a cancelled job: whether its worker was to keep a checkpoint."""
+"""Among the arguments of a cancelled job: whether its worker is to keep a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,19 @@
 """Jobs: work that takes long, who does it, and what it says while it works."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from domain import ids
 from domain.errors import Conflict, Invalid, NotFound
 from domain.pages import Page, Reads, Slice
 from domain.training import Checkpoint, Line, Measured, Progress
+
+if TYPE_CHECKING:
+    from domain.store import Store
 
 
 class JobType(StrEnum):
@@ -147,8 +151,23 @@ class Jobs(Reads[Job], Protocol):
         *,
         error: str | None = None,
         result: Mapping[str, Any] | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Move to a final status and record it. Raises `Replaced` as `append` does."""
+        """Move to a final status and record it. Raises `Replaced` as `append` does.
+
+        `arguments` are added to those that the job's worker was given.
+        """
+        ...
+
+    async def fruitless_begins(self, job_id: str) -> int:
+        """How often a job was begun since it last came further than ever before."""
+        ...
+
+    async def stranded(self) -> list[Job]:
+        """Jobs that no worker will ever take, though nothing keeps them waiting.
+
+        Two transactions that look at once look one after the other: each such job is found by one of them.
+        """
         ...
 
     async def latest(self, subject_ids: list[str], *, viewer_id: str) -> dict[str, Job]:
@@ -208,6 +227,23 @@ def new(
         arguments=arguments,
         created_at=now,
     )
+
+
+async def cancel(
+    store: "Store", id: str, *, viewer_id: str, arguments: Mapping[str, Any] | None = None
+) -> Job:
+    """A job that has not ended is CANCELLED, also when a worker begins it at the same moment.
+
+    Raises `NotFound`, and `Conflict` when it has ended. What the job works on is the caller's to change.
+    """
+    while True:
+        job = await store.jobs.get(id, viewer_id=viewer_id)
+        if job is None:
+            raise missing(id)
+        if job.is_final:
+            raise not_cancellable(job)
+        with suppress(Replaced):  # it was begun, or ended, between the two statements: look again
+            return await store.jobs.finish(job, JobStatus.CANCELLED, arguments=arguments)
 
 
 def place_of(cursor: str | None) -> int:

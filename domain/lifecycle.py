@@ -1,7 +1,6 @@
 """A job and what it works on move together: each step changes both in the caller's transaction."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from domain import datasets, deployments, documents, finetunes, jobs
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from domain.store import Store
 
 MAX_BEGINS = 20
-"""A stopping worker puts its jobs back too, so this is generous."""
+"""How often a job is begun that comes no further; generous, for a stopping worker puts its jobs back too."""
 
 FOLLOWERS: Mapping[JobType, Callable[["Store", Job], Awaitable[None]]] = {
     JobType.DOCUMENT_READ: documents.follow,
@@ -25,16 +24,27 @@ FOLLOWERS: Mapping[JobType, Callable[["Store", Job], Awaitable[None]]] = {
 async def begin(store: "Store", job_id: str) -> Job | None:
     """Take a job; None when there is nothing left to do for it.
 
-    A job that was begun too often is failed: most likely it kills the worker that works on it.
+    A job that was begun too often without coming further is failed: most likely it kills its worker.
     """
     job = await store.jobs.begin(job_id)
     if job is None:
         return None
-    if job.attempt > MAX_BEGINS:
+    if await is_stuck(store, job, MAX_BEGINS + 1):
         await fail(store, job, f"The worker stopped {MAX_BEGINS} times while it worked on this.")
         return None
     await FOLLOWERS[job.type](store, job)
     return job
+
+
+async def is_stuck(store: "Store", job: Job, times: int) -> bool:
+    """Whether a job was begun so often since it last came further than ever before."""
+    return job.attempt >= times and await store.jobs.fruitless_begins(job.id) >= times
+
+
+async def put_back(store: "Store") -> None:
+    """Have the jobs taken again that fell out of the queue, by whatever accident."""
+    for job in await store.jobs.stranded():
+        await store.jobs.enqueue(job)
 
 
 async def begin_external(store: "Store", job: Job) -> Job:
@@ -57,19 +67,12 @@ async def fail(store: "Store", job: Job, error: str) -> Job:
 
 
 async def cancel(
-    store: "Store", job_id: str, *, viewer_id: str, result: Mapping[str, Any] | None = None
+    store: "Store", job_id: str, *, viewer_id: str, arguments: Mapping[str, Any] | None = None
 ) -> Job:
-    """Cancel a job that has not ended; its worker notices at once. `result` tells it how it is to end."""
-    while True:
-        job = await store.jobs.get(job_id, viewer_id=viewer_id)
-        if job is None:
-            raise jobs.missing(job_id)
-        if job.is_final:
-            raise jobs.not_cancellable(job)
-        with suppress(
-            jobs.Replaced
-        ):  # a worker began it, or ended it, between the two statements: look again
-            return await _finish(store, job, JobStatus.CANCELLED, result=result)
+    """Cancel a job that has not ended; its worker notices at once. `arguments` tell it how it is to end."""
+    job = await jobs.cancel(store, job_id, viewer_id=viewer_id, arguments=arguments)
+    await FOLLOWERS[job.type](store, job)
+    return job
 
 
 async def _finish(

@@ -1,13 +1,14 @@
-"""What a worker of the user's reports on a fine-tune, and what becomes of it."""
+"""What a worker of the user's reports on a dataset or a fine-tune, and what becomes of it."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from domain import datasets, finetunes, lifecycle
-from domain.datasets import RunStatus
-from domain.errors import Invalid
+from domain.datasets import DatasetOrigin, RunStatus
+from domain.errors import Conflict, Invalid
 from domain.finetunes import Artifact, Finetune, metrics_after
 from domain.jobs import Event, Job, JobStatus, Runner
 from domain.storage import Storage
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 UNPROCESSABLE = "UNPROCESSABLE"
 UNDER_WAY = frozenset({RunStatus.PLANNING, RunStatus.RUNNING})
+REPORTABLE = {
+    RunStatus.PLANNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),
+    RunStatus.RUNNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),
+}
+"""Which status a worker of the user's may report, by the status that a run has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,32 @@ class Report:
 def unprocessable(message: str, field: str | None = None) -> Invalid:
     """What is said of a report that breaks a rule."""
     return Invalid(message, reason=UNPROCESSABLE, field=field)
+
+
+def check_report(current: RunStatus, reported: RunStatus, *, is_external: bool) -> bool:
+    """Whether a report changes anything; raises `Conflict` when it may not be made."""
+    if not is_external:
+        raise Conflict("This run is not EXTERNAL: Luthier's own worker reports on it.", reason="NOT_EXTERNAL")
+    if current is reported and current is not RunStatus.RUNNING:
+        return False
+    if reported not in REPORTABLE.get(current, frozenset()):
+        raise Conflict(f"A run that is {current} cannot become {reported}.", reason="INVALID_TRANSITION")
+    return True
+
+
+async def report_dataset(store: "Store", id: str, report: Report, *, owner_id: str, now: datetime) -> bool:
+    """Take an external worker's word; True when this made the dataset DONE and its results are to be read."""
+    status = report.status
+    dataset = await datasets.require_locked(store, id, viewer_id=owner_id)
+    latest = (await store.jobs.latest([id], viewer_id=owner_id)).get(id)
+    is_external = latest is None or latest.runner is Runner.EXTERNAL
+    if not check_report(dataset.status, status, is_external=is_external):
+        return False
+    values: dict[str, Any] = {"status": status, "error": report.error if status is RunStatus.FAILED else None}
+    if status is RunStatus.DONE:
+        values |= {"origin": DatasetOrigin.GENERATED, "generate_model_runner": str(Runner.EXTERNAL)}
+    await store.datasets.change(id, {**values, "updated_at": now})
+    return status is RunStatus.DONE
 
 
 async def stored_artifacts(storage: Storage, finetune: Finetune, results: Results) -> list[Artifact]:
@@ -120,7 +152,7 @@ async def report_finetune(
     """
     finetune, job = await finetunes.job_of(store, id, viewer_id=owner_id)
     is_external = job.runner is Runner.EXTERNAL
-    if not datasets.check_report(finetune.status, report.status, is_external=is_external):
+    if not check_report(finetune.status, report.status, is_external=is_external):
         return finetune
     if job.status is JobStatus.QUEUED:
         job = await lifecycle.begin_external(store, job)

@@ -29,11 +29,18 @@ def within(value: float, field: str, low: float, high: float, *, open_low: bool 
     """Raise `Invalid` unless low ≤ value ≤ high (low < value where `open_low`)."""
     if not low <= value <= high or (open_low and value == low):
         word = "above" if open_low else "from"
+        to = "and at most" if open_low else "to"
         raise Invalid(
-            f"`{field}` must be {word} {low:g} {'and at most' if open_low else 'to'} {high:g}, not {value:g}.",
+            f"`{field}` must be {word} {shown(low)} {to} {shown(high)}, not {shown(value)}.",
             reason="OUT_OF_RANGE",
             field=field,
         )
+
+
+def shown(number: float) -> str:
+    """A number as people write it: 1,000,000 and 0.05, and never a hundred digits."""
+    is_whole = abs(number) < 1e15 and float(number).is_integer()
+    return f"{number:,.0f}" if is_whole else f"{number:g}"
 
 
 def safe_name(name: str) -> str:

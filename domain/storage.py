@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from domain.errors import Conflict
+
+
+class Changed(Conflict):
+    """The bytes are not those that were taken: the URL of an upload works for a while after its completion."""
+
+    def __init__(self) -> None:
+        super().__init__("The file was changed after its upload was completed.", reason="FILE_CHANGED")
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
@@ -33,8 +42,13 @@ class Storage(Protocol):
 
     async def presign_put(self, key: str, media_type: str, seconds: int) -> PresignedPut: ...
     async def head(self, key: str) -> StoredObject | None: ...
-    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to and including `end`, in chunks of at most 1 MiB. Raises `NotFound`."""
+    def read(
+        self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to and including `end`, in chunks of at most 1 MiB.
+
+        Raises `NotFound`, and `Changed` before the first chunk when the object has another entity tag.
+        """
         ...
 
     async def write(self, key: str, chunks: AsyncIterator[bytes], media_type: str) -> int:

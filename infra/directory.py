@@ -15,8 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.api_keys import digest_of
-from domain.deployments import DeploymentStatus, Route
+from domain.deployments import DeploymentStatus
 from domain.errors import NotFound, Unauthenticated, Unavailable
+from domain.gateway import Route
 from domain.rules import safe_name
 from domain.runtime import ModelFile
 from infra.db.gateway import CHANNEL

@@ -6,7 +6,7 @@ import procrastinate
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job as QueuedJob
 
-from domain.documents import UPLOAD_URL_S
+from domain.documents import UPLOAD_OVER_S
 
 WORK, PURGE, UNLOAD = "luthier.work", "luthier.purge", "luthier.unload"
 RESCUE, TIDY = "luthier.rescue", "luthier.tidy"
@@ -50,8 +50,8 @@ class Enqueuer:
     async def purge(self, connection: object, prefixes: list[str]) -> None:
         """Have everything in storage under some prefixes deleted."""
         await self._defer(connection, PURGE, DEFAULT, prefixes=prefixes)
-        # once more when no upload's URL works any longer: a late PUT must not leave an orphan
-        await self._defer(connection, PURGE, DEFAULT, delay_s=UPLOAD_URL_S, prefixes=prefixes)
+        # once more when no upload can be under way any longer: a late PUT must not leave an orphan
+        await self._defer(connection, PURGE, DEFAULT, delay_s=UPLOAD_OVER_S, prefixes=prefixes)
 
     async def unload(self, connection: object, model_ids: list[str]) -> None:
         """Have the model runtime drop some models."""

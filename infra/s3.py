@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from domain.errors import NotFound, Unavailable
-from domain.storage import PresignedPut, StoredObject
+from domain.storage import Changed, PresignedPut, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -79,13 +79,21 @@ class S3Storage:
             return None
         return StoredObject(key, found["ContentLength"], found["ETag"].strip('"'))
 
-    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to and including `end`, a chunk at a time. Raises `NotFound`."""
+    async def read(
+        self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to and including `end`, a chunk at a time. Raises `NotFound` or `Changed`.
+
+        The entity tag is compared here: not every server heeds If-Match.
+        """
         wanted: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
         if start or end is not None:  # an empty object has no byte 0 to ask for
             wanted["Range"] = f"bytes={start}-{'' if end is None else end}"
-        body = (await self._run(self._s3.get_object, **wanted))["Body"]
+        found = await self._run(self._s3.get_object, **wanted)
+        body = found["Body"]
         try:
+            if etag is not None and found["ETag"].strip('"') != etag:
+                raise Changed
             while chunk := await self._run(body.read, CHUNK):
                 yield chunk
         finally:

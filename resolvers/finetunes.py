@@ -35,8 +35,8 @@ async def cancel(context: Context, id: str, *, save_checkpoint: bool) -> Finetun
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
         _, job = await finetunes.job_of(store, id, viewer_id=viewer)
-        result = {finetunes.SAVE_CHECKPOINT: save_checkpoint}
-        await lifecycle.cancel(store, job.id, viewer_id=viewer, result=result)
+        arguments = {finetunes.SAVE_CHECKPOINT: save_checkpoint}
+        await lifecycle.cancel(store, job.id, viewer_id=viewer, arguments=arguments)
         return await finetunes.require(store, id, viewer_id=viewer)
 
 

@@ -67,7 +67,7 @@ async def json_object(request: Request) -> dict[str, Any]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_JSON:
-            raise LimitExceeded("The body is larger than 1 MiB.", reason="FILE_TOO_LARGE")
+            raise LimitExceeded("The body is larger than 1 MiB.", reason="BODY_TOO_LARGE")
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

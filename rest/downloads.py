@@ -11,9 +11,9 @@ from starlette.routing import Route
 
 from domain import documents
 from domain.documents import Document
-from domain.errors import Conflict
+from domain.errors import Conflict, NotFound
 from domain.rules import safe_name
-from domain.storage import Storage
+from domain.storage import Changed, Storage
 from rest.base import endpoint, services, viewer_or_ticket
 from rest.errors import refusal
 from rest.streaming import Streamed
@@ -44,12 +44,21 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 async def ranged(
-    request: Request, storage: Storage, key: str, *, filename: str, media_type: str, size: int, etag: str
+    request: Request,
+    storage: Storage,
+    key: str,
+    *,
+    filename: str,
+    media_type: str,
+    size: int,
+    etag: str,
+    stored_etag: str | None = None,
 ) -> Response:
     """A stored file of `size` bytes as an attachment, or the part of it that is asked for.
 
-    `etag` names these bytes and no others. The first chunk is fetched before the answer begins, so that a
-    missing object (`NotFound`) and a storage that is away (`Unavailable`) are answered as such.
+    `etag` names these bytes and no others; `stored_etag` is what storage must call them still. The first
+    chunk is fetched before the answer begins, so that an object that is missing (`NotFound`) or another
+    one (`Changed`), and a storage that is away (`Unavailable`), are answered as such.
     """
     headers = {
         "Content-Type": media_type,  # said here, or a charset would be added that nobody knows
@@ -74,7 +83,7 @@ async def ranged(
     status = 206 if part else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    body = await _opened(storage.read(key, first, last if part else None))
+    body = await _opened(storage.read(key, first, last if part else None, etag=stored_etag))
     return Streamed(body, status_code=status, headers=headers)
 
 
@@ -115,18 +124,28 @@ async def document(request: Request) -> Response:
     found = await _require(request)
     if not found.is_stored:
         raise Conflict("The document's upload is not complete.", reason="NOT_READY")
-    stored = await services(request).storage.head(found.s3_key)
-    if stored is None or stored.size != found.size_bytes:  # the upload's URL still works for a while
-        raise Conflict("The file was changed after its upload was completed.", reason="FILE_CHANGED")
+    storage = services(request).storage
+    etag = found.etag or await _etag(storage, found)
     return await ranged(
         request,
-        services(request).storage,
+        storage,
         found.s3_key,
         filename=found.filename,
         media_type=found.mime_type,
         size=found.size_bytes,
-        etag=stored.etag,
+        etag=etag,
+        stored_etag=etag,
     )
+
+
+async def _etag(storage: Storage, found: Document) -> str:
+    """What names the bytes of a document that was not read yet; raises `NotFound` or `Changed`."""
+    stored = await storage.head(found.s3_key)
+    if stored is None:
+        raise NotFound("There is no such object in storage.", reason="OBJECT_NOT_FOUND")
+    if stored.size != found.size_bytes:
+        raise Changed
+    return stored.etag
 
 
 async def _require(request: Request) -> Document:

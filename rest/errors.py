@@ -15,7 +15,13 @@ STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.LIMIT_EXCEEDED: 429,
     ErrorCode.UNAVAILABLE: 503,
 }
-REASON_STATUS: Mapping[str, int] = {"FILE_TOO_LARGE": 413, "PROJECT_FULL": 413, "UNPROCESSABLE": 422}
+REASON_STATUS: Mapping[str, int] = {
+    "BODY_TOO_LARGE": 413,
+    "FILE_TOO_LARGE": 413,
+    "PROJECT_FULL": 413,
+    "TOO_MANY_FILES": 413,
+    "UNPROCESSABLE": 422,
+}
 """Reasons whose status is narrower than their kind's."""
 
 

@@ -45,7 +45,7 @@ class _Upload:
             raise Invalid(f"Send files as `files`, not as `{part.name}`.", reason="UNKNOWN_FIELD")
         if len(self.taken) == MAX_FILES:
             raise LimitExceeded(
-                f"At most {MAX_FILES} files may be sent at once.", reason="FILE_TOO_LARGE", field="files"
+                f"At most {MAX_FILES} files may be sent at once.", reason="TOO_MANY_FILES", field="files"
             )
         document = self._announced(part, filename)
         self.taken.append((part.content_type, document))

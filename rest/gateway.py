@@ -16,8 +16,8 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from domain import ids
-from domain.deployments import Directory, RequestRecorder
 from domain.errors import DomainError
+from domain.gateway import Directory, RequestRecorder
 from domain.runtime import ModelRuntime, Upstream
 from rest.gateway_errors import NO_RETRY, OpenAIError, of_domain, of_event, of_upstream
 from rest.gateway_exchange import Exchange

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 
-from domain.deployments import RequestLog, Route
+from domain.deployments import RequestLog
+from domain.gateway import Route
 from rest.gateway_errors import OpenAIError, message_of
 from rest.gateway_http import Reply
 from rest.gateway_reading import Answer, Asked

@@ -68,9 +68,10 @@ class Asked:
     def sent(self, model: str) -> bytes:
         """The body for the model server: its own name of the model, and token counts in any case."""
         body = self.body | {"model": model}
-        options = body.get("stream_options") or {}
-        if self.streamed and isinstance(options, dict):
-            body["stream_options"] = options | {"include_usage": True}
+        if self.streamed:
+            options = body.get("stream_options")
+            given = options if isinstance(options, dict) else {}
+            body["stream_options"] = given | {"include_usage": True}
         return orjson.dumps(body)
 
 

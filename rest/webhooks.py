@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +13,7 @@ from starlette.routing import Route
 
 from domain import datasets, finetunes, reports, results
 from domain.datasets import Dataset, RunStatus
-from domain.errors import Unauthenticated
+from domain.errors import Conflict, Unauthenticated
 from domain.finetunes import Finetune
 from domain.jobs import Replaced
 from domain.reports import UNDER_WAY, Report
@@ -20,6 +21,9 @@ from domain.results import ResultFile
 from domain.services import Services
 from rest.base import bearer, endpoint, json_object, services, viewer_id
 from rest.report_body import read_report
+
+ATTEMPTS = 3
+"""How often a report is taken anew that another one of the same run overtook."""
 
 
 @endpoint
@@ -42,7 +46,7 @@ async def _report_dataset(
     """The status and the items, both or neither."""
     owner, now = found.owner_id, ports.now()
     async with ports.transactions.begin() as store:
-        if await datasets.report(store, found.id, report.status, report.error, viewer_id=owner, now=now):
+        if await reports.report_dataset(store, found.id, report, owner_id=owner, now=now):
             await results.load(store, found, files, now=now)
         return await datasets.require(store, found.id, viewer_id=owner)
 
@@ -53,10 +57,10 @@ async def finetune(request: Request) -> Response:
     ports, id = services(request), request.path_params["finetune_id"]
     found = await _finetune(request, id)
     report = read_report(await json_object(request), ports.now())
-    try:
-        return _answer(await _report_finetune(ports, found, report))
-    except Replaced:  # it ended between two statements: what may still be said is decided anew
-        return _answer(await _report_finetune(ports, found, report))
+    for _ in range(ATTEMPTS):
+        with suppress(Replaced):  # it began or ended between two statements: what may be said is decided anew
+            return _answer(await _report_finetune(ports, found, report))
+    raise Conflict("The run changed while this was reported; report it again.", reason="RUN_CHANGED")
 
 
 async def _report_finetune(ports: Services, found: Finetune, report: Report) -> Finetune:

@@ -8,7 +8,7 @@ import strawberry
 from domain import accounts as domain
 from resolvers import accounts as resolve
 from schema.base import Info, Node, load, lookup, mirror, noun
-from schema.mutations import Payload, mutation
+from schema.mutations import Payload, mutation, outcome
 from schema.scalars import BigInt
 
 
@@ -58,37 +58,41 @@ class AccountQueries:
 class RegisterInput:
     """A new account."""
 
-    email: str
-    password: str
-    name: str
+    email: str = strawberry.field(
+        description="The e-mail address; capitals count as small letters, and no other account may have it."
+    )
+    password: str = strawberry.field(description="6 to 1,000 characters.")
+    name: str = strawberry.field(description="What the person is called, at most 200 characters.")
 
 
 @strawberry.input(description="Who signs in.")
 class LoginInput:
     """Who signs in."""
 
-    email: str
-    password: str
+    email: str = strawberry.field(
+        description="The e-mail address of the account; capitals count as small letters."
+    )
+    password: str = strawberry.field(description="The password of the account.")
 
 
 @strawberry.type(description="A signed-in account and its bearer token.")
 class RegisterPayload(Payload):
     """A signed-in account and its bearer token."""
 
-    user: User | None = None
-    access_token: str | None = None
-    token_type: str | None = None
-    expires_at: datetime | None = None
+    user: User | None = outcome("Who is signed in now.")
+    access_token: str | None = outcome("To be sent as `Authorization: Bearer …`.")
+    token_type: str | None = outcome("How the token is sent: `bearer`.")
+    expires_at: datetime | None = outcome("When the token ends.")
 
 
 @strawberry.type(description="A signed-in account and its bearer token.")
 class LoginPayload(Payload):
     """A signed-in account and its bearer token."""
 
-    user: User | None = None
-    access_token: str | None = None
-    token_type: str | None = None
-    expires_at: datetime | None = None
+    user: User | None = outcome("Who is signed in now.")
+    access_token: str | None = outcome("To be sent as `Authorization: Bearer …`.")
+    token_type: str | None = outcome("How the token is sent: `bearer`.")
+    expires_at: datetime | None = outcome("When the token ends.")
 
 
 P = TypeVar("P", RegisterPayload, LoginPayload)

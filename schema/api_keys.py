@@ -8,9 +8,9 @@ import strawberry
 from domain import api_keys as domain
 from domain.pages import Page
 from resolvers import api_keys as resolve
-from schema.base import Info, Node, lookup, mirror, noun, or_none
+from schema.base import Info, Node, lookup, mirror, noun, optional, or_none
 from schema.connections import After, Before, Connection, First, Last, connect
-from schema.mutations import Payload, mutation
+from schema.mutations import REPLAY_OF_SECRET, Payload, mutation, outcome
 
 if TYPE_CHECKING:
     from schema.deployments import Deployment
@@ -61,34 +61,34 @@ class ApiKeyQueries:
 class CreateApiKeyInput:
     """A new key."""
 
-    deployment_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="What it opens; the account itself where it is absent."
+    deployment_id: strawberry.ID | None = optional("What it opens; the account itself where it is absent.")
+    name: str = strawberry.field(description="What to call it, at most 200 characters.")
+    expires_at: datetime | None = optional(
+        "From when on it is refused, in the future; never where it is absent."
     )
-    name: str
-    expires_at: datetime | None = strawberry.UNSET
-    idempotency_key: str | None = strawberry.UNSET
+    idempotency_key: str | None = optional(REPLAY_OF_SECRET)
 
 
 @strawberry.type(description="The new key and its secret, which is shown this once.")
 class CreateApiKeyPayload(Payload):
     """The new key and its secret."""
 
-    api_key: ApiKey | None = None
-    secret: str | None = None
+    api_key: ApiKey | None = outcome("The key.")
+    secret: str | None = outcome("What to send as the bearer token; only its digest is kept.")
 
 
 @strawberry.input(description="Which key to revoke.")
 class RevokeApiKeyInput:
     """Which key to revoke."""
 
-    id: strawberry.ID
+    id: strawberry.ID = strawberry.field(description="The key's TypeID.")
 
 
 @strawberry.type(description="The revoked key.")
 class RevokeApiKeyPayload(Payload):
     """The revoked key."""
 
-    api_key: ApiKey | None = None
+    api_key: ApiKey | None = outcome("The key, with `revokedAt`.")
 
 
 @strawberry.type

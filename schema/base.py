@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
+from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 from strawberry.dataloader import DataLoader
@@ -13,6 +14,11 @@ from resolvers.context import Context
 
 Info = strawberry.Info[Context, None]
 S = TypeVar("S")
+
+Id = Annotated[
+    strawberry.ID,
+    strawberry.argument(description="Its TypeID; one that is unknown, or another's, gives null."),
+]
 
 
 @strawberry.interface(
@@ -70,6 +76,18 @@ async def lookup(info: Info, id: str | None, name: str) -> Any:
     """The GraphQL object of a noun with this id, None when there is none, or it is another's."""
     found = None if id is None else await load(info, reading.many, str(id), name)
     return None if found is None else OF[name](found)
+
+
+def enumeration(kind: type[StrEnum], description: str, **values: str) -> None:
+    """Register an enum of the domain, and what each of its values means."""
+    strawberry.enum(kind, description=description)
+    for value in kind.__strawberry_definition__.values:  # type: ignore[attr-defined]
+        value.description = values.get(value.name)
+
+
+def optional(description: str) -> Any:
+    """An input field that may be absent, which `given` and `or_none` tell from null."""
+    return strawberry.field(default=strawberry.UNSET, description=description)
 
 
 def given(input: Any, *without: str) -> dict[str, Any]:

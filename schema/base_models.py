@@ -5,12 +5,24 @@ import strawberry
 from domain import base_models as domain
 from domain.base_models import ModelSource, ModelType
 from domain.pages import Page
-from schema.base import Info, Node, lookup, mirror, noun
+from schema.base import Id, Info, Node, enumeration, lookup, mirror, noun
 from schema.connections import After, Before, Connection, First, Last, connect
 from schema.scalars import BigInt
 
-strawberry.enum(ModelSource, description="Where a base model comes from.")
-strawberry.enum(ModelType, description="What a base model does.")
+enumeration(
+    ModelSource,
+    "Where a base model comes from.",
+    CATALOG="The catalogue that every installation has.",
+    HUGGING_FACE="A repository of the Hugging Face Hub, beyond the catalogue.",
+    LOCAL="Made on the spot, without a download.",
+)
+enumeration(
+    ModelType,
+    "What a base model does.",
+    TEXT_GENERATION="Goes on with a text.",
+    VIDEO_CLASSIFICATION="Sorts videos into classes.",
+    VIDEO_CAPTIONING="Describes videos in words.",
+)
 
 
 @strawberry.type(description="What a base model takes for LoRA.")
@@ -63,7 +75,7 @@ class BaseModelQueries:
     """The base models of the root query."""
 
     @strawberry.field(description="A base model.")
-    async def base_model(self, info: Info, id: strawberry.ID) -> BaseModel | None:
+    async def base_model(self, info: Info, id: Id) -> BaseModel | None:
         """By id."""
         return await lookup(info, id, "BaseModel")
 

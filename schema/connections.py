@@ -17,6 +17,12 @@ After = Annotated[str | None, strawberry.argument(description="Only what comes a
 Last = Annotated[int | None, strawberry.argument(description="How many from the end, 1 to 100.")]
 Before = Annotated[str | None, strawberry.argument(description="Only what comes before this cursor.")]
 
+Matching = Annotated[
+    T | None, strawberry.argument(description="Which ones to show; all of them where it is absent.")
+]
+WithStatus = Annotated[T | None, strawberry.argument(description="Only those with this status.")]
+OfType = Annotated[T | None, strawberry.argument(description="Only those of this type.")]
+
 
 @strawberry.type(description="Where a page lies in its list.")
 class PageInfo:

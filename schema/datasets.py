@@ -12,8 +12,19 @@ from domain.pages import Page
 from resolvers import datasets as resolve
 from resolvers import items as items_resolve
 from resolvers import jobs as jobs_resolve
-from schema.base import OF, Info, Node, load, lookup, mirror, noun, or_none
-from schema.connections import After, Before, Connection, First, Last, Total, connect, connection
+from schema.base import OF, Id, Info, Node, enumeration, load, lookup, mirror, noun, or_none
+from schema.connections import (
+    After,
+    Before,
+    Connection,
+    First,
+    Last,
+    Matching,
+    Total,
+    WithStatus,
+    connect,
+    connection,
+)
 from schema.dataset_inputs import (
     CreateDatasetInput,
     ImportDatasetInput,
@@ -21,7 +32,7 @@ from schema.dataset_inputs import (
     values_of,
 )
 from schema.items import DatasetItem, DatasetStats, ItemFilter, condition
-from schema.mutations import DeleteInput, DeletePayload, Payload, mutation
+from schema.mutations import DeleteInput, DeletePayload, Payload, mutation, outcome
 from schema.scalars import JSON, BigInt
 
 if TYPE_CHECKING:
@@ -30,12 +41,25 @@ if TYPE_CHECKING:
     from schema.jobs import Job
     from schema.projects import Project
 
-strawberry.enum(DatasetOrigin, description="Where the items come from.")
-strawberry.enum(
-    RunStatus,
-    description="PLANNING until the first worker begins; then as its job: RUNNING, DONE, FAILED, or ABORTED when "
-    "it is cancelled. DELETED is only seen through what still refers to it.",
+enumeration(
+    DatasetOrigin,
+    "Where the items come from.",
+    GENERATED="A model writes them, by the prompt.",
+    UPLOADED="They are rows of uploads.",
 )
+enumeration(
+    RunStatus,
+    "PLANNING until the first worker begins; then as its job: RUNNING, DONE, FAILED, or ABORTED when "
+    "it is cancelled. DELETED is only seen through what still refers to it.",
+    PLANNING="No worker has begun.",
+    RUNNING="A worker is at it.",
+    ABORTED="It was cancelled.",
+    FAILED="It failed; `error` says why.",
+    DONE="It is ready to be used.",
+    DELETED="It is gone; only what was made from it still shows it.",
+)
+
+UpToHundred = Annotated[int, strawberry.argument(description="How many, 1 to 100.")]
 
 
 @strawberry.type(description="An earlier prompt.")
@@ -105,7 +129,7 @@ class Dataset(Node):
         return f"/api/projects/{self.it.project_id}/training-datasets/{self.id}/download"
 
     @strawberry.field(description="Earlier prompts, newest first; empty at creation.")
-    async def prompt_history(self, info: Info, first: int = 20) -> list[PromptRevision]:
+    async def prompt_history(self, info: Info, first: UpToHundred = 20) -> list[PromptRevision]:
         """At most 100."""
         found = await load(info, resolve.revisions, self.id, within_hundred(first))
         return [mirror(PromptRevision, it) for it in found or ()]
@@ -131,7 +155,7 @@ class Dataset(Node):
     @strawberry.field(
         description="The values of the first active items, in the order of fieldNames; empty until it is DONE."
     )
-    async def data_items_sample(self, info: Info, first: int = 10) -> list[list[str]]:
+    async def data_items_sample(self, info: Info, first: UpToHundred = 10) -> list[list[str]]:
         """At most 100."""
         size = within_hundred(first)
         if self.it.status is not RunStatus.DONE:
@@ -150,7 +174,7 @@ class Dataset(Node):
     async def items(
         self,
         info: Info,
-        filter: ItemFilter | None = None,
+        filter: Matching[ItemFilter] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -174,7 +198,7 @@ class DatasetQueries:
     """The datasets of the root query."""
 
     @strawberry.field(description="A dataset of the viewer's.")
-    async def dataset(self, info: Info, id: strawberry.ID) -> Dataset | None:
+    async def dataset(self, info: Info, id: Id) -> Dataset | None:
         """By id."""
         return await lookup(info, id, "Dataset")
 
@@ -182,7 +206,7 @@ class DatasetQueries:
     async def datasets(
         self,
         info: Info,
-        status: RunStatus | None = None,
+        status: WithStatus[RunStatus] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -197,23 +221,23 @@ class DatasetQueries:
 class CreateDatasetPayload(Payload):
     """The new dataset."""
 
-    dataset: Dataset | None = strawberry.field(default=None, description="PLANNING and without items.")
+    dataset: Dataset | None = outcome("PLANNING and without items.")
 
 
 @strawberry.type(description="The changed dataset.")
 class UpdateDatasetPayload(Payload):
     """The changed dataset."""
 
-    dataset: Dataset | None = strawberry.field(default=None, description="As it is now.")
+    dataset: Dataset | None = outcome("As it is now.")
 
 
 @strawberry.type(description="The dataset, and the job that works on it.")
 class DatasetJobPayload(Payload):
     """The dataset, and the job that works on it."""
 
-    dataset: Dataset | None = strawberry.field(default=None, description="The dataset.")
-    job: Annotated["Job", strawberry.lazy("schema.jobs")] | None = strawberry.field(
-        default=None, description="The import: follow it with jobEvents."
+    dataset: Dataset | None = outcome("The dataset.")
+    job: Annotated["Job", strawberry.lazy("schema.jobs")] | None = outcome(
+        "The import: follow it with jobEvents."
     )
 
 

@@ -11,17 +11,24 @@ from domain.pages import Page
 from resolvers import deployments as resolve
 from resolvers import jobs as resolve_jobs
 from schema.api_keys import ApiKey
-from schema.base import OF, Info, Node, given, load, lookup, mirror, noun, or_none
-from schema.connections import After, Before, Connection, First, Last, connect
+from schema.base import OF, Id, Info, Node, enumeration, given, load, lookup, mirror, noun, optional, or_none
+from schema.connections import After, Before, Connection, First, Last, Matching, WithStatus, connect
 from schema.jobs import Job
-from schema.mutations import DeleteInput, DeletePayload, Payload, mutation
+from schema.mutations import REPLAY_OF_SECRET, DeleteInput, DeletePayload, Payload, mutation, outcome
 from schema.request_logs import LogFilter, RequestLog
 
 if TYPE_CHECKING:
     from schema.finetunes import Finetune
     from schema.projects import Project
 
-strawberry.enum(DeploymentStatus, description="STARTING until the model runtime has loaded the model.")
+enumeration(
+    DeploymentStatus,
+    "STARTING until the model runtime has loaded the model.",
+    STARTING="Its model is being loaded, or will be.",
+    READY="It answers.",
+    FAILED="Its model could not be loaded; `error` says why.",
+    STOPPED="Its loading was cancelled: it does not answer.",
+)
 
 
 @noun
@@ -67,7 +74,7 @@ class Deployment(Node):
     async def logs(
         self,
         info: Info,
-        filter: LogFilter | None = None,
+        filter: Matching[LogFilter] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -95,7 +102,7 @@ class DeploymentQueries:
     """The deployments of the root query."""
 
     @strawberry.field(description="A deployment of the viewer's.")
-    async def deployment(self, info: Info, id: strawberry.ID) -> Deployment | None:
+    async def deployment(self, info: Info, id: Id) -> Deployment | None:
         """By id."""
         return await lookup(info, id, "Deployment")
 
@@ -103,7 +110,7 @@ class DeploymentQueries:
     async def deployments(
         self,
         info: Info,
-        status: DeploymentStatus | None = None,
+        status: WithStatus[DeploymentStatus] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -120,23 +127,21 @@ class DeploymentQueries:
 class CreateDeploymentInput:
     """What to deploy."""
 
-    project_id: strawberry.ID
-    model_name: str | None = strawberry.field(
-        default=strawberry.UNSET, description="The name that it answers under; with `finetuneId`, any name."
+    project_id: strawberry.ID = strawberry.field(
+        description="The project whose endpoint it is behind; it must be ACTIVE."
     )
-    finetune_id: strawberry.ID | None = strawberry.UNSET
-    idempotency_key: str | None = strawberry.UNSET
+    model_name: str | None = optional("The name that it answers under; with `finetuneId`, any name.")
+    finetune_id: strawberry.ID | None = optional("A fine-tune of the project's that has its model.")
+    idempotency_key: str | None = optional(REPLAY_OF_SECRET)
 
 
 @strawberry.type(description="The new deployment, the job that loads it, and the secret of its first key.")
 class CreateDeploymentPayload(Payload):
     """The new deployment."""
 
-    deployment: Deployment | None = None
-    job: Job | None = None
-    api_key: str | None = strawberry.field(
-        default=None, description="The secret of the deployment's first key, shown this once."
-    )
+    deployment: Deployment | None = outcome("The new deployment.")
+    job: Job | None = outcome("The job that loads its model.")
+    api_key: str | None = outcome("The secret of the deployment's first key, shown this once.")
 
 
 @strawberry.type

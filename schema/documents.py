@@ -9,18 +9,27 @@ from domain import documents as domain
 from domain.documents import DocumentKind, DocumentStatus
 from resolvers import documents as resolve
 from resolvers import jobs as jobs_resolve
-from schema.base import OF, Info, Node, load, lookup, mirror, noun, or_none
-from schema.mutations import DeleteInput, DeletePayload, Payload, mutation
+from schema.base import OF, Id, Info, Node, enumeration, load, lookup, mirror, noun, optional, or_none
+from schema.mutations import DeleteInput, DeletePayload, Payload, mutation, outcome
 from schema.scalars import JSON, BigInt
 
 if TYPE_CHECKING:
     from schema.jobs import Job
     from schema.projects import Project
 
-strawberry.enum(DocumentKind, description="What an upload is for: a text to learn from, or a table of items.")
-strawberry.enum(
+enumeration(
+    DocumentKind,
+    "What an upload is for: a text to learn from, or a table of items.",
+    RAW_DOC="A text to learn from.",
+    DATASET_UPLOAD="A table whose rows become items.",
+)
+enumeration(
     DocumentStatus,
-    description="PENDING_UPLOAD until the bytes are there, PROCESSING while they are read.",
+    "PENDING_UPLOAD until the bytes are there, PROCESSING while they are read.",
+    PENDING_UPLOAD="Its bytes are awaited.",
+    PROCESSING="Its bytes are being read.",
+    READY="It was read.",
+    FAILED="It could not be read; `error` says why.",
 )
 
 
@@ -99,7 +108,7 @@ class DocumentQueries:
     """The documents of the root query."""
 
     @strawberry.field(description="A document of the viewer's.")
-    async def document(self, info: Info, id: strawberry.ID) -> Document | None:
+    async def document(self, info: Info, id: Id) -> Document | None:
         """By id."""
         return await lookup(info, id, "Document")
 
@@ -125,30 +134,20 @@ class InitiateUploadInput:
     file_name: str = strawberry.field(description="Its name; a path before it is dropped.")
     file_type: str = strawberry.field(description="Its media type, such as text/csv.")
     kind: DocumentKind = strawberry.field(description="What it is for.")
-    size_bytes: BigInt | None = strawberry.field(
-        default=strawberry.UNSET, description="Its size, to be told at once when that is too much."
-    )
-    idempotency_key: str | None = strawberry.field(
-        default=strawberry.UNSET, description="A replay gives the same document, and a fresh URL."
-    )
+    size_bytes: BigInt | None = optional("Its size, to be told at once when that is too much.")
+    idempotency_key: str | None = optional("A replay gives the same document, and a fresh URL.")
 
 
 @strawberry.type(description="Where the bytes are to be put.")
 class InitiateUploadPayload(Payload):
     """Where the bytes are to be put."""
 
-    upload_url: str | None = strawberry.field(
-        default=None, description="Where to send the bytes; null once the upload is complete."
-    )
-    method: str | None = strawberry.field(default=None, description="The HTTP method to send them with: PUT.")
-    headers: JSON | None = strawberry.field(
-        default=None, description="The headers to send them with: they are part of the URL's signature."
-    )
-    s3_key: str | None = strawberry.field(default=None, description="What completeUpload is to be told.")
-    expires_at: datetime | None = strawberry.field(default=None, description="When the URL ends.")
-    document: Document | None = strawberry.field(
-        default=None, description="The document, still without bytes."
-    )
+    upload_url: str | None = outcome("Where to send the bytes; null once the upload is complete.")
+    method: str | None = outcome("The HTTP method to send them with: PUT.")
+    headers: JSON | None = outcome("The headers to send them with: they are part of the URL's signature.")
+    s3_key: str | None = outcome("What completeUpload is to be told.")
+    expires_at: datetime | None = outcome("When the URL ends.")
+    document: Document | None = outcome("The document, still without bytes.")
 
 
 @strawberry.input(description="An upload whose bytes are in storage.")
@@ -163,10 +162,8 @@ class CompleteUploadInput:
 class CompleteUploadPayload(Payload):
     """The document, and the job that reads it."""
 
-    document: Document | None = strawberry.field(default=None, description="The document.")
-    job: Annotated["Job", strawberry.lazy("schema.jobs")] | None = strawberry.field(
-        default=None, description="The job that reads it."
-    )
+    document: Document | None = outcome("The document.")
+    job: Annotated["Job", strawberry.lazy("schema.jobs")] | None = outcome("The job that reads it.")
 
 
 @strawberry.type

@@ -4,9 +4,20 @@ import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
 from domain.errors import DomainError, ErrorCode
+from schema.base import enumeration
 from schema.scalars import JSON
 
-strawberry.enum(ErrorCode, description="The kind of refusal.")
+enumeration(
+    ErrorCode,
+    "The kind of refusal.",
+    INVALID="The input breaks a rule.",
+    UNAUTHENTICATED="The credentials are wrong.",
+    NOT_FOUND="There is no such thing, or it is another's.",
+    CONFLICT="It is not in a state that allows this.",
+    FORBIDDEN="It may be seen, but this may not be done.",
+    LIMIT_EXCEEDED="It is too large, too many, or too often.",
+    UNAVAILABLE="Something that this needs does not answer; the same call may work later.",
+)
 
 
 @strawberry.type(description="What the caller got wrong, as data.")

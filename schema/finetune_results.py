@@ -4,11 +4,27 @@ import strawberry
 
 from domain import finetunes as domain
 from domain.training import ArtifactKind, FinetuneMethod
-from schema.base import mirror
+from schema.base import enumeration, mirror
 from schema.scalars import BigInt
 
-strawberry.enum(FinetuneMethod, description="How the weights are tuned.")
-strawberry.enum(ArtifactKind, description="What an artefact is for.")
+enumeration(
+    FinetuneMethod,
+    "How the weights are tuned.",
+    LORA="An adapter of low rank is trained; the base model's own weights stay.",
+    QLORA="As LORA, with the base model held in four bits: less memory, on an NVIDIA GPU.",
+    FULL="All weights are trained; an EXTERNAL worker alone can.",
+)
+enumeration(
+    ArtifactKind,
+    "What an artefact is for.",
+    GGUF="The model in one file, as deployments load it.",
+    ADAPTER="The LoRA adapter alone.",
+    MERGED="The model's weights with the adapter merged into them.",
+    CONFIG="What the run was told.",
+    METRICS="What was measured in the run.",
+    REPORT="An account of the run for people.",
+    ARCHIVE="Several files in one.",
+)
 
 
 @strawberry.type(description="Every knob of a run, with nothing left to a library's default.")

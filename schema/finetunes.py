@@ -14,8 +14,8 @@ from domain.training import FinetuneMethod
 from resolvers import datasets as resolve_datasets
 from resolvers import finetunes as resolve
 from resolvers import jobs as resolve_jobs
-from schema.base import OF, Info, Node, load, lookup, mirror, noun
-from schema.connections import After, Before, Connection, First, Last, Total, connect, connection
+from schema.base import OF, Id, Info, Node, load, lookup, mirror, noun
+from schema.connections import After, Before, Connection, First, Last, Total, WithStatus, connect, connection
 from schema.finetune_results import (
     Artifact,
     Hyperparameters,
@@ -149,7 +149,11 @@ class Finetune(Node):
         return self.it.elapsed_seconds(info.context.now())
 
     @strawberry.field(description="The last lines of its log, oldest first; 1 to 1,000.")
-    async def recent_logs(self, info: Info, lines: int = 100) -> list[str]:
+    async def recent_logs(
+        self,
+        info: Info,
+        lines: Annotated[int, strawberry.argument(description="How many lines, 1 to 1,000.")] = 100,
+    ) -> list[str]:
         """Of its newest job."""
         within(lines, "lines", 1, MAX_LINES)
         return await load(info, resolve.recent_logs, self.id, lines) or []
@@ -193,7 +197,7 @@ class FinetuneQueries:
     """The fine-tunes of the root query."""
 
     @strawberry.field(description="A fine-tune of the viewer's.")
-    async def finetune(self, info: Info, id: strawberry.ID) -> Finetune | None:
+    async def finetune(self, info: Info, id: Id) -> Finetune | None:
         """By id."""
         return await lookup(info, id, "Finetune")
 
@@ -201,7 +205,7 @@ class FinetuneQueries:
     async def finetunes(
         self,
         info: Info,
-        status: RunStatus | None = None,
+        status: WithStatus[RunStatus] = None,
         first: First = None,
         after: After = None,
         last: Last = None,

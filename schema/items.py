@@ -10,17 +10,42 @@ from domain import items as domain
 from domain.items import ItemOrigin, ProblemCode, Split
 from resolvers import datasets as datasets_resolve
 from resolvers import items as resolve
-from schema.base import OF, Info, Node, given, load, lookup, mirror, noun, or_none
-from schema.mutations import Payload, mutation
+from schema.base import OF, Info, Node, enumeration, given, load, lookup, mirror, noun, optional, or_none
+from schema.mutations import Payload, mutation, outcome
 from schema.scalars import JSON
 
 if TYPE_CHECKING:
     from schema.datasets import Dataset
     from schema.documents import Document
 
-strawberry.enum(Split, description="What an item is used for.")
-strawberry.enum(ItemOrigin, description="Who made an item.")
-strawberry.enum(ProblemCode, description="What is wrong with an item.")
+enumeration(
+    Split,
+    "What an item is used for.",
+    PREVIEW="A sample of a generation, neither trained on nor held out.",
+    TRAIN="Trained on.",
+    EVAL="Held out, to measure the model on what it has not seen.",
+)
+enumeration(
+    ItemOrigin,
+    "Who made an item.",
+    GENERATED="A model wrote it.",
+    UPLOADED="It is a row of an upload.",
+    CORRECTED="A person wrote it, to correct another item.",
+)
+enumeration(
+    ProblemCode,
+    "What is wrong with an item.",
+    JSON_INVALID="Its line is not a JSON object, or has more values than the header has fields.",
+    FIELD_MISSING="Its input or output is empty, or its row has too few values.",
+    OUTPUT_TOO_SHORT="Its output has less than a quarter of the expected characters.",
+    OUTPUT_TOO_LONG="Its output has more than four times the expected characters.",
+    DUPLICATE="An earlier item has the same input and output.",
+    NEAR_DUPLICATE="Another item is nearly the same; not looked for yet.",
+    TOO_MANY_TOKENS="It has more tokens than the project allowed when the dataset was made.",
+    NOT_GROUNDED="Its source does not say so; not looked for yet.",
+    LANGUAGE_MISMATCH="It is not in the dataset's language; not looked for yet.",
+    PII="It holds personal data; not looked for yet.",
+)
 
 
 @strawberry.type(description="One thing that is wrong with an item.")
@@ -174,7 +199,7 @@ class CorrectItemInput:
 class CorrectItemPayload(Payload):
     """The new item."""
 
-    item: DatasetItem | None = strawberry.field(default=None, description="It corrects the old one.")
+    item: DatasetItem | None = outcome("It corrects the old one.")
 
 
 @strawberry.input(
@@ -183,25 +208,17 @@ class CorrectItemPayload(Payload):
 class DeleteItemsInput:
     """Which items to delete or restore."""
 
-    item_ids: list[strawberry.ID] | None = strawberry.field(
-        default=strawberry.UNSET, description="The items, at most 250."
-    )
-    dataset_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="Their dataset, with a filter."
-    )
-    filter: ItemFilter | None = strawberry.field(
-        default=strawberry.UNSET, description="Which of the dataset's items; {} takes all."
-    )
+    item_ids: list[strawberry.ID] | None = optional("The items, at most 250.")
+    dataset_id: strawberry.ID | None = optional("Their dataset, with a filter.")
+    filter: ItemFilter | None = optional("Which of the dataset's items; {} takes all.")
 
 
 @strawberry.type(description="The dataset, and how many of its items changed.")
 class DeleteItemsPayload(Payload):
     """The dataset, and how many of its items changed."""
 
-    dataset: Annotated["Dataset", strawberry.lazy("schema.datasets")] | None = strawberry.field(
-        default=None, description="Their dataset."
-    )
-    count: int | None = strawberry.field(default=None, description="How many changed.")
+    dataset: Annotated["Dataset", strawberry.lazy("schema.datasets")] | None = outcome("Their dataset.")
+    count: int | None = outcome("How many changed.")
 
 
 async def _set_deleted(info: Info, deleted: bool, input: DeleteItemsInput) -> DeleteItemsPayload:

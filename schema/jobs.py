@@ -13,19 +13,58 @@ from domain.pages import Page
 from domain.training import Checkpoint, Line, Measured, Progress
 from resolvers import jobs as resolve
 from resolvers import reading
-from schema.base import OF, Info, Node, load, lookup, mirror, noun
-from schema.connections import After, Before, Connection, First, Last, Total, connect, connection
-from schema.mutations import Payload, mutation
+from schema.base import OF, Id, Info, Node, enumeration, load, lookup, mirror, noun
+from schema.connections import (
+    After,
+    Before,
+    Connection,
+    First,
+    Last,
+    OfType,
+    Total,
+    WithStatus,
+    connect,
+    connection,
+)
+from schema.mutations import Payload, mutation, outcome
 from schema.scalars import JSON
 from schema.training import TrainingPoint
 
 if TYPE_CHECKING:
     from schema.projects import Project
 
-strawberry.enum(JobType, description="What a job does.")
-strawberry.enum(JobStatus, description="Where a job stands; the last three are final.")
-strawberry.enum(JobEventKind, description="What an event tells.")
-strawberry.enum(Runner, description="Who does the work.")
+enumeration(
+    JobType,
+    "What a job does.",
+    DOCUMENT_READ="Reads an upload.",
+    DATASET_IMPORT="Makes the rows of an upload into items.",
+    FINETUNE="Trains a fine-tune and exports its model.",
+    DEPLOY="Loads the model of a deployment.",
+)
+enumeration(
+    JobStatus,
+    "Where a job stands; the last three are final.",
+    QUEUED="It waits for a worker.",
+    RUNNING="A worker is at it.",
+    SUCCESS="It ended well.",
+    FAILED="It failed; `error` says why.",
+    CANCELLED="It was cancelled.",
+)
+enumeration(
+    JobEventKind,
+    "What an event tells.",
+    STATUS="The job moved to another status: StatusEvent.",
+    PROGRESS="The job came further: ProgressEvent.",
+    METRIC="A training step or an evaluation: MetricEvent.",
+    CHECKPOINT="A checkpoint was saved: CheckpointEvent.",
+    LOG="A line of the job's log: LogEvent.",
+)
+enumeration(
+    Runner,
+    "Who does the work.",
+    LOCAL="A worker of Luthier's.",
+    EXTERNAL="A worker of the user's, which reports by webhook.",
+)
 
 ALL_KINDS = frozenset(JobEventKind)
 
@@ -134,7 +173,10 @@ class Job(Node):
     async def events(
         self,
         info: Info,
-        kinds: list[JobEventKind] | None = None,
+        kinds: Annotated[
+            list[JobEventKind] | None,
+            strawberry.argument(description="Only events of these kinds; all of them where it is absent."),
+        ] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -161,7 +203,7 @@ class JobQueries:
     """The jobs of the root query."""
 
     @strawberry.field(description="A job of the viewer's.")
-    async def job(self, info: Info, id: strawberry.ID) -> Job | None:
+    async def job(self, info: Info, id: Id) -> Job | None:
         """By id."""
         return await lookup(info, id, "Job")
 
@@ -169,8 +211,8 @@ class JobQueries:
     async def jobs(
         self,
         info: Info,
-        type: JobType | None = None,
-        status: JobStatus | None = None,
+        type: OfType[JobType] = None,
+        status: WithStatus[JobStatus] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -185,14 +227,14 @@ class JobQueries:
 class CancelJobInput:
     """Which job to cancel."""
 
-    id: strawberry.ID
+    id: strawberry.ID = strawberry.field(description="The job's TypeID.")
 
 
 @strawberry.type(description="A job.")
 class JobPayload(Payload):
     """A job."""
 
-    job: Job | None = None
+    job: Job | None = outcome("The job as it is now.")
 
 
 @strawberry.type
@@ -214,7 +256,13 @@ class JobSubscriptions:
         "Ends with the job."
     )
     async def job_events(
-        self, info: Info, job_id: strawberry.ID, after: str | None = None
+        self,
+        info: Info,
+        job_id: Annotated[strawberry.ID, strawberry.argument(description="The job's TypeID.")],
+        after: Annotated[
+            str | None,
+            strawberry.argument(description="Only events after this cursor; all of them where it is absent."),
+        ] = None,
     ) -> AsyncIterator[JobEvent]:
         """Goes on after a cursor, so that a client that comes back misses nothing."""
         async for recorded in resolve.follow(info.context, job_id, domain.place_of(after)):

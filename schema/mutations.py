@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import strawberry
 
@@ -11,6 +11,11 @@ from domain.errors import DomainError, SignInRequired
 from schema.errors import UserError
 
 P = TypeVar("P")
+
+REPLAY = "A second call with the same key and the same input gives what the first one made."
+"""What an input's `idempotencyKey` is for."""
+REPLAY_OF_SECRET = f"{REPLAY} Its secret is not shown again."
+"""The same, where what is made comes with a secret."""
 
 
 @strawberry.type
@@ -23,9 +28,17 @@ class Payload:
     )
 
 
+def outcome(description: str) -> Any:
+    """A payload's field: null where the mutation was refused."""
+    return strawberry.field(default=None, description=description)
+
+
 def mutation(resolver: Callable[..., Awaitable[P]]) -> Any:
-    """A mutation whose refusals become `userErrors`; its docstring is its description."""
-    payload = get_type_hints(resolver)["return"]
+    """A mutation whose refusals become `userErrors`; its docstring is its description, `input` has its type's."""
+    hints = get_type_hints(resolver)
+    payload, taken = hints["return"], hints["input"]
+    words = strawberry.argument(description=taken.__strawberry_definition__.description)
+    resolver.__annotations__["input"] = Annotated[taken, words]
 
     @wraps(resolver)
     async def answer(*args: Any, **kwargs: Any) -> P:
@@ -46,11 +59,11 @@ def mutation(resolver: Callable[..., Awaitable[P]]) -> Any:
 class DeleteInput:
     """What to delete."""
 
-    id: strawberry.ID
+    id: strawberry.ID = strawberry.field(description="Its TypeID; a second call is refused as NOT_FOUND.")
 
 
 @strawberry.type(description="What was deleted.")
 class DeletePayload(Payload):
     """What was deleted."""
 
-    deleted_id: strawberry.ID | None = None
+    deleted_id: strawberry.ID | None = outcome("The TypeID of what is gone.")

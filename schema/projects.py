@@ -1,7 +1,7 @@
 """The projects of the GraphQL API."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
@@ -13,9 +13,10 @@ from domain.jobs import JobFilter, JobStatus, JobType
 from domain.pages import Page
 from domain.projects import ProjectStage, ProjectStatus, TaskType
 from resolvers import projects as resolve
-from schema.base import Info, Node, given, load, lookup, mirror, noun, or_none
-from schema.connections import After, Before, Connection, First, Last, connect
-from schema.mutations import DeleteInput, DeletePayload, Payload, mutation
+from schema.base import Id, Info, Node, given, load, lookup, mirror, noun, or_none
+from schema.connections import After, Before, Connection, First, Last, Matching, OfType, WithStatus, connect
+from schema.mutations import DeleteInput, DeletePayload, Payload, mutation, outcome
+from schema.project_inputs import CreateProjectInput, ProjectFilter, UpdateProjectInput, flat
 
 if TYPE_CHECKING:
     from schema.accounts import User
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from schema.documents import Document
     from schema.finetunes import Finetune
     from schema.jobs import Job
-
-strawberry.enum(TaskType, description="What the tuned model is for.")
-strawberry.enum(ProjectStatus, description="Whether a project is worked on.")
-strawberry.enum(ProjectStage, description="How far a project has come.")
 
 
 @strawberry.type(description="A project's settings.")
@@ -112,7 +109,9 @@ class Project(Node):
     async def documents(
         self,
         info: Info,
-        kind: DocumentKind | None = None,
+        kind: Annotated[
+            DocumentKind | None, strawberry.argument(description="Only those of this kind.")
+        ] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -134,7 +133,7 @@ class Project(Node):
     async def finetunes(
         self,
         info: Info,
-        status: RunStatus | None = None,
+        status: WithStatus[RunStatus] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -156,8 +155,8 @@ class Project(Node):
     async def jobs(
         self,
         info: Info,
-        type: JobType | None = None,
-        status: JobStatus | None = None,
+        type: OfType[JobType] = None,
+        status: WithStatus[JobStatus] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -168,21 +167,12 @@ class Project(Node):
         return await connect(info, "Job", page, parent=self.id, by="project_id", where=where)
 
 
-@strawberry.input(description="Which projects a list shows.")
-class ProjectFilter:
-    """Which projects a list shows."""
-
-    status: ProjectStatus | None = None
-    stage: ProjectStage | None = None
-    name_contains: str | None = None
-
-
 @strawberry.type
 class ProjectQueries:
     """The projects of the root query."""
 
     @strawberry.field(description="A project of the viewer's.")
-    async def project(self, info: Info, id: strawberry.ID) -> Project | None:
+    async def project(self, info: Info, id: Id) -> Project | None:
         """By id."""
         return await lookup(info, id, "Project")
 
@@ -190,7 +180,7 @@ class ProjectQueries:
     async def projects(
         self,
         info: Info,
-        filter: ProjectFilter | None = None,
+        filter: Matching[ProjectFilter] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -202,60 +192,18 @@ class ProjectQueries:
         return await connect(info, "Project", page, where=where)
 
 
-@strawberry.input(description="A project's settings; absent ones keep their value, or the default.")
-class ProjectConfigInput:
-    """A project's settings."""
-
-    num_examples_target: int | None = strawberry.UNSET
-    max_seq_length: int | None = strawberry.UNSET
-    train_eval_split: float | None = strawberry.UNSET
-
-
-@strawberry.input(description="A new project.")
-class CreateProjectInput:
-    """A new project."""
-
-    name: str
-    description: str | None = strawberry.UNSET
-    task_type: TaskType = TaskType.INSTRUCTION
-    config: ProjectConfigInput | None = strawberry.UNSET
-    idempotency_key: str | None = strawberry.UNSET
-
-
 @strawberry.type(description="The new project.")
 class CreateProjectPayload(Payload):
     """The new project."""
 
-    project: Project | None = None
-
-
-@strawberry.input(description="What to change; absent fields stay as they are.")
-class UpdateProjectInput:
-    """What to change."""
-
-    id: strawberry.ID
-    name: str | None = strawberry.UNSET
-    description: str | None = strawberry.UNSET
-    task_type: TaskType | None = strawberry.UNSET
-    status: ProjectStatus | None = strawberry.UNSET
-    base_model_id: strawberry.ID | None = strawberry.UNSET
-    training_dataset_id: strawberry.ID | None = strawberry.UNSET
-    finetune_id: strawberry.ID | None = strawberry.UNSET
-    config: ProjectConfigInput | None = strawberry.UNSET
+    project: Project | None = outcome("The new project.")
 
 
 @strawberry.type(description="The changed project.")
 class UpdateProjectPayload(Payload):
     """The changed project."""
 
-    project: Project | None = None
-
-
-def _flat(input: Any, *without: str) -> dict[str, Any]:
-    """An input's fields with those of its `config` beside them: the domain keeps one record."""
-    config = or_none(input.config)
-    values = {name: value for name, value in (given(config) if config else {}).items() if value is not None}
-    return given(input, "config", *without) | values
+    project: Project | None = outcome("The project as it is now.")
 
 
 @strawberry.type
@@ -265,14 +213,14 @@ class ProjectMutations:
     @mutation
     async def create_project(self, info: Info, input: CreateProjectInput) -> CreateProjectPayload:
         """A new, empty project of the viewer's."""
-        values = _flat(input, "idempotency_key")
+        values = flat(input, "idempotency_key")
         made = await resolve.create(info.context, values, or_none(input.idempotency_key))
         return CreateProjectPayload(project=Project.of(made))
 
     @mutation
     async def update_project(self, info: Info, input: UpdateProjectInput) -> UpdateProjectPayload:
         """Changes what is given; an update that changes nothing is refused."""
-        changed = await resolve.update(info.context, input.id, _flat(input, "id"))
+        changed = await resolve.update(info.context, input.id, flat(input, "id"))
         return UpdateProjectPayload(project=Project.of(changed))
 
     @mutation

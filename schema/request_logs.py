@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain import deployments as domain
-from schema.base import Info, Node, lookup, mirror, noun
+from schema.base import Info, Node, lookup, mirror, noun, optional
 from schema.scalars import JSON
 
 if TYPE_CHECKING:
@@ -48,12 +48,8 @@ class RequestLog(Node):
 class LogFilter:
     """Which requests a list shows."""
 
-    since: datetime | None = strawberry.field(default=strawberry.UNSET, description="From this moment on.")
-    until: datetime | None = strawberry.field(default=strawberry.UNSET, description="Before this moment.")
-    search: str | None = strawberry.field(
-        default=strawberry.UNSET, description="A text in the input or the output, whatever its case."
-    )
-    status: int | None = strawberry.field(default=strawberry.UNSET, description="The HTTP status.")
-    api_key_id: strawberry.ID | None = strawberry.field(
-        default=strawberry.UNSET, description="The key that asked."
-    )
+    since: datetime | None = optional("From this moment on.")
+    until: datetime | None = optional("Before this moment.")
+    search: str | None = optional("A text in the input or the output, whatever its case.")
+    status: int | None = optional("The HTTP status.")
+    api_key_id: strawberry.ID | None = optional("The key that asked.")

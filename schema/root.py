@@ -1,6 +1,7 @@
 """The one schema."""
 
 import asyncio
+from typing import Annotated
 
 import strawberry
 from graphql import GraphQLError
@@ -11,7 +12,7 @@ from strawberry.types import ExecutionContext
 from domain.errors import Invalid
 from schema.accounts import AccountMutations, AccountQueries
 from schema.api_keys import ApiKeyMutations, ApiKeyQueries
-from schema.base import Info, Node
+from schema.base import Id, Info, Node
 from schema.base_models import BaseModelQueries
 from schema.datasets import DatasetMutations, DatasetQueries
 from schema.deployments import DeploymentMutations, DeploymentQueries
@@ -45,12 +46,16 @@ class Query(
     """What can be read."""
 
     @strawberry.field(description="Any object by id; null where it is unknown or not the viewer's.")
-    async def node(self, info: Info, id: strawberry.ID) -> Node | None:
+    async def node(self, info: Info, id: Id) -> Node | None:
         """By id."""
         return await node_by_id(info, id)
 
     @strawberry.field(description="At most 100 ids; null where an id is unknown or not the viewer's.")
-    async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
+    async def nodes(
+        self,
+        info: Info,
+        ids: Annotated[list[strawberry.ID], strawberry.argument(description="Their TypeIDs, at most 100.")],
+    ) -> list[Node | None]:
         """By ids, in their order."""
         if len(ids) > MAX_NODES:
             raise Invalid(

@@ -3,9 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from domain import jobs, lifecycle
 from domain.jobs import Event, Job, JobType
 from domain.services import Services
+from domain.store import Store
 from tests.clients import Api
 
 
@@ -54,3 +57,16 @@ async def succeed(services: Services, job: Job) -> Job:
     """End a job well."""
     async with services.transactions.begin() as store:
         return await lifecycle.succeed(store, job, {"rows": 1})
+
+
+def begun_between(store: Store, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a worker begin each queued job right after this transaction has read it."""
+    get = store.jobs.get
+
+    async def get_then_begin(id: str, *, viewer_id: str) -> Job | None:
+        found = await get(id, viewer_id=viewer_id)
+        if found is not None and found.attempt == 0:
+            await begin(services, id)
+        return found
+
+    monkeypatch.setattr(store.jobs, "get", get_then_begin)

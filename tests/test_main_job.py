@@ -181,12 +181,15 @@ def test_a_training_whose_worker_is_killed_is_finished_by_the_next(installation:
         hyperparameters={"numEpochs": 12},
     )
     path = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
+    scratch = installation.home / "work" / "import-of-a-killed-worker"
+    scratch.mkdir()
     killed = False
     for name, data in installation.client.follow(path):
         if not killed and name == "log" and data.get("step", 0) >= 3:
             installation.child("worker").kill()
             killed = True
     assert killed
+    assert not scratch.exists()
     job = "query($id: ID!) { job(id: $id) { status attempts error } }"
     ended = installation.client.query(job, id=made["job"]["id"])["job"]
     assert (ended["status"], ended["attempts"] >= 2) == ("SUCCESS", True), ended

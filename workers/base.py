@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Services, Job], Awaitable[Mapping[str, Any] | None]]
 
 MAX_ATTEMPTS = 5
-"""How often work is begun that finds a server away; then the job fails with that reason."""
+"""How often work is begun that finds a server away and comes no further; then the job fails with that reason."""
 
 
 class TryAgainError(Exception):
@@ -48,7 +48,7 @@ class Dispatcher:
             if job is not None:
                 await self._end(job, await self._handle(job))
         except Replaced:
-            log.info("job %s was cancelled or is another worker's now", job_id)
+            log.info("job %s is no longer ours: it has ended, is deleted, or was begun anew", job_id)
         except Unavailable as error:
             raise TryAgainError from error
 
@@ -58,9 +58,9 @@ class Dispatcher:
         watching = asyncio.ensure_future(self._services.streams.lost(job))
         try:
             await asyncio.wait({handling, watching}, return_when=asyncio.FIRST_COMPLETED)
-            return _result(handling)
+            return _result(handling, watching)
         except Unavailable as error:
-            if job.attempt < MAX_ATTEMPTS:
+            if not await self._is_stuck(job):
                 raise
             return error
         except DomainError as error:
@@ -72,6 +72,10 @@ class Dispatcher:
             return Fault(f"Something went wrong inside Luthier; its log says what, under {job.id}.")
         finally:
             await _stop(handling, watching)
+
+    async def _is_stuck(self, job: Job) -> bool:
+        async with self._services.transactions.begin() as store:
+            return await lifecycle.is_stuck(store, job, MAX_ATTEMPTS)
 
     async def _end(self, job: Job, outcome: Mapping[str, Any] | DomainError | None) -> None:
         async with self._services.transactions.begin() as store:
@@ -86,11 +90,14 @@ class Fault(Unavailable):
     """A fault of ours, told without its inside."""
 
 
-def _result(handling: "asyncio.Future[Mapping[str, Any] | None]") -> Mapping[str, Any] | None:
-    """What a handler gave; raises `Replaced` when the job was lost before."""
-    if not handling.done():
-        raise Replaced
-    return handling.result()
+def _result(
+    handling: "asyncio.Future[Mapping[str, Any] | None]", watching: "asyncio.Future[None]"
+) -> Mapping[str, Any] | None:
+    """What a handler gave; raises `Replaced` when the job was lost before, or why nobody can tell."""
+    if handling.done():
+        return handling.result()
+    watching.result()
+    raise Replaced
 
 
 async def _stop(*tasks: "asyncio.Future[Any]") -> None:

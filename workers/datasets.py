@@ -15,6 +15,7 @@ from domain.imports import Import, ImportFormat
 from domain.items import Item, ProblemCode
 from domain.jobs import Job
 from domain.services import Services
+from domain.storage import Changed
 from domain.store import Store
 from domain.tabular import Table, open_table
 from domain.training import Progress
@@ -34,7 +35,7 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
         path = Path(folder) / "table"
         await services.storage.download(document.s3_key, path)
         if await asyncio.to_thread(sha256_of, path) != document.sha256:  # its URL still works for a while
-            raise Conflict("The file was changed after its upload was completed.", reason="FILE_CHANGED")
+            raise Changed
         table = await asyncio.to_thread(_opened, services, document, job, path)
         async with services.transactions.begin() as store:
             return await _import(services, store, job, document, table)

@@ -23,27 +23,29 @@ async def handle(services: Services, job: Job) -> dict[str, Any] | None:
     await asyncio.to_thread(services.work_folder.mkdir, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=services.work_folder, prefix="document-") as folder:
         path = Path(folder) / "upload"
-        sha256 = await _fetch(services, document, path)
+        stored = await services.storage.head(document.s3_key)
+        etag = stored.etag if stored else None
+        sha256 = await _fetch(services, document, path, etag)
         table = await asyncio.to_thread(_preview, services, document, path)
     async with services.transactions.begin() as store:
         await store.jobs.append(job, [Progress(0.99, "The file was read.")])
         await store.documents.change(
             document.id,
-            {"status": DocumentStatus.READY, "sha256": sha256, "preview": table},
+            {"status": DocumentStatus.READY, "sha256": sha256, "etag": etag, "preview": table},
             expected=DocumentStatus.PROCESSING,
         )
     return {"sha256": sha256, "rows": table.row_count if table else None}
 
 
-async def _fetch(services: Services, document: Document, path: Path) -> str:
-    """Copy the bytes to this machine's disk, a chunk at a time; their SHA-256.
+async def _fetch(services: Services, document: Document, path: Path, etag: str | None) -> str:
+    """Copy the bytes of this entity tag to this machine's disk, a chunk at a time; their SHA-256.
 
     Raises `Conflict` when they are not those that were completed: the upload's URL still worked for a while.
     """
     digest, size = hashlib.sha256(), 0
     file = await asyncio.to_thread(path.open, "wb")
     try:
-        async for chunk in services.storage.read(document.s3_key):
+        async for chunk in services.storage.read(document.s3_key, etag=etag):
             size += len(chunk)
             await asyncio.to_thread(digest.update, chunk)
             await asyncio.to_thread(file.write, chunk)

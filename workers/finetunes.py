@@ -191,7 +191,7 @@ async def _is_wanted(services: Services, job: Job) -> bool:
     if current is None:
         return False
     is_cancelled = current.status is JobStatus.CANCELLED
-    return not is_cancelled or bool((current.result or {}).get(SAVE_CHECKPOINT, True))
+    return not is_cancelled or bool((current.arguments or {}).get(SAVE_CHECKPOINT, True))
 
 
 async def _publish(services: Services, job: Job, finetune: Finetune, result: TrainingResult) -> Finetune:

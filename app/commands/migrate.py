@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from app.database import require_database
 from app.migrations import keep_catalogue, migrate
 from app.settings import DatabaseSettings, read
 
@@ -12,5 +13,6 @@ from app.settings import DatabaseSettings, read
 def command() -> None:
     """Bring the database up to date; several at once wait for one another."""
     settings = read(DatabaseSettings)
+    asyncio.run(require_database(settings.database_url))
     migrate(settings.database_url)
     asyncio.run(keep_catalogue(settings.database_url))

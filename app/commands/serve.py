@@ -1,9 +1,12 @@
 """`luthier serve`."""
 
+import asyncio
+
 import click
 import uvicorn
 
 from app.asgi import application
+from app.database import require_database
 from app.logs import configure
 from app.settings import read_settings
 
@@ -13,8 +16,10 @@ from app.settings import read_settings
 @click.option("--port", default=8000, show_default=True, help="The port to listen on.")
 def command(host: str, port: int) -> None:
     """Run the API alone; any number of processes may."""
+    settings = read_settings()
+    asyncio.run(require_database(settings.database_url))
     uvicorn.run(
-        application(read_settings()),
+        application(settings),
         host=host,
         port=port,
         log_config=configure("api"),

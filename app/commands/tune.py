@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +19,9 @@ from rich.console import Console
 
 from app.client import ApiError, Client
 from app.home import chosen_home
+from app.interruption import Interrupts, interruptible
 from app.program import PROGRAM
+from app.supervisor import WRAPPER
 from app.tune import Order, Story, ask_three, sign_in, tune, where_next
 
 UP_S = 90.0
@@ -58,11 +62,15 @@ def command(
 
 
 def run(order: Order, *, port: int | None, keep: bool, questions: bool) -> None:
-    """The main job, told on the terminal; raises Failure with the step that failed."""
+    """The main job, told on the terminal; raises Failure with the step that failed, or the signal that came."""
     started = time.perf_counter()
     story = Story(Console(highlight=False))
     token = os.environ.get("LUTHIER_TOKEN")
-    with _server(story, port=port, keep=keep) as url, Client(url, token) as client:
+    with (
+        interruptible() as interrupts,
+        _server(story, interrupts, port=port, keep=keep) as url,
+        Client(url, token) as client,
+    ):
         if not token:
             with story.step("Account"):
                 sign_in(client, chosen_home())
@@ -74,42 +82,57 @@ def run(order: Order, *, port: int | None, keep: bool, questions: bool) -> None:
 
 
 @contextmanager
-def _server(story: Story, *, port: int | None, keep: bool) -> Iterator[str]:
-    """The URL of the home's server: the one that is up, or one started for this."""
+def _server(story: Story, interrupts: Interrupts, *, port: int | None, keep: bool) -> Iterator[str]:
+    """The URL of the home's server: the one that is up, or one started for this and stopped whatever happens.
+
+    With `keep` it stays up, but only when everything went well.
+    """
     if (url := _running()) is not None:
         story.console.print(f"Using the Luthier that is up on {url}")
         yield url
         return
-    with tempfile.TemporaryFile("w+") as output, story.step("Servers"):
-        child = subprocess.Popen(  # noqa: S603 - our own command
-            [*PROGRAM, "up", "--port", str(_usual_or_free() if port is None else port)],
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        url = _wait_up(child, output)
-    try:
+    with tempfile.TemporaryFile("w+") as output, ExitStack() as started:
+        with story.step("Servers"):
+            with interrupts.held():
+                child = _start(output, _usual_or_free() if port is None else port, keep=keep)
+                started.callback(_stop, child, interrupts)
+            url = _wait_up(child, output)
         yield url
-    except BaseException:
-        keep = False
-        raise
-    finally:
-        _leave(child, story, keep=keep)
+        if keep:
+            started.pop_all()
+    _tell_end(child, story, keep=keep)
+
+
+def _start(output: IO[str], port: int, *, keep: bool) -> "subprocess.Popen[bytes]":
+    """`luthier up`, which gets SIGTERM when this process is killed, unless it is to stay."""
+    fate = (str(os.getpid()), "0" if keep else str(int(signal.SIGTERM)), "-")
+    return subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-I", "-S", str(WRAPPER), *fate, *PROGRAM, "up", "--port", str(port)],
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # Ctrl-C in the terminal is for this process; it then stops that one
+    )
+
+
+def _stop(child: "subprocess.Popen[bytes]", interrupts: Interrupts) -> None:
+    with interrupts.held():
+        child.terminate()
+        child.wait()
+
+
+def _tell_end(child: "subprocess.Popen[bytes]", story: Story, *, keep: bool) -> None:
+    said = (
+        f"Luthier stays up as process {child.pid}; `kill {child.pid}` stops it."
+        if keep
+        else "Stopped what this started; after `luthier up` the model answers again."
+    )
+    story.console.print(f"\n{said}")
 
 
 def _usual_or_free() -> int:
     """The port of `luthier up`, or 0, which takes a free one, where that is taken."""
     with socket.socket() as probe:
         return 0 if probe.connect_ex(("127.0.0.1", 8000)) == 0 else 8000
-
-
-def _leave(child: "subprocess.Popen[bytes]", story: Story, *, keep: bool) -> None:
-    if keep:
-        story.console.print(f"\nLuthier stays up as process {child.pid}; `kill {child.pid}` stops it.")
-        return
-    child.terminate()
-    child.wait()
-    story.console.print("\nStopped what this started; after `luthier up` the model answers again.")
 
 
 def _running() -> str | None:
@@ -128,7 +151,5 @@ def _wait_up(child: "subprocess.Popen[bytes]", output: IO[str]) -> str:
         if (url := _running()) is not None:
             return url
         time.sleep(0.05)
-    child.terminate()
-    child.wait()
     output.seek(0)
     raise ApiError(output.read().strip() or "`luthier up` did not become ready.")

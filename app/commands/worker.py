@@ -4,7 +4,9 @@ import asyncio
 
 import click
 
+from app.database import require_database
 from app.logs import configure
+from app.scratch import swept
 from app.settings import read_settings
 from app.worker import run
 
@@ -12,5 +14,8 @@ from app.worker import run
 @click.command("worker")
 def command() -> None:
     """Run a worker alone; any number may run, on any number of machines."""
+    settings = read_settings()
+    asyncio.run(require_database(settings.database_url))
     configure("worker")
-    asyncio.run(run(read_settings()))
+    with swept(settings.work_folder):
+        asyncio.run(run(settings))

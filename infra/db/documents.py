@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, or_, select, update
 
-from domain.documents import UPLOAD_URL_S, Document, DocumentFilter, DocumentStatus, TablePreview
+from domain.documents import UPLOAD_OVER_S, Document, DocumentFilter, DocumentStatus, TablePreview
 from domain.jobs import JobStatus, JobType
 from infra.db.engine import take_time
 from infra.db.reading import Reader
@@ -16,7 +16,7 @@ from infra.db.tables import documents, jobs, projects
 FIELDS = [documents.c[it.name] for it in fields(Document)]
 
 
-EXPIRED = documents.c.created_at < func.now() - timedelta(seconds=UPLOAD_URL_S)
+EXPIRED = documents.c.created_at < func.now() - timedelta(seconds=UPLOAD_OVER_S)
 
 
 class SqlDocuments(Reader[Document]):
@@ -57,7 +57,7 @@ class SqlDocuments(Reader[Document]):
         await self._session.execute(delete(documents).where(documents.c.id == id))
 
     async def total_bytes(self, project_id: str) -> int:
-        """The bytes of all uploads of a project; an announced one counts while its URL works."""
+        """The bytes of all uploads of a project; an announced one counts while it may still come."""
         total = select(func.coalesce(func.sum(documents.c.size_bytes), 0))
         counts = or_(documents.c.status != DocumentStatus.PENDING_UPLOAD, ~EXPIRED)
         total = total.where(documents.c.project_id == project_id, counts)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping
+from sqlalchemy import ColumnElement, RowMapping, func, lateral, literal, select
 
 from domain.jobs import Event, JobEventKind, JobStatus, Recorded, StatusChanged, place_of
 from domain.training import Checkpoint, Line, Measured, Progress, TrainingPoint
@@ -39,6 +39,54 @@ class JobEvents(Reader[Recorded]):
     def matching(self, where: frozenset[JobEventKind]) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""
         return [job_events.c.kind.in_(sorted(where))]
+
+    async def after(self, job_id: str, seq: int, limit: int = 500) -> list[Recorded]:
+        """The next events of a job; who may see it was asked before."""
+        statement = (
+            select(job_events)
+            .where(job_events.c.job_id == job_id, job_events.c.seq > seq)
+            .order_by(job_events.c.seq)
+            .limit(limit)
+        )
+        return [self.build(row) for row in (await self._session.execute(statement)).mappings()]
+
+    async def fruitless_begins(self, job_id: str) -> int:
+        """How often a job was begun since it last came further than ever before."""
+        mine = job_events.c.job_id == job_id
+        furthest = (
+            select(job_events.c.seq)
+            .where(mine, job_events.c.kind == JobEventKind.PROGRESS)
+            .order_by(job_events.c.body["progress"].as_float().desc(), job_events.c.seq)
+            .limit(1)
+        )
+        begun = select(func.count()).where(
+            mine,
+            job_events.c.kind == JobEventKind.STATUS,
+            job_events.c.body["status"].astext == JobStatus.RUNNING,
+            job_events.c.seq > func.coalesce(furthest.scalar_subquery(), 0),
+        )
+        return int(await self._session.scalar(begun) or 0)
+
+    async def logs(self, job_ids: list[str], lines: int) -> dict[str, list[str]]:
+        """The last lines of each job's log, oldest first."""
+        mine = job_events.c.job_id == jobs.c.id
+        last = (
+            select(job_events.c.seq, job_events.c.body["line"].astext.label("line"))
+            .where(mine, job_events.c.kind == JobEventKind.LOG)
+            .order_by(job_events.c.seq.desc())
+            .limit(lines)
+        )
+        part = lateral(last.correlate(jobs), name="part")
+        statement = (
+            select(jobs.c.id, part.c.line)
+            .select_from(jobs.join(part, literal(value=True)))
+            .where(jobs.c.id.in_(job_ids))
+            .order_by(jobs.c.id, part.c.seq)
+        )
+        found: dict[str, list[str]] = {id: [] for id in job_ids}
+        for id, line in await self._session.execute(statement):
+            found[id].append(line)
+        return found
 
 
 def dump(event: Event) -> dict[str, Any]:

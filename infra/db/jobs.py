@@ -4,7 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, func, insert, lateral, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    and_,
+    exists,
+    func,
+    insert,
+    not_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,7 +39,15 @@ from infra.db import events
 from infra.db.engine import raw
 from infra.db.reading import Reader
 from infra.db.tables import job_events, jobs, projects
-from infra.queue import Enqueuer
+from infra.queue import WORK, Enqueuer
+
+ACTIVE = sorted(set(JobStatus) - FINAL)
+STRANDED_LOCK = 4_839_201_378  # any number, as long as every worker uses the same
+QUEUED = text(
+    "select args->>'job_id' from procrastinate_jobs "
+    "where task_name = :task and status in ('todo', 'doing') and args->>'job_id' = any(:ids)"
+)
+"""Which of some jobs are in the queue, or held by a worker."""
 
 FIELDS = [*(jobs.c[it.name] for it in fields(Job) if it.name != "owner_id"), projects.c.owner_id]
 
@@ -105,6 +124,7 @@ class SqlJobs(Reader[Job]):
         *,
         error: str | None = None,
         result: Mapping[str, Any] | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> Job:
         """Move to a final status and record it; raises `Replaced` as `append` does."""
         values: dict[str, Any] = {
@@ -116,6 +136,8 @@ class SqlJobs(Reader[Job]):
         }
         if status is JobStatus.SUCCESS:
             values["progress"] = 1.0
+        if arguments is not None:
+            values["arguments"] = {**(job.arguments or {}), **arguments}
         last = await self._update_mine(job, values)
         await self._record(job.id, last - 1, [StatusChanged(status, error)])
         return await self._read(job.id)
@@ -170,6 +192,29 @@ class SqlJobs(Reader[Job]):
         )
         return list((await self._by_id(statement)).values())
 
+    async def fruitless_begins(self, job_id: str) -> int:
+        """How often it was begun since it last came further than ever before."""
+        return await self._events.fruitless_begins(job_id)
+
+    async def stranded(self) -> list[Job]:
+        """Jobs that no worker will ever take, though nothing keeps them waiting.
+
+        One transaction at a time looks, so that each is found once. The queue is read after the jobs: what is
+        enqueued meanwhile is not missed, and what ended meanwhile is enqueued in vain.
+        """
+        await self._session.execute(select(func.pg_advisory_xact_lock(STRANDED_LOCK)))
+        active = await self._by_id(
+            select(*FIELDS)
+            .select_from(self.source)
+            .where(
+                jobs.c.status.in_(ACTIVE),
+                jobs.c.runner == Runner.LOCAL,
+                not_(_waits_for_its_document()),
+            )
+        )
+        queued = set(await self._session.scalars(QUEUED, {"task": WORK, "ids": list(active)}))
+        return [job for id, job in active.items() if id not in queued]
+
     async def is_over(self, job_id: str, *, attempt: int | None = None) -> bool:
         """Whether a job has ended, is gone, or is another attempt's."""
         statement = select(jobs.c.status, jobs.c.attempt).where(jobs.c.id == job_id)
@@ -178,13 +223,7 @@ class SqlJobs(Reader[Job]):
 
     async def events_after(self, job_id: str, seq: int, limit: int = 500) -> list[Recorded]:
         """The next events of a job; who may see it was asked before."""
-        statement = (
-            select(job_events)
-            .where(job_events.c.job_id == job_id, job_events.c.seq > seq)
-            .order_by(job_events.c.seq)
-            .limit(limit)
-        )
-        return [self._events.build(row) for row in (await self._session.execute(statement)).mappings()]
+        return await self._events.after(job_id, seq, limit)
 
     async def events_page(
         self, job_ids: list[str], page: Page, kinds: frozenset[JobEventKind], *, viewer_id: str
@@ -200,39 +239,15 @@ class SqlJobs(Reader[Job]):
 
     async def logs(self, job_ids: list[str], lines: int) -> dict[str, list[str]]:
         """The last lines of each job's log, oldest first."""
-        mine = job_events.c.job_id == jobs.c.id
-        last = (
-            select(job_events.c.seq, job_events.c.body["line"].astext.label("line"))
-            .where(mine, job_events.c.kind == JobEventKind.LOG)
-            .order_by(job_events.c.seq.desc())
-            .limit(lines)
-        )
-        part = lateral(last.correlate(jobs), name="part")
-        statement = (
-            select(jobs.c.id, part.c.line)
-            .select_from(jobs.join(part, literal(value=True)))
-            .where(jobs.c.id.in_(job_ids))
-            .order_by(jobs.c.id, part.c.seq)
-        )
-        found: dict[str, list[str]] = {id: [] for id in job_ids}
-        for id, line in await self._session.execute(statement):
-            found[id].append(line)
-        return found
+        return await self._events.logs(job_ids, lines)
 
 
-class SqlChores:
-    """Unwatched work, enqueued by one transaction."""
-
-    def __init__(self, session: AsyncSession, enqueuer: Enqueuer) -> None:
-        self._session = session
-        self._enqueuer = enqueuer
-
-    async def delete_files(self, prefixes: list[str]) -> None:
-        """Delete everything in storage under these prefixes, after the commit."""
-        if prefixes:
-            await self._enqueuer.purge(await raw(self._session), prefixes)
-
-    async def unload(self, model_ids: list[str]) -> None:
-        """Have the model runtime drop these models, after the commit."""
-        if model_ids:
-            await self._enqueuer.unload(await raw(self._session), model_ids)
+def _waits_for_its_document() -> ColumnElement[bool]:
+    """Whether a job is an import whose document is still being read: it is enqueued when that is done."""
+    reading = jobs.alias("reading")
+    is_read = exists().where(
+        reading.c.subject_id == jobs.c.arguments["document_id"].astext,
+        reading.c.type == JobType.DOCUMENT_READ,
+        reading.c.status.in_(ACTIVE),
+    )
+    return and_(jobs.c.type == JobType.DATASET_IMPORT, jobs.c.status == JobStatus.QUEUED, is_read)

@@ -5,19 +5,21 @@ from contextlib import asynccontextmanager
 
 from psycopg.errors import QueryCanceled
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from domain.errors import Invalid, Unavailable
 from infra.db.accounts import SqlAccounts
 from infra.db.api_keys import SqlApiKeys
 from infra.db.base_models import SqlBaseModels
+from infra.db.chores import SqlChores
 from infra.db.datasets import SqlDatasets
 from infra.db.deployments import SqlDeployments
 from infra.db.documents import SqlDocuments
 from infra.db.finetunes import SqlFinetunes
 from infra.db.idempotency import SqlIdempotency
 from infra.db.items import SqlItems
-from infra.db.jobs import SqlChores, SqlJobs
+from infra.db.jobs import SqlJobs
 from infra.db.projects import SqlProjects
 from infra.db.request_logs import SqlRequestLogs
 from infra.queue import Enqueuer
@@ -51,7 +53,10 @@ class SqlTransactions:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[SqlStore]:
-        """Commits when the block ends, rolls back when it raises. A lost database is `Unavailable`."""
+        """Commits when the block ends, rolls back when it raises.
+
+        Raises `Unavailable` where the database is away, too busy or too slow.
+        """
         try:
             async with self._sessions.begin() as session:
                 yield SqlStore(session, self._enqueuer)
@@ -59,6 +64,8 @@ class SqlTransactions:
             raise Invalid(
                 "A text has a character that can neither be kept nor looked for.", reason="INVALID_TEXT"
             ) from error
+        except PoolTimeout as error:
+            raise Unavailable("The database is too busy.", reason="DATABASE_BUSY") from error
         except (OperationalError, InterfaceError) as error:
             if isinstance(error.orig, QueryCanceled):
                 raise Unavailable("This takes the database too long.", reason="TOO_SLOW") from error

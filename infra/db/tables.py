@@ -130,6 +130,7 @@ documents = Table(
     Column("language", Text),
     Column("page_count", Integer),
     Column("sha256", Text),
+    Column("etag", Text),
     Column("preview", JSONB),
     Column("created_at", Moment, nullable=False),
 )

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.datasets import RunStatus, check_report
-from domain.errors import Conflict, Invalid
+from domain.errors import Invalid
 from domain.fields import check_descriptions, check_fields
 from domain.imports import columns
 from tests.domain.test_items import DATASET
@@ -81,37 +80,3 @@ def test_missing_columns_are_named_with_the_header() -> None:
 def test_a_long_header_is_cut_in_the_sentence() -> None:
     with pytest.raises(Invalid, match="and 980 more"):
         columns(("question", "answer"), [f"c{number}" for number in range(1_000)])
-
-
-@pytest.mark.parametrize(
-    ("current", "reported", "changes"),
-    [
-        (RunStatus.PLANNING, RunStatus.RUNNING, True),
-        (RunStatus.RUNNING, RunStatus.RUNNING, True),
-        (RunStatus.RUNNING, RunStatus.DONE, True),
-        (RunStatus.DONE, RunStatus.DONE, False),
-        (RunStatus.FAILED, RunStatus.FAILED, False),
-    ],
-)
-def test_an_external_worker_moves_a_run_forwards(
-    current: RunStatus, reported: RunStatus, changes: bool
-) -> None:
-    assert check_report(current, reported, is_external=True) is changes
-
-
-@pytest.mark.parametrize(
-    ("current", "reported"),
-    [
-        (RunStatus.DONE, RunStatus.RUNNING),
-        (RunStatus.DONE, RunStatus.FAILED),
-        (RunStatus.ABORTED, RunStatus.DONE),
-    ],
-)
-def test_an_external_worker_does_not_move_a_run_backwards(current: RunStatus, reported: RunStatus) -> None:
-    with pytest.raises(Conflict):
-        check_report(current, reported, is_external=True)
-
-
-def test_our_own_runs_are_not_reported_on() -> None:
-    with pytest.raises(Conflict, match="Luthier's own worker"):
-        check_report(RunStatus.RUNNING, RunStatus.DONE, is_external=False)

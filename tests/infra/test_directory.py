@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.settings import Settings
 from domain.api_keys import digest_of
-from domain.deployments import DeploymentStatus, Route
+from domain.deployments import DeploymentStatus
 from domain.errors import NotFound, Unauthenticated, Unavailable
+from domain.gateway import Route
 from domain.runtime import ModelFile
 from infra.db.engine import conninfo, engine
 from infra.db.tables import api_keys, deployments, finetunes

@@ -8,6 +8,7 @@ import pytest
 
 from app.settings import Settings
 from domain.errors import NotFound, Unavailable
+from domain.storage import Changed
 from infra import s3
 from infra.s3 import CHUNK, PART, S3Storage
 
@@ -151,3 +152,13 @@ async def test_a_server_that_is_away_is_unavailable(settings: Settings) -> None:
             await storage.head("a")
         with pytest.raises(Unavailable):
             await storage.write("a", chunks(b"x"), "text/plain")
+
+
+async def test_an_object_with_another_entity_tag_is_not_read(storage: S3Storage) -> None:
+    await storage.write(PLACE + "a", chunks(b"first"), "text/plain")
+    first = await storage.head(PLACE + "a")
+    assert first is not None
+    assert [it async for it in storage.read(PLACE + "a", 1, 2, etag=first.etag)] == [b"ir"]
+    await storage.write(PLACE + "a", chunks(b"other"), "text/plain")
+    with pytest.raises(Changed):
+        await anext(aiter(storage.read(PLACE + "a", etag=first.etag)))

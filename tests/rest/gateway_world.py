@@ -13,8 +13,9 @@ import uvicorn
 from openai import AsyncOpenAI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from domain.deployments import RequestLog, Route
+from domain.deployments import RequestLog
 from domain.errors import DomainError, NotFound, Unauthenticated
+from domain.gateway import Route
 from domain.runtime import ModelFile, Upstream
 from rest.gateway import Gateway
 

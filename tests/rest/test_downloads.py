@@ -16,6 +16,7 @@ from domain.services import Services
 from domain.storage import Storage
 from rest.downloads import Unsatisfiable, attachment, byte_range
 from tests.clients import Api
+from tests.external import store
 from tests.importing import upload
 from tests.jobs import new_project
 
@@ -40,7 +41,7 @@ async def test_the_upload_comes_back_as_it_was(api: Api, url: str) -> None:
         "content-type": "text/csv",
         "content-length": str(SIZE),
         "accept-ranges": "bytes",
-        "etag": f'"{url.split("/")[-2]}"',
+        "etag": f'"{hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()}"',
         "x-content-type-options": "nosniff",
         "content-disposition": 'attachment; filename="Gr__e_und_mehr.csv"; '
         "filename*=UTF-8''Gr%C3%BC%C3%9Fe%20und%20mehr.csv",
@@ -118,6 +119,17 @@ async def test_only_the_owner_gets_it_and_only_under_its_project(
     assert (await api.rest.get(url.replace("doc_", "doc_x"))).status_code == 404
 
 
+async def test_other_bytes_in_the_place_of_an_upload_are_not_given_as_the_upload(
+    api: Api, services: Services, url: str
+) -> None:
+    key = f"documents/{url.split('/')[-2]}/Gr__e_und_mehr.csv"
+    await store(services, key, CONTENT[:-1])  # until it was read, its size is all that is known of it
+    reply = await api.rest.get(url)
+    assert (reply.status_code, reply.json()["error_code"]) == (409, "FILE_CHANGED")
+    await store(services, key, CONTENT)
+    assert (await api.rest.get(url)).content == CONTENT
+
+
 async def test_bytes_that_storage_lost_are_404_and_no_broken_answer(
     api: Api, services: Services, url: str
 ) -> None:
@@ -137,9 +149,11 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
 
-    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def read(
+        self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None
+    ) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._storage.read(key, start, end):
+            async for chunk in self._storage.read(key, start, end, etag=etag):
                 yield chunk
                 if self.stalls:
                     await asyncio.Event().wait()

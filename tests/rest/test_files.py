@@ -116,6 +116,13 @@ async def test_one_bad_file_keeps_the_others_out(api: Api, services: Services) -
     assert await stored(services) == before
 
 
+async def test_more_files_than_a_hundred_are_413(api: Api, services: Services) -> None:
+    before, project_id = await stored(services), await new_project(api)
+    reply = await send(api, project_id, *[("a.csv", b"q,a", "text/csv")] * 101)
+    assert (reply.status_code, reply.json()["error_code"]) == (413, "TOO_MANY_FILES")
+    assert await stored(services) == before
+
+
 async def test_too_large_a_file_is_413_before_it_has_come_in(api: Api, services: Services) -> None:
     before, project_id, sent = await stored(services), await new_project(api), 0
 

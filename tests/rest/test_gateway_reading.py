@@ -41,7 +41,10 @@ def test_the_input_is_the_prompt_or_what_the_user_said_last(body: dict[str, Any]
             {"stream": True, "stream_options": {"include_usage": False, "x": 1}},
             {"stream": True, "stream_options": {"include_usage": True, "x": 1}},
         ),
-        ({"stream": True, "stream_options": 7}, {"stream": True, "stream_options": 7}),
+        (
+            {"stream": True, "stream_options": "x"},
+            {"stream": True, "stream_options": {"include_usage": True}},
+        ),
     ],
 )
 def test_only_the_model_and_a_streams_counts_are_changed_for_the_model_server(

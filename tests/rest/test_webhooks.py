@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from domain import reports
+from domain.jobs import Replaced
 from domain.services import Services
 from tests.clients import Api
 from tests.external import KEY, say, store
@@ -29,9 +31,9 @@ RUN = """status error progress currentStep recentLogs modelSizeGb modelSizeParam
 
 
 @pytest.fixture
-def services(services: Services) -> Services:
-    """The same ports, with a key for external workers."""
-    return replace(services, external_api_key=KEY["x-api-key"])
+def services(services: Services, request: pytest.FixtureRequest) -> Services:
+    """The same ports, with a key for external workers; a test may name another one."""
+    return replace(services, external_api_key=getattr(request, "param", KEY["x-api-key"]))
 
 
 @pytest.fixture
@@ -240,6 +242,31 @@ async def test_who_may_report(api: Api, anonymous: httpx.AsyncClient, finetune: 
     assert (await api.other.rest.put(url, json=body)).status_code == 404
     assert (await api.rest.put(url, json=body)).status_code == 200
     assert (await anonymous.post(url, json=body, headers=KEY)).status_code == 200
+
+
+@pytest.mark.parametrize("services", [""], indirect=True)
+async def test_an_empty_key_opens_nothing(api: Api, anonymous: httpx.AsyncClient, finetune: str) -> None:
+    url, body = f"/api/external/finetunes/{finetune}/update-status", {"status": "RUNNING"}
+    for headers in ({"x-api-key": ""}, {"x-api-key": "no"}):
+        reply = await anonymous.put(url, json=body, headers=headers)
+        assert (reply.status_code, reply.json()["error_code"]) == (401, "INVALID_API_KEY")
+    assert (await shown(api, finetune, "status"))["status"] == "PLANNING"
+
+
+async def test_a_report_that_is_overtaken_again_and_again_is_a_conflict(
+    anonymous: httpx.AsyncClient, finetune: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def overtaken(*_given: Any, **_named: Any) -> None:
+        raise Replaced
+
+    monkeypatch.setattr(reports, "report_finetune", overtaken)
+    reply = await say(anonymous, finetune, "RUNNING")
+    assert (reply.status_code, reply.json()["error_code"]) == (409, "RUN_CHANGED")
+
+
+async def test_a_body_that_is_too_large_is_413(anonymous: httpx.AsyncClient, finetune: str) -> None:
+    reply = await say(anonymous, finetune, "RUNNING", logs="x" * 1_048_577)
+    assert (reply.status_code, reply.json()["error_code"]) == (413, "BODY_TOO_LARGE")
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,10 @@ async def test_a_model_name_answers_once_in_a_project(api: Api) -> None:
     first = await deploy(api, here, modelName="llama3")
     error = await api.refused("createDeployment", projectId=here, modelName="llama3")
     assert (error["code"], error["reason"], error["field"]) == ("CONFLICT", "MODEL_NAME_TAKEN", ["modelName"])
+    assert (
+        error["message"]
+        == "The project already has a deployment of 'llama3'; delete it first, even if it FAILED."
+    )
     await deploy(api, there, modelName="llama3")
     await api.mutate("deleteDeployment", "deletedId", id=first["id"])
     await deploy(api, here, modelName="llama3")
@@ -124,6 +128,17 @@ async def test_what_has_no_model_cannot_be_deployed(api: Api, services: Services
     elsewhere = await trained(services, api, worker, "elsewhere")
     error = await api.refused("createDeployment", projectId=project_id, finetuneId=elsewhere["id"])
     assert (error["code"], error["reason"]) == ("NOT_FOUND", "FINETUNE_NOT_FOUND")
+
+
+@pytest.mark.parametrize("spelled", ["{}", " {} ", "{}:latest"])
+async def test_the_id_of_a_fine_tune_is_no_model_name(
+    api: Api, services: Services, worker: Worker, spelled: str
+) -> None:
+    tuned = await trained(services, api.other, worker)
+    for id in (tuned["id"], tuned["id"].upper()):
+        name = spelled.format(id)
+        error = await api.refused("createDeployment", projectId=await new_project(api), modelName=name)
+        assert (error["code"], error["reason"]) == ("NOT_FOUND", "FINETUNE_NOT_FOUND")
 
 
 async def test_the_second_call_with_an_idempotency_key_gives_the_same_without_the_secret(api: Api) -> None:

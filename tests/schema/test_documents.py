@@ -3,17 +3,23 @@
 import asyncio
 import hashlib
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import func, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.wiring import Wiring
-from domain.documents import Limits
+from domain.documents import UPLOAD_URL_S, Limits
 from domain.services import Services
+from infra.db.tables import documents
+from infra.queue import PURGE, TIDY
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.importing import new_qa, upload
+from tests.importing import drain, new_qa, upload
+from tests.importing import shown as dataset_shown
 from tests.jobs import new_project
 
 pytestmark = pytest.mark.anyio
@@ -214,6 +220,74 @@ async def test_a_deleted_document_is_gone_with_its_bytes(
     await worker.drain()
     assert await shown(api, id) is None
     assert await services.storage.head(key) is None
+
+
+async def test_bytes_that_come_after_the_completion_are_neither_imported_nor_downloaded(
+    api: Api, worker: Worker
+) -> None:
+    project_id = await new_project(api)
+    begun = await initiate(api, project_id)
+    id = begun["document"]["id"]
+    await put(begun, TABLE)
+    await api.mutate("completeUpload", "job { id }", **completion(begun))
+    await worker.drain()
+    assert await put(begun, TABLE.replace(b"Paris", b"Lyons")) == 200  # the URL works for an hour
+    reply = await api.rest.get((await shown(api, id))["downloadUrl"])
+    assert (reply.status_code, reply.json()["error_code"]) == (409, "FILE_CHANGED")
+    dataset_id = await new_qa(api, project_id)
+    await api.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=id)
+    await drain(worker)
+    found = await dataset_shown(api, dataset_id, "status error items(first: 1) { nodes { id } }")
+    assert found == {
+        "status": "FAILED",
+        "error": "The file was changed after its upload was completed.",
+        "items": {"nodes": []},
+    }
+
+
+async def announced(database: AsyncEngine, id: str, age: timedelta) -> None:
+    """Have an upload be announced so long ago."""
+    async with database.begin() as connection:
+        changed = update(documents).where(documents.c.id == id)
+        await connection.execute(changed.values(created_at=func.now() - age))
+
+
+async def test_an_upload_that_never_came_is_gone_when_it_can_come_no_more(
+    api: Api, services: Services, worker: Worker, database: AsyncEngine
+) -> None:
+    project_id = await new_project(api)
+    late, old = [await initiate(api, project_id, sizeBytes=1_000) for _ in range(2)]
+    assert await put(old, TABLE) == 200  # never completed
+    await announced(database, late["document"]["id"], timedelta(seconds=1.9 * UPLOAD_URL_S))
+    await announced(database, old["document"]["id"], timedelta(seconds=2.1 * UPLOAD_URL_S))
+    third = await initiate(api, project_id, sizeBytes=1_000)  # there is room: the old one counts no more
+    await worker.queue.configure_task(TIDY).defer_async(timestamp=0)
+    await worker.drain()
+    assert await shown(api, old["document"]["id"]) is None
+    assert await services.storage.head(old["s3Key"]) is None
+    assert await put(late, TABLE) == 200
+    for begun in (late, third):
+        assert (await shown(api, begun["document"]["id"]))["status"] == "PENDING_UPLOAD"
+
+
+async def test_what_is_put_after_a_deletion_goes_once_no_upload_can_be_under_way(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    begun = await initiate(api, await new_project(api))
+    await put(begun, TABLE)
+    await api.mutate("deleteDocument", "deletedId", id=begun["document"]["id"])
+    await worker.drain()
+    assert await put(begun, TABLE) == 200
+    (later,) = await worker.queue.job_manager.list_jobs_async(task=PURGE, status="todo")
+    assert later.scheduled_at is not None
+    assert (
+        timedelta()
+        <= services.now() + timedelta(seconds=2 * UPLOAD_URL_S) - later.scheduled_at
+        < timedelta(minutes=2)
+    )
+    await worker.queue.connector.execute_query_async("update procrastinate_jobs set scheduled_at = null")
+    await worker.drain()
+    assert await services.storage.head(begun["s3Key"]) is None
 
 
 async def test_a_document_that_is_being_imported_cannot_be_deleted(api: Api) -> None:

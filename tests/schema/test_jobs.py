@@ -12,11 +12,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from domain import lifecycle
 from domain.jobs import JobStatus, Replaced
 from domain.services import Services
 from domain.training import Checkpoint, Line, Progress
 from tests.clients import Api
-from tests.jobs import begin, new_job, say, succeed
+from tests.jobs import begin, begun_between, new_job, say, succeed
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +77,18 @@ async def test_a_cancelled_job_is_final_at_once_and_its_worker_is_refused(
     assert (error["code"], error["reason"]) == ("CONFLICT", "JOB_ENDED")
     dataset = await api.gql("query($id: ID!) { dataset(id: $id) { status } }", id=job.subject_id)
     assert dataset["dataset"] == {"status": "ABORTED"}
+
+
+async def test_a_job_that_is_begun_while_it_is_cancelled_is_cancelled(
+    api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await new_job(api, services)
+    async with services.transactions.begin() as store:
+        begun_between(store, services, monkeypatch)
+        cancelled = await lifecycle.cancel(store, job.id, viewer_id=api.user_id)
+    assert (cancelled.status, cancelled.attempt) == (JobStatus.CANCELLED, 1)
+    seen = (await api.gql(JOB, id=job.id))["job"]["events"]["nodes"]
+    assert [it["status"] for it in seen] == ["QUEUED", "RUNNING", "CANCELLED"]
 
 
 async def test_a_replaced_worker_writes_nothing(api: Api, services: Services) -> None:

@@ -2,11 +2,13 @@
 
 import pytest
 
+from domain import deployments
 from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.fakes.runtime import FakeRuntime
 from tests.finetuning import new_project, trained
+from tests.jobs import begun_between
 
 pytestmark = pytest.mark.anyio
 
@@ -76,3 +78,19 @@ async def test_a_deployment_that_was_deleted_is_not_loaded_any_more(
     assert runtime.loaded == []
     job = await api.gql("query($id: ID!) { job(id: $id) { status subject { id } } }", id=made["job"]["id"])
     assert job["job"] == {"status": "CANCELLED", "subject": None}
+
+
+async def test_a_deployment_that_is_begun_while_it_is_deleted_is_not_loaded_either(
+    api: Api, services: Services, worker: Worker, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project_id = await new_project(api)
+    made = await api.mutate(
+        "createDeployment", "deployment { id } job { id }", projectId=project_id, modelName="llama3"
+    )
+    async with services.transactions.begin() as store:
+        begun_between(store, services, monkeypatch)
+        await deployments.delete(store, made["deployment"]["id"], viewer_id=api.user_id)
+    job = await api.gql("query($id: ID!) { job(id: $id) { status attempts } }", id=made["job"]["id"])
+    assert job["job"] == {"status": "CANCELLED", "attempts": 1}
+    await worker.drain()
+    assert runtime.loaded == []

@@ -169,8 +169,9 @@ async def test_a_cancelled_training_keeps_its_checkpoint_unless_it_is_told_not_t
         ended = await api.mutate("cancelFinetune", "finetune { status }", id=id, saveCheckpoint=save)
         assert ended["finetune"]["status"] == "ABORTED"
         await trainer.stopped.wait()
-    found = await shown(api, id, "status error job { status } artifacts { filename }")
-    assert found == {"status": "ABORTED", "error": None, "job": {"status": "CANCELLED"}, "artifacts": []}
+    found = await shown(api, id, "status error job { status result } artifacts { filename }")
+    job = {"status": "CANCELLED", "result": None}
+    assert found == {"status": "ABORTED", "error": None, "job": job, "artifacts": []}
     assert trainer.runs[0].folder.exists() is save
 
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from openai import AsyncOpenAI
 
-from domain.deployments import Route
 from domain.errors import Invalid, Unavailable
+from domain.gateway import Route
 from domain.runtime import ModelFile, Upstream
 from infra.runtime.embedded import EmbeddedRuntime
 from infra.runtime.models import Models

@@ -71,6 +71,26 @@ def test_a_machine_without_the_packages_says_which_are_missing(
     )
 
 
+@pytest.mark.parametrize("method", [FinetuneMethod.LORA, FinetuneMethod.QLORA])
+def test_a_machine_without_torch_lets_the_workers_decide(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, method: FinetuneMethod
+) -> None:
+    monkeypatch.setattr(machine, "find_spec", lambda _name: None)
+    assert trainer.foreseen(method) is None
+    assert "not installed" in (trainer.refusal(method) or "")
+
+
+def test_a_machine_with_torch_and_one_without_foresee_what_no_worker_can_do(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trainer.foreseen(FinetuneMethod.LORA) is None
+    assert trainer.foreseen(FinetuneMethod.FULL) == trainer.refusal(FinetuneMethod.FULL)
+    monkeypatch.setattr(machine, "cuda_devices", lambda: 0)
+    assert "no CUDA GPU" in (trainer.foreseen(FinetuneMethod.QLORA) or "")
+    monkeypatch.setattr(machine, "find_spec", lambda _name: None)
+    assert trainer.foreseen(FinetuneMethod.FULL) == trainer.refusal(FinetuneMethod.FULL)
+
+
 def test_a_machine_without_a_driver_has_no_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_name: str) -> None:
         raise OSError

@@ -1,0 +1,32 @@
+"""The image, as far as reading tells: what it copies and what it installs."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from infra.training import machine
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def distributions(extra: str) -> set[str]:
+    """The packages of an extra, named as they are imported."""
+    wanted = PYPROJECT["project"]["optional-dependencies"][extra]
+    return {re.split(r"[^\w.-]", it)[0].replace("-", "_").lower() for it in wanted}
+
+
+def test_everything_that_a_training_imports_is_in_the_extra_of_its_name() -> None:
+    assert set(machine.PACKAGES) <= distributions("training")
+
+
+def test_the_image_installs_what_a_training_needs() -> None:
+    (extras,) = re.findall(r"pip install .*'\.\[(.*)\]'", DOCKERFILE)
+    assert "training" in extras.split(",")
+
+
+def test_every_package_that_is_shipped_is_copied_into_the_image() -> None:
+    copied = set(re.findall(r"^COPY (\w+) \1$", DOCKERFILE, re.MULTILINE))
+    wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert copied == {*wheel["packages"], *(Path(it).parts[0] for it in wheel["force-include"])}

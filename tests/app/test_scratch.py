@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from app.scratch import swept
+from app.supervisor import StartError
+
+LEFT = ("document-abc", "import-xyz")
+KEPT = "finetune_01"
+
+
+def leave(folder: Path) -> None:
+    for name in (*LEFT, KEPT):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "table").write_text("a,b\n")
+
+
+def names(folder: Path) -> set[str]:
+    return {it.name for it in folder.iterdir() if it.is_dir()}
+
+
+def test_a_worker_sweeps_what_killed_ones_left_and_keeps_checkpoints(tmp_path: Path) -> None:
+    leave(tmp_path)
+    with swept(tmp_path):
+        assert names(tmp_path) == {KEPT}
+
+
+def test_a_worker_that_is_not_alone_leaves_the_folders_of_the_others(tmp_path: Path) -> None:
+    with swept(tmp_path):
+        leave(tmp_path)
+        with swept(tmp_path):
+            assert names(tmp_path) == {*LEFT, KEPT}
+        with swept(tmp_path):
+            assert names(tmp_path) == {*LEFT, KEPT}
+    with swept(tmp_path):
+        assert names(tmp_path) == {KEPT}
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(StartError, match=r"/file/work cannot be written: Not a directory$"),
+        swept(tmp_path / "file" / "work"),
+    ):
+        pass

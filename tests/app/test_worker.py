@@ -1,0 +1,86 @@
+"""What a worker puts back into the queue."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.worker import HANDLERS, put_back
+from domain.services import Services
+from infra.queue import WORK
+from tests.clients import Api
+from tests.conftest import Worker
+from tests.fakes.trainer import FakeTrainer
+from tests.finetuning import launch, new_dataset
+from tests.importing import CAPITALS, drain, new_qa, shown, upload
+from tests.jobs import begin, new_job, new_project
+from workers.base import Dispatcher
+
+pytestmark = pytest.mark.anyio
+
+
+async def queued(worker: Worker) -> list[Any]:
+    """The jobs that the queue holds."""
+    found = await worker.queue.job_manager.list_jobs_async(task=WORK)
+    return [it.task_kwargs["job_id"] for it in found]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_job_that_fell_out_of_the_queue_is_put_back_once(
+    api: Api, services: Services, worker: Worker, begun: bool
+) -> None:
+    job = await new_job(api, services)
+    if begun:
+        await begin(services, job.id)
+    await asyncio.gather(*(put_back(worker.queue, services, 20) for _ in range(4)))
+    assert await queued(worker) == [job.id]
+
+
+async def test_what_is_in_the_queue_or_not_ours_to_work_is_left_alone(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    project_id = await new_project(api)
+    dataset_id = await new_dataset(services, api, project_id)
+    external = await launch(api, project_id, dataset_id, runner="EXTERNAL")
+    await api.mutate("cancelFinetune", "finetune { id }", id=external["finetune"]["id"])
+    local = await launch(api, project_id, dataset_id)
+    other = await new_project(api, "other")
+    await launch(api, other, await new_dataset(services, api, other), runner="EXTERNAL")
+    await put_back(worker.queue, services, 20)
+    assert await queued(worker) == [local["job"]["id"]]
+
+
+async def test_a_job_that_a_worker_holds_is_left_alone(
+    api: Api, services: Services, worker: Worker, trainer: FakeTrainer
+) -> None:
+    project_id = await new_project(api)
+    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    trainer.go.clear()
+    draining = asyncio.create_task(worker.drain())
+    try:
+        async for recorded in services.streams.follow(made["job"]["id"]):
+            if recorded.kind == "LOG":
+                break
+        await put_back(worker.queue, services, 20)
+        assert await queued(worker) == [made["job"]["id"]]
+    finally:
+        trainer.go.set()
+        await draining
+
+
+async def test_an_import_waits_for_its_document_and_is_put_back_when_that_was_read(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    project_id = await new_project(api)
+    document_id = await upload(api, project_id, CAPITALS)
+    dataset_id = await new_qa(api, project_id)
+    made = await api.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=document_id)
+    (reading,) = await queued(worker)
+    await put_back(worker.queue, services, 20)
+    assert await queued(worker) == [reading]
+    await Dispatcher(services, HANDLERS).work(reading)  # this enqueues the import
+    await worker.queue.connector.execute_query_async("delete from procrastinate_jobs")
+    await put_back(worker.queue, services, 20)
+    assert await queued(worker) == [made["job"]["id"]]
+    await drain(worker)
+    assert (await shown(api, dataset_id, "status"))["status"] == "DONE"

@@ -1,0 +1,86 @@
+"""What a transaction makes of a database that is busy or slow, and how large a thing it can delete."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.settings import Settings
+from domain import documents, projects
+from domain.errors import Unavailable
+from infra.db.engine import engine
+from infra.db.session import SqlTransactions
+from infra.queue import Enqueuer, open_queue
+from tests.clients import Api
+from tests.conftest import Worker
+from tests.importing import imported, shown, table
+
+pytestmark = pytest.mark.anyio
+
+PATIENCE_MS, ITEMS, ITEM_MS = 100, 30, 10
+"""How long a statement may take, and a write to all of the items does: three times as long."""
+SLOW_FUNCTION = f"""create function slow() returns trigger language plpgsql as
+  'begin perform pg_sleep({ITEM_MS / 1_000}); return coalesce(new, old); end'"""
+SLOW_TRIGGER = "create trigger slow before update or delete on items for each row execute function slow()"
+EXISTS = "query($id: ID!) { node(id: $id) { id } }"
+
+
+@pytest.fixture
+async def impatient(settings: Settings) -> AsyncIterator[SqlTransactions]:
+    """Transactions whose statements may take a tenth of a second."""
+    own = engine(settings.database_url, size=1, statement_timeout_ms=PATIENCE_MS)
+    yield SqlTransactions(own, Enqueuer(open_queue("")))
+    await own.dispose()
+
+
+async def test_a_pool_that_is_exhausted_is_unavailable(database: AsyncEngine) -> None:
+    own = create_async_engine(database.url, pool_size=1, max_overflow=0, pool_timeout=0.01)
+    transactions = SqlTransactions(own, Enqueuer(open_queue("")))
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(own.dispose)
+        held = await stack.enter_async_context(transactions.begin())
+        await held.jobs.is_over("job_1")
+        with pytest.raises(Unavailable, match="too busy"):
+            async with transactions.begin() as store:
+                await store.jobs.is_over("job_1")
+
+
+async def test_a_statement_that_takes_too_long_is_unavailable(
+    impatient: SqlTransactions, database: AsyncEngine
+) -> None:
+    async with database.begin() as holding:
+        await holding.execute(text("lock table jobs in access exclusive mode"))
+        with pytest.raises(Unavailable, match="too long"):
+            async with impatient.begin() as store:
+                await store.jobs.is_over("job_1")
+
+
+@pytest.fixture
+async def large(api: Api, worker: Worker, database: AsyncEngine) -> AsyncIterator[tuple[str, str]]:
+    """The ids of a project, and of a document that its items came from; a write to all of them takes long."""
+    dataset_id = await imported(api, worker, table(ITEMS))
+    found = await shown(api, dataset_id, "project { id } documents(first: 1) { nodes { id } }")
+    async with database.begin() as connection:
+        await connection.execute(text(SLOW_FUNCTION))
+        await connection.execute(text(SLOW_TRIGGER))
+    yield found["project"]["id"], found["documents"]["nodes"][0]["id"]
+    async with database.begin() as connection:
+        await connection.execute(text("drop function slow cascade"))
+
+
+async def test_a_document_goes_however_long_its_items_take(
+    api: Api, large: tuple[str, str], impatient: SqlTransactions
+) -> None:
+    async with impatient.begin() as store:
+        await documents.delete(store, large[1], viewer_id=api.user_id)
+    assert (await api.gql(EXISTS, id=large[1]))["node"] is None
+
+
+async def test_a_project_goes_however_long_its_items_take(
+    api: Api, large: tuple[str, str], impatient: SqlTransactions
+) -> None:
+    async with impatient.begin() as store:
+        await projects.delete(store, large[0], viewer_id=api.user_id)
+    assert (await api.gql(EXISTS, id=large[0]))["node"] is None
