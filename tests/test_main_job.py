@@ -167,7 +167,7 @@ def test_the_log_stream_replays_with_its_names(installation: Installation) -> No
 
 
 @pytest.mark.timeout(200)
-def test_a_training_whose_worker_is_killed_is_finished_by_the_next(installation: Installation) -> None:
+def test_a_training_outlives_its_worker_and_its_stream_outlives_the_api(installation: Installation) -> None:
     finetune = newest(installation)
     project_id = finetune["project"]["id"]
     dataset = "query($id: ID!) { project(id: $id) { datasets { nodes { id } } } }"
@@ -183,12 +183,15 @@ def test_a_training_whose_worker_is_killed_is_finished_by_the_next(installation:
     path = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
     scratch = installation.home / "work" / "import-of-a-killed-worker"
     scratch.mkdir()
-    killed = False
+    killed: list[str] = []
     for name, data in installation.client.follow(path):
         if not killed and name == "log" and data.get("step", 0) >= 3:
             installation.child("worker").kill()
-            killed = True
-    assert killed
+            killed.append("worker")
+        elif len(killed) == 1 and name == "checkpoint":  # the stream itself breaks off here, and goes on
+            installation.child("serve").kill()
+            killed.append("serve")
+    assert killed == ["worker", "serve"]
     assert not scratch.exists()
     job = "query($id: ID!) { job(id: $id) { status attempts error } }"
     ended = installation.client.query(job, id=made["job"]["id"])["job"]
