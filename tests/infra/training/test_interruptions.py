@@ -59,7 +59,7 @@ def training_process(folder: Path) -> psutil.Process:
     (found,) = (
         each
         for each in psutil.process_iter(["cmdline"])
-        if each.info["cmdline"][1:] == ["-m", "infra.training.process", str(folder)]
+        if (each.info["cmdline"] or [])[1:] == ["-m", "infra.training.process", str(folder)]
     )
     return found
 
