@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from domain import datasets, documents, items, jobs, projects
@@ -82,6 +83,15 @@ def import_format(document: Document, asked: ImportFormat | None) -> ImportForma
             field="documentId",
         )
     return found
+
+
+def file_format(document: Document, asked: ImportFormat | None, path: Path) -> ImportFormat:
+    """As `import_format`, with a look into the file where its type says nothing: a text may be JSON Lines."""
+    found = import_format(document, asked)
+    if asked is not None or document.mime_type != "text/plain":
+        return found
+    with path.open("rb") as file:
+        return ImportFormat.JSONL if file.read(1_024).lstrip().startswith(b"{") else found
 
 
 def check_importable(document: Document, format: ImportFormat | None) -> None:

@@ -55,7 +55,7 @@ async def _document(services: Services, job: Job) -> Document:
 
 def _opened(services: Services, document: Document, job: Job, path: Path) -> Table:
     asked = (job.arguments or {}).get("format")
-    format = imports.import_format(document, ImportFormat(asked) if asked else None)
+    format = imports.file_format(document, ImportFormat(asked) if asked else None, path)
     return open_table(path, format.value, decode=services.detect_encoding)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from domain import documents
 from domain.documents import Document, DocumentKind, DocumentStatus, TablePreview
 from domain.errors import Conflict
-from domain.imports import FORMATS, ImportFormat
+from domain.imports import FORMATS, file_format
 from domain.jobs import Job
 from domain.services import Services
 from domain.tabular import open_table, preview
@@ -61,15 +61,7 @@ async def _fetch(services: Services, document: Document, path: Path, etag: str |
 
 def _preview(services: Services, document: Document, path: Path) -> TablePreview | None:
     """The preview of a table; None for other uploads. Raises `Invalid` when a table is none."""
-    format = FORMATS.get(document.mime_type)
-    if document.kind is not DocumentKind.DATASET_UPLOAD or format is None:
+    if document.kind is not DocumentKind.DATASET_UPLOAD or document.mime_type not in FORMATS:
         return None
-    if document.mime_type == "text/plain" and _begins_an_object(path):
-        format = ImportFormat.JSONL
+    format = file_format(document, None, path)
     return preview(open_table(path, format.value, decode=services.detect_encoding))
-
-
-def _begins_an_object(path: Path) -> bool:
-    """Whether a text whose name says nothing is JSON Lines rather than CSV."""
-    with path.open("rb") as file:
-        return file.read(1_024).lstrip().startswith(b"{")

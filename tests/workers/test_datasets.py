@@ -60,10 +60,11 @@ async def test_json_lines_are_rows_and_what_is_no_text_is_kept_as_json(api: Api,
     ]
 
 
-async def test_a_format_may_be_asked_for(api: Api, worker: Worker) -> None:
+@pytest.mark.parametrize("format", ["JSONL", None])
+async def test_a_text_is_read_as_asked_or_as_it_looks(api: Api, worker: Worker, format: str | None) -> None:
     dataset_id = await new_qa(api)
     content = '{"question": "q", "answer": "a"}\n{"question": "r", "answer": "b"}\n'
-    done = await add(api, worker, dataset_id, content, "rows.txt", format="JSONL")
+    done = await add(api, worker, dataset_id, content, "rows.txt", format=format)
     assert done["status"] == "DONE", done
     assert await values(api, dataset_id) == [["q", "a"], ["r", "b"]]
 
