@@ -1,25 +1,24 @@
-"""`luthier tune` and `luthier demo`: the main job over the public API, told step by step."""
+"""`luthier tune`: the main job over the public API, told step by step."""
 
-import csv
 import json
 import secrets
-import shlex
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import openai
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from app.client import ApiError, Client
 from app.failures import Failure
 from app.home import write_private
 
-MEDIA_TYPES = {".jsonl": "application/jsonl", ".ndjson": "application/jsonl"}
+MEDIA_TYPES = {".jsonl": "application/jsonl", ".ndjson": "application/jsonl", ".json": "application/json"}
 ACCOUNT = "account.json"
 EMAIL = "owner@luthier.local"
 
@@ -47,8 +46,7 @@ class Served:
     base_url: str
     model: str
     key: str
-    project_id: str
-    finetune_id: str
+    question: str
 
 
 class Story:
@@ -84,31 +82,63 @@ def tune(client: Client, order: Order, story: Story) -> Served:
     """From a table to a model that answers."""
     name = order.name or order.file.stem
     with story.step(f"Project '{name}'"):
+        _check_base(client, order.base)
         project_id = client.mutate("createProject", "project { id }", name=name)["project"]["id"]
     with story.step(f"Upload of {order.file.name}"):
         document_id = client.upload(
             project_id, order.file, MEDIA_TYPES.get(order.file.suffix.lower(), "text/csv")
         )
-        headers = _headers(client, document_id)
+        table = _table(client, document_id)
     with story.step("Dataset"):
-        dataset_id, result = _dataset(client, project_id, document_id, headers, order)
-    story.console.print(f"  {result['valid']} of {result['rows']} rows are valid")
+        fields = _fields(table["headers"], order)
+        dataset_id, result = _dataset(client, project_id, document_id, table["headers"], fields)
+    _tell_rows(client, dataset_id, result, story.console)
     finetune = _train(client, project_id, dataset_id, order, story)
+    question = dict(zip(table["headers"], table["rows"][0], strict=True))[fields[0]]
     with story.step("Deployment"):
-        return _deploy(client, project_id, finetune)
+        return _deploy(client, project_id, finetune, question)
 
 
-def _headers(client: Client, document_id: str) -> list[str]:
-    """The columns of the uploaded table, once it is read."""
-    wanted = "query($id: ID!) { document(id: $id) { error preview { headers } job { id } } }"
+def _check_base(client: Client, name: str) -> None:
+    """Raise ValueError with the names that there are when the base model is none of them."""
+    found = client.query("{ baseModels(first: 100) { nodes { modelId } } }")["baseModels"]["nodes"]
+    names = [it["modelId"] for it in found]
+    if name not in names:
+        raise ValueError(f"there is no base model '{name}'; there are {', '.join(names)}.")
+
+
+def _table(client: Client, document_id: str) -> dict[str, Any]:
+    """The headers and first rows of the uploaded table, once it is read."""
+    wanted = "query($id: ID!) { document(id: $id) { preview { headers rows } job { id } } }"
     client.wait(client.query(wanted, id=document_id)["document"]["job"]["id"])
-    return list(client.query(wanted, id=document_id)["document"]["preview"]["headers"])
+    preview = client.query(wanted, id=document_id)["document"]["preview"]
+    if preview is None:
+        raise ValueError("this is neither CSV nor JSON Lines.")
+    return dict(preview)
+
+
+INVALID = """
+query($id: ID!) {
+  dataset(id: $id) { items(filter: {isValid: false, active: true}, first: 3) { nodes { values problems { message } } } }
+}
+"""
+
+
+def _tell_rows(client: Client, dataset_id: str, result: dict[str, Any], console: Console) -> None:
+    """How many rows can be learned from, and what is wrong with the first others."""
+    console.print(f"  {result['valid']} of {result['rows']} rows are valid")
+    if result["valid"] == result["rows"]:
+        return
+    for item in client.query(INVALID, id=dataset_id)["dataset"]["items"]["nodes"]:
+        why = " ".join(it["message"] for it in item["problems"])
+        row = escape(", ".join(item["values"])[:60])
+        console.print(f"  [yellow]left out:[/] {row}: {escape(why)}", highlight=False)
 
 
 def _dataset(
-    client: Client, project_id: str, document_id: str, headers: list[str], order: Order
+    client: Client, project_id: str, document_id: str, headers: list[str], fields: tuple[str, str]
 ) -> tuple[str, dict[str, Any]]:
-    input_field, output_field = _fields(headers, order)
+    input_field, output_field = fields
     made = client.mutate(
         "createDataset",
         "dataset { id }",
@@ -129,10 +159,15 @@ def _fields(headers: list[str], order: Order) -> tuple[str, str]:
         return headers[0], headers[1]
     if order.input is None or order.output is None:
         raise ValueError(f"say --input and --output; the columns are {columns}.")
-    for name in (order.input, order.output):
-        if name not in headers:
-            raise ValueError(f"there is no column '{name}'; the columns are {columns}.")
-    return order.input, order.output
+    return _column(headers, order.input), _column(headers, order.output)
+
+
+def _column(headers: list[str], name: str) -> str:
+    """The column of that name, whatever its case where only one fits; raises ValueError."""
+    fitting = [it for it in headers if it == name] or [it for it in headers if it.lower() == name.lower()]
+    if len(fitting) != 1:
+        raise ValueError(f"there is no column '{name}'; the columns are {', '.join(headers)}.")
+    return fitting[0]
 
 
 def _train(client: Client, project_id: str, dataset_id: str, order: Order, story: Story) -> dict[str, Any]:
@@ -147,19 +182,30 @@ def _train(client: Client, project_id: str, dataset_id: str, order: Order, story
             **chosen,
         )
         finetune_id = made["finetune"]["id"]
-        _show_training(
-            client, f"/api/projects/{project_id}/finetunes/{finetune_id}/logs/stream", story.console
-        )
+        with _cancelled_if_left(client, finetune_id):
+            path = f"/api/projects/{project_id}/finetunes/{finetune_id}/logs/stream"
+            _show_training(client, path, story.console)
         finetune: dict[str, Any] = client.query(FINETUNE, id=finetune_id)["finetune"]
     _tell_parity(finetune, story.console)
     return finetune
+
+
+@contextmanager
+def _cancelled_if_left(client: Client, finetune_id: str) -> Iterator[None]:
+    """Nobody waits for a training that was interrupted here: it must not go on at the next start."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(ApiError):
+            client.mutate("cancelFinetune", "finetune { id }", id=finetune_id)
+        raise
 
 
 FINETUNE = """
 query($id: ID!) {
   finetune(id: $id) {
     id modelName trainedItemCount trainingTimeSeconds metrics { trainLoss }
-    parity { passed promptsCompared outputsMatching detail }
+    parity { passed promptsCompared templateMatches tokenIdsMatch outputsMatching detail }
   }
 }
 """
@@ -170,12 +216,19 @@ def _tell_parity(finetune: dict[str, Any], console: Console) -> None:
     parity = finetune["parity"]
     if parity is None:
         return
-    if not parity["passed"]:
+    if not (parity["templateMatches"] and parity["tokenIdsMatch"]):
         raise StepFailed(
-            f"Parity failed: the GGUF does not answer as the trained model did. {parity['detail']}"
+            f"Parity failed: the GGUF reads its prompts differently from the trained model. {parity['detail']}"
         )
-    compared, matching = parity["promptsCompared"], parity["outputsMatching"]
-    console.print(f"  parity passed: the GGUF gives {matching} of {compared} answers to the letter")
+    said = f"the GGUF gives {parity['outputsMatching']} of {parity['promptsCompared']} answers to the letter"
+    if parity["passed"]:
+        console.print(f"  parity passed: {said}")
+    else:
+        console.print(
+            f"  [bold red]Parity failed:[/] {said}. A model that is not sure of its answers is tipped by the "
+            f"rounding to 8 bits: train it longer (--epochs). This is {finetune['id']}.",
+            soft_wrap=True,
+        )
 
 
 def _show_training(client: Client, path: str, console: Console) -> None:
@@ -202,7 +255,7 @@ def _draw(bar: Progress, task: TaskID, name: str, data: dict[str, Any]) -> None:
         bar.update(task, loss=f"loss {data['train_loss']:.3f}")
 
 
-def _deploy(client: Client, project_id: str, finetune: dict[str, Any]) -> Served:
+def _deploy(client: Client, project_id: str, finetune: dict[str, Any], question: str) -> Served:
     made = client.mutate(
         "createDeployment",
         "apiKey job { id } deployment { id baseUrl modelName }",
@@ -214,55 +267,5 @@ def _deploy(client: Client, project_id: str, finetune: dict[str, Any]) -> Served
         base_url=made["deployment"]["baseUrl"],
         model=made["deployment"]["modelName"],
         key=made["apiKey"],
-        project_id=project_id,
-        finetune_id=finetune["id"],
-    )
-
-
-def ask(served: Served, question: str, console: Console) -> str:
-    """One question through the `openai` package, its answer printed as it comes."""
-    console.print(f"  [bold]{question}[/]")
-    answer = ""
-    with openai.OpenAI(base_url=served.base_url, api_key=served.key) as model:
-        stream = model.chat.completions.create(
-            model=served.model, messages=[{"role": "user", "content": question}], temperature=0, stream=True
-        )
-        for chunk in stream:
-            word = chunk.choices[0].delta.content or "" if chunk.choices else ""
-            answer += word
-            console.print(word, end="", markup=False, highlight=False)
-    console.print()
-    return answer.strip()
-
-
-def ask_three(served: Served, file: Path, story: Story) -> None:
-    """Three questions of the table, spread over it; raises StepFailed when one is answered wrongly."""
-    with file.open(newline="", encoding="utf-8") as table:
-        rows = list(csv.reader(table))[1:]
-    with story.step("Three questions through the openai package"):
-        for question, expected in rows[:: max(1, len(rows) // 3)][:3]:
-            answer = ask(served, question, story.console)
-            if answer != expected:
-                raise ValueError(f"'{question}' was answered '{answer}', not '{expected}'.")
-
-
-def where_next(served: Served, url: str, console: Console) -> None:
-    """What to do with the model now."""
-    body = json.dumps(
-        {"model": served.model, "messages": [{"role": "user", "content": "…"}]}, ensure_ascii=False
-    )
-    console.print("\n[bold]Your model answers[/]")
-    for name, value in (
-        ("base URL", served.base_url),
-        ("model", served.model),
-        ("key", f"{served.key}   (shown this once)"),
-        ("GraphQL", f"{url}/graphql"),
-    ):
-        console.print(f"  {name:<9} {value}", soft_wrap=True, highlight=False, markup=False)
-    console.print(
-        f"\ncurl {served.base_url}/chat/completions -H 'Authorization: Bearer {served.key}' "
-        f"-H 'Content-Type: application/json' -d {shlex.quote(body)}",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
+        question=question,
     )

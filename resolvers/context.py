@@ -11,12 +11,16 @@ from domain.store import Transactions
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """One request: who asks, and what answers. `base_url` is how the caller reached us, without a slash."""
+    """One request: who asks, and what answers.
+
+    `base_url` is how the caller reached us, without a slash; `streams` says whether more than one answer can be sent.
+    """
 
     services: Services
     viewer: str | None
     base_url: str
     request_id: str = ""
+    streams: bool = False
     loaders: dict[Any, Any] = field(default_factory=dict)
     connection_params: dict[str, Any] | None = None
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, parse
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, OperationType, parse
 from graphql.execution import ExecutionResult as CoreResult
 from strawberry.extensions import SchemaExtension
 from strawberry.types.execution import ExecutionResult
@@ -55,7 +55,23 @@ class Documents(SchemaExtension):
         if len(operations) > 1 and context._provided_operation_name is None:  # noqa: SLF001 - the other guesses
             message = "Must provide operation name if query contains multiple operations."
             context.pre_execution_errors = [GraphQLError(message)]
+        elif _is_subscription(operations) and not self._streams():
+            context.pre_execution_errors = [GraphQLError(HOW_TO_SUBSCRIBE)]
         yield
+
+    def _streams(self) -> bool:
+        context = self.execution_context.context
+        return not isinstance(context, Context) or context.streams
+
+
+HOW_TO_SUBSCRIBE = (
+    "A subscription is streamed: send the header `Accept: text/event-stream`, "
+    "or use a WebSocket with the protocol graphql-transport-ws."
+)
+
+
+def _is_subscription(operations: list[OperationDefinitionNode]) -> bool:
+    return any(it.operation is OperationType.SUBSCRIPTION for it in operations)
 
 
 class Operation(SchemaExtension):

@@ -54,6 +54,8 @@ class GraphQLView(GraphQL[Context, None]):
             services=self._services,
             viewer=self._viewer(request.headers.get("authorization")),
             base_url=self._public_url or _base_url(request),
+            streams=isinstance(request, WebSocket)
+            or "text/event-stream" in request.headers.get("accept", ""),
             request_id=request.scope.get("request_id") or str(uuid.uuid4()),
         )
 

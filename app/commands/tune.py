@@ -17,14 +17,16 @@ import click
 import httpx
 from rich.console import Console
 
+from app.asking import ask_three, where_next
 from app.client import ApiError, Client
 from app.home import chosen_home
 from app.interruption import Interrupts, interruptible
 from app.program import PROGRAM
 from app.supervisor import WRAPPER
-from app.tune import Order, Story, ask_three, sign_in, tune, where_next
+from app.tune import Order, Story, sign_in, tune
 
 UP_S = 90.0
+USUAL_PORT = 8000
 PORT = click.option(
     "--port", type=int, help="The port of the server that this starts, where none is up; 8000 or a free one."
 )
@@ -100,7 +102,7 @@ def _server(story: Story, interrupts: Interrupts, *, port: int | None, keep: boo
         yield url
         if keep:
             started.pop_all()
-    _tell_end(child, story, keep=keep)
+    _tell_end(child, story, url, keep=keep)
 
 
 def _start(output: IO[str], port: int, *, keep: bool) -> "subprocess.Popen[bytes]":
@@ -120,11 +122,17 @@ def _stop(child: "subprocess.Popen[bytes]", interrupts: Interrupts) -> None:
         child.wait()
 
 
-def _tell_end(child: "subprocess.Popen[bytes]", story: Story, *, keep: bool) -> None:
+def _port_of(url: str) -> str:
+    """How `luthier up` is told the port of a URL; nothing for its usual one."""
+    port = httpx.URL(url).port
+    return "" if port == USUAL_PORT else f" --port {port}"
+
+
+def _tell_end(child: "subprocess.Popen[bytes]", story: Story, url: str, *, keep: bool) -> None:
     said = (
         f"Luthier stays up as process {child.pid}; `kill {child.pid}` stops it."
         if keep
-        else "Stopped what this started; after `luthier up` the model answers again."
+        else f"Stopped what this started. After `luthier up{_port_of(url)}` all of the above answers again."
     )
     story.console.print(f"\n{said}")
 
@@ -132,7 +140,7 @@ def _tell_end(child: "subprocess.Popen[bytes]", story: Story, *, keep: bool) -> 
 def _usual_or_free() -> int:
     """The port of `luthier up`, or 0, which takes a free one, where that is taken."""
     with socket.socket() as probe:
-        return 0 if probe.connect_ex(("127.0.0.1", 8000)) == 0 else 8000
+        return 0 if probe.connect_ex(("127.0.0.1", USUAL_PORT)) == 0 else USUAL_PORT
 
 
 def _running() -> str | None:

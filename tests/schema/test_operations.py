@@ -36,6 +36,12 @@ async def test_a_syntax_error_is_said_over_a_websocket(live: str, api: Api) -> N
     assert "Syntax Error" in json.dumps(message["payload"])
 
 
+async def test_a_subscription_over_plain_http_says_how_to_subscribe(api: Api) -> None:
+    body = await api.raw('subscription { jobEvents(jobId: "job_x") { cursor } }')
+    assert body["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert "text/event-stream" in body["errors"][0]["message"]
+
+
 async def test_of_several_operations_one_must_be_named(api: Api) -> None:
     document = "query A { viewer { id } } query B { health { version } }"
     body = await api.raw(document)
