@@ -232,3 +232,5 @@ def test_tune_uses_the_server_that_is_up_and_names_the_step_that_fails(
     assert done.returncode == 1
     assert "Dataset failed: say --input and --output; the columns are a, b, c." in done.stderr
     assert "Using the Luthier that is up" in done.stdout
+    done = run(installation.home, "tune", str(EXAMPLE), "--base", "gpt-9")
+    assert "there is no base model 'gpt-9'; there are luthier/tiny," in done.stderr

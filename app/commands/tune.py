@@ -134,7 +134,7 @@ def _tell_end(child: "subprocess.Popen[bytes]", story: Story, url: str, *, keep:
         if keep
         else f"Stopped what this started. After `luthier up{_port_of(url)}` all of the above answers again."
     )
-    story.console.print(f"\n{said}")
+    story.console.print(f"\n{said}", soft_wrap=True)
 
 
 def _usual_or_free() -> int:
