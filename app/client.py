@@ -50,7 +50,7 @@ class Client:
 
     def mutate(self, name: str, wanted: str, /, **given: Any) -> dict[str, Any]:
         """Run one mutation and read `wanted` of its payload; raises ApiError with the first user error."""
-        kind = name[0].upper() + name[1:]
+        kind = "Delete" if name == "deleteProject" else name[0].upper() + name[1:]
         document = f"mutation($input: {kind}Input!) {{ {name}(input: $input) {{ {wanted} userErrors {{ message }} }} }}"
         payload = self.query(document, input=given)[name]
         if payload["userErrors"]:

@@ -84,19 +84,31 @@ def tune(client: Client, order: Order, story: Story) -> Served:
     with story.step(f"Project '{name}'"):
         _check_base(client, order.base)
         project_id = client.mutate("createProject", "project { id }", name=name)["project"]["id"]
-    with story.step(f"Upload of {order.file.name}"):
-        document_id = client.upload(
-            project_id, order.file, MEDIA_TYPES.get(order.file.suffix.lower(), "text/csv")
-        )
-        table = _table(client, document_id)
-    with story.step("Dataset"):
-        fields = _fields(table["headers"], order)
-        dataset_id, result = _dataset(client, project_id, document_id, table["headers"], fields)
+    with _deleted_if_useless(client, project_id):
+        with story.step(f"Upload of {order.file.name}"):
+            document_id = client.upload(
+                project_id, order.file, MEDIA_TYPES.get(order.file.suffix.lower(), "text/csv")
+            )
+            table = _table(client, document_id)
+        with story.step("Dataset"):
+            fields = _fields(table["headers"], order)
+            dataset_id, result = _dataset(client, project_id, document_id, table["headers"], fields)
     _tell_rows(client, dataset_id, result, story.console)
     finetune = _train(client, project_id, dataset_id, order, story)
     question = dict(zip(table["headers"], table["rows"][0], strict=True))[fields[0]]
     with story.step("Deployment"):
         return _deploy(client, project_id, finetune, question)
+
+
+@contextmanager
+def _deleted_if_useless(client: Client, project_id: str) -> Iterator[None]:
+    """A project whose table cannot be used is of no use to anybody."""
+    try:
+        yield
+    except (StepFailed, KeyboardInterrupt):
+        with suppress(ApiError):
+            client.mutate("deleteProject", "deletedId", id=project_id)
+        raise
 
 
 def _check_base(client: Client, name: str) -> None:

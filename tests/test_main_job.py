@@ -226,11 +226,14 @@ def test_a_second_up_on_the_home_says_so(installation: Installation) -> None:
 def test_tune_uses_the_server_that_is_up_and_names_the_step_that_fails(
     installation: Installation, tmp_path: Path
 ) -> None:
+    count = "{ projects { totalCount } }"
+    before = installation.client.query(count)
     table = tmp_path / "three.csv"
     table.write_text("a,b,c\n1,2,3\n")
     done = run(installation.home, "tune", str(table))
     assert done.returncode == 1
     assert "Dataset failed: say --input and --output; the columns are a, b, c." in done.stderr
     assert "Using the Luthier that is up" in done.stdout
+    assert installation.client.query(count) == before
     done = run(installation.home, "tune", str(EXAMPLE), "--base", "gpt-9")
     assert "there is no base model 'gpt-9'; there are luthier/tiny," in done.stderr
