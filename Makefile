@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+JUDGES := tests/node/node_modules/.package-lock.json
 
 .PHONY: setup demo test lint format schema bench clean
 
@@ -11,13 +12,17 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Luthier needs Python 3.11 or newer; PYTHON=... names one.")'
 	@echo "Installing into .venv (about 1.5 GB with a CPU build of torch; see README for choosing one)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,training,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,training,redis,dev]'
 	@touch $@
 
 demo: setup
 	@$(BIN)/luthier demo
 
-test: setup
+# What judges the API from outside comes from npm; Node itself comes from a wheel.
+$(JUDGES): tests/node/package-lock.json $(INSTALLED)
+	$(BIN)/npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
+
+test: setup $(JUDGES)
 	$(BIN)/pytest
 
 lint: setup
