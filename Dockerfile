@@ -1,7 +1,7 @@
 # One image for `luthier serve`, `luthier worker` and `luthier migrate`; compose.yaml shows them together.
 FROM python:3.12-slim AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY app app
 COPY domain domain
 COPY infra infra
@@ -11,10 +11,11 @@ COPY rest rest
 COPY schema schema
 COPY workers workers
 COPY examples examples
+COPY web/graphiql web/graphiql
 RUN python -m venv /opt/luthier
 # A CPU build of torch. For CUDA pass an empty TORCH_INDEX: the registry's own build brings it.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN /opt/luthier/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" '.[training]'
+RUN /opt/luthier/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" '.[redis,training]'
 
 FROM python:3.12-slim
 # llama.cpp, which checks a trained model's GGUF, is linked against GNU's OpenMP; the slim image has none.

@@ -8,7 +8,7 @@ JUDGES := tests/node/node_modules/.package-lock.json
 
 setup: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml hatch_build.py $(wildcard web/graphiql/* web/graphiql/examples/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Luthier needs Python 3.11 or newer; PYTHON=... names one.")'
 	@echo "Installing into .venv (about 1.5 GB with a CPU build of torch; see README for choosing one)"
 	$(PYTHON) -m venv .venv

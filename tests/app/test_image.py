@@ -30,3 +30,8 @@ def test_every_package_that_is_shipped_is_copied_into_the_image() -> None:
     copied = set(re.findall(r"^COPY (\w+) \1$", DOCKERFILE, re.MULTILINE))
     wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert copied == {*wheel["packages"], *(Path(it).parts[0] for it in wheel["force-include"])}
+
+
+def test_what_builds_graphiql_is_copied_into_the_image() -> None:
+    copied = {it for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.MULTILINE) for it in line.split()}
+    assert {"hatch_build.py", "web/graphiql"} <= copied

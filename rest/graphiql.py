@@ -1,0 +1,84 @@
+"""GET /graphiql: the GraphQL editor, which hatch_build.py put beside this module."""
+
+import re
+import secrets
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Route
+
+from rest.errors import refusal
+
+BUILT = Path(__file__).parent / "pages" / "graphiql"
+NONCE = "NONCE_OF_THE_ANSWER"
+"""What the built page has in the place of a nonce."""
+MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".ttf": "font/ttf"}
+NAME = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
+GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
+"""gzip among the encodings that a client accepts, unless it is weighed with nothing."""
+
+POLICY = {
+    "default-src": "'none'",
+    "script-src": "'nonce-{nonce}'",
+    "worker-src": "'self'",
+    "style-src": "'nonce-{nonce}'",
+    "style-src-attr": "'unsafe-inline'",  # Monaco places each line by a style attribute in its HTML
+    "font-src": "'self'",
+    "img-src": "data:",  # five small ones in Monaco's style sheet
+    "connect-src": "'self'",  # over WebSocket too
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+CONTENT_SECURITY_POLICY = "; ".join(f"{name} {sources}" for name, sources in POLICY.items())
+UNUSED = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+PAGE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{name}=()" for name in UNUSED),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+ASSET_HEADERS = {
+    "Cache-Control": "public, max-age=31536000, immutable",  # a name has the hash of what it names
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",  # a worker lives under its own
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Vary": "Accept-Encoding",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def page(_: Request) -> Response:
+    """The page, with a nonce of its own; 503 where the package was built without it."""
+    try:
+        html = (BUILT / "index.html").read_text()
+    except FileNotFoundError:
+        return refusal(503, "UNAVAILABLE", "GraphiQL was left out when this Luthier was built.")
+    nonce = secrets.token_urlsafe(16)
+    policy = {"Content-Security-Policy": CONTENT_SECURITY_POLICY.format(nonce=nonce)}
+    return HTMLResponse(html.replace(NONCE, nonce), headers=PAGE_HEADERS | policy)
+
+
+def asset(request: Request) -> Response:
+    """A script, a style sheet or a font of the page, compressed where the client takes that."""
+    path = _asset(request.path_params["name"])
+    if path is None:
+        return refusal(404, "NOT_FOUND", "GraphiQL has no such file.")
+    packed = path.with_name(f"{path.name}.gz")
+    is_packed = GZIP.search(request.headers.get("accept-encoding", "")) is not None
+    sent = packed if is_packed else path
+    headers = ASSET_HEADERS | {"ETag": f'"{sent.name}"'} | ({"Content-Encoding": "gzip"} if is_packed else {})
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(sent, headers=headers, media_type=MEDIA_TYPES[path.suffix])
+
+
+def _asset(name: str) -> Path | None:
+    """Where a file of this name lies; None where there is none."""
+    path = BUILT / "assets" / name
+    return path if NAME.fullmatch(name) and path.suffix in MEDIA_TYPES and path.is_file() else None
+
+
+ROUTES = [Route("/graphiql", page, methods=["GET"]), Route("/graphiql/assets/{name}", asset, methods=["GET"])]

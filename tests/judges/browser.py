@@ -1,0 +1,123 @@
+"""A real browser without a window, which reaches nothing but this machine."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from selenium.common.exceptions import TimeoutException
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+CHROMIUM = shutil.which("chromium")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1400,900",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+)
+PATIENCE_S = 30
+ASKED = "return performance.getEntriesByType('resource').map(it => it.name)"
+
+PASTE = """const clipboardData = new DataTransfer()
+clipboardData.setData('text/plain', arguments[1])
+arguments[0].dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))"""
+
+
+class Page:
+    """A page in the browser. Each wait is for something to be there, and is made in a thread of its own."""
+
+    def __init__(self, driver: Chrome) -> None:
+        self._driver = driver
+
+    async def open(self, url: str) -> None:
+        """Load a page."""
+        await asyncio.to_thread(self._driver.get, url)
+
+    async def open_tab(self, url: str) -> None:
+        """Load a page in a new tab, and go on there."""
+        await asyncio.to_thread(self._driver.switch_to.new_window, "tab")
+        await self.open(url)
+
+    async def type(self, selector: str, text: str) -> None:
+        """Type into a field."""
+        field = await self._found(selector)
+        await asyncio.to_thread(field.send_keys, text)
+
+    async def click(self, selector: str) -> None:
+        """Click on what can be clicked."""
+        await self._until(lambda: self._click(selector))
+
+    async def replace(self, selector: str, text: str) -> None:
+        """Paste a text in the place of what an editor has."""
+        editor = await self._found(selector)
+        await asyncio.to_thread(editor.send_keys, Keys.CONTROL, "a")
+        await asyncio.to_thread(self._driver.execute_script, PASTE, editor, text)
+
+    async def shows(self, selector: str, *parts: str) -> None:
+        """Wait until an element's text has all of these."""
+        try:
+            await self._until(lambda: all(part in self._text(selector) for part in parts))
+        except TimeoutException:
+            raise AssertionError(
+                f"{parts} not in {self._text(selector)!r}; {await self.complaints()}"
+            ) from None
+
+    async def value(self, selector: str) -> str:
+        """What a field has in it."""
+        field = await self._found(selector)
+        return str(await asyncio.to_thread(field.get_property, "value"))
+
+    async def asked(self) -> list[str]:
+        """The URLs of everything that the page has loaded or called."""
+        return list(await asyncio.to_thread(self._driver.execute_script, ASKED))
+
+    async def complaints(self) -> list[str]:
+        """What the browser and the page's scripts have warned of: refused by the policy, not found, thrown."""
+        entries = await asyncio.to_thread(self._driver.get_log, "browser")
+        return [it["message"] for it in entries if it["level"] in {"WARNING", "SEVERE"}]
+
+    async def _found(self, selector: str) -> WebElement:
+        found: WebElement = await self._until(lambda: self._driver.find_elements(By.CSS_SELECTOR, selector))
+        return found[0]  # type: ignore[index,no-any-return]
+
+    async def _until(self, condition: Callable[[], Any]) -> Any:
+        wait = WebDriverWait(self._driver, PATIENCE_S, poll_frequency=0.05)
+        return await asyncio.to_thread(wait.until, lambda _: condition())
+
+    def _click(self, selector: str) -> bool:
+        script = "const it = document.querySelector(arguments[0]); it?.click(); return Boolean(it)"
+        return bool(self._driver.execute_script(script, selector))
+
+    def _text(self, selector: str) -> str:
+        script = "return document.querySelector(arguments[0])?.textContent ?? ''"
+        return str(self._driver.execute_script(script, selector)).replace("\xa0", " ")
+
+
+@contextmanager
+def browser(profile: Path) -> Iterator[Page]:
+    """A browser with an empty profile."""
+    options = ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options=options, service=Service(executable_path=DRIVER))
+    try:
+        yield Page(driver)
+    finally:
+        driver.quit()

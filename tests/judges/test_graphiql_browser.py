@@ -1,0 +1,64 @@
+"""GraphiQL as people use it: in a browser, which reaches no other host."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+
+from domain.services import Services
+from domain.training import Line
+from tests.clients import Api
+from tests.jobs import begin, new_job, say, succeed
+from tests.judges.browser import CHROMIUM, DRIVER, browser
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver"),
+]
+
+TOKEN = "#token"
+RUN = ".graphiql-execute-button"
+EDITOR = ".graphiql-query-editor .view-lines"
+ANSWER = ".graphiql-response .view-lines"
+VARIABLES = ".graphiql-editor-tool textarea"
+SUBSCRIPTION = "#graphiql-session-tab-2"
+
+
+async def test_graphiql_runs_a_query_and_follows_a_job_without_any_other_host(
+    api: Api, services: Services, live: str, tmp_path: Path
+) -> None:
+    job = await new_job(api, services)
+    with browser(tmp_path) as page:
+        await page.open(f"{live}/graphiql")
+        await page.type(TOKEN, f"Bearer {api.token}")
+        await page.shows(EDITOR, "query Overview")
+        await page.click(RUN)
+        await page.shows(ANSWER, api.user_id, job.id)
+
+        await page.click(SUBSCRIPTION)
+        await page.shows(EDITOR, "subscription JobEvents")
+        await page.replace(VARIABLES, orjson.dumps({"jobId": job.id}).decode())
+        await page.click(RUN)
+        await page.shows(ANSWER, "StatusEvent", '"cursor": "1"')
+        running = await begin(services, job.id)
+        await page.shows(ANSWER, '"cursor": "2"')
+        await say(services, running, Line("a line of the log"))
+        await page.shows(ANSWER, "a line of the log")
+        await succeed(services, running)
+        await page.shows(ANSWER, "SUCCESS")
+
+        assert {urlsplit(it).netloc for it in await page.asked()} == {urlsplit(live).netloc}
+        assert await page.complaints() == []
+
+
+async def test_graphiql_keeps_the_token_through_a_reload_but_not_for_another_tab(
+    live: str, tmp_path: Path
+) -> None:
+    with browser(tmp_path) as page:
+        await page.open(f"{live}/graphiql")
+        await page.type(TOKEN, "a token")
+        await page.open(f"{live}/graphiql")
+        assert await page.value(TOKEN) == "a token"
+        await page.open_tab(f"{live}/graphiql")
+        assert await page.value(TOKEN) == ""
