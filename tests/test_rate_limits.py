@@ -1,0 +1,355 @@
+"""How often calls may be made: per user or address and per kind, over each transport, all of an operation or none."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from graphql import OperationDefinitionNode, parse
+from starlette.types import ASGIApp
+
+from app.asgi import REST
+from app.settings import Settings
+from app.wiring import Wiring, wire
+from domain.accounts import Passwords
+from domain.rates import DOCUMENTED, Kind, Limits, Rate
+from domain.services import Services
+from infra.rates import Memory, Windows
+from schema.root import schema
+from schema.throttling import calls
+from tests.clients import Api
+from tests.external import KEY
+from tests.schema.test_jobs import websocket
+
+pytestmark = pytest.mark.anyio
+
+LIMITS: Limits = {
+    Kind.READS: Rate(5, 60),
+    Kind.WRITES: Rate(12, 60),
+    Kind.UPLOADS: Rate(2, 60),
+    Kind.GENERATE: Rate(2, 60),
+    Kind.TRAIN: Rate(2, 60),
+    Kind.SIGN_IN: Rate(2, 60),
+    Kind.SIGN_UP: Rate(2, 60),
+}
+Call = Callable[..., Awaitable[httpx.AsyncClient]]
+SUBSCRIPTION = 'subscription { jobEvents(jobId: "job_unknown") { cursor } }'
+PASSWORD = "correct horse"
+LOGIN = "mutation($input: LoginInput!) { login(input: $input) { user { id } userErrors { code } } }"
+REGISTER = "mutation($input: RegisterInput!) { register(input: $input) { user { id } userErrors { code } } }"
+
+
+class Counted:
+    """Passwords, and how often one was looked at."""
+
+    def __init__(self, real: Passwords) -> None:
+        self._real = real
+        self.count = 0
+
+    async def hash(self, password: str) -> str:
+        self.count += 1
+        return await self._real.hash(password)
+
+    async def verify(self, hashed: str | None, password: str) -> bool:
+        self.count += 1
+        return await self._real.verify(hashed, password)
+
+
+@pytest.fixture
+def passwords(services: Services) -> Counted:
+    """What looks at passwords."""
+    found = services.passwords
+    assert isinstance(found, Counted)
+    return found
+
+
+@pytest.fixture
+def services(services: Services) -> Services:
+    """The same ports with narrow limits."""
+    windows = Windows(LIMITS, Memory())
+    return replace(
+        services, passwords=Counted(services.passwords), rates=windows, external_api_key=KEY["x-api-key"]
+    )
+
+
+@pytest.fixture
+async def call(application: ASGIApp) -> AsyncIterator[Call]:
+    """Makes clients that call from an address."""
+    async with AsyncExitStack() as stack:
+
+        async def made(host: str, token: str | None = None) -> httpx.AsyncClient:
+            transport = httpx.ASGITransport(application, client=(host, 4711), raise_app_exceptions=False)
+            client = await stack.enter_async_context(
+                httpx.AsyncClient(transport=transport, base_url="http://luthier.test")
+            )
+            if token:
+                client.headers["authorization"] = f"Bearer {token}"
+            return client
+
+        yield made
+
+
+async def ask(client: httpx.AsyncClient, document: str, **variables: Any) -> dict[str, Any]:
+    """The whole answer to an operation."""
+    reply = await client.post("/graphql", json={"query": document, "variables": variables})
+    answer: dict[str, Any] = reply.json()
+    return answer
+
+
+def code(answer: Mapping[str, Any]) -> str | None:
+    """The code of the first error."""
+    errors = answer.get("errors") or ({"extensions": {"code": None}},)
+    found: str | None = errors[0]["extensions"]["code"]
+    return found
+
+
+async def enter(client: httpx.AsyncClient, document: str, given: Mapping[str, str]) -> str | None:
+    """OK, or the code of the refusal: the payload's, or the operation's."""
+    answer = await ask(client, document, input=given)
+    if refused := code(answer):
+        return refused
+    (payload,) = answer["data"].values()
+    return "OK" if payload["user"] else str(payload["userErrors"][0]["code"])
+
+
+async def sign_in(client: httpx.AsyncClient, email: str, password: str) -> str | None:
+    """What comes of signing in."""
+    return await enter(client, LOGIN, {"email": email, "password": password})
+
+
+async def sign_up(client: httpx.AsyncClient, email: str, password: str = PASSWORD) -> str | None:
+    """What comes of signing up."""
+    return await enter(client, REGISTER, {"email": email, "password": password, "name": "A"})
+
+
+def counted(document: str, **variables: Any) -> dict[Kind, int]:
+    """What an operation is counted as."""
+    parsed = parse(document)
+    operation = parsed.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    return dict(calls(schema._schema, parsed, operation, variables))
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ("{ viewer { id } }", {Kind.READS: 1}),
+        ("{ a: viewer { id } b: viewer { id } health { version } }", {Kind.READS: 3}),
+        ("{ viewer { id } viewer { name } }", {Kind.READS: 1}),
+        ("{ __typename __schema { types { name } } }", {}),
+        ("query($no: Boolean!) { viewer @skip(if: $no) { id } health { version } }", {Kind.READS: 1}),
+        ("query($no: Boolean = true) { viewer @include(if: $no) { id } }", {Kind.READS: 1}),
+        (
+            "query Q { ...F ... on Query { b: viewer { id } } ...F } fragment F on Query { a: viewer { id } }",
+            {Kind.READS: 2},
+        ),
+        ("query($gone: Boolean!) { viewer @skip(if: $gone) { id } }", {}),
+        (SUBSCRIPTION, {Kind.READS: 1}),
+        ("mutation { generateChunks previewDataset generateDataset analyzePrompt }", {Kind.GENERATE: 4}),
+        ("mutation { createFinetune cancelFinetune a: resumeFinetune }", {Kind.TRAIN: 3}),
+        (
+            "mutation { initiateUpload createProject a: deleteProject createFinetune }",
+            {Kind.UPLOADS: 1, Kind.WRITES: 2, Kind.TRAIN: 1},
+        ),
+    ],
+)
+def test_each_root_field_that_runs_is_counted_once(document: str, expected: dict[Kind, int]) -> None:
+    assert counted(document, no=True) == expected
+
+
+async def test_an_operation_beyond_a_limit_is_refused_and_says_when_to_come_back(api: Api) -> None:
+    document = "{ a: viewer { id } b: viewer { id } c: viewer { id } }"
+    assert code(await api.raw(document)) is None
+    answer = await api.raw(document)
+    assert answer.get("data") is None
+    (error,) = answer["errors"]
+    wait_s = error["extensions"].pop("retryAfter")
+    assert 1 <= wait_s <= 60
+    assert error["message"] == f"At most 5 reads are allowed per minute; try again in {wait_s} seconds."
+    assert error["extensions"].pop("requestId")
+    assert error["extensions"] == {
+        "code": "RATE_LIMITED",
+        "reason": "RATE_LIMITED",
+        "field": None,
+        "kind": "reads",
+    }
+    assert code(await api.raw("{ a: viewer { id } b: viewer { id } }")) is None
+    assert code(await api.other.raw(document)) is None
+
+
+async def test_over_http_a_refusal_is_a_429_that_says_when_to_come_back(api: Api) -> None:
+    document = {"query": "{ a: viewer { id } b: viewer { id } c: viewer { id } }"}
+    accept = {"accept": "application/graphql-response+json"}
+    replies = [await api.rest.post("/graphql", json=document, headers=accept) for _ in range(2)]
+    assert [it.status_code for it in replies] == [200, 429]
+    error = replies[1].json()["errors"][0]
+    assert replies[1].headers["retry-after"] == str(error["extensions"]["retryAfter"])
+
+
+async def test_of_an_operation_that_is_refused_nothing_runs_and_nothing_is_counted(api: Api) -> None:
+    create = 'createProject(input: {name: "P"}) { project { id } }'
+    train = 'cancelFinetune(input: {id: "finetune_unknown"}) { userErrors { code } }'
+    document = f"mutation {{ {create} a: {train} b: {train} c: {train} }}"
+    answer = await api.raw(document)
+    assert (code(answer), answer["errors"][0]["extensions"]["kind"]) == ("RATE_LIMITED", "train")
+    assert await api.gql("{ projects { totalCount } }") == {"projects": {"totalCount": 0}}
+    assert code(await api.raw(f"mutation {{ {create} a: {train} b: {train} }}")) is None
+
+
+async def test_no_more_than_the_limit_run_at_once(api: Api) -> None:
+    answers = await asyncio.gather(*(api.raw("{ viewer { id } }") for _ in range(20)))
+    assert [code(it) for it in answers].count(None) == 5
+
+
+async def test_what_is_no_operation_is_not_counted(api: Api) -> None:
+    for document in ("{ viewer { nothing } }", "{", "{ __typename }", "{ __schema { queryType { name } } }"):
+        for _ in range(6):
+            assert code(await api.raw(document)) != "RATE_LIMITED"
+    assert code(await api.raw("{ viewer { id } }")) is None
+
+
+async def test_the_signed_out_are_counted_by_address(api: Api, call: Call) -> None:
+    one, same, other = await call("192.0.2.1"), await call("192.0.2.1"), await call("192.0.2.2")
+    document = "{ a: health { version } b: health { version } c: health { version } }"
+    assert code(await ask(one, document)) is None
+    assert code(await ask(same, document)) == "RATE_LIMITED"
+    assert code(await ask(other, document)) is None
+    assert code(await ask(await call("192.0.2.1", api.token), document)) is None
+    assert code(await ask(await call("192.0.2.1", "not a token"), document)) == "RATE_LIMITED"
+
+
+async def test_a_subscription_counts_as_one_read_over_an_event_stream(live: str, api: Api) -> None:
+    headers = {"authorization": f"Bearer {api.token}", "accept": "text/event-stream"}
+    async with httpx.AsyncClient(base_url=live, headers=headers) as rest:
+        replies = [await rest.post("/graphql", json={"query": SUBSCRIPTION}) for _ in range(6)]
+    limited = ["RATE_LIMITED" in it.text for it in replies]
+    assert limited == [False] * 5 + [True]
+    assert '"retryAfter":' in replies[-1].text
+
+
+async def test_operations_over_a_websocket_are_counted_with_the_others(live: str, api: Api) -> None:
+    await api.gql("{ a: viewer { id } b: viewer { id } c: viewer { id } d: viewer { id } }")
+    async with websocket(live, {"authorization": f"Bearer {api.token}"}) as socket:
+        messages = []
+        for number, document in enumerate((SUBSCRIPTION, SUBSCRIPTION, "{ viewer { id } }")):
+            payload = {"query": document}
+            await socket.send(json.dumps({"id": str(number), "type": "subscribe", "payload": payload}))
+            while (message := json.loads(await socket.recv()))["type"] not in {"error", "complete"}:
+                pass
+            messages.append(message)
+    assert [it["type"] for it in messages[1:]] == ["error", "error"]
+    assert "RATE_LIMITED" not in json.dumps(messages[0])
+    assert {it["payload"][0]["extensions"]["code"] for it in messages[1:]} == {"RATE_LIMITED"}
+
+
+PATHS = sorted(
+    (method, route.path)
+    for module in REST
+    for route in module.ROUTES
+    for method in set(route.methods or ()) - {"HEAD"}
+)
+FREE = ("/health", "/graphiql", "/api/external/")
+"""What is not limited: who asks whether we live, the page, and the workers' reports."""
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_every_path_of_rest_but_the_free_ones_is_limited(
+    anonymous: httpx.AsyncClient, api: Api, method: str, path: str
+) -> None:
+    headers = {"authorization": f"Bearer {api.token}"} | (KEY if path.startswith("/api/external/") else {})
+    replies = [await anonymous.request(method, path, headers=headers) for _ in range(6)]
+    statuses = [it.status_code for it in replies]
+    assert (429 in statuses) is not path.startswith(FREE), statuses
+    if 429 in statuses:
+        kind, free = ("uploads", 2) if method == "POST" else ("reads", 5)
+        assert statuses.index(429) == free
+        wait_s = int(replies[-1].headers["retry-after"])
+        assert 1 <= wait_s <= 60
+        assert replies[-1].json() == {
+            "detail": f"At most {free} {kind} are allowed per minute; try again in {wait_s} seconds.",
+            "error_code": "RATE_LIMITED",
+            "context": {"kind": kind, "retryAfter": wait_s},
+        }
+
+
+async def test_a_ticket_counts_as_its_user(api: Api, call: Call) -> None:
+    path = "/api/projects/prj_x/documents/doc_x/download"
+    ticket = (await api.gql(f'{{ ticket(path: "{path}") {{ ticket }} }}'))["ticket"]["ticket"]
+    rest = [await call(f"192.0.2.{it}") for it in range(5)]
+    replies = [await it.get(path, params={"ticket": ticket}) for it in rest]
+    assert [it.status_code for it in replies] == [404] * 4 + [429]
+
+
+async def test_of_an_upload_beyond_the_limit_no_byte_is_read(api: Api) -> None:
+    path = "/api/projects/prj_x/files"
+    for _ in range(2):
+        assert (await api.rest.post(path, content=b"")).status_code == 404
+    read = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(1)
+        yield b"x"
+
+    assert (await api.rest.post(path, content=body())).status_code == 429
+    assert read == []
+
+
+async def test_a_login_beyond_the_limit_looks_at_no_password(
+    api: Api, call: Call, passwords: Counted
+) -> None:
+    email = (await api.gql("{ viewer { email } }"))["viewer"]["email"]
+    here = await call("192.0.2.1")
+    passwords.count = 0
+    assert await sign_in(here, email, "wrong") == "UNAUTHENTICATED"
+    assert await sign_in(here, f" {email.upper()}", "wrong again") == "UNAUTHENTICATED"
+    assert await sign_in(here, email, "correct horse") == "RATE_LIMITED"
+    assert passwords.count == 2
+
+
+async def test_who_guesses_at_an_account_does_not_lock_its_owner_out(api: Api, call: Call) -> None:
+    email = (await api.gql("{ viewer { email } }"))["viewer"]["email"]
+    guesser, owner = await call("192.0.2.1"), await call("192.0.2.2")
+    assert [await sign_in(guesser, email, "wrong") for _ in range(5)][-1] == "RATE_LIMITED"
+    for _ in range(4):
+        assert await sign_in(owner, email, "correct horse") == "OK"
+
+
+async def test_attempts_at_once_are_no_more_than_the_limit(api: Api, call: Call, passwords: Counted) -> None:
+    email = (await api.gql("{ viewer { email } }"))["viewer"]["email"]
+    passwords.count = 0
+    aliases = " ".join(f"a{it}: login(input: $input) {{ userErrors {{ code }} }}" for it in range(3))
+    document = f"mutation($input: LoginInput!) {{ {aliases} }}"
+    given = {"email": email, "password": "wrong"}
+    client = await call("192.0.2.1")
+    await asyncio.gather(*(ask(client, document, input=given) for _ in range(4)))
+    assert passwords.count == 2
+
+
+async def test_guesses_from_one_address_at_many_accounts_and_from_many_at_one_are_bounded(call: Call) -> None:
+    here = await call("192.0.2.1")
+    outcomes = [await sign_in(here, f"user{it}@example.org", "guess") for it in range(7)]
+    assert outcomes == ["UNAUTHENTICATED"] * 6 + ["RATE_LIMITED"]
+    many = [await call(f"198.51.100.{it}") for it in range(21)]
+    outcomes = [await sign_in(it, "one@example.org", "guess") for it in many]
+    assert outcomes == ["UNAUTHENTICATED"] * 20 + ["RATE_LIMITED"]
+
+
+async def test_sign_ups_are_bounded_by_e_mail_and_by_address(call: Call, passwords: Counted) -> None:
+    here = await call("192.0.2.1")
+    assert [await sign_up(here, "new@example.org") for _ in range(3)] == ["OK", "CONFLICT", "RATE_LIMITED"]
+    assert await sign_up(here, "another@example.org", password="short") == "INVALID"
+    outcomes = [await sign_up(here, f"another{it}@example.org") for it in range(5)]
+    assert outcomes == ["OK"] * 4 + ["RATE_LIMITED"]
+    assert passwords.count == 6
+
+
+async def test_a_process_limits_what_its_setting_says(settings: Settings, wiring: Wiring) -> None:
+    assert (settings.rate_limits, wiring.services.rates) == ("off", None)  # as `luthier up` sets it
+    async with wire(settings.model_copy(update={"rate_limits": '{"reads": 7}'})) as limited:
+        rates = limited.services.rates
+    assert isinstance(rates, Windows)
+    assert rates._limits == {**DOCUMENTED, Kind.READS: Rate(7, 60)}
