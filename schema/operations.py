@@ -2,17 +2,16 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
-from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, OperationType, parse
+from graphql import GraphQLError
 from graphql.execution import ExecutionResult as CoreResult
 from strawberry.extensions import SchemaExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError
 from strawberry.types.execution import ExecutionResult
 
-from domain.errors import DomainError, ErrorCode
+from domain.errors import DomainError, ErrorCode, RateLimited
 from resolvers.context import Context
 from schema.errors import path
 
@@ -29,49 +28,8 @@ CODES = {
 }
 """`extensions.code` of each kind of refusal."""
 
+MAX_MESSAGE = 1_000
 MASKED = "Something went wrong inside Luthier."
-
-
-@lru_cache(maxsize=512)
-def _parsed(query: str) -> DocumentNode:
-    return parse(query)
-
-
-class Documents(SchemaExtension):
-    """Parses each document once, and knows which of its operations is meant."""
-
-    def on_parse(self) -> Iterator[None]:
-        """Take a document that was parsed before; what is none is left to strawberry, which says why."""
-        context = self.execution_context
-        with suppress(GraphQLError):
-            context.graphql_document = _parsed(context.query or "")
-        yield
-
-    def on_validate(self) -> Iterator[None]:
-        """Of several operations one must be named (GraphQL, October 2021, 6.1)."""
-        context = self.execution_context
-        definitions = context.graphql_document.definitions if context.graphql_document else ()
-        operations = [it for it in definitions if isinstance(it, OperationDefinitionNode)]
-        if len(operations) > 1 and context._provided_operation_name is None:  # noqa: SLF001 - the other guesses
-            message = "Must provide operation name if query contains multiple operations."
-            context.pre_execution_errors = [GraphQLError(message)]
-        elif _is_subscription(operations) and not self._streams():
-            context.pre_execution_errors = [GraphQLError(HOW_TO_SUBSCRIBE)]
-        yield
-
-    def _streams(self) -> bool:
-        context = self.execution_context.context
-        return not isinstance(context, Context) or context.streams
-
-
-HOW_TO_SUBSCRIBE = (
-    "A subscription is streamed: send the header `Accept: text/event-stream`, "
-    "or use a WebSocket with the protocol graphql-transport-ws."
-)
-
-
-def _is_subscription(operations: list[OperationDefinitionNode]) -> bool:
-    return any(it.operation is OperationType.SUBSCRIPTION for it in operations)
 
 
 class Operation(SchemaExtension):
@@ -81,7 +39,7 @@ class Operation(SchemaExtension):
         """Give it loaders of its own; afterwards make its errors fit to be seen."""
         context = self.execution_context.context
         if isinstance(context, Context):
-            self.execution_context.context = replace(context, loaders={})
+            self.execution_context.context = replace(context, loaders={}, tasks=set())
         yield
         self._clean(self.execution_context.result)
 
@@ -93,25 +51,47 @@ class Operation(SchemaExtension):
     def _clean(self, result: Any) -> None:
         if isinstance(result, (CoreResult, ExecutionResult)) and result.errors:
             context = self.execution_context.context
-            request_id = context.request_id if isinstance(context, Context) else ""
-            result.errors = [clean(error, request_id) for error in result.errors]
+            known = isinstance(context, Context)
+            request_id, suggest = (context.request_id, context.viewer is not None) if known else ("", True)
+            result.errors = [clean(error, request_id, suggest=suggest) for error in result.errors]
 
 
-def clean(error: GraphQLError, request_id: str) -> GraphQLError:
-    """An error as clients see it: with a code and the request's id, and nothing that is not ours to tell."""
+def clean(error: GraphQLError, request_id: str, *, suggest: bool = True) -> GraphQLError:
+    """An error as clients see it: with a code and the request's id, and nothing that is not ours to tell.
+
+    What the schema has is not told to those who are signed out, so they get no suggestions.
+    """
     if error.extensions and "requestId" in error.extensions:
         return error  # a stream's last result is seen twice
     cause = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
-    extensions: dict[str, Any] = {"code": "BAD_USER_INPUT", "requestId": request_id}
-    message = error.message
+    extensions: dict[str, Any] = (
+        {"code": "BAD_USER_INPUT"} | (error.extensions or {}) | {"requestId": request_id}
+    )
+    message = shown(error.message, suggest=suggest)
     if isinstance(cause, DomainError):
         extensions |= {"code": CODES[cause.code], "reason": cause.reason, "field": path(cause)}
         message = cause.message
-    elif cause is not None:
-        log.error("a resolver failed", exc_info=cause, extra={"request_id": request_id, "path": error.path})
+        if isinstance(cause, RateLimited):
+            extensions |= cause.context
+    elif (fault := _fault(error, cause)) is not None:
+        log.error("a resolver failed", exc_info=fault, extra={"request_id": request_id, "path": error.path})
         extensions["code"], message = "INTERNAL", MASKED
     return GraphQLError(
         message, error.nodes, error.source, error.positions, error.path, extensions=extensions
     )
+
+
+def _fault(error: GraphQLError, cause: Exception | None) -> Exception | None:
+    """What is our own fault: an error that nobody meant, or a value that a field's type does not allow."""
+    if cause is None:
+        is_ours = error.path is not None and "code" not in (error.extensions or {})
+        return error if is_ours else None
+    return None if isinstance(cause, CannotGetOperationTypeError) else cause
+
+
+def shown(message: str, *, suggest: bool) -> str:
+    """A sentence of graphql-core, which prints whole inputs and what else they could have been."""
+    told = message if suggest else message.partition(" Did you mean ")[0]
+    return told if len(told) <= MAX_MESSAGE else f"{told[:MAX_MESSAGE]}…"

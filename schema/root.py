@@ -1,13 +1,12 @@
 """The one schema."""
 
 import asyncio
+from copy import copy
 from typing import Annotated
 
 import strawberry
-from graphql import GraphQLError
-from strawberry.extensions import ValidationCache
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types import ExecutionContext
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from domain.errors import Invalid
 from schema.accounts import AccountMutations, AccountQueries
@@ -17,12 +16,14 @@ from schema.base_models import BaseModelQueries
 from schema.datasets import DatasetMutations, DatasetQueries
 from schema.deployments import DeploymentMutations, DeploymentQueries
 from schema.documents import DocumentMutations, DocumentQueries
+from schema.engine import Schema
+from schema.execution import FastExecutor
 from schema.finetune_mutations import FinetuneMutations
 from schema.finetunes import FinetuneQueries
 from schema.health import HealthQueries
 from schema.items import ItemMutations
 from schema.jobs import EVENT_TYPES, JobMutations, JobQueries, JobSubscriptions, node_by_id
-from schema.operations import Documents, Operation
+from schema.operations import Operation
 from schema.projects import ProjectMutations, ProjectQueries
 from schema.request_logs import RequestLog
 from schema.scalars import SCALARS
@@ -84,20 +85,21 @@ class Subscription(JobSubscriptions):
     """What can be followed."""
 
 
-class Schema(strawberry.Schema):
-    """The schema; `Operation` logs what fails, with the request's id."""
-
-    def process_errors(
-        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
-    ) -> None:
-        """Nothing here: strawberry's own way logs every refusal as a fault."""
-
-
 schema = Schema(
     Query,
     Mutation,
     Subscription,
     types=[*EVENT_TYPES, RequestLog],
     config=StrawberryConfig(scalar_map=SCALARS),
-    extensions=[Operation, lambda: ValidationCache(maxsize=512), Documents],
+    extensions=[Operation],
+    execution_context_class=FastExecutor,
 )
+
+
+def schema_of(*, fast: bool) -> Schema:
+    """The schema, run by the fast executor or by strawberry's own."""
+    if fast:
+        return schema
+    other = copy(schema)
+    other.execution_context_class = StrawberryGraphQLCoreExecutionContext
+    return other

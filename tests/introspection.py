@@ -86,14 +86,27 @@ def everything(fields: Mapping[str, GraphQLField]) -> str:
     return " ".join(f"{name} {selected(field)}" for name, field in fields.items())
 
 
-def filtered(fields: Mapping[str, GraphQLField], id: str) -> str:
+AT_ONCE = 10
+"""How many fields one operation asks for: what it may cost is limited, and so are its aliases."""
+
+
+def all_of(fields: Mapping[str, GraphQLField]) -> list[str]:
+    """Every field, as selections that each are small enough for one operation."""
+    return _parted([f"{name} {selected(field)}" for name, field in fields.items()])
+
+
+def filtered(fields: Mapping[str, GraphQLField], id: str) -> list[str]:
     """Every field, and once more for each value of each of its arguments, of which ids are `id`."""
     again = [
         f"{name}{number}: {name}({given}) {selected(field)}"
         for name, field in fields.items()
         for number, given in enumerate(_given(field, id))
     ]
-    return " ".join([everything(fields), *again])
+    return all_of(fields) + _parted(again)
+
+
+def _parted(asked: list[str]) -> list[str]:
+    return [" ".join(asked[start : start + AT_ONCE]) for start in range(0, len(asked), AT_ONCE)]
 
 
 def _given(field: GraphQLField, id: str) -> Iterator[str]:

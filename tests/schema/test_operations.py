@@ -1,14 +1,27 @@
 """How operations are answered as such: syntax, names, faults, over each transport."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from graphql import get_introspection_query
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from strawberry.types.graphql import OperationType
 
+from app.wiring import Wiring
+from domain.errors import DomainError, ErrorCode
 from domain.services import Services
+from schema import engine
+from schema.operations import CODES
+from schema.weights import INTROSPECTION
 from tests.clients import Api
-from tests.schema.test_jobs import websocket
+from tests.jobs import begin, new_job, succeed
+from tests.schema.attacks import IDS, nested
+from tests.schema.test_jobs import FOLLOW, websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -73,3 +86,215 @@ async def test_a_fault_is_masked_and_logged(
     assert body["errors"][0]["extensions"]["code"] == "INTERNAL"
     assert "the inside" not in json.dumps(body)
     assert "the inside of Luthier" in caplog.text
+
+
+async def test_a_refusal_says_which_limit_and_what_to_do(anonymous: httpx.AsyncClient) -> None:
+    document = "{ projects(first: 100) { nodes { datasets(first: 100) { nodes { id } } } } }"
+    reply = await anonymous.post("/graphql", json={"query": document}, headers={"x-request-id": "r-1"})
+    body, cost = reply.json(), 1 + 100 * 102
+    assert "data" not in body
+    assert body["extensions"] == {"cost": cost}
+    (error,) = body["errors"]
+    assert error["extensions"] == {
+        "code": "QUERY_TOO_COMPLEX", "reason": "TOO_EXPENSIVE", "limit": 5_000, "actual": cost, "requestId": "r-1",
+    }  # fmt: skip
+    assert error["message"].endswith("ask for smaller pages or fewer fields, or in several requests.")
+
+
+async def test_every_answer_says_what_it_cost(api: Api) -> None:
+    assert (await api.raw("{ viewer { id } }"))["extensions"] == {"cost": 1}
+    assert (await api.raw("{ __typename }"))["extensions"] == {"cost": 0}
+    assert (await api.raw("{ viewer { id } projects(first: 0) { totalCount } }"))["extensions"] == {"cost": 2}
+    mutation = "mutation($id: ID!) { deleteProject(input: {id: $id}) { deletedId userErrors { code } } }"
+    assert (await api.raw(mutation, id="x"))["extensions"] == {"cost": 11}
+    assert not (await api.raw("{")).get("extensions")
+
+
+async def streamed(rest: httpx.AsyncClient, document: str, **variables: Any) -> list[dict[str, Any]]:
+    """The results of an operation over server-sent events."""
+    body = {"query": document, "variables": variables}
+    reply = await rest.post("/graphql", json=body, headers={"accept": "text/event-stream"})
+    lines = (it.removeprefix("data: ") for it in reply.text.splitlines() if it.startswith("data: {"))
+    return [json.loads(it) for it in lines]
+
+
+async def test_a_subscription_costs_and_is_limited_like_a_query(api: Api, services: Services) -> None:
+    job = await new_job(api, services)
+    await succeed(services, await begin(services, job.id))
+    results = await streamed(api.rest, FOLLOW, id=job.id, after=None)
+    assert {it["extensions"]["cost"] for it in results} == {1}
+    deep = "subscription { jobEvents(jobId: " + f'"{job.id}"' + ") " + nested(20) + "}"
+    (refused,) = await streamed(api.rest, deep)
+    assert refused["errors"][0]["extensions"]["reason"] == "TOO_DEEP"
+
+
+async def test_a_websocket_is_told_why_an_operation_is_refused(live: str, api: Api) -> None:
+    async with websocket(live, {"authorization": f"Bearer {api.token}"}) as socket:
+        for query, reason in (
+            (nested(20), "TOO_DEEP"),
+            ("{ a" * 2_000, "TOO_DEEP"),
+            (f"{{ {'a ' * 300} }}", "TOO_MANY_ROOT_FIELDS"),
+        ):
+            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": query}}))
+            message = json.loads(await socket.recv())
+            assert message["type"] == "error"
+            assert message["payload"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
+            assert message["payload"][0]["extensions"]["reason"] == reason
+
+
+NUMBER = "query($n: Int) { projects(first: $n) { totalCount } }"
+
+
+@pytest.mark.parametrize(
+    ("document", "variables"),
+    [
+        (NUMBER, '{"n": %s}' % ("9" * 6_000)),
+        (NUMBER, '{"n": -1}'),
+        (NUMBER, '{"n": 1000000}'),
+        (NUMBER, '{"n": 1e6}'),
+        (NUMBER, '{"n": 1e400}'),
+        (IDS, '{"ids": %s}' % ("[" * 9 + "1" + "]" * 9)),
+        ("{ projects(first: 1e6) { totalCount } }", "{}"),
+        ('{ projects(after: "garbage") { totalCount } }', "{}"),
+        ('{ projects(after: "' + "W" * 5_000 + '") { totalCount } }', "{}"),
+    ],
+)
+async def test_garbage_is_refused_as_the_callers(api: Api, document: str, variables: str) -> None:
+    content = f'{{"query": {json.dumps(document)}, "variables": {variables}}}'
+    reply = await api.rest.post("/graphql", content=content, headers={"content-type": "application/json"})
+    codes = [it["extensions"]["code"] for it in reply.json()["errors"]]
+    assert codes == ["BAD_USER_INPUT"] * len(codes)
+
+
+async def test_a_list_of_lists_of_lists_is_refused_as_the_callers(api: Api) -> None:
+    value: Any = "x"
+    for _ in range(9):
+        value = [value] * 3
+    body = await api.raw(IDS, ids=value)
+    assert {it["extensions"]["code"] for it in body["errors"]} == {"BAD_USER_INPUT"}
+
+
+async def test_twenty_megabytes_are_refused_before_they_are_sent(anonymous: httpx.AsyncClient) -> None:
+    sent = 0
+
+    async def megabytes() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(20):
+            sent += 1
+            yield b"x" * 1_048_576
+
+    headers = {"content-type": "application/json"}
+    reply = await anonymous.post("/graphql", content=megabytes(), headers=headers)
+    assert reply.status_code == 413
+    assert reply.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert sent < 3
+
+
+async def test_who_is_signed_out_is_not_told_what_the_schema_has(
+    api: Api, anonymous: httpx.AsyncClient
+) -> None:
+    variables = {"id": "x", "status": "DON"}
+    documents = (
+        "{ viewr { id } }",
+        "query($status: RunStatus) { finetunes(status: $status) { totalCount } }",
+    )
+    for document in documents:
+        body = {"query": document, "variables": variables}
+        told = (await api.rest.post("/graphql", json=body)).json()["errors"][0]["message"]
+        untold = (await anonymous.post("/graphql", json=body)).json()["errors"][0]["message"]
+        assert "Did you mean" in told
+        assert told.startswith(untold)
+        assert "Did you mean" not in untold
+
+
+async def test_a_message_prints_no_whole_input(api: Api) -> None:
+    body = await api.raw(
+        'mutation { createProject(input: {nam: "' + "x" * 50_000 + '"}) { project { id } } }'
+    )
+    assert all(len(it["message"]) <= 1_001 for it in body["errors"])
+
+
+@pytest.fixture
+async def locked(api: Api, database: AsyncEngine) -> AsyncIterator[str]:
+    """A project, in a database in which nobody can read or write a project meanwhile."""
+    project = (await api.mutate("createProject", "project { id }", name="locked"))["project"]
+    async with database.begin() as connection:
+        await connection.execute(text("lock table projects in access exclusive mode"))
+        yield project["id"]
+
+
+async def waiting(database: AsyncEngine) -> int:
+    """How many statements wait for a lock."""
+    async with database.begin() as connection:
+        count = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and state = 'active'"
+        return int((await connection.execute(text(count))).scalar_one())
+
+
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        (OperationType.QUERY, "{ projects { totalCount nodes { id } } }"),
+        (OperationType.QUERY, "query($id: ID!) { node(id: $id) { id } health { version } }"),
+        (OperationType.MUTATION, 'mutation { createProject(input: {name: "x"}) { project { id } } }'),
+    ],
+)
+async def test_what_takes_too_long_is_stopped_with_everything_under_it(
+    api: Api,
+    wiring: Wiring,
+    database: AsyncEngine,
+    locked: str,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: OperationType,
+    document: str,
+) -> None:
+    monkeypatch.setitem(engine.SECONDS, kind, 0.1)
+    for body in (await api.raw(document, id=locked), (await streamed(api.rest, document, id=locked))[0]):
+        (error,) = body["errors"]
+        assert error["extensions"] | {"requestId": ""} == {
+            "code": "UNAVAILABLE", "reason": "TIMEOUT", "requestId": "",
+        }  # fmt: skip
+        assert "took longer than 0.1 seconds" in error["message"]
+        assert body.get("data") is None
+        assert await waiting(database) == 0
+        assert wiring.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+async def test_after_an_operation_was_stopped_the_next_one_is_answered(
+    api: Api, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setitem(engine.SECONDS, OperationType.QUERY, 0.1)
+        async with database.begin() as connection:
+            await connection.execute(text("lock table projects in access exclusive mode"))
+            assert (await api.raw("{ projects { totalCount } }"))["errors"]
+    assert await api.gql("{ projects { totalCount } }") == {"projects": {"totalCount": 0}}
+
+
+async def test_an_operation_that_nobody_waits_for_any_more_leaves_no_statement(
+    api: Api,
+    database: AsyncEngine,
+    locked: str,  # noqa: ARG001
+) -> None:
+    asked = asyncio.create_task(api.raw("{ projects { totalCount nodes { id } } }"))
+    while not await waiting(database):
+        pass
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert await waiting(database) == 0
+
+
+async def test_the_schema_is_told_to_those_who_are_signed_out(anonymous: httpx.AsyncClient) -> None:
+    body = {"query": get_introspection_query(one_of=True, input_value_deprecation=True)}
+    reply = (await anonymous.post("/graphql", json=body)).json()
+    assert "errors" not in reply
+    assert len(reply["data"]["__schema"]["types"]) > 100
+    assert reply["extensions"] == {"cost": INTROSPECTION}
+
+
+def test_every_kind_of_refusal_has_its_code() -> None:
+    def kinds(kind: type[DomainError]) -> set[type[DomainError]]:
+        return {kind}.union(*map(kinds, kind.__subclasses__()))
+
+    assert CODES.keys() == set(ErrorCode)
+    assert {it.code for it in kinds(DomainError) if hasattr(it, "code")} == set(ErrorCode)

@@ -1,0 +1,107 @@
+"""How one operation is run: first whether it is let in, and is not one too many, then for no longer than its time."""
+
+import asyncio
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.exceptions import MissingQueryError
+from strawberry.extensions.runner import SchemaExtensionsRunner
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
+
+from resolvers.context import Context
+from schema.admission import Admission
+from schema.throttling import throttled
+
+SECONDS = {OperationType.QUERY: 10.0, OperationType.MUTATION: 60.0}
+"""How long an operation may run. A mutation may delete millions of rows or ask a model; a subscription has no end."""
+GRACE = 2.0
+"""How long an operation's statements have to be cancelled in, before it is answered without waiting for them."""
+
+
+class Schema(strawberry.Schema):
+    """The schema. It has strawberry's own parsing and validation replaced by `Admission`, which keeps what it made."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._admission = Admission(self._schema)
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Nothing here: strawberry's own way logs every refusal as a fault, and `Operation` logs what is one."""
+
+    async def _prepare_operation_async(
+        self,
+        context: ExecutionContext,
+        extensions_runner: SchemaExtensionsRunner,  # noqa: ARG002
+    ) -> PreExecutionError | None:
+        """Strawberry's own runs the hooks of extensions for parsing and validation here; ours have none."""
+        if not context.query:
+            raise MissingQueryError
+        context.pre_execution_errors = self._admit(context, context.query)
+        if context.pre_execution_errors:
+            return PreExecutionError(data=None, errors=context.pre_execution_errors)
+        _check_type(context)
+        return await throttled(context)
+
+    def _admit(self, context: ExecutionContext, query: str) -> list[GraphQLError]:
+        """Why the operation is refused, if it is; it is parsed, and its cost is said in the answer."""
+        request = context.context if isinstance(context.context, Context) else None
+        try:
+            admitted = self._admission.admit(
+                query,
+                context._provided_operation_name,  # noqa: SLF001 - the public name guesses
+                context.variables,
+                streams=request is None or request.streams,
+                suggest=request is None or request.viewer is not None,
+            )
+        except GraphQLError as error:
+            return [error]
+        context.graphql_document = admitted.document
+        if admitted.cost is not None:
+            context.extensions_results["cost"] = admitted.cost
+        return admitted.errors
+
+    async def _execute_operation(self, execution_context: ExecutionContext, *args: Any) -> Any:
+        seconds = SECONDS[execution_context.operation_type]
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await super()._execute_operation(execution_context, *args)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await _stop(execution_context.context)
+            execution_context.result = ExecutionResult(data=None, errors=[_too_slow(seconds)])
+            return execution_context.result
+        except asyncio.CancelledError:
+            await _stop(execution_context.context)
+            raise
+
+
+def _check_type(context: ExecutionContext) -> None:
+    """Raise strawberry's own errors unless the document has the operation, and the transport allows it."""
+    try:
+        kind = context.operation_type
+    except RuntimeError as error:
+        raise CannotGetOperationTypeError(context.operation_name) from error
+    if kind not in context.allowed_operations:
+        raise InvalidOperationTypeError(kind)
+
+
+async def _stop(context: object) -> None:
+    """Cancel what the loaders of an operation still do: they are tasks of their own."""
+    if isinstance(context, Context) and context.tasks:
+        for task in context.tasks:
+            task.cancel()
+        await asyncio.wait(context.tasks, timeout=GRACE)
+
+
+def _too_slow(seconds: float) -> GraphQLError:
+    message = (
+        f"The operation took longer than {seconds:g} seconds and was stopped: ask for less, or try again."
+    )
+    return GraphQLError(message, extensions={"code": "UNAVAILABLE", "reason": "TIMEOUT"})
