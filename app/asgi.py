@@ -1,5 +1,6 @@
 """The ASGI application: GraphQL, REST and the OpenAI endpoint on one port."""
 
+import gc
 import logging
 import re
 import uuid
@@ -14,14 +15,15 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.patience import Patience
 from app.settings import Settings
 from app.wiring import Wiring, wire
-from rest import datasets, deployments, downloads, files, finetunes, health, streams, webhooks
+from rest import datasets, deployments, downloads, files, finetunes, graphiql, health, streams, webhooks
 from rest.errors import refusal
 from schema.view import GraphQLView
 
 REASONS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
-REST = (health, files, downloads, datasets, finetunes, deployments, streams, webhooks)
+REST = (health, files, downloads, datasets, finetunes, deployments, streams, webhooks, graphiql)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 log = logging.getLogger(__name__)
@@ -34,16 +36,25 @@ def application(settings: Settings) -> ASGIApp:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with wire(settings) as wiring:
             mount(app, wiring, settings)
+            gc.collect()
+            gc.freeze()  # what is there now stays: to look through it for garbage again and again takes 100 ms each time
             yield
 
-    return RequestIds(Starlette(lifespan=lifespan, exception_handlers=HANDLERS))
+    return edge(Starlette(lifespan=lifespan, exception_handlers=HANDLERS), settings)
+
+
+def edge(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """What every request passes on its way in, and every answer on its way out."""
+    return RequestIds(Patience(app, settings.slow_consumer_s))
 
 
 def mount(app: Starlette, wiring: Wiring, settings: Settings) -> None:
     """Put every route in its place."""
     app.state.services = wiring.services
     origins = tuple(filter(None, settings.console_origins.split(",")))
-    graphql = GraphQLView(wiring.services, public_url=settings.public_url, origins=origins)
+    graphql = GraphQLView(
+        wiring.services, public_url=settings.public_url, origins=origins, fast=settings.fast_execution
+    )
     app.router.routes.extend(
         [
             Route("/graphql", graphql),  # serves no WebSocket, hence the second
@@ -90,4 +101,9 @@ class RequestIds:
                     message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
             await send(message)
 
-        await self._app({**scope, "request_id": request_id}, receive, send_with_id)
+        try:
+            await self._app({**scope, "request_id": request_id}, receive, send_with_id)
+        except Exception:
+            if scope["type"] == "websocket":  # `_failed` is only called for the others
+                log.exception("a socket failed", extra={"request_id": request_id})
+            raise

@@ -5,7 +5,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-EXTRAS = ("request_id", "path", "job_id")
+EXTRAS = ("request_id", "path", "job_id", "viewer")
 
 
 class JsonLines(logging.Formatter):
@@ -22,12 +22,28 @@ class JsonLines(logging.Formatter):
             "level": record.levelname,
             "process": self._process,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **{name: getattr(record, name) for name in EXTRAS if hasattr(record, name)},
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return json.dumps(line, default=_text)
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The sentence; one whose values do not fit is not lost."""
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - whatever it is, a log must not fail
+        return str(record.msg)
+
+
+def _text(value: object) -> str:
+    """What JSON has no word for."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - as above
+        return f"<{type(value).__name__}>"
 
 
 def configure(process: str) -> dict[str, Any]:

@@ -70,6 +70,14 @@ class Passwords(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whose bearer token was read, and when that ends."""
+
+    id: str
+    until: datetime
+
+
 class Tokens(Protocol):
     """Issues and reads bearer tokens."""
 
@@ -77,8 +85,8 @@ class Tokens(Protocol):
         """A token and when it ends."""
         ...
 
-    def viewer_id(self, token: str) -> str | None:
-        """Whose token it is; None when it is forged, expired or for something else."""
+    def viewer(self, token: str) -> Viewer | None:
+        """Whose token it is, and until when; None when it is forged, expired or for something else."""
         ...
 
     def ticket(self, user_id: str, path: str) -> tuple[str, datetime]:

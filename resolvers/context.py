@@ -1,10 +1,12 @@
 """What every resolver is handed."""
 
+from asyncio import Task, current_task
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from domain.errors import SignInRequired
+from domain.rates import caller
 from domain.services import Services
 from domain.store import Transactions
 
@@ -13,7 +15,9 @@ from domain.store import Transactions
 class Context:
     """One request: who asks, and what answers.
 
-    `base_url` is how the caller reached us, without a slash; `streams` says whether more than one answer can be sent.
+    `base_url` is how the caller reached us, without a slash; `streams` says whether more than one answer can be sent;
+    `address` is the caller's host, None over a Unix socket; `until` is when what the viewer proved itself with ends;
+    `tasks` are what loaders run, which ends with the operation.
     """
 
     services: Services
@@ -21,7 +25,10 @@ class Context:
     base_url: str
     request_id: str = ""
     streams: bool = False
+    address: str | None = None
+    until: datetime | None = None
     loaders: dict[Any, Any] = field(default_factory=dict)
+    tasks: set[Task[Any]] = field(default_factory=set)
     connection_params: dict[str, Any] | None = None
 
     @property
@@ -35,6 +42,21 @@ class Context:
     def transactions(self) -> Transactions:
         """Opens transactions."""
         return self.services.transactions
+
+    @property
+    def life_s(self) -> float | None:
+        """For how many seconds the viewer is known to be who it is; None where there is no end to that."""
+        return None if self.until is None else (self.until - self.now()).total_seconds()
+
+    @property
+    def holder(self) -> str:
+        """Who holds what is open: the viewer, or who is signed out by address."""
+        return caller(self.viewer, self.address)
+
+    def enlist(self) -> None:
+        """Have the task that calls this end with the operation, however that ends."""
+        if (task := current_task()) is not None:
+            self.tasks.add(task)
 
     def now(self) -> datetime:
         """The time, in UTC."""

@@ -1,59 +1,60 @@
 """The log of a training as server-sent events, for clients that speak plain HTTP."""
 
-import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from domain import finetunes
 from domain.finetunes import Finetune
 from domain.jobs import FINAL, Job, JobStatus, Recorded, StatusChanged, place_of
+from domain.rates import Kind
 from domain.training import Checkpoint, Line, Measured, Progress
-from rest.base import endpoint, services, viewer_or_ticket
-
-PING_S = 15.0
+from rest.base import bearer, endpoint, services, signed_in, viewer_or_ticket
+from rest.streaming import EventStream
+from rest.throttling import limited
 
 
 @endpoint
+@limited(Kind.READS)
 async def logs(request: Request) -> Response:
     """Replays from `Last-Event-ID` on, then follows; ends with the training."""
     viewer, finetune_id = viewer_or_ticket(request), request.path_params["finetune_id"]
+    request.scope["viewer"] = viewer  # for the log, should the client stop reading
     after = place_of(request.headers.get("last-event-id"))
     async with services(request).transactions.begin() as store:
         finetune, job = await finetunes.job_of(store, finetune_id, viewer_id=viewer)
     if finetune.project_id != request.path_params["project_id"]:
         raise finetunes.missing(finetune_id)
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}  # proxies must not hold events back
-    return StreamingResponse(_events(request, job, after), media_type="text/event-stream", headers=headers)
+    return EventStream(
+        _events(request, job, after),
+        life_s=_life_s(request),
+        taken=services(request).connections.streams.take(viewer),  # last, for only the stream gives it back
+        last_words=_event("error", {"status": "unauthenticated", "error": "The token has expired."}),
+    )
 
 
-async def _events(request: Request, job: Job, after: int) -> AsyncIterator[str]:
-    """The stream, with a comment whenever it was quiet for a while."""
-    recorded = services(request).streams.follow(job.id, after)
-    upcoming: asyncio.Future[Recorded] | None = None
-    try:
-        while True:
-            upcoming = upcoming or asyncio.ensure_future(anext(recorded))
-            done, _ = await asyncio.wait({upcoming}, timeout=PING_S)
-            if not done:
-                yield ": still here\n\n"
-                continue
-            try:
-                event, upcoming = upcoming.result(), None
-            except StopAsyncIteration:
-                return
-            for name, data in await _told(request, job, event):
-                yield f"id: {event.seq}\nevent: {name}\ndata: {json.dumps(data)}\n\n"
-    finally:
-        if upcoming is not None:
-            upcoming.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
-                await upcoming
+def _life_s(request: Request) -> float | None:
+    """How long the bearer token holds; a ticket is only for opening the stream."""
+    if bearer(request) is None:
+        return None
+    return (signed_in(request).until - services(request).now()).total_seconds()
+
+
+async def _events(request: Request, job: Job, after: int) -> AsyncGenerator[str, None]:
+    """The events, to the end of the training."""
+    async with aclosing(services(request).streams.follow(job.id, after)) as recorded:
+        async for it in recorded:
+            for name, data in await _told(request, job, it):
+                yield f"id: {it.seq}\n{_event(name, data)}"
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
 async def _told(request: Request, job: Job, recorded: Recorded) -> list[tuple[str, dict[str, Any]]]:

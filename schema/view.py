@@ -1,34 +1,56 @@
 """The GraphQL endpoint: HTTP, `graphql-transport-ws` and SSE on one path."""
 
+import logging
 import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import lru_cache
 from typing import Any
 
-import orjson
-from cross_web import AsyncHTTPRequestAdapter, HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from graphql import GraphQLError
+from starlette.datastructures import URL
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types.execution import ExecutionResult
+from strawberry.types.graphql import OperationType
 from strawberry.types.unset import UNSET, UnsetType
 
+from domain.accounts import Viewer
+from domain.errors import DomainError, RateLimited, Unauthenticated
 from domain.services import Services
 from resolvers.context import Context
-from schema.root import schema
+from rest.streaming import EventStream
+from schema.answers import GRAPHQL, PLAIN, Accepted, accepted, answer, body_of, event, failure, json, refusal
+from schema.operations import clean
+from schema.requests import Asked, Refused, asked_of
+from schema.root import schema_of
+from schema.sockets import Socket, SocketMessages
 
-MAX_BODY = 262_144
+EXPIRED = "The token has expired."
+OF_METHOD = {"GET": {OperationType.QUERY}, "POST": set(OperationType)}
+"""A link that somebody follows must change nothing."""
+
+log = logging.getLogger(__name__)
 
 
 class GraphQLView(GraphQL[Context, None]):
-    """Strawberry's view with our context, JSON errors and bounds."""
+    """Strawberry's view with our context, bounds, media types and WebSockets."""
 
-    def __init__(self, services: Services, *, public_url: str | None, origins: tuple[str, ...] = ()) -> None:
+    websocket_adapter_class = SocketMessages
+    graphql_transport_ws_handler_class = Socket
+
+    def __init__(
+        self, services: Services, *, public_url: str | None, origins: tuple[str, ...] = (), fast: bool = True
+    ) -> None:
         super().__init__(
-            schema,
+            schema_of(fast=fast),
             graphql_ide=None,
-            allow_queries_via_get=False,
-            subscription_protocols=("graphql-transport-ws", "graphql-sse"),
+            subscription_protocols=("graphql-transport-ws",),
             allowed_origins=origins,
         )
         self._services = services
@@ -39,80 +61,121 @@ class GraphQLView(GraphQL[Context, None]):
         if scope["type"] == "websocket":
             await super().__call__(scope, receive, send)
             return
-        try:
-            body = await _body(Request(scope, receive))
-            response: Any = await self.run(Request(scope, _replayed(body, receive)))
-        except HTTPException as error:
-            response = _refusal(error.status_code, error.reason)
-        except RecursionError:
-            response = _refusal(400, "The body is nested too deeply.")
-        await response(scope, receive, send)
+        response = await self._answered(Request(scope, receive))
+        if response is not None:
+            await response(scope, receive, send)
 
-    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
+    async def _answered(self, request: Request) -> Response | None:
+        """The answer; None where nobody waits for it any more."""
+        wanted, request_id = PLAIN, str(request.scope.get("request_id", ""))
+        try:
+            wanted = accepted(request.headers.get("accept"))
+            return await self._answer(request, wanted)
+        except Refused as refused:
+            return refusal(refused, wanted.media, request_id)
+        except ClientDisconnect:
+            return None
+        except Exception:
+            log.exception("a request failed", extra={"request_id": request_id})
+            return failure(wanted.media, request_id)
+
+    async def _answer(self, request: Request, wanted: Accepted) -> Response:
+        asked = await asked_of(request)
+        context = await self.get_context(request)
+        context.streams = wanted.only_streams or (wanted.streams and "subscription" in asked.query)
+        if context.streams and request.method == "POST":
+            return self._stream(asked, context)
+        return await self._once(asked, context, request.method, wanted.media)
+
+    async def _once(self, asked: Asked, context: Context, method: str, media: str) -> Response:
+        try:
+            result = await self.schema.execute(
+                asked.query,
+                asked.variables,
+                context,
+                None,
+                asked.operation_name,
+                OF_METHOD[method],
+                asked.extensions,
+            )
+        except CannotGetOperationTypeError as error:
+            raise Refused(400, error.as_http_error_reason()) from None
+        except InvalidOperationTypeError:
+            raise Refused(
+                405, "A GET may only ask queries: send a POST.", headers={"Allow": "POST"}
+            ) from None
+        return answer(result, media)
+
+    def _stream(self, asked: Asked, context: Context) -> Response:
+        """The answers as events, if the caller has room for one more stream."""
+        try:
+            taken = self._services.connections.streams.take(context.holder)
+        except RateLimited as error:
+            return answer(ExecutionResult(data=None, errors=[_seen(error, context)]), GRAPHQL)
+        expired = ExecutionResult(data=None, errors=[_seen(Unauthenticated(EXPIRED), context)])
+        return EventStream(
+            self._events(asked, context),
+            taken=taken,
+            life_s=context.life_s,
+            last_words=event("next", body_of(expired)) + event("complete"),
+        )
+
+    async def _events(self, asked: Asked, context: Context) -> AsyncGenerator[str, None]:
+        results: Any = await self.schema.stream(
+            asked.query, asked.variables, context, None, asked.operation_name, asked.extensions
+        )
+        async with aclosing(results):
+            async for result in results:
+                yield event("next", body_of(result))
+        yield event("complete")
+
+    async def get_context(self, request: Request | WebSocket, response: Any = None) -> Context:  # noqa: ARG002
         """Who asks, by the Authorization header."""
+        scope = request.scope
+        viewer = self._viewer(request.headers.get("authorization"))
+        scope["viewer"] = viewer.id if viewer else None  # for the log, should the client stop reading
         return Context(
             services=self._services,
-            viewer=self._viewer(request.headers.get("authorization")),
-            base_url=self._public_url or _base_url(request),
-            streams=isinstance(request, WebSocket)
-            or "text/event-stream" in request.headers.get("accept", ""),
-            request_id=request.scope.get("request_id") or str(uuid.uuid4()),
+            viewer=scope["viewer"],
+            until=viewer.until if viewer else None,
+            base_url=self._public_url or _base_url(scope, request.headers.get("host")),
+            streams=scope["type"] == "websocket",
+            address=request.client.host if request.client else None,
+            request_id=scope.get("request_id") or str(uuid.uuid4()),
         )
 
     async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
         """A browser cannot set the header: there the token comes with `connection_init`."""
         given = (context.connection_params or {}).get("authorization")
-        context.viewer = context.viewer or self._viewer(given if isinstance(given, str) else None)
+        if context.viewer is None and (viewer := self._viewer(given if isinstance(given, str) else None)):
+            context.viewer, context.until = viewer.id, viewer.until
         if context.viewer is None:
             raise ConnectionRejectionError
         return UNSET
 
-    def _viewer(self, authorization: str | None) -> str | None:
+    def _viewer(self, authorization: str | None) -> Viewer | None:
         scheme, _, token = (authorization or "").partition(" ")
-        return self._services.tokens.viewer_id(token.strip()) if scheme.lower() == "bearer" else None
-
-    def decode_json(self, data: str | bytes) -> object:
-        """Fast, and it refuses what is nested too deeply."""
-        return orjson.loads(data)
+        return self._services.tokens.viewer(token.strip()) if scheme.lower() == "bearer" else None
 
     def encode_json(self, data: object) -> str:
         """Text, for a WebSocket of `graphql-transport-ws` carries no binary."""
-        return orjson.dumps(data).decode()
-
-    async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
-        """The request, which is a JSON object and nothing else."""
-        try:
-            return await super().parse_http_body(request)
-        except (AttributeError, TypeError):
-            raise HTTPException(400, "The body must be a JSON object.") from None
+        return json(data).decode()
 
 
-def _base_url(request: Request | WebSocket) -> str:
+def _seen(error: DomainError, context: Context) -> GraphQLError:
+    return clean(GraphQLError(error.message, original_error=error), context.request_id)
+
+
+def _base_url(scope: Scope, host: str | None) -> str:
     """How the caller reached us, as an HTTP URL without a slash at its end."""
-    scheme = {"ws": "http", "wss": "https"}.get(request.base_url.scheme, request.base_url.scheme)
-    return str(request.base_url.replace(scheme=scheme)).rstrip("/")
+    scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+    return _url(scheme, host, tuple(scope.get("server") or ()), scope.get("root_path", ""))
 
 
-async def _body(request: Request) -> bytes:
-    """The whole body, which is bounded before any of it is read as JSON."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, f"The body is larger than {MAX_BODY:,} bytes.")
-    return bytes(body)
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """What the view reads: the body once, then the client's going away."""
-    messages = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Any:
-        return messages.pop() if messages else await receive()
-
-    return replay
-
-
-def _refusal(status: int, message: str) -> Response:
-    error = {"message": message, "extensions": {"code": "BAD_USER_INPUT"}}
-    return JSONResponse({"errors": [error]}, status_code=status)
+@lru_cache(maxsize=64)
+def _url(scheme: str, host: str | None, server: tuple[Any, ...], path: str) -> str:
+    """Kept, for the few names that a server has are asked for all the time."""
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    return str(
+        URL(scope={"scheme": scheme, "headers": headers, "server": server or None, "path": path})
+    ).rstrip("/")

@@ -8,6 +8,7 @@ import uvicorn
 from app.asgi import application
 from app.database import require_database
 from app.logs import configure
+from app.serving import OPTIONS
 from app.settings import read_settings
 
 
@@ -25,6 +26,6 @@ def command(host: str, port: int) -> None:
         log_config=configure("api"),
         access_log=False,
         timeout_graceful_shutdown=2,  # an open event stream would hold the stop for as long as it likes
-        ws_max_size=1_048_576,
         server_header=False,
+        **OPTIONS,
     )

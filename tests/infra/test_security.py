@@ -1,0 +1,45 @@
+"""Bearer tokens and tickets."""
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
+
+import pytest
+
+from domain.accounts import Viewer
+from infra.security import TOKEN_LIFE, JwtTokens
+
+SECRET = "a secret of the tests, and of no server"
+
+
+class Later(datetime):
+    """A clock that is past the life of any token."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz) + TOKEN_LIFE + timedelta(seconds=1)
+
+
+def test_a_token_tells_whose_it_is_and_until_when() -> None:
+    tokens = JwtTokens(SECRET)
+    token, ends = tokens.issue("user_1")
+    assert tokens.viewer(token) == Viewer("user_1", ends)
+    assert ends - datetime.now(UTC) > TOKEN_LIFE - timedelta(seconds=2)
+
+
+def test_a_token_that_is_remembered_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = JwtTokens(SECRET)
+    token, _ = tokens.issue("user_1")
+    assert tokens.viewer(token) is not None
+    monkeypatch.setattr("infra.security.datetime", Later)
+    assert tokens.viewer(token) is None
+
+
+def test_what_another_signed_or_meant_for_something_else_is_no_token() -> None:
+    tokens = JwtTokens(SECRET)
+    forged, _ = JwtTokens("another secret, of somebody else's").issue("user_1")
+    ticket, _ = tokens.ticket("user_1", "/path")
+    for wrong in (forged, ticket, "", "garbage", "x" * 100_000):
+        assert tokens.viewer(wrong) is None
+    assert tokens.ticket_viewer_id(ticket, "/path") == "user_1"
+    assert tokens.ticket_viewer_id(ticket, "/elsewhere") is None
+    assert tokens.ticket_viewer_id(tokens.issue("user_1")[0], "/path") is None

@@ -1,0 +1,39 @@
+"""The reference clients of both ways to subscribe."""
+
+from contextlib import aclosing
+
+import pytest
+
+from domain.services import Services
+from domain.training import Line
+from tests.clients import Api
+from tests.jobs import begin, new_job, say, succeed
+from tests.judges.conftest import Node
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("script", ["ws.mjs", "sse.mjs"])
+async def test_a_reference_client_asks_changes_follows_and_comes_back_to_its_place(
+    api: Api, services: Services, live: str, node: Node, script: str
+) -> None:
+    job = await begin(services, (await new_job(api, services)).id)
+    async with aclosing(node(script, live, api.token, job.id)) as told:
+        assert await anext(told) == {
+            "viewer": {"id": api.user_id},
+            "project": {"project": {"name": "From Node"}, "userErrors": []},
+            "seen": [
+                {"__typename": "StatusEvent", "cursor": "1", "status": "QUEUED"},
+                {"__typename": "StatusEvent", "cursor": "2", "status": "RUNNING"},
+            ],
+        }
+        await say(services, job, Line("while it was away, or not"))
+        await succeed(services, job)
+        assert await anext(told) == {
+            "rest": [
+                {"__typename": "LogEvent", "cursor": "3", "line": "while it was away, or not"},
+                {"__typename": "StatusEvent", "cursor": "4", "status": "SUCCESS"},
+            ]
+        }
+        assert await anext(told) == {"refused": ["BAD_USER_INPUT"]}
+        assert [it async for it in told] == []

@@ -1,0 +1,453 @@
+"""What is held open: how much one user may, for how long, and that it is always given back."""
+
+import asyncio
+import json
+import logging
+import select
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from app.asgi import HANDLERS, edge, mount
+from app.settings import Settings
+from app.wiring import Wiring
+from domain.connections import Connections, Slots
+from domain.jobs import Job, Recorded
+from domain.services import Services
+from domain.streams import EventStreams
+from domain.training import Line
+from schema.requests import MAX_BODY
+from tests.clients import Api
+from tests.finetuning import launch, new_dataset, new_project
+from tests.jobs import begin, new_job, say, succeed
+
+pytestmark = pytest.mark.anyio
+
+FOLLOW = "subscription($id: ID!) { jobEvents(jobId: $id) { cursor ... on LogEvent { line } } }"
+LINES, LENGTH = 600, 16_000
+
+
+class Counted(Slots):
+    """Tells when one was given back."""
+
+    def __init__(self, most: int, what: str) -> None:
+        super().__init__(most, what)
+        self.given_back = asyncio.Event()
+
+    def _give_back(self, holder: str) -> None:
+        super()._give_back(holder)
+        self.given_back.set()
+
+
+@dataclass
+class Watched:
+    """Follows jobs as ever, and tells how far it came and when it was left."""
+
+    real: EventStreams
+    told: int = 0
+    left: int = 0
+
+    async def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[Recorded, None]:
+        try:
+            async with aclosing(self.real.follow(job_id, after)) as recorded:
+                async for it in recorded:
+                    self.told += 1
+                    yield it
+        finally:
+            self.left += 1
+
+    async def lost(self, job: Job) -> None:
+        await self.real.lost(job)
+
+
+@dataclass
+class Clock:
+    """The time, which a test may move."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def slots() -> Connections:
+    return Connections(
+        streams=Counted(3, "streams"),
+        sockets=Counted(2, "connections"),
+        strangers=Counted(1, "connections that are not signed in"),
+        operations=Counted(2, "operations on one connection"),
+    )
+
+
+@pytest.fixture
+def watched(wiring: Wiring) -> Watched:
+    return Watched(wiring.services.streams)
+
+
+@pytest.fixture
+def services(services: Services, slots: Connections, watched: Watched, clock: Clock) -> Services:
+    return replace(services, connections=slots, streams=watched, now=clock)
+
+
+@pytest.fixture
+async def application(wiring: Wiring, services: Services, settings: Settings, clean: None) -> ASGIApp:  # noqa: ARG001
+    app = Starlette(exception_handlers=HANDLERS)
+    mount(app, replace(wiring, services=services), settings)
+    return edge(app, settings.model_copy(update={"slow_consumer_s": 0.3}))
+
+
+async def given_back(slots: Slots, holder: str) -> None:
+    """Returns once the holder has nothing open."""
+    assert isinstance(slots, Counted)
+    while slots.held(holder):
+        slots.given_back.clear()
+        async with asyncio.timeout(20):
+            await slots.given_back.wait()
+
+
+@asynccontextmanager
+async def sse(url: str, token: str, job_id: str) -> AsyncIterator[httpx.Response]:
+    """An open stream over HTTP."""
+    headers = {"authorization": f"Bearer {token}", "accept": "text/event-stream"}
+    body = {"query": FOLLOW, "variables": {"id": job_id}}
+    async with (
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as rest,
+        rest.stream("POST", "/graphql", json=body) as reply,
+    ):
+        yield reply
+
+
+@asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncIterator[ClientConnection]:
+    """A socket that has not said whose it is."""
+    protocol = Subprotocol("graphql-transport-ws")
+    address = url.replace("http", "ws") + "/graphql"
+    async with connect(address, subprotocols=[protocol], **options) as socket:
+        yield socket
+
+
+@asynccontextmanager
+async def websocket(url: str, token: str, **options: Any) -> AsyncIterator[ClientConnection]:
+    """A socket that was acknowledged."""
+    async with opened(url, **options) as socket:
+        await send(socket, type="connection_init", payload={"authorization": f"Bearer {token}"})
+        assert json.loads(await socket.recv()) == {"type": "connection_ack"}
+        yield socket
+
+
+async def send(socket: ClientConnection, **message: Any) -> None:
+    await socket.send(json.dumps(message))
+
+
+async def subscribe(socket: ClientConnection, id: str, job_id: str) -> None:
+    payload = {"query": FOLLOW, "variables": {"id": job_id}}
+    await send(socket, type="subscribe", id=id, payload=payload)
+
+
+async def received(socket: ClientConnection) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(await socket.recv())
+    return message
+
+
+async def closed(socket: ClientConnection) -> tuple[int, str]:
+    """With what the server closed it."""
+    async with asyncio.timeout(20):
+        await socket.wait_closed()
+    assert socket.close_code is not None
+    return socket.close_code, socket.close_reason or ""
+
+
+async def test_a_user_has_so_many_streams_over_every_transport_together(
+    api: Api, services: Services, slots: Connections, live: str
+) -> None:
+    job = await new_job(api, services)
+    project_id = await new_project(api)
+    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    log = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
+    async with AsyncExitStack() as open:
+        first = await open.enter_async_context(sse(live, api.token, job.id))
+        assert first.headers["x-accel-buffering"] == "no"
+        assert first.headers["cache-control"].startswith("no-store")
+        socket = await open.enter_async_context(websocket(live, api.token))
+        await subscribe(socket, "1", job.id)
+        assert (await received(socket))["type"] == "next"
+        rest = await open.enter_async_context(httpx.AsyncClient(base_url=live, headers=api.rest.headers))
+        third = await open.enter_async_context(rest.stream("GET", log))
+        assert third.status_code == 200
+
+        await subscribe(socket, "2", job.id)
+        refused = await received(socket)
+        assert (refused["type"], refused["id"]) == ("error", "2")
+        (error,) = refused["payload"]
+        assert (error["extensions"]["code"], error["extensions"]["retryAfter"]) == ("RATE_LIMITED", 5)
+        async with sse(live, api.token, job.id) as reply:
+            body = json.loads(await reply.aread())
+        assert (reply.status_code, reply.headers["retry-after"]) == (429, "5")
+        assert body["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+        reply = await rest.get(log)
+        assert (reply.status_code, reply.json()["error_code"]) == (429, "RATE_LIMITED")
+        async with sse(live, api.other.token, job.id) as reply:
+            assert reply.status_code == 200  # another user's are counted apart
+    await given_back(slots.streams, api.user_id)
+    await given_back(slots.streams, api.other.user_id)
+
+
+async def test_a_stream_gives_its_place_back_however_it_ends(
+    api: Api, services: Services, slots: Connections, live: str, watched: Watched
+) -> None:
+    job = await new_job(api, services)
+    async with websocket(live, api.token) as socket:
+        await subscribe(socket, "completed", job.id)
+        assert (await received(socket))["type"] == "next"
+        await send(socket, type="complete", id="completed")
+        await given_back(slots.streams, api.user_id)
+        await subscribe(socket, "refused", "job_x")
+        assert [(await received(socket))["type"] for _ in range(2)] == ["next", "complete"]
+        await given_back(slots.streams, api.user_id)
+        await subscribe(socket, "cut off", job.id)
+        await received(socket)
+        assert slots.streams.held(api.user_id) == 1
+    await given_back(slots.streams, api.user_id)
+    async with sse(live, api.token, job.id) as reply:
+        await anext(reply.aiter_lines())
+    await given_back(slots.streams, api.user_id)
+    async with sse(live, api.token, job.id) as reply:
+        await succeed(services, await begin(services, job.id))
+        assert (await reply.aread()).endswith(b"event: complete\ndata: \n\n")
+    await given_back(slots.streams, api.user_id)
+    await given_back(slots.sockets, api.user_id)
+    assert watched.left == 4
+
+
+async def test_a_user_has_so_many_connections(api: Api, live: str, slots: Connections) -> None:
+    async with websocket(live, api.token), websocket(live, api.token), opened(live) as third:
+        await send(third, type="connection_init", payload={"authorization": f"Bearer {api.token}"})
+        code, reason = await closed(third)
+        assert (code, "connections" in reason) == (4429, True)
+        async with websocket(live, api.other.token):
+            pass
+    await given_back(slots.sockets, api.user_id)
+
+
+async def test_one_connection_runs_so_many_operations(api: Api, services: Services, live: str) -> None:
+    job = await new_job(api, services)
+    async with websocket(live, api.token) as socket:
+        for id in "12":
+            await subscribe(socket, id, job.id)
+            assert (await received(socket))["type"] == "next"
+        await subscribe(socket, "3", job.id)
+        refused = await received(socket)
+        assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMITED")
+
+
+async def test_strangers_cannot_hoard_sockets(
+    api: Api, live: str, slots: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("schema.sockets.INIT_S", 0.2)
+    async with opened(live) as silent:
+        async with opened(live) as second:
+            assert (await closed(second))[0] == 4429
+        assert await closed(silent) == (4408, "Connection initialisation timeout")
+    await given_back(slots.strangers, "127.0.0.1")
+    async with websocket(live, api.token) as socket:
+        await send(socket, type="ping")
+        assert await received(socket) == {"type": "pong"}
+
+
+async def test_a_token_that_expires_ends_its_streams(
+    api: Api, services: Services, slots: Connections, live: str, clock: Clock
+) -> None:
+    job = await new_job(api, services)
+    project_id = await new_project(api)
+    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    log = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
+    viewer = services.tokens.viewer(api.token)
+    assert viewer is not None
+    clock.ahead = viewer.until - datetime.now(UTC) - timedelta(seconds=0.5)
+    async with (
+        websocket(live, api.token) as socket,
+        sse(live, api.token, job.id) as events,
+        httpx.AsyncClient(base_url=live, headers=api.rest.headers) as rest,
+        rest.stream("GET", log) as followed,
+    ):
+        await subscribe(socket, "1", job.id)
+        assert await closed(socket) == (4403, "The token has expired.")
+        heard = (await events.aread()).decode()
+        told = (await followed.aread()).decode()
+    *_, last, complete, end = heard.split("\n\n")
+    assert json.loads(last.partition("data: ")[2])["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    assert (complete, end) == ("event: complete\ndata: ", "")
+    assert told.endswith(
+        'event: error\ndata: {"status": "unauthenticated", "error": "The token has expired."}\n\n'
+    )
+    await given_back(slots.streams, api.user_id)
+
+
+async def long_job(api: Api, services: Services) -> Job:
+    """A job with more to tell than buffers on the way hold."""
+    job = await begin(services, (await new_job(api, services)).id)
+    for _ in range(LINES // 100):
+        await say(services, job, *(Line("x" * LENGTH) for _ in range(100)))
+    return job
+
+
+def narrow(url: str) -> socket.socket:
+    """A connection of a client with hardly any room."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    address = urlsplit(url)
+    made.connect((address.hostname, address.port))
+    return made
+
+
+def cut_by_the_server(client: socket.socket) -> bool:
+    """Waits until the connection is reset, without reading."""
+    poll = select.poll()
+    poll.register(client, 0)  # errors are told unasked
+    return bool(poll.poll(20_000))
+
+
+def check_cut(caplog: pytest.LogCaptureFixture, watched: Watched, viewer: str) -> None:
+    """It was told once in the log, to whom, and little was made ready for nobody."""
+    (record,) = [it for it in caplog.records if it.name == "app.patience"]
+    assert "took nothing" in record.getMessage()
+    assert vars(record)["viewer"] == viewer
+    assert vars(record)["request_id"]
+    assert watched.left == 1
+    assert watched.told < LINES / 2
+    assert not [it for it in caplog.records if it.levelno > logging.WARNING]
+
+
+async def test_a_client_of_an_event_stream_that_stops_reading_is_cut(
+    api: Api, services: Services, slots: Connections, live: str, watched: Watched,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    job = await long_job(api, services)
+    body = json.dumps({"query": FOLLOW, "variables": {"id": job.id}})
+    head = (
+        f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {api.token}\r\naccept: text/event-stream\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    with await asyncio.to_thread(narrow, live) as client:
+        client.sendall((head + body).encode())
+        assert await asyncio.to_thread(cut_by_the_server, client)
+        await given_back(slots.streams, api.user_id)
+    check_cut(caplog, watched, api.user_id)
+
+
+async def test_a_client_of_a_websocket_that_stops_reading_is_cut(
+    api: Api, services: Services, slots: Connections, live: str, watched: Watched,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    job = await long_job(api, services)
+    client = await asyncio.to_thread(narrow, live)
+    client.setblocking(False)
+    async with websocket(live, api.token, sock=client, max_queue=1) as opened:
+        await subscribe(opened, "1", job.id)
+        await given_back(slots.streams, api.user_id)
+        await given_back(slots.sockets, api.user_id)
+    check_cut(caplog, watched, api.user_id)
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ("not json", "JSON"),
+        ("[" * 1_000, "JSON"),
+        ('{"type": "ping", "payload": %s}' % ("[" * 100 + "]" * 100), "deep"),
+        ("[]", "JSON object"),
+        ('{"type": ["ping"]}', "JSON object"),
+        ('{"type": "start", "id": "1"}', "type"),
+        ('{"type": "subscribe", "payload": {"query": "{ __typename }"}}', "`id`"),
+        ('{"type": "subscribe", "id": ["1"], "payload": {"query": "{ __typename }"}}', "`id`"),
+        ('{"type": "complete", "id": {}}', "`id`"),
+        ('{"type": "subscribe", "id": "1"}', "JSON object"),
+        ('{"type": "subscribe", "id": "1", "payload": {"query": 1}}', "`query`"),
+        ('{"type": "subscribe", "id": "1", "payload": {"query": "{ a }", "variables": []}}', "`variables`"),
+        (b"{}", "text"),
+    ],
+)
+async def test_a_message_that_is_none_closes_the_socket_with_a_reason(
+    api: Api, live: str, message: str | bytes, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with websocket(live, api.token) as socket:
+        await socket.send(message)
+        code, reason = await closed(socket)
+    assert (code, says in reason) == (4400, True), reason
+    assert not [it for it in caplog.records if it.levelno > logging.WARNING]
+
+
+async def test_a_message_is_no_larger_than_a_body(api: Api, live: str) -> None:
+    async with websocket(live, api.token) as socket:
+        await socket.send("x" * (MAX_BODY + 1))
+        assert (await closed(socket))[0] == 1009
+
+
+async def test_the_protocol_is_kept(api: Api, live: str) -> None:
+    async with opened(live) as socket:
+        await send(socket, type="subscribe", id="1", payload={"query": "{ __typename }"})
+        assert await closed(socket) == (4401, "Unauthorized")
+    async with websocket(live, api.token) as socket:
+        await send(socket, type="connection_init")
+        assert (await closed(socket))[0] == 4429
+    async with connect(
+        f"{live.replace('http', 'ws')}/graphql", subprotocols=[Subprotocol("graphql-ws")]
+    ) as old:
+        assert (await closed(old))[0] == 4406
+
+
+async def test_a_document_that_is_wrong_ends_its_operation_alone(api: Api, live: str) -> None:
+    async with websocket(live, api.token) as socket:
+        for query, name in (("{", None), ("{ nothing }", None), ("{ __typename }", "Other")):
+            payload = {"query": query, "operationName": name}
+            await send(socket, type="subscribe", id="1", payload=payload)
+            answer = await received(socket)
+            assert (answer["type"], answer["id"]) == ("error", "1")
+            assert [it["extensions"]["code"] for it in answer["payload"]] == ["BAD_USER_INPUT"]
+        await send(socket, type="subscribe", id="1", payload={"query": "{ __typename }"})
+        assert (await received(socket))["payload"]["data"] == {"__typename": "Query"}
+        assert await received(socket) == {"type": "complete", "id": "1"}
+
+
+async def test_a_quiet_stream_shows_that_it_is_there(
+    api: Api, services: Services, live: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rest.streaming.QUIET_S", 0.05)
+    job = await new_job(api, services)
+    async with sse(live, api.token, job.id) as reply:
+        async for line in reply.aiter_lines():
+            if line.startswith(":"):
+                break
+        assert line == ": still here"
+
+
+async def test_who_accepts_both_gets_a_query_as_json_and_a_subscription_as_events(
+    api: Api, services: Services, live: str
+) -> None:
+    job = await succeed(services, await begin(services, (await new_job(api, services)).id))
+    both = {
+        "accept": "application/graphql-response+json, application/json, text/event-stream, multipart/mixed"
+    }
+    async with httpx.AsyncClient(base_url=live, headers={**api.rest.headers, **both}) as rest:
+        query = await rest.post("/graphql", json={"query": "{ __typename }"})
+        followed = await rest.post("/graphql", json={"query": FOLLOW, "variables": {"id": job.id}})
+    assert query.headers["content-type"].startswith("application/graphql-response+json")
+    assert followed.headers["content-type"].startswith("text/event-stream")
+    assert followed.text.count("event: next") == 3
