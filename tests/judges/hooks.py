@@ -1,0 +1,80 @@
+"""What Schemathesis is told beside the schema; it loads this file by itself."""
+
+from dataclasses import replace
+from functools import cache
+
+import schemathesis
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    SelectionNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    get_named_type,
+    is_required_argument,
+    parse,
+    visit,
+)
+from schemathesis import HookContext
+
+PAGING = {"first", "after", "last", "before"}
+
+
+class Fuller(Visitor):
+    """Makes of a drawn document one that runs more: most of those end at the door, or ask for very little."""
+
+    def __init__(self, info: TypeInfo) -> None:
+        super().__init__()
+        self._info = info
+
+    def leave_field(self, node: FieldNode, *_: object) -> FieldNode:
+        """A field with one of a list's four arguments, for most that come together are refused; and all of an object."""
+        given = node.arguments or ()
+        surplus = [it for it in given if it.name.value in PAGING][1:]
+        node = replace(node, arguments=tuple(it for it in given if it not in surplus))
+        kind = get_named_type(self._info.get_type())
+        if node.selection_set is None or not isinstance(kind, GraphQLObjectType):
+            return node
+        drawn = node.selection_set.selections
+        names = {(it.alias or it.name).value for it in drawn if isinstance(it, FieldNode)}
+        more = tuple(
+            it for it in everything(kind) if isinstance(it, FieldNode) and it.name.value not in names
+        )
+        return replace(node, selection_set=replace(node.selection_set, selections=(*drawn, *more)))
+
+
+@cache
+def everything(kind: GraphQLObjectType) -> tuple[SelectionNode, ...]:
+    """The fields of a type that need no argument; of the objects that it has, what is no object."""
+    wanted = [f"{name} {inner}" for name, inner in plain(kind).items()]
+    (operation,) = parse(f"{{ {' '.join(wanted)} }}").definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    return tuple(operation.selection_set.selections)
+
+
+def plain(kind: GraphQLObjectType, *, nested: bool = True) -> dict[str, str]:
+    """The fields of a type, each with what is asked of it."""
+    found = {}
+    for name, field in kind.fields.items():
+        inner = get_named_type(field.type)
+        if any(map(is_required_argument, field.args.values())):
+            continue
+        if not hasattr(inner, "fields"):
+            found[name] = ""
+        elif nested and isinstance(inner, GraphQLObjectType):
+            found[name] = f"{{ __typename {' '.join(plain(inner, nested=False))} }}"
+    return found
+
+
+@schemathesis.hook
+def map_body(context: HookContext, body: DocumentNode) -> DocumentNode:
+    """Every document that is drawn, on its way."""
+    assert context.operation is not None
+    schema: GraphQLSchema = context.operation.schema.client_schema
+    info = TypeInfo(schema)
+    fuller: DocumentNode = visit(body, TypeInfoVisitor(info, Fuller(info)))
+    return fuller

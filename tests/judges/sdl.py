@@ -1,0 +1,235 @@
+"""The conventions of the schema, each as a rule: a schema in, sentences about what breaks it out."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import date
+from typing import Any
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+    is_composite_type,
+    is_introspection_type,
+    is_specified_scalar_type,
+)
+
+PASCAL = re.compile(r"[A-Z][A-Za-z0-9]*")
+CAMEL = re.compile(r"[a-z][A-Za-z0-9]*")
+UPPER_SNAKE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+IDS = re.compile(r"ids?|.*Ids?")
+LAPSE = re.compile(r"use .+; removal not before (\d{4}-\d{2}-\d{2})")
+
+NOT_OURS = {"modelId"}
+"""What others call an id: the name of a model where it comes from."""
+
+SHORT_LISTS = {
+    "Query.nodes": "no longer than the ids that are given, which are at most 100",
+    "Dataset.promptHistory": "takes `first`, at most 100",
+    "DatasetItem.problems": "one for each field and each kind of problem at most",
+    "DatasetStats.bySplit": "one for each split",
+    "DatasetStats.problems": "one for each kind of problem",
+    "Finetune.artifacts": "the files of one run, of which a worker may report 1,000",
+    "Finetune.inferenceSamples": "the answers of one run, of which a worker may report 1,000",
+}
+"""The plain lists of objects, and why none of them needs pages."""
+
+
+def named_types(schema: GraphQLSchema) -> Iterator[GraphQLNamedType]:
+    """The types that are the schema's own."""
+    for it in schema.type_map.values():
+        if not is_introspection_type(it) and not is_specified_scalar_type(it):
+            yield it
+
+
+def asked(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
+    """Every field that can be asked for: its type's name, its own name, and itself."""
+    for it in named_types(schema):
+        if isinstance(it, GraphQLObjectType | GraphQLInterfaceType):
+            yield from ((it.name, name, field) for name, field in it.fields.items())
+
+
+def members(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
+    """Everything that has a name and a type: fields, arguments and fields of inputs, each with its place."""
+    for owner, name, field in asked(schema):
+        yield f"{owner}.{name}", name, field
+        yield from ((f"{owner}.{name}({it})", it, argument) for it, argument in field.args.items())
+    for it in named_types(schema):
+        if isinstance(it, GraphQLInputObjectType):
+            yield from ((f"{it.name}.{name}", name, field) for name, field in it.fields.items())
+
+
+def values(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
+    """The values of all enums, each with its place."""
+    for it in named_types(schema):
+        if isinstance(it, GraphQLEnumType):
+            yield from ((f"{it.name}.{name}", name, value) for name, value in it.values.items())
+
+
+def mutations(schema: GraphQLSchema) -> Iterator[tuple[str, Any]]:
+    """The mutations by name."""
+    if schema.mutation_type:
+        yield from schema.mutation_type.fields.items()
+
+
+def shape(it: Any) -> dict[str, str]:
+    """The fields of a type as they are written."""
+    return {name: str(field.type) for name, field in getattr(it, "fields", {}).items()}
+
+
+def names_have_their_case(schema: GraphQLSchema) -> Iterator[str]:
+    """PascalCase for types, camelCase for what is in them, UPPER_SNAKE for the values of enums."""
+    for it in named_types(schema):
+        if not PASCAL.fullmatch(it.name):
+            yield f"{it.name} is not PascalCase"
+    for place, name, _ in members(schema):
+        if not CAMEL.fullmatch(name):
+            yield f"{place} is not camelCase"
+    for place, name, _ in values(schema):
+        if not UPPER_SNAKE.fullmatch(name):
+            yield f"{place} is not UPPER_SNAKE"
+
+
+def inputs_are_called_so(schema: GraphQLSchema) -> Iterator[str]:
+    """What mutations take ends in Input, what narrows a list in Filter."""
+    for it in named_types(schema):
+        if isinstance(it, GraphQLInputObjectType) and not it.name.endswith(("Input", "Filter")):
+            yield f"{it.name} is an input, but its name does not end in Input or Filter"
+
+
+def mutations_take_one_input(schema: GraphQLSchema) -> Iterator[str]:
+    """One argument `input`, which is required."""
+    for name, field in mutations(schema):
+        if list(field.args) != ["input"] or not isinstance(field.args["input"].type, GraphQLNonNull):
+            yield f"Mutation.{name} does not take one required `input`"
+
+
+def mutations_give_payloads(schema: GraphQLSchema) -> Iterator[str]:
+    """A payload that is always there: `userErrors`, and nothing else that must have a value."""
+    for name, field in mutations(schema):
+        kind = get_named_type(field.type)
+        if not str(field.type).endswith("Payload!"):
+            yield f"Mutation.{name} gives {field.type}, which is not a required payload"
+        if shape(kind).get("userErrors") != "[UserError!]!":
+            yield f"{kind.name} has no `userErrors: [UserError!]!`"
+        for inner, written in shape(kind).items():
+            if inner != "userErrors" and written.endswith("!"):
+                yield f"{kind.name}.{inner} cannot be null where the mutation is refused"
+
+
+def nodes_are_relays(schema: GraphQLSchema) -> Iterator[str]:
+    """`Node` is an id and nothing else, and `node` and `nodes` find it."""
+    node = schema.type_map.get("Node")
+    if not isinstance(node, GraphQLInterfaceType) or shape(node) != {"id": "ID!"}:
+        yield "Node is not `interface Node { id: ID! }`"
+    found = {f"{owner}.{name}": field for owner, name, field in asked(schema)}
+    for place, takes, gives in (("Query.node", "id: ID!", "Node"), ("Query.nodes", "ids: [ID!]!", "[Node]!")):
+        field = found.get(place)
+        taken = ", ".join(f"{name}: {it.type}" for name, it in field.args.items()) if field else ""
+        if field is None or (taken, str(field.type)) != (takes, gives):
+            yield f"{place} is not `({takes}): {gives}`"
+
+
+def what_has_an_id_is_a_node(schema: GraphQLSchema) -> Iterator[str]:
+    """Relay's store keeps what has an `id` under it, so that it must be the id of one object."""
+    for it in named_types(schema):
+        parents = {parent.name for parent in getattr(it, "interfaces", ())}
+        if isinstance(it, GraphQLObjectType) and "id" in it.fields and "Node" not in parents:
+            yield f"{it.name} has an `id`, but is no Node"
+
+
+def ids_are_of_type_id(schema: GraphQLSchema) -> Iterator[str]:
+    """What is called an id is one, whether it is given or taken."""
+    for place, name, it in members(schema):
+        if IDS.fullmatch(name) and name not in NOT_OURS and get_named_type(it.type).name != "ID":
+            yield f"{place} is called an id, but is {it.type}"
+
+
+def connections_are_relays(schema: GraphQLSchema) -> Iterator[str]:
+    """Connections, edges and PageInfo have Relay's fields, `nodes` and `totalCount`, and no others."""
+    for it in named_types(schema):
+        if it.name.endswith("Connection"):
+            noun = it.name.removesuffix("Connection")
+            edges = {"edges": f"[{noun}Edge!]!", "nodes": f"[{noun}!]!"}
+            if shape(it) != edges | {"pageInfo": "PageInfo!", "totalCount": "Int!"}:
+                yield f"{it.name} is not Relay's"
+            if shape(schema.type_map.get(f"{noun}Edge")) != {"cursor": "String!", "node": f"{noun}!"}:
+                yield f"{noun}Edge is not Relay's"
+    more, cursors = ("hasNextPage", "hasPreviousPage"), ("startCursor", "endCursor")
+    wanted = dict.fromkeys(more, "Boolean!") | dict.fromkeys(cursors, "String")
+    if shape(schema.type_map.get("PageInfo")) != wanted:
+        yield "PageInfo is not Relay's"
+
+
+def connections_go_both_ways(schema: GraphQLSchema) -> Iterator[str]:
+    """Who gives a connection takes `first`, `after`, `last` and `before`, none of them required."""
+    wanted = {"first": "Int", "after": "String", "last": "Int", "before": "String"}
+    for owner, name, field in asked(schema):
+        if get_named_type(field.type).name.endswith("Connection"):
+            taken = {it: str(argument.type) for it, argument in field.args.items()}
+            if not wanted.items() <= taken.items():
+                yield f"{owner}.{name} does not take first, after, last and before"
+
+
+def long_lists_have_pages(schema: GraphQLSchema) -> Iterator[str]:
+    """Objects come in connections, but for lists that are known to be short."""
+    for owner, name, field in asked(schema):
+        in_page = owner.endswith("Connection") and name in {"edges", "nodes"}
+        in_payload = owner.endswith("Payload") and name == "userErrors"
+        is_listed = f"{owner}.{name}" in SHORT_LISTS or in_page or in_payload
+        if "[" in str(field.type) and is_composite_type(get_named_type(field.type)) and not is_listed:
+            yield f"{owner}.{name} is a list of objects without pages"
+
+
+def members_of_lists_are_there(schema: GraphQLSchema) -> Iterator[str]:
+    """No holes in lists; `nodes` alone has null where an id is unknown."""
+    for place, _, it in members(schema):
+        if place != "Query.nodes" and _has_holes(it.type):
+            yield f"{place} is a list that may have holes"
+
+
+def _has_holes(it: Any) -> bool:
+    if isinstance(it, GraphQLNonNull):
+        return _has_holes(it.of_type)
+    return isinstance(it, GraphQLList) and (
+        not isinstance(it.of_type, GraphQLNonNull) or _has_holes(it.of_type)
+    )
+
+
+def deprecations_say_what_and_when(schema: GraphQLSchema) -> Iterator[str]:
+    """What is to go says what to use instead, and until when it stays."""
+    for place, _, it in (*members(schema), *values(schema)):
+        reason = it.deprecation_reason
+        if reason is not None and lapse(reason) is None:
+            yield f"{place} is deprecated, but not with `use …; removal not before YYYY-MM-DD`"
+
+
+def lapse(reason: str) -> date | None:
+    """The day from which on a deprecated member may go; None where the reason names none."""
+    found = LAPSE.fullmatch(reason)
+    with suppress(ValueError):
+        return date.fromisoformat(found[1]) if found else None
+    return None
+
+
+RULES = (
+    names_have_their_case,
+    inputs_are_called_so,
+    mutations_take_one_input,
+    mutations_give_payloads,
+    nodes_are_relays,
+    what_has_an_id_is_a_node,
+    ids_are_of_type_id,
+    connections_are_relays,
+    connections_go_both_ways,
+    long_lists_have_pages,
+    members_of_lists_are_there,
+    deprecations_say_what_and_when,
+)

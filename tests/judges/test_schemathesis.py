@@ -1,0 +1,155 @@
+"""Schemathesis: a stranger's queries, drawn from the schema, against the running server."""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from graphql import FieldNode, GraphQLError, OperationDefinitionNode, parse
+
+from domain.services import Services
+from tests.clients import Api
+from tests.introspection import LISTS, MUTATIONS, QUERIES, id_places
+from tests.world import plant
+
+pytestmark = pytest.mark.anyio
+
+PROGRAM = Path(sys.executable).parent / "schemathesis"
+HOOKS = Path(__file__).parent / "hooks.py"
+SECONDS = 30
+SEED = 3
+ENDINGS = ("delete", "revoke", "cancel")
+"""How the mutations begin that end what others need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer."""
+
+    query: str
+    status: int
+    answer: Any
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Self:
+        """One entry of an HTTP archive."""
+        sent, reply = entry["request"]["postData"]["text"], entry["response"]
+        return cls(json.loads(sent)["query"], reply["status"], json.loads(reply["content"]["text"]))
+
+    @property
+    def errors(self) -> list[Any]:
+        """The top-level errors."""
+        return self.answer.get("errors") or []
+
+    @property
+    def ran(self) -> bool:
+        """Whether it got through validation and gave something."""
+        return bool(self.answer.get("data"))
+
+    @property
+    def faulty(self) -> bool:
+        """Whether it shows a fault of the server's."""
+        return self.status >= 500 or any(it["extensions"]["code"] == "INTERNAL" for it in self.errors)
+
+    @property
+    def root(self) -> str:
+        """The root field that was asked for; empty where the document is none."""
+        try:
+            [operation] = parse(self.query).definitions
+        except GraphQLError:
+            return ""
+        assert isinstance(operation, OperationDefinitionNode)
+        field = operation.selection_set.selections[0]
+        return field.name.value if isinstance(field, FieldNode) else ""
+
+
+def test_a_fault_is_known_by_its_status_or_its_code() -> None:
+    internal = {"data": None, "errors": [{"message": "…", "extensions": {"code": "INTERNAL"}}]}
+    refused = {"data": None, "errors": [{"message": "…", "extensions": {"code": "BAD_USER_INPUT"}}]}
+    assert Exchange("{ health { ok } }", 200, internal).faulty
+    assert Exchange("{ health { ok } }", 502, {"errors": []}).faulty
+    assert not Exchange("{ health { ok } }", 200, refused).faulty
+
+
+@pytest.mark.timeout(4 * SECONDS)
+async def test_no_query_that_can_be_drawn_from_the_schema_brings_a_fault(
+    live: str, api: Api, services: Services, tmp_path: Path
+) -> None:
+    kept, doomed = (await plant(services, api)).ids, (await plant(services, api)).ids
+    (tmp_path / "schemathesis.toml").write_text(configuration(kept, doomed, await cursors(api)))
+    exchanges = await judged(f"{live}/graphql", api.token, tmp_path)
+    assert [it for it in exchanges if it.faulty] == []
+    ran = Counter(it.root for it in exchanges if it.ran)
+    assert sum(ran.values()) >= 100  # a thousand where nothing else runs on the machine
+    assert len(ran.keys() & (QUERIES.keys() | MUTATIONS.keys())) >= 30
+
+
+async def judged(url: str, token: str, folder: Path) -> list[Exchange]:
+    """What Schemathesis sent, and what came back."""
+    archive = folder / "exchanges.har"
+    process = await asyncio.create_subprocess_exec(
+        PROGRAM, "run", url, "--header", f"Authorization: Bearer {token}",
+        "--max-time", str(SECONDS), "--seed", str(SEED), "--workers", "2", "--phases", "fuzzing",
+        "--checks", "response_schema_conformance", "--continue-on-failure", "--no-shrink", "--no-color",
+        "--generation-database", "none", "--report", "har", "--report-har-path", archive,
+        cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    entries = json.loads(archive.read_text())["log"]["entries"]
+    return [Exchange.of(it) for it in entries if "postData" in it["request"]]
+
+
+async def cursors(api: Api) -> dict[str, str]:
+    """The first cursor of each of the viewer's lists."""
+    wanted = " ".join(f"{it}(first: 1) {{ pageInfo {{ endCursor }} }}" for it in LISTS)
+    return {name: it["pageInfo"]["endCursor"] for name, it in (await api.gql(f"{{ {wanted} }}")).items()}
+
+
+def configuration(kept: Mapping[str, str], doomed: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Real ids and cursors for the places that take them, so that queries come past the door.
+
+    What ends things has others than the rest: else soon nothing would be left to be asked for.
+    """
+    lists = {**_dictionaries("kept", kept), **_dictionaries("doomed", doomed), "sizes": [1, 2, 100]}
+    lists["paths"] = [f"/api/v1/jobs/{kept['Job']}/events"]
+    lists |= {name: [it] for name, it in after.items()}
+    lines = [f"hooks = {json.dumps(str(HOOKS))}", "[dictionaries]"]
+    lines += [f"{name} = {{ values = {json.dumps(values)} }}" for name, values in lists.items()]
+    lines += ["[parameters]", *bindings()]
+    return "\n".join(lines)
+
+
+def _dictionaries(of: str, ids: Mapping[str, str]) -> dict[str, list[Any]]:
+    return {f"{of}-{noun}": [id] for noun, id in ids.items()} | {f"{of}-Node": list(ids.values())}
+
+
+def bindings() -> Iterator[str]:
+    """Which values go where."""
+    for argument in ("first", "last"):
+        yield f'"*.*.{argument}" = {{ dictionary = "sizes", probability = 0.8 }}'
+    for name in LISTS:
+        yield f'"Query.{name}.after" = {{ dictionary = "{name}", probability = 0.8 }}'
+    yield '"Query.ticket.path" = { dictionary = "paths", probability = 0.8 }'
+    for place in sorted(id_places()):
+        _, field, *_, argument = place.split(".")
+        whose, chance = ("doomed", 1.0) if field.startswith(ENDINGS) else ("kept", 0.8)
+        wanted = f"{place}[*]" if argument.endswith("ds") else place
+        yield f'"{wanted}" = {{ dictionary = "{whose}-{noun(field, argument)}", probability = {chance} }}'
+
+
+NOUNS = {"item": "DatasetItem", "key": "ApiKey", "model": "BaseModel"} | {
+    it.lower(): it for it in ("Project", "Document", "Dataset", "Finetune", "Job", "Deployment")
+}
+
+
+def noun(field: str, argument: str) -> str:
+    """The noun whose id a place takes, by what it is called."""
+    named = argument.removesuffix("s").removesuffix("Id").lower()
+    own = field.lower() if named == "id" else named
+    return next((it for ending, it in NOUNS.items() if own.endswith(ending)), "Node")
