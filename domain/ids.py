@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from typeid import TypeID
+from typeid.codecs.base32 import encode
 from typeid.errors import TypeIDException
 
 PREFIXES = {
@@ -45,5 +46,5 @@ def uuid_of(id: str, prefix: str) -> UUID | None:
 
 
 def id_of(uuid: UUID, prefix: str) -> str:
-    """The id that shows a stored UUID."""
-    return str(TypeID.from_uuid(uuid, prefix))  # type: ignore[arg-type]  # it only reads .bytes
+    """The id that shows a stored UUID; without a TypeID in between, which takes five times as long."""
+    return f"{prefix}_{encode(uuid.bytes)}"

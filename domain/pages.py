@@ -1,5 +1,6 @@
 """Keyset pages: which part of an ordered list is asked for, and what was found there."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -39,10 +40,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[T]):
-    """The rows of one page in the list's order, each with its cursor."""
+    """The rows of one page in the list's order; `cursor` makes the cursor of the row at an index, should it be asked for."""
 
-    rows: tuple[T, ...] = ()
-    cursors: tuple[str, ...] = ()
+    rows: tuple[T, ...]
+    cursor: Callable[[int], str]
     has_next: bool = False
     has_previous: bool = False
 

@@ -48,7 +48,11 @@ class Store(Protocol):
 
 
 class Transactions(Protocol):
-    """Opens transactions."""
+    """Opens transactions, and what only reads, which needs none."""
+
+    def read(self) -> AbstractAsyncContextManager[Store]:
+        """For statements that change nothing and lock nothing: each sees what is committed when it begins."""
+        ...
 
     def begin(self) -> AbstractAsyncContextManager[Store]:
         """Commits when the block ends, rolls back when it raises."""

@@ -62,23 +62,23 @@ async def delete(context: Context, id: str) -> str:
 
 async def referred(context: Context, ids: list[str]) -> Mapping[str, Dataset]:
     """Datasets for what refers to them: the deleted ones too."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.datasets.referred(ids, viewer_id=context.viewer_id)
 
 
 async def revisions(context: Context, ids: list[str], first: int) -> Mapping[str, list[PromptRevision]]:
     """The earlier prompts of datasets that the viewer was shown, newest first."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.datasets.revisions(ids, first)
 
 
 async def documents(context: Context, ids: list[str], page: Page) -> Mapping[str, Slice[Document]]:
     """The same page of the documents that each dataset was imported from."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.datasets.documents_page(ids, page, viewer_id=context.viewer_id)
 
 
 async def documents_total(context: Context, ids: list[str]) -> Mapping[str, int]:
     """How many documents each dataset was imported from."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.datasets.documents_total(ids, viewer_id=context.viewer_id)

@@ -57,7 +57,7 @@ async def complete(context: Context, id: str, question: Question) -> Completion:
 
 async def recent_logs(context: Context, ids: list[str], lines: int) -> Mapping[str, list[str]]:
     """The last lines of each fine-tune's newest job."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         latest = await store.jobs.latest(ids, viewer_id=context.viewer_id)
         logs = await store.jobs.logs([job.id for job in latest.values()], lines)
     return {id: logs.get(job.id, []) for id, job in latest.items()}
@@ -65,23 +65,23 @@ async def recent_logs(context: Context, ids: list[str], lines: int) -> Mapping[s
 
 async def history(context: Context, ids: list[str], page: Page) -> Mapping[str, Slice[TrainingPoint]]:
     """The same page of each fine-tune's curve."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.finetunes.points_page(ids, page, viewer_id=context.viewer_id)
 
 
 async def history_total(context: Context, ids: list[str]) -> Mapping[str, int]:
     """How many points each curve has."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.finetunes.points_total(ids, viewer_id=context.viewer_id)
 
 
 async def trained_items(context: Context, ids: list[str], page: Page) -> Mapping[str, Slice[Item]]:
     """The same page of what each fine-tune was trained on."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.finetunes.trained_page(ids, page, viewer_id=context.viewer_id)
 
 
 async def trained_total(context: Context, ids: list[str]) -> Mapping[str, int]:
     """How many items each fine-tune was trained on."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.finetunes.trained_total(ids, viewer_id=context.viewer_id)

@@ -36,17 +36,17 @@ async def set_deleted(
 
 async def stats(context: Context, dataset_ids: list[str]) -> Mapping[str, DatasetStats]:
     """Counts over each dataset's items."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.items.stats(dataset_ids, viewer_id=context.viewer_id)
 
 
 async def sample(context: Context, dataset_ids: list[str], first: int) -> Mapping[str, list[Item]]:
     """The first active items of each dataset."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.items.sample(dataset_ids, first, viewer_id=context.viewer_id)
 
 
 async def content_hashes(context: Context, dataset_ids: list[str]) -> Mapping[str, str]:
     """What each dataset's active items are, as one hash."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.items.content_hashes(dataset_ids, viewer_id=context.viewer_id)

@@ -38,11 +38,11 @@ async def delete(context: Context, id: str) -> str:
 
 async def stats(context: Context, ids: list[str]) -> Mapping[str, ProjectStats]:
     """How much each project holds."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.projects.stats(ids, viewer_id=context.viewer_id)
 
 
 async def stages(context: Context, ids: list[str]) -> Mapping[str, ProjectStage]:
     """How far each project has come."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await store.projects.stages(ids, viewer_id=context.viewer_id)

@@ -29,7 +29,7 @@ def reads(store: Store, noun: str) -> Reads[Any]:
 
 async def many(context: Context, ids: list[str], noun: str) -> Mapping[str, Any]:
     """Objects by id; what is missing or another's is absent."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await reads(store, noun).many(ids, viewer_id=context.viewer_id)
 
 
@@ -37,7 +37,7 @@ async def pages(
     context: Context, parents: list[str], noun: str, by: str | None, where: Any, page: Page
 ) -> Mapping[str, Slice[Any]]:
     """The same page of each parent's list."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await reads(store, noun).pages(parents, page, by=by, where=where, viewer_id=context.viewer_id)
 
 
@@ -45,7 +45,7 @@ async def totals(
     context: Context, parents: list[str], noun: str, by: str | None, where: Any
 ) -> Mapping[str, int]:
     """The length of each parent's list."""
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         return await reads(store, noun).totals(parents, by=by, where=where, viewer_id=context.viewer_id)
 
 

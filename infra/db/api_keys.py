@@ -4,11 +4,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, insert, update
+from sqlalchemy import ColumnElement, FromClause, insert, update
 
 from domain.api_keys import ApiKey
 from infra.db import gateway
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import api_keys
 
 
@@ -20,13 +20,17 @@ class SqlApiKeys(Reader[ApiKey]):
     columns = tuple(api_keys.c)
     order: ClassVar[Any] = (api_keys.c.id,)
 
-    def build(self, row: RowMapping) -> ApiKey:
+    def build(self, row: Row) -> ApiKey:
         """A domain object from one row."""
         return ApiKey(**{it.name: row[it.name] for it in api_keys.c})
 
     def visible(self, viewer_id: str) -> ColumnElement[bool]:
         """The viewer's own: an account's key has no project."""
         return api_keys.c.owner_id == viewer_id
+
+    def reachable(self, by: str, each: FromClause, viewer_id: str) -> ColumnElement[bool]:  # noqa: ARG002
+        """A key says itself whose it is."""
+        return self.visible(viewer_id)
 
     async def add(self, key: ApiKey) -> None:
         """Add a key."""

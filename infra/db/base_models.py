@@ -3,11 +3,11 @@
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, select, true
+from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.base_models import BaseModel
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import base_models
 
 
@@ -20,7 +20,7 @@ class SqlBaseModels(Reader[BaseModel]):
     order: ClassVar[Any] = (base_models.c.name, base_models.c.id)
     newest_first = False
 
-    def build(self, row: RowMapping) -> BaseModel:
+    def build(self, row: Row) -> BaseModel:
         """A domain object from one row."""
         return build(row)
 
@@ -30,9 +30,8 @@ class SqlBaseModels(Reader[BaseModel]):
 
     async def by_model_id(self, model_id: str) -> BaseModel | None:
         """The model that users know by this name."""
-        found = await self._session.execute(select(base_models).where(base_models.c.model_id == model_id))
-        row = found.mappings().one_or_none()
-        return build(row) if row else None
+        found = await self._fetch(select(base_models).where(base_models.c.model_id == model_id))
+        return build(found[0]) if found else None
 
     async def keep(self, models: tuple[BaseModel, ...]) -> None:
         """Add the catalogue, or bring it up to date."""
@@ -42,7 +41,7 @@ class SqlBaseModels(Reader[BaseModel]):
             await self._session.execute(kept.on_conflict_do_update(index_elements=["id"], set_=values))
 
 
-def build(row: RowMapping) -> BaseModel:
+def build(row: Row) -> BaseModel:
     """A base model from its row."""
     lists = {"target_modules": tuple(row["target_modules"]), "warnings": tuple(row["warnings"])}
-    return BaseModel(**{**row, **lists})
+    return BaseModel(**{it.name: row[it.name] for it in base_models.c} | lists)

@@ -1,6 +1,6 @@
 """Items by the million: loaded by COPY, and brought up to date by statements over the whole dataset."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, cast
@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 import psycopg
 from psycopg import sql
-from sqlalchemy import ColumnElement, RowMapping, and_, case, func, literal_column, select, text, update
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import ids
@@ -148,6 +148,6 @@ def _split(dataset: Dataset, *, holds_out: bool) -> Any:
     return update(items).values(split=side).where(items.c.dataset_id == dataset.id, items.c.split != side)
 
 
-def record(row: RowMapping) -> dict[str, Any]:
+def record(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row's columns without those that make up other values of an item."""
     return {name: row[name] for name in COLUMNS if not name.startswith(("source_", "document_"))}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, lateral, literal, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, lateral, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.datasets import Dataset, DatasetFilter, PromptRevision, RunStatus
@@ -12,7 +12,7 @@ from domain.documents import Document
 from domain.pages import Page, Slice
 from infra.db.documents import SqlDocuments
 from infra.db.engine import take_time
-from infra.db.reading import Reader, may_see
+from infra.db.reading import Reader, Row, may_see
 from infra.db.tables import (
     dataset_documents,
     datasets,
@@ -29,25 +29,31 @@ FIELDS = [*(datasets.c[it.name] for it in fields(Dataset) if it.name != "owner_i
 class Imported(SqlDocuments):
     """The documents that datasets were imported from, newest first."""
 
-    source = dataset_documents.join(documents).join(projects, documents.c.project_id == projects.c.id)
+    source = dataset_documents.join(documents).outerjoin(projects, documents.c.project_id == projects.c.id)
+    columns: ClassVar[Any] = (*SqlDocuments.columns, dataset_documents.c.document_id)
+    order: ClassVar[Any] = (dataset_documents.c.document_id,)
+
+    def build(self, row: Row) -> Document:
+        """A domain object from one row."""
+        return super().build({name: value for name, value in row.items() if name != "document_id"})
 
 
 class SqlDatasets(Reader[Dataset]):
     """The datasets of one transaction, newest first."""
 
     name = "datasets"
-    source = datasets.join(projects, datasets.c.project_id == projects.c.id)
+    source = datasets.outerjoin(projects, datasets.c.project_id == projects.c.id)
     columns = FIELDS
     order: ClassVar[Any] = (datasets.c.id,)
+    project = datasets.c.project_id
 
-    def build(self, row: RowMapping) -> Dataset:
+    def build(self, row: Row) -> Dataset:
         """A domain object from one row."""
-        values = {it.name: row[it.name] for it in FIELDS}
-        return Dataset(**values | {"field_names": tuple(values["field_names"])})
+        return Dataset(**{**row, "field_names": tuple(row["field_names"])})
 
-    def visible(self, viewer_id: str) -> ColumnElement[bool]:
-        """The viewer's, while they are not deleted."""
-        return and_(may_see(viewer_id), datasets.c.status != RunStatus.DELETED)
+    def present(self) -> list[ColumnElement[bool]]:
+        """Those that are not deleted."""
+        return [datasets.c.status != RunStatus.DELETED]
 
     def matching(self, where: DatasetFilter) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.deployments import Deployment, DeploymentFilter
 from infra.db import gateway
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import deployments, projects
 
 FIELDS = [
@@ -22,13 +22,14 @@ class SqlDeployments(Reader[Deployment]):
     """The deployments of one transaction, newest first."""
 
     name = "deployments"
-    source = deployments.join(projects)
+    source = deployments.outerjoin(projects)
     columns = FIELDS
     order: ClassVar[Any] = (deployments.c.id,)
+    project = deployments.c.project_id
 
-    def build(self, row: RowMapping) -> Deployment:
+    def build(self, row: Row) -> Deployment:
         """A domain object from one row."""
-        return Deployment(**{it.name: row[it.name] for it in FIELDS})
+        return Deployment(**row)
 
     def matching(self, where: DeploymentFilter) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""

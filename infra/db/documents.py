@@ -5,12 +5,12 @@ from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 
 from domain.documents import UPLOAD_OVER_S, Document, DocumentFilter, DocumentStatus, TablePreview
 from domain.jobs import JobStatus, JobType
 from infra.db.engine import take_time
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import documents, jobs, projects
 
 FIELDS = [documents.c[it.name] for it in fields(Document)]
@@ -23,14 +23,13 @@ class SqlDocuments(Reader[Document]):
     """The documents of one transaction, newest first."""
 
     name = "documents"
-    source = documents.join(projects)
+    source = documents.outerjoin(projects)
     columns = FIELDS
     order: ClassVar[Any] = (documents.c.id,)
 
-    def build(self, row: RowMapping) -> Document:
+    def build(self, row: Row) -> Document:
         """A domain object from one row."""
-        values = {it.name: row[it.name] for it in FIELDS}
-        return Document(**values | {"preview": _preview(values["preview"])})
+        return Document(**{**row, "preview": _preview(row["preview"])})
 
     def matching(self, where: DocumentFilter) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""

@@ -1,11 +1,20 @@
 """Connections to PostgreSQL: an SQLAlchemy engine for statements, a libpq string for those who listen."""
 
-from sqlalchemy import make_url, text
-from sqlalchemy.engine import URL
+from time import monotonic
+
+import orjson
+import psycopg
+from sqlalchemy import event, make_url, text
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 STATEMENT_TIMEOUT_MS = 5_000
+IDLE_S = 1.0
+"""After how many seconds of no use a connection is asked whether it is still there."""
 
 
 def _url(database_url: str) -> URL:
@@ -18,13 +27,34 @@ def engine(
 ) -> AsyncEngine:
     """An engine of at most `size` connections; use one for each event loop."""
     options = f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC"
-    return create_async_engine(
+    made = create_async_engine(
         _url(database_url),
         pool_size=size,
         max_overflow=size,
-        pool_pre_ping=True,
+        hide_parameters=True,  # an error names its statement, and is logged: its values are passwords and users' texts
+        json_deserializer=orjson.loads,
         connect_args={"options": options, "connect_timeout": 5},
     )
+    _ask_idle_ones(made.sync_engine)
+    return made
+
+
+def _ask_idle_ones(pooled: Engine) -> None:
+    """Replace connections that were lost while nobody used them; `pool_pre_ping` would ask before every use."""
+
+    def returned(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["returned"] = monotonic()
+
+    def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        if monotonic() - record.info.get("returned", monotonic()) < IDLE_S:
+            return
+        try:
+            pooled.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
+
+    event.listen(pooled, "checkin", returned)
+    event.listen(pooled, "checkout", taken)
 
 
 def conninfo(database_url: str) -> str:

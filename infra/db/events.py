@@ -5,11 +5,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, func, lateral, literal, select
+from sqlalchemy import ColumnElement, func, lateral, literal, select
 
 from domain.jobs import Event, JobEventKind, JobStatus, Recorded, StatusChanged, place_of
 from domain.training import Checkpoint, Line, Measured, Progress, TrainingPoint
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import job_events, jobs, projects
 
 CHANNEL = "job_events"
@@ -19,22 +19,22 @@ class JobEvents(Reader[Recorded]):
     """The events of jobs, oldest first."""
 
     name = "events"
-    source = job_events.join(jobs).join(projects)
+    source = job_events.outerjoin(jobs).outerjoin(projects)
     columns = tuple(job_events.c)
     order: ClassVar[Any] = (job_events.c.seq,)
     newest_first = False
 
-    def build(self, row: RowMapping) -> Recorded:
+    def build(self, row: Row) -> Recorded:
         """A domain object from one row."""
         return Recorded(row["job_id"], row["seq"], row["at"], load(row["kind"], row["body"]))
 
-    def cursor(self, row: RowMapping) -> str:
+    def cursor(self, row: Row, mark: str) -> str:  # noqa: ARG002 - the same for whoever may see it
         """The same cursor as an event shows and a stream takes."""
         return str(row["seq"])
 
-    def decoded(self, cursor: str) -> list[int]:
+    def decoded(self, cursor: str, mark: str, *, field: str) -> list[int]:  # noqa: ARG002
         """The place that a stream's cursor names."""
-        return [place_of(cursor)]
+        return [place_of(cursor, field=field)]
 
     def matching(self, where: frozenset[JobEventKind]) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""
@@ -48,7 +48,7 @@ class JobEvents(Reader[Recorded]):
             .order_by(job_events.c.seq)
             .limit(limit)
         )
-        return [self.build(row) for row in (await self._session.execute(statement)).mappings()]
+        return [self.build(row) for row in await self._fetch(statement)]
 
     async def fruitless_begins(self, job_id: str) -> int:
         """How often a job was begun since it last came further than ever before."""

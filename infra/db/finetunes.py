@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +21,7 @@ from domain.items import Item
 from domain.pages import Page, Slice
 from domain.training import ArtifactKind, Hyperparameters, InferenceSample, ParityReport, TrainingPoint
 from infra.db import gateway
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import finetunes, projects
 from infra.db.training import FrozenItems, TrainingPoints
 
@@ -33,20 +33,20 @@ class SqlFinetunes(Reader[Finetune]):
     """The fine-tunes of one transaction, newest first."""
 
     name = "finetunes"
-    source = finetunes.join(projects, finetunes.c.project_id == projects.c.id)
+    source = finetunes.outerjoin(projects, finetunes.c.project_id == projects.c.id)
     columns = FIELDS
     order: ClassVar[Any] = (finetunes.c.id,)
+    project = finetunes.c.project_id
 
     def __init__(self, session: AsyncSession) -> None:
         super().__init__(session)
         self._points = TrainingPoints(session)
         self._frozen = FrozenItems(session)
 
-    def build(self, row: RowMapping) -> Finetune:
+    def build(self, row: Row) -> Finetune:
         """A domain object from one row."""
-        values = {it.name: row[it.name] for it in FIELDS}
-        parts = {name: load(values[name]) for name, load in PARTS.items() if values[name] is not None}
-        return Finetune(**(values | parts))
+        parts = {name: load(row[name]) for name, load in PARTS.items() if row[name] is not None}
+        return Finetune(**{**row, **parts})
 
     def matching(self, where: FinetuneFilter) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""

@@ -1,9 +1,12 @@
 """Used idempotency keys as rows."""
 
-from sqlalchemy import ColumnElement, and_, select, update
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.idempotency import KEPT_S
 from infra.db.tables import idempotency_keys as keys
 
 
@@ -29,6 +32,11 @@ class SqlIdempotency:
         await self._session.execute(
             update(keys).where(_at(user_id, operation, key)).values(result_id=result_id)
         )
+
+    async def expire(self) -> None:
+        """Forget old keys."""
+        old = keys.c.created_at < func.now() - timedelta(seconds=KEPT_S)
+        await self._session.execute(delete(keys).where(old))
 
 
 def _at(user_id: str, operation: str, key: str) -> ColumnElement[bool]:

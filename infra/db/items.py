@@ -23,7 +23,7 @@ from domain.pages import Page
 from infra.db import bulk_items
 from infra.db.bulk_items import ACTIVE, VALID
 from infra.db.engine import take_time
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import datasets, items, projects
 
 EMPTY_HASH = hashlib.sha256().hexdigest()
@@ -69,12 +69,12 @@ class SqlItems(Reader[Item]):
     """The items of one transaction, in the order of their dataset."""
 
     name = "items"
-    source = items.join(datasets).join(projects, datasets.c.project_id == projects.c.id)
+    source = items.outerjoin(datasets).outerjoin(projects, datasets.c.project_id == projects.c.id)
     columns = tuple(items.c)
     order: ClassVar[Any] = (items.c.position, items.c.id)
     newest_first = False
 
-    def build(self, row: RowMapping) -> Item:
+    def build(self, row: Row) -> Item:
         """A domain object from one row."""
         return build(row)
 
@@ -188,7 +188,7 @@ class SqlItems(Reader[Item]):
         return self.streamed(statement.order_by(*self.order))
 
 
-def build(row: RowMapping) -> Item:
+def build(row: Row) -> Item:
     """An item from its row."""
     source = Source(
         document_id=row["document_id"],

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     ColumnElement,
-    RowMapping,
     and_,
     exists,
     func,
@@ -37,7 +36,7 @@ from domain.pages import Page, Slice
 from domain.training import Progress
 from infra.db import events
 from infra.db.engine import raw
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import job_events, jobs, projects
 from infra.queue import WORK, Enqueuer
 
@@ -56,18 +55,19 @@ class SqlJobs(Reader[Job]):
     """The jobs of one transaction, newest first."""
 
     name = "jobs"
-    source = jobs.join(projects)
+    source = jobs.outerjoin(projects)
     columns = FIELDS
     order: ClassVar[Any] = (jobs.c.id,)
+    project = jobs.c.project_id
 
     def __init__(self, session: AsyncSession, enqueuer: Enqueuer) -> None:
         super().__init__(session)
         self._enqueuer = enqueuer
         self._events = events.JobEvents(session)
 
-    def build(self, row: RowMapping) -> Job:
+    def build(self, row: Row) -> Job:
         """A domain object from one row."""
-        return Job(**{it.name: row[it.name] for it in FIELDS})
+        return Job(**row)
 
     def matching(self, where: JobFilter) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, case, delete, exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, case, delete, exists, func, insert, literal, select, update
 
 from domain.datasets import RunStatus
 from domain.deployments import DeploymentStatus
@@ -13,7 +13,7 @@ from domain.jobs import JobStatus
 from domain.projects import Project, ProjectFilter, ProjectStage, ProjectStats
 from infra.db import events, gateway
 from infra.db.engine import take_time
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import datasets, deployments, documents, finetunes, items, jobs, projects
 
 FIELDS = [projects.c[it.name] for it in fields(Project)]
@@ -80,9 +80,9 @@ class SqlProjects(Reader[Project]):
     columns = FIELDS
     order: ClassVar[Any] = (projects.c.id,)
 
-    def build(self, row: RowMapping) -> Project:
+    def build(self, row: Row) -> Project:
         """A domain object from one row."""
-        return Project(**{it.name: row[it.name] for it in FIELDS})
+        return Project(**row)
 
     def matching(self, where: ProjectFilter) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""

@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, insert, or_
+from sqlalchemy import ColumnElement, insert, or_
 
 from domain.deployments import LogFilter, RequestLog
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import deployments, projects, request_logs
 
 
@@ -15,11 +15,11 @@ class SqlRequestLogs(Reader[RequestLog]):
     """The request logs of one transaction, newest first."""
 
     name = "request_logs"
-    source = request_logs.join(deployments).join(projects)
+    source = request_logs.outerjoin(deployments).outerjoin(projects)
     columns = tuple(request_logs.c)
     order: ClassVar[Any] = (request_logs.c.id,)
 
-    def build(self, row: RowMapping) -> RequestLog:
+    def build(self, row: Row) -> RequestLog:
         """A domain object from one row."""
         return RequestLog(**{it.name: row[it.name] for it in request_logs.c})
 

@@ -1,7 +1,8 @@
 """Transactions: one SQLAlchemy session each, with the stores of every noun on it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import cast
 
 from psycopg.errors import QueryCanceled
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
@@ -49,6 +50,7 @@ class SqlTransactions:
 
     def __init__(self, engine: AsyncEngine, enqueuer: Enqueuer) -> None:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._enqueuer = enqueuer
 
     @asynccontextmanager
@@ -57,21 +59,38 @@ class SqlTransactions:
 
         Raises `Unavailable` where the database is away, too busy or too slow.
         """
-        try:
+        with _translated():
             async with self._sessions.begin() as session:
                 yield SqlStore(session, self._enqueuer)
-        except (DataError, UnicodeEncodeError) as error:
-            raise Invalid(
-                "A text has a character that can neither be kept nor looked for.", reason="INVALID_TEXT"
-            ) from error
-        except PoolTimeout as error:
-            raise Unavailable("The database is too busy.", reason="DATABASE_BUSY") from error
-        except (OperationalError, InterfaceError) as error:
-            if isinstance(error.orig, QueryCanceled):
-                raise Unavailable("This takes the database too long.", reason="TOO_SLOW") from error
-            if _is_lost(error):
-                raise Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE") from error
-            raise
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[SqlStore]:
+        """As `begin`, for what only reads: without the two trips to the database that a transaction takes.
+
+        A bare connection runs statements as a session does, and takes half of the time to make.
+        """
+        with _translated():
+            async with self._reading.connect() as connection:
+                yield SqlStore(cast(AsyncSession, connection), self._enqueuer)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The driver's errors as the domain's."""
+    try:
+        yield
+    except (DataError, UnicodeEncodeError) as error:
+        raise Invalid(
+            "A text has a character that can neither be kept nor looked for.", reason="INVALID_TEXT"
+        ) from error
+    except PoolTimeout as error:
+        raise Unavailable("The database is too busy.", reason="DATABASE_BUSY") from error
+    except (OperationalError, InterfaceError) as error:
+        if isinstance(error.orig, QueryCanceled):
+            raise Unavailable("This takes the database too long.", reason="TOO_SLOW") from error
+        if _is_lost(error):
+            raise Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE") from error
+        raise
 
 
 def _is_lost(error: DBAPIError) -> bool:

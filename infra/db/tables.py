@@ -97,7 +97,7 @@ projects = Table(
     "projects",
     metadata,
     _id("Project"),
-    _ref("owner_id", "User", "users"),
+    _ref("owner_id", "User", "users", index=False),
     Column("name", Text, nullable=False),
     Column("description", Text),
     Column("task_type", Name(prj.TaskType), nullable=False),
@@ -114,13 +114,14 @@ projects = Table(
     Column("finetune_versions", Integer, nullable=False, server_default="0"),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Index("ix_projects_owner_id_id", "owner_id", "id"),
 )
 
 documents = Table(
     "documents",
     metadata,
     _id("Document"),
-    _ref("project_id", "Project", "projects"),
+    _ref("project_id", "Project", "projects", index=False),
     Column("filename", Text, nullable=False),
     Column("kind", Name(doc.DocumentKind), nullable=False),
     Column("mime_type", Text, nullable=False),
@@ -133,6 +134,7 @@ documents = Table(
     Column("etag", Text),
     Column("preview", JSONB),
     Column("created_at", Moment, nullable=False),
+    Index("ix_documents_project_id_id", "project_id", "id"),
 )
 
 datasets = Table(
@@ -167,6 +169,7 @@ datasets = Table(
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     UniqueConstraint("project_id", "version"),
+    Index("ix_datasets_project_id_id", "project_id", "id"),
 )
 
 prompt_revisions = Table(
@@ -237,7 +240,7 @@ finetunes = Table(
     Column("error", Text),
     Column("method", Name(FinetuneMethod), nullable=False),
     Column("hyperparameters", JSONB, nullable=False),
-    _ref("dataset_id", "Dataset", "datasets"),
+    _ref("dataset_id", "Dataset", "datasets", index=False),
     Column("training_dataset_number_examples", Integer),
     Column("training_dataset_select_random", Boolean, nullable=False),
     Column("seed", BigInteger, nullable=False),
@@ -258,6 +261,8 @@ finetunes = Table(
     Column("started_at", Moment),
     Column("completed_at", Moment),
     UniqueConstraint("project_id", "version"),
+    Index("ix_finetunes_project_id_id", "project_id", "id"),
+    Index("ix_finetunes_dataset_id_id", "dataset_id", "id"),
     # the rule that a project trains one model at a time, held by the database under concurrency too
     Index(
         "uq_finetunes_project_id_running",
@@ -293,7 +298,7 @@ jobs = Table(
     "jobs",
     metadata,
     _id("Job"),
-    _ref("project_id", "Project", "projects"),
+    _ref("project_id", "Project", "projects", index=False),
     Column("type", Name(jb.JobType), nullable=False),
     Column("status", Name(jb.JobStatus), nullable=False),
     Column("subject_id", AnyId, nullable=False),
@@ -308,6 +313,7 @@ jobs = Table(
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
     Column("finished_at", Moment),
+    Index("ix_jobs_project_id_id", "project_id", "id"),
     Index("ix_jobs_subject_id_id", "subject_id", "id"),
 )
 
@@ -328,26 +334,30 @@ deployments = Table(
     _id("Deployment"),
     _ref("project_id", "Project", "projects", index=False),
     Column("model_name", Text, nullable=False),
-    _ref("finetune_id", "Finetune", "finetunes", nullable=True),
+    _ref("finetune_id", "Finetune", "finetunes", nullable=True, index=False),
     Column("status", Name(dep.DeploymentStatus), nullable=False),
     Column("error", Text),
     Column("created_at", Moment, nullable=False),
     UniqueConstraint("project_id", "model_name"),
+    Index("ix_deployments_project_id_id", "project_id", "id"),
+    Index("ix_deployments_finetune_id_id", "finetune_id", "id"),
 )
 
 api_keys = Table(
     "api_keys",
     metadata,
     _id("ApiKey"),
-    _ref("owner_id", "User", "users"),
+    _ref("owner_id", "User", "users", index=False),
     Column("name", Text, nullable=False),
     Column("prefix", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False, unique=True),
-    _ref("deployment_id", "Deployment", "deployments", nullable=True),
+    _ref("deployment_id", "Deployment", "deployments", nullable=True, index=False),
     Column("expires_at", Moment),
     Column("revoked_at", Moment),
     Column("last_used_at", Moment),
     Column("created_at", Moment, nullable=False),
+    Index("ix_api_keys_owner_id_id", "owner_id", "id"),
+    Index("ix_api_keys_deployment_id_id", "deployment_id", "id"),
 )
 
 request_logs = Table(

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, Select, and_, cast, func, literal, select, text, union_all
+from sqlalchemy import ColumnElement, Select, cast, func, literal, select, text, union_all
 from sqlalchemy import Text as AsText
 from sqlalchemy.dialects.postgresql import insert
 
@@ -13,7 +13,7 @@ from domain.items import Item, Split
 from domain.training import TrainingPoint
 from infra.db import items as item_rows
 from infra.db.bulk_items import VALID
-from infra.db.reading import Reader
+from infra.db.reading import Reader, Row
 from infra.db.tables import finetune_items, finetunes, items, projects, training_points
 
 FROZEN_SPLIT = "frozen_split"
@@ -24,18 +24,18 @@ class FrozenItems(Reader[Item]):
     """The items that fine-tunes learn, in order. Items never change, so a reference freezes them."""
 
     name = "trained_items"
-    source = finetune_items.join(items).join(finetunes).join(projects, OF_PROJECT)
+    source = finetune_items.join(items).outerjoin(finetunes).outerjoin(projects, OF_PROJECT)
     columns = (*items.c, finetune_items.c.ordinal, finetune_items.c.split.label(FROZEN_SPLIT))
     order: ClassVar[Any] = (finetune_items.c.ordinal,)
     newest_first = False
 
-    def build(self, row: RowMapping) -> Item:
+    def build(self, row: Row) -> Item:
         """An item, on the side where the run has it."""
         return replace(item_rows.build(row), split=row[FROZEN_SPLIT])
 
-    def visible(self, viewer_id: str) -> ColumnElement[bool]:
-        """The trained ones of what a viewer may see."""
-        return and_(super().visible(viewer_id), finetune_items.c.split == Split.TRAIN)
+    def present(self) -> list[ColumnElement[bool]]:
+        """The trained ones."""
+        return [finetune_items.c.split == Split.TRAIN]
 
     async def freeze(self, id: str, dataset_id: str, selection: Selection) -> tuple[int, str]:
         """Keep a dataset's items as they are now; how many are trained on, and their content hash."""
@@ -93,12 +93,12 @@ class TrainingPoints(Reader[TrainingPoint]):
     """The curves of fine-tunes, oldest point first."""
 
     name = "points"
-    source = training_points.join(finetunes).join(projects, OF_PROJECT)
+    source = training_points.outerjoin(finetunes).outerjoin(projects, OF_PROJECT)
     columns = tuple(training_points.c)
     order: ClassVar[Any] = (training_points.c.step,)
     newest_first = False
 
-    def build(self, row: RowMapping) -> TrainingPoint:
+    def build(self, row: Row) -> TrainingPoint:
         """A domain object from one row."""
         return TrainingPoint(**{it.name: row[it.name] for it in fields(TrainingPoint)})
 

@@ -47,7 +47,7 @@ class Name(TypeDecorator[StrEnum]):
 
     def __init__(self, enum: type[StrEnum]) -> None:
         super().__init__()
-        self.enum = enum
+        self._members = {str(it): it for it in enum}
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """The member's name."""
@@ -55,4 +55,4 @@ class Name(TypeDecorator[StrEnum]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
         """The member."""
-        return None if value is None else self.enum(value)
+        return None if value is None else self._members[value]

@@ -18,8 +18,16 @@ class Outages:
 
     def begin(self) -> AbstractAsyncContextManager[Store]:
         """As the real ones, or `Unavailable`."""
+        self._next()
+        return self._real.begin()
+
+    def read(self) -> AbstractAsyncContextManager[Store]:
+        """As the real ones, or `Unavailable`."""
+        self._next()
+        return self._real.read()
+
+    def _next(self) -> None:
         self._count += 1
         if self._count in self._away:
             self.met.set()
             raise Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE")
-        return self._real.begin()

@@ -1,0 +1,308 @@
+"""Every list that the schema has, as something to put rows into, to take them from, and to read in pages."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import orjson
+from graphql import GraphQLObjectType, get_named_type
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain import ids
+from infra.db import tables
+from tests.introspection import NODES, SCHEMA
+from tests.world import SHARED, World
+
+NUMBERS = count(1_000)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """A row of a list: its place in the order, and what the API calls it."""
+
+    key: tuple[Any, ...]
+    ident: str
+
+
+Make = Callable[[Random], tuple[Row, dict[str, Any]]]
+"""A row at a place drawn by lot, and the values that set it apart from the row that it is a copy of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """The rows of a list. `of` is the column of their parent where they have no id; `link` a table between."""
+
+    table: str
+    make: Make
+    column: str = "id"
+    shown: str = "id"
+    newest_first: bool = True
+    key: Callable[[int, dict[str, Any]], tuple[Any, ...]] = lambda _, node: (number_of(node["id"]),)
+    of: str | None = None
+    link: str | None = None
+
+
+def number_of(id: str) -> int:
+    """An id as PostgreSQL sorts it."""
+    uuid = ids.uuid_of(id, id.rpartition("_")[0])
+    assert uuid is not None
+    return uuid.int
+
+
+def unique() -> str:
+    """A text that nothing else has, and a number, and bytes in hexadecimal."""
+    return f"{next(NUMBERS)}"
+
+
+def by_id(noun: str, *columns: str) -> Make:
+    """Rows in the order of their ids; these columns may not have the same value twice."""
+
+    def make(random: Random) -> tuple[Row, dict[str, Any]]:
+        uuid = UUID(int=random.getrandbits(128))
+        row = Row((uuid.int,), ids.id_of(uuid, ids.PREFIXES[noun]))
+        return row, {"id": str(uuid)} | {it: unique() for it in columns}
+
+    return make
+
+
+def behind(make: Make, column: str, draw: Callable[[Random], Any], *, alone: bool = False) -> Make:
+    """Rows in the order of this column first, and of it `alone` where no two rows can have the same."""
+
+    def made(random: Random) -> tuple[Row, dict[str, Any]]:
+        (row, values), value = make(random), draw(random)
+        return Row((value,) if alone else (value, *row.key), row.ident), values | {column: value}
+
+    return made
+
+
+def numbered(column: str) -> Make:
+    """Rows that have a number of their own and no id."""
+
+    def make(random: Random) -> tuple[Row, dict[str, Any]]:
+        number = random.randrange(1_000, 2**31)
+        return Row((number,), str(number)), {column: number}
+
+    return make
+
+
+ITEM = by_id("DatasetItem", "key")
+ITEMS = Kind(
+    table="items",
+    make=behind(ITEM, "position", lambda random: random.randrange(6)),
+    newest_first=False,
+    key=lambda at, node: (at, number_of(node["id"])),
+)
+KINDS = {
+    "Project": Kind(table="projects", make=by_id("Project")),
+    "Document": Kind(table="documents", make=by_id("Document")),
+    "Dataset": Kind(table="datasets", make=by_id("Dataset", "version")),
+    "DatasetItem": ITEMS,
+    "BaseModel": Kind(
+        table="base_models",
+        make=behind(by_id("BaseModel", "model_id"), "name", lambda random: random.choice("abc")),
+        shown="id name",
+        newest_first=False,
+        key=lambda _, node: (node["name"], number_of(node["id"])),
+    ),
+    "Finetune": Kind(table="finetunes", make=by_id("Finetune", "version")),
+    "Job": Kind(table="jobs", make=by_id("Job")),
+    "Deployment": Kind(table="deployments", make=by_id("Deployment", "model_name")),
+    "ApiKey": Kind(table="api_keys", make=by_id("ApiKey", "digest")),
+    "RequestLog": Kind(table="request_logs", make=by_id("RequestLog")),
+    "TrainingPoint": Kind(
+        table="training_points",
+        make=numbered("step"),
+        column="step",
+        shown="id: step",
+        newest_first=False,
+        key=lambda _, node: (node["id"],),
+        of="finetune_id",
+    ),
+    "JobEvent": Kind(
+        table="job_events",
+        make=numbered("seq"),
+        column="seq",
+        shown="id: cursor",
+        newest_first=False,
+        key=lambda _, node: (int(node["id"]),),
+        of="job_id",
+    ),
+}
+"""The rows of every type that a list may be of."""
+LINKED = {
+    "Dataset.documents": Kind(table="documents", make=by_id("Document"), link="dataset_documents"),
+    "Finetune.trainedItems": Kind(
+        table="items",
+        make=behind(ITEM, "ordinal", lambda random: random.randrange(10, 2**40), alone=True),
+        newest_first=False,
+        key=lambda at, _: (at + 1,),
+        link="finetune_items",
+    ),
+}
+"""Lists of what belongs to something else."""
+
+
+def places() -> list[str]:
+    """Every list of the schema: `Query.jobs`, `Project.datasets`."""
+    types = [it for it in SCHEMA.type_map.values() if isinstance(it, GraphQLObjectType)]
+    return sorted(
+        f"{it.name}.{name}"
+        for it in types
+        for name, field in it.fields.items()
+        if get_named_type(field.type).name.endswith("Connection")
+    )
+
+
+def row_type(place: str) -> str:
+    """The type of a list's rows."""
+    parent, _, name = place.partition(".")
+    kind: Any = SCHEMA.type_map[parent]
+    return str(get_named_type(kind.fields[name].type)).removesuffix("Connection")
+
+
+LINKS = {
+    "dataset_documents": "insert into dataset_documents (dataset_id, document_id) "
+    "select :parent, (given->>'id')::uuid",
+    "finetune_items": "insert into finetune_items (finetune_id, ordinal, item_id, split) "
+    "select :parent, (given->>'ordinal')::bigint, (given->>'id')::uuid, 'TRAIN'",
+}
+GIVEN = "from jsonb_array_elements(cast(:rows as jsonb)) given"
+
+
+def stored(id: str) -> str:
+    """An id as PostgreSQL shows it; what is a number is one there too."""
+    uuid = ids.uuid_of(id, id.rpartition("_")[0])
+    return id if uuid is None else str(uuid)
+
+
+class Listed:
+    """A list of the owner's, as it is known to be: `rows` in their order, of which `base` are never deleted."""
+
+    def __init__(self, place: str, owner: World, stranger: World, database: AsyncEngine) -> None:
+        self.place = place
+        self.owner = owner
+        self.stranger = stranger
+        self.database = database
+        self.projects: list[str] = []
+        self.base: list[Row] = []
+        self.rows: list[Row] = []
+        self.others: list[Row] = []
+
+    def __repr__(self) -> str:
+        """Short enough for a report."""
+        return f"<{self.place}>"
+
+    @property
+    def noun(self) -> str:
+        """The type of the rows."""
+        return row_type(self.place)
+
+    @property
+    def parent(self) -> str:
+        """The type that has the list."""
+        return self.place.partition(".")[0]
+
+    @property
+    def kind(self) -> Kind:
+        """How the rows are made."""
+        return LINKED.get(self.place) or KINDS[self.noun]
+
+    async def answer(self, world: World, **arguments: Any) -> dict[str, Any]:
+        """The whole answer to who asks for a page."""
+        types = {"first": "Int", "last": "Int", "after": "String", "before": "String", "id": "ID!"}
+        given = ", ".join(f"{it}: ${it}" for it in arguments)
+        info = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+        wanted = f"{{ edges {{ cursor node {{ {self.kind.shown} }} }} {info} }}"
+        asked = f"{self.place.partition('.')[2]}{f'({given})' if given else ''} {wanted}"
+        variables = dict(arguments)
+        if self.parent in NODES:
+            asked = f"node(id: $id) {{ ... on {self.parent} {{ {asked} }} }}"
+            variables["id"] = world.ids[self.parent]
+        declared = ", ".join(f"${it}: {types[it]}" for it in variables)
+        return await world.api.raw(f"query{f'({declared})' if declared else ''} {{ {asked} }}", **variables)
+
+    async def page(self, **arguments: Any) -> dict[str, Any]:
+        """A page of the owner's."""
+        body = await self.answer(self.owner, **arguments)
+        assert "errors" not in body, body
+        data = body["data"]
+        return dict(next(iter((data.get("node") or data).values())))
+
+    async def _look(self) -> None:
+        """Take note of what is there."""
+        nodes = [it["node"] for it in (await self.page(first=100))["edges"]]
+        self.base = [Row(self.kind.key(at, node), str(node["id"])) for at, node in enumerate(nodes)]
+        self.rows = list(self.base)
+        assert self.rows == self.sorted(self.rows)
+        async with self.database.connect() as connection:
+            mine = "select id::text from projects where owner_id = :owner"
+            found = await connection.scalars(text(mine), {"owner": stored(self.owner.ids["User"])})
+            self.projects = list(found)
+
+    @asynccontextmanager
+    async def filled(self, random: Random, number: int) -> AsyncIterator[None]:
+        """With so many more rows, and in the end as it was found."""
+        if not self.projects:
+            await self._look()
+        await self.add(random, number)
+        try:
+            yield
+        finally:
+            await self.remove([*(set(self.rows) - set(self.base)), *self.others])
+            self.others = []
+
+    def sorted(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows in the list's order."""
+        return sorted(rows, reverse=self.kind.newest_first)
+
+    async def add(self, random: Random, number: int) -> None:
+        """Add rows at places drawn by lot, and half as many of the stranger's between them."""
+        made = [self.kind.make(random) for _ in range(number)]
+        self.rows = self.sorted([*self.rows, *(row for row, _ in made)])
+        somewhere = self.parent == "Query" and self.noun != "Project"
+        spread = [it | ({"project_id": random.choice(self.projects)} if somewhere else {}) for _, it in made]
+        await self._copy(self.owner, spread)
+        if self.noun not in SHARED:
+            others = [self.kind.make(random) for _ in range(number // 2)]
+            self.others += [row for row, _ in others]
+            await self._copy(self.stranger, [values for _, values in others])
+
+    async def _copy(self, world: World, values: Sequence[dict[str, Any]]) -> None:
+        parent = {"parent": stored(world.ids[self.parent])} if self.parent in NODES else {}
+        async with self.database.begin() as connection:
+            for statement in self._statements(world) if values else ():
+                given = {"rows": orjson.dumps(values).decode()} | (parent if ":parent" in statement else {})
+                await connection.execute(text(statement), given)
+
+    def _statements(self, world: World) -> list[str]:
+        """How copies of a world's own row are added."""
+        table = tables.metadata.tables[self.kind.table]
+        names = [f'"{it.name}"' for it in table.c if it.computed is None]
+        made = ", ".join(f"made.{it}" for it in names)
+        copied = f"{table.name} template, jsonb_populate_record(template, given) made"
+        copies = (
+            f"insert into {table.name} ({', '.join(names)}) "
+            f"select {made} {GIVEN}, {copied} where {self._template(world)}"
+        )
+        return [copies, *([f"{LINKS[self.kind.link]} {GIVEN}"] if self.kind.link else [])]
+
+    def _template(self, world: World) -> str:
+        """Which row is copied."""
+        of, column = self.kind.of, self.kind.column
+        if of is None:
+            return f"template.id = '{stored(world.ids[self.noun])}'"
+        first = f"select min({column}) from {self.kind.table} where {of} = :parent"  # noqa: S608
+        return f"template.{of} = :parent and template.{column} = ({first})"
+
+    async def remove(self, rows: Sequence[Row]) -> None:
+        """Delete rows that were added."""
+        gone = set(rows)
+        self.rows = [row for row in self.rows if row not in gone]
+        which = f"delete from {self.kind.table} where {self.kind.column}::text = any(:gone)"  # noqa: S608 - our own names
+        async with self.database.begin() as connection:
+            await connection.execute(text(which), {"gone": [stored(row.ident) for row in rows]})
