@@ -77,6 +77,16 @@ class LimitExceeded(DomainError):
     code = ErrorCode.LIMIT_EXCEEDED
 
 
+class RateLimited(LimitExceeded):
+    """Too often: the same call will do in `retry_after` seconds. `kind` is what it was counted as."""
+
+    def __init__(self, message: str, *, kind: str, retry_after: int) -> None:
+        super().__init__(
+            message, reason="RATE_LIMITED", context={"kind": str(kind), "retryAfter": retry_after}
+        )
+        self.retry_after = retry_after
+
+
 class Unavailable(DomainError):
     """Something that this needs does not answer; the same call may work later."""
 

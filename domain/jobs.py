@@ -246,12 +246,12 @@ async def cancel(
             return await store.jobs.finish(job, JobStatus.CANCELLED, arguments=arguments)
 
 
-def place_of(cursor: str | None) -> int:
+def place_of(cursor: str | None, *, field: str = "after") -> int:
     """The place that a cursor of a job's events names, 0 for none; raises `Invalid` for anything else."""
     if cursor is None:
         return 0
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):  # what a 64-bit number can hold
-        raise Invalid("This is not a cursor of a job's events.", reason="INVALID_CURSOR", field="after")
+        raise Invalid("This is not a cursor of a job's events.", reason="INVALID_CURSOR", field=field)
     return int(cursor)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from domain.accounts import Viewer
 from domain.errors import DomainError, Invalid, LimitExceeded, SignInRequired
 from domain.services import Services
 from rest.errors import error_response
@@ -41,13 +42,18 @@ def bearer(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def viewer_id(request: Request) -> str:
-    """Who asks, by bearer token; raises `SignInRequired`."""
+def signed_in(request: Request) -> Viewer:
+    """Who asks, by bearer token, and until when that holds; raises `SignInRequired`."""
     token = bearer(request)
-    viewer = services(request).tokens.viewer_id(token) if token else None
+    viewer = services(request).tokens.viewer(token) if token else None
     if viewer is None:
         raise SignInRequired
     return viewer
+
+
+def viewer_id(request: Request) -> str:
+    """Who asks, by bearer token; raises `SignInRequired`."""
+    return signed_in(request).id
 
 
 def viewer_or_ticket(request: Request) -> str:

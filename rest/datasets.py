@@ -15,11 +15,13 @@ from domain import datasets
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Invalid
 from domain.items import Item, Split, Which
+from domain.rates import Kind
 from domain.rules import safe_name
 from domain.services import Services
 from domain.spreadsheets import BOM, csv_line
 from rest.base import endpoint, services, viewer_or_ticket
 from rest.streaming import Streamed, in_pieces
+from rest.throttling import limited
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -48,6 +50,7 @@ FORMATS = {
 
 
 @endpoint
+@limited(Kind.READS)
 async def download(request: Request) -> Response:
     """The items of a dataset as a file: `format`, `items` and `split` say which and how."""
     viewer = viewer_or_ticket(request)

@@ -9,16 +9,19 @@ from starlette.routing import Route
 
 from domain import deployments
 from domain.deployments import Deployment, RequestLog
+from domain.rates import Kind
 from domain.rules import safe_name
 from domain.services import Services
 from domain.spreadsheets import BOM, csv_line
 from rest.base import endpoint, services, viewer_or_ticket
 from rest.streaming import Streamed, in_pieces
+from rest.throttling import limited
 
 COLUMNS = ("date", "input", "output")
 
 
 @endpoint
+@limited(Kind.READS)
 async def logs_download(request: Request) -> Response:
     """A deployment's requests as CSV, oldest first."""
     deployment = await _require(request, viewer_or_ticket(request))

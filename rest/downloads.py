@@ -12,11 +12,13 @@ from starlette.routing import Route
 from domain import documents
 from domain.documents import Document
 from domain.errors import Conflict, NotFound
+from domain.rates import Kind
 from domain.rules import safe_name
 from domain.storage import Changed, Storage
 from rest.base import endpoint, services, viewer_or_ticket
 from rest.errors import refusal
 from rest.streaming import Streamed
+from rest.throttling import limited
 
 RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
 
@@ -119,6 +121,7 @@ def attachment(filename: str) -> str:
 
 
 @endpoint
+@limited(Kind.READS)
 async def document(request: Request) -> Response:
     """An upload as it came."""
     found = await _require(request)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from starlette.responses import JSONResponse
 
-from domain.errors import DomainError, ErrorCode
+from domain.errors import DomainError, ErrorCode, RateLimited
 
 STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.INVALID: 400,
@@ -32,7 +32,10 @@ def status_of(error: DomainError) -> int:
 
 def error_response(error: DomainError) -> JSONResponse:
     """A refusal as the REST contract has it."""
-    return refusal(status_of(error), error.reason, error.message, error.context)
+    answer = refusal(status_of(error), error.reason, error.message, error.context)
+    if isinstance(error, RateLimited):
+        answer.headers["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 def refusal(

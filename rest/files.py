@@ -11,10 +11,12 @@ from starlette.routing import Route
 from domain import ids, projects, uploads
 from domain.documents import Document, DocumentKind
 from domain.errors import DomainError, Invalid, LimitExceeded, Unavailable
+from domain.rates import Kind
 from domain.services import Services
 from rest.base import endpoint, services, viewer_id
 from rest.errors import refusal
 from rest.multipart import Part, boundary_of, parts
+from rest.throttling import limited
 
 MAX_FILES = 100
 FIELD_BYTES = 200
@@ -110,6 +112,7 @@ def kind_required() -> Invalid:
 
 
 @endpoint
+@limited(Kind.UPLOADS)
 async def upload(request: Request) -> Response:
     """Files as a multipart form; they are read by a worker afterwards."""
     viewer, project_id = viewer_id(request), request.path_params["project_id"]

@@ -13,11 +13,13 @@ from stream_zip import ZIP_64, Method, async_stream_zip
 from domain import finetunes
 from domain.errors import Conflict, NotFound
 from domain.finetunes import Artifact, Finetune
+from domain.rates import Kind
 from domain.rules import safe_name
 from domain.services import Services
 from rest.base import endpoint, services, viewer_or_ticket
 from rest.downloads import ranged
 from rest.streaming import Streamed
+from rest.throttling import limited
 
 PATH = "/api/projects/{project_id}/finetunes/{finetune_id}"
 MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8"}
@@ -27,6 +29,7 @@ Member = tuple[str, datetime, int, Method, AsyncIterator[bytes]]
 
 
 @endpoint
+@limited(Kind.READS)
 async def download(request: Request) -> Response:
     """The model file; `Conflict` NOT_READY while there is none."""
     finetune = await _require(request)
@@ -34,6 +37,7 @@ async def download(request: Request) -> Response:
 
 
 @endpoint
+@limited(Kind.READS)
 async def artifact(request: Request) -> Response:
     """One of the files."""
     finetune, filename = await _require(request), request.path_params["filename"]
@@ -44,6 +48,7 @@ async def artifact(request: Request) -> Response:
 
 
 @endpoint
+@limited(Kind.READS)
 async def archive(request: Request) -> Response:
     """All of the files as one archive, packed while it is sent."""
     finetune = await _require(request)

@@ -238,5 +238,6 @@ def _refusal(error: Exception, request_id: str) -> OpenAIError:
         return error
     if isinstance(error, DomainError):
         return of_domain(error)
-    logger.error("Request %s failed inside of the gateway", request_id, exc_info=error)
+    about = {"request_id": request_id}
+    logger.error("Request %s failed inside of the gateway", request_id, exc_info=error, extra=about)
     return OpenAIError(500, "Something went wrong inside of Luthier.", headers=NO_RETRY)

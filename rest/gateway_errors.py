@@ -59,7 +59,7 @@ def of_domain(error: DomainError) -> OpenAIError:
     status, code = REFUSALS[error.code]
     headers = NO_RETRY if status == 502 else {}
     if status in {429, 503}:
-        headers = {"retry-after": str(error.context.get("retryAfterSeconds", 1))}
+        headers = {"retry-after": str(error.context.get("retryAfter", 1))}
     param = "model" if status == 404 else None
     return OpenAIError(status, error.message, code=code, param=param, headers=headers)
 

@@ -224,7 +224,7 @@ async def test_a_body_of_more_than_two_mebibytes_is_413(here: World, told: bool)
     ("refusal", "status", "code"),
     [
         (Unavailable("The key cannot be checked now."), 503, "unavailable"),
-        (LimitExceeded("Too many.", context={"retryAfterSeconds": 9}), 429, "rate_limit_exceeded"),
+        (LimitExceeded("Too many.", context={"retryAfter": 9}), 429, "rate_limit_exceeded"),
     ],
 )
 async def test_a_directory_that_cannot_say_is_not_a_wrong_key(

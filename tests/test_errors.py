@@ -1,0 +1,202 @@
+"""Every refusal has its place at every edge: GraphQL, REST and the OpenAI endpoint."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from graphql import GraphQLEnumType
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+import app.cli
+import app.worker
+from app.asgi import RequestIds
+from domain.errors import DomainError, ErrorCode, RateLimited, SignInRequired
+from domain.services import Services
+from rest.errors import REASON_STATUS, STATUS
+from rest.gateway import Gateway
+from rest.gateway_errors import REFUSALS
+from schema.operations import CODES
+from tests.breaking import Breaking
+from tests.clients import Api
+from tests.introspection import SCHEMA
+
+pytestmark = pytest.mark.anyio
+
+LOADED = (app.cli, app.worker)
+"""With these, whatever a process of ours imports is imported, and so every kind of refusal is known."""
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("app", "domain", "infra", "resolvers", "rest", "schema", "workers")
+UPPER_SNAKE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+NOT_OF_THE_INPUT = {SignInRequired, RateLimited}
+"""What no other input can mend: a mutation is refused at the top too."""
+SENTENCE, REASON = "A sentence for a person.", "A_REASON"
+REQUEST = {"x-request-id": "the-request"}
+
+
+def kinds(of: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+    """Every class of refusal, however far down."""
+    for kind in of.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+
+
+KINDS = sorted(set(kinds()), key=lambda it: it.__name__)
+
+
+def refusal(kind: type[DomainError]) -> DomainError:
+    """One of a kind."""
+    if kind is RateLimited:
+        return RateLimited(SENTENCE, kind="reads", retry_after=7)
+    try:
+        return kind(SENTENCE, reason=REASON, field=["an_input", "first_name"], context={"fact": 1})
+    except TypeError:
+        return kind()  # type: ignore[call-arg]  # it always says the same
+
+
+@pytest.fixture
+def transactions(wiring: Any) -> Breaking:
+    """The database, until it is to fail."""
+    return Breaking(wiring.services.transactions)
+
+
+@pytest.fixture
+def services(services: Services, transactions: Breaking) -> Services:
+    """The ports, with that database."""
+    return replace(services, transactions=transactions)
+
+
+def test_every_code_has_its_place_at_every_edge() -> None:
+    codes = set(ErrorCode)
+    assert codes == CODES.keys() == STATUS.keys() == REFUSALS.keys()
+    shown = SCHEMA.type_map["ErrorCode"]
+    assert isinstance(shown, GraphQLEnumType)
+    assert set(shown.values) == codes
+    assert len(set(CODES.values())) == len(set(STATUS.values())) == len(codes)
+
+
+def test_every_kind_of_refusal_has_a_code() -> None:
+    assert len(KINDS) > len(ErrorCode)
+    assert {it.code for it in KINDS} == set(ErrorCode)
+
+
+@cache
+def raised() -> Mapping[str, set[str]]:
+    """Every reason that the code gives, and the classes that it gives it with."""
+    found: dict[str, set[str]] = defaultdict(set)
+    sources = [it for package in PACKAGES for it in (ROOT / package).rglob("*.py")]
+    for call in (it for path in sources for it in ast.walk(ast.parse(path.read_text()))):
+        if isinstance(call, ast.Call):
+            for reason in (word(it.value) for it in call.keywords if it.arg == "reason"):
+                found[reason].add(getattr(call.func, "id", ""))
+    del found[""]
+    return found
+
+
+def word(value: ast.expr) -> str:
+    """A text, or the constant that is called as it is; "" for what only the running program knows."""
+    if isinstance(value, ast.Name) and value.id.isupper():
+        return value.id
+    return str(value.value) if isinstance(value, ast.Constant) else ""
+
+
+def test_every_reason_is_a_word_for_programs() -> None:
+    assert len(raised()) > 50
+    assert [it for it in raised() if not UPPER_SNAKE.fullmatch(it)] == []
+
+
+def test_a_reason_with_a_status_of_its_own_is_given_and_is_of_a_kind_that_fits() -> None:
+    by_name, given = {it.__name__: it.code for it in KINDS}, raised()
+    codes = {reason: {by_name.get(it) for it in given[reason]} for reason in REASON_STATUS}
+    fits = {413: {ErrorCode.LIMIT_EXCEEDED}, 422: {ErrorCode.INVALID}}
+    assert codes == {reason: fits[status] for reason, status in REASON_STATUS.items()}
+
+
+async def test_a_query_is_refused_at_the_top(api: Api, transactions: Breaking) -> None:
+    for kind in KINDS:
+        transactions.error = error = refusal(kind)
+        reply = await api.rest.post("/graphql", json={"query": "{ viewer { id } }"}, headers=REQUEST)
+        (shown,) = reply.json()["errors"]
+        assert (shown["message"], shown["path"]) == (error.message, ["viewer"])
+        assert shown["extensions"] == {
+            "code": CODES[error.code],
+            "reason": error.reason,
+            "field": ["anInput", "firstName"] if error.field else None,
+            "requestId": "the-request",
+            **({"kind": "reads", "retryAfter": 7} if kind is RateLimited else {}),
+        }
+        assert reply.json()["data"] in (None, {"viewer": None})
+
+
+async def test_a_mutation_is_refused_in_its_payload(api: Api, transactions: Breaking) -> None:
+    for kind in KINDS:
+        transactions.error = error = refusal(kind)
+        document = """mutation { createProject(input: {name: "new"}) {
+          project { id } userErrors { code message field reason context } } }"""
+        body = await api.raw(document)
+        if kind in NOT_OF_THE_INPUT:
+            assert body["errors"][0]["extensions"]["code"] == CODES[error.code]
+            continue
+        assert body["data"]["createProject"] == {
+            "project": None,
+            "userErrors": [
+                {
+                    "code": error.code,
+                    "message": error.message,
+                    "field": ["anInput", "firstName"] if error.field else None,
+                    "reason": error.reason,
+                    "context": error.context or None,
+                }
+            ],
+        }
+
+
+async def test_a_rest_call_is_refused_with_a_status(api: Api, transactions: Breaking) -> None:
+    for kind in KINDS:
+        transactions.error = error = refusal(kind)
+        reply = await api.rest.get("/api/projects/prj_1/documents/doc_1/download", headers=REQUEST)
+        assert reply.status_code == STATUS[error.code]
+        assert reply.json() == {"detail": error.message, "error_code": error.reason, "context": error.context}
+        assert reply.headers["x-request-id"] == "the-request"
+        assert ("www-authenticate" in reply.headers) == (reply.status_code == 401)
+        assert reply.headers.get("retry-after") == ("7" if kind is RateLimited else None)
+
+
+async def test_the_openai_endpoint_refuses_in_its_own_shape() -> None:
+    for kind in KINDS:
+        error = refusal(kind)
+        gateway = Gateway(Breaking(error=error), Breaking(), Breaking())
+        transport = httpx.ASGITransport(RequestIds(Starlette(routes=[Mount("/public", gateway)])))
+        async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
+            reply = await client.get("/public/prj_1/models", headers={"authorization": "Bearer lk_key"})
+        status, code = REFUSALS[error.code]
+        assert reply.status_code == status
+        assert reply.json()["error"].keys() == {"message", "type", "param", "code"}
+        assert (reply.json()["error"]["message"], reply.json()["error"]["code"]) == (error.message, code)
+        assert "x-request-id" in reply.headers
+        expected = {429: "7" if kind is RateLimited else "1", 503: "1"}
+        assert reply.headers.get("retry-after") == expected.get(status)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [
+        ("GET", "/nothing", 404, "NOT_FOUND"),
+        ("GET", "/api/nothing", 404, "NOT_FOUND"),
+        ("DELETE", "/health", 405, "METHOD_NOT_ALLOWED"),
+    ],
+)
+async def test_what_has_no_endpoint_is_refused_in_the_same_shape(
+    anonymous: httpx.AsyncClient, method: str, path: str, status: int, reason: str
+) -> None:
+    reply = await anonymous.request(method, path)
+    assert (reply.status_code, reply.json()["error_code"]) == (status, reason)
+    assert reply.json().keys() == {"detail", "error_code", "context"}
+    assert "x-request-id" in reply.headers
