@@ -69,6 +69,7 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
     async def tidy(timestamp: int) -> None:  # noqa: ARG001 - every periodic task is given it
         async with services.transactions.begin() as store:
             await store.chores.delete_files(await store.documents.expire())
+            await store.idempotency.expire()
 
     @queue.periodic(cron="* * * * * */5")  # seconds stand last
     @queue.task(name=RESCUE, queueing_lock=RESCUE, queue=DEFAULT)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+KEPT_S = 86_400
+"""How long a key is remembered; then the same call makes another object."""
+
 
 class Idempotency(Protocol):
     """The keys that were used."""
@@ -29,6 +32,10 @@ class Idempotency(Protocol):
 
     async def settle(self, user_id: str, operation: str, key: str, result_id: str) -> None:
         """Remember what the call made."""
+        ...
+
+    async def expire(self) -> None:
+        """Forget the keys that are older than `KEPT_S`."""
         ...
 
 

@@ -7,12 +7,12 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import strawberry
 
-from domain.errors import DomainError, SignInRequired
+from domain.errors import DomainError, RateLimited, SignInRequired
 from schema.errors import UserError
 
 P = TypeVar("P")
 
-REPLAY = "A second call with the same key and the same input gives what the first one made."
+REPLAY = "Within a day, a second call with the same key and the same input gives what the first one made."
 """What an input's `idempotencyKey` is for."""
 REPLAY_OF_SECRET = f"{REPLAY} Its secret is not shown again."
 """The same, where what is made comes with a secret."""
@@ -47,7 +47,7 @@ def mutation(resolver: Callable[..., Awaitable[P]]) -> Any:
         ].context.loaders.clear()  # an earlier mutation of this operation may have changed anything
         try:
             return await resolver(*args, **kwargs)
-        except SignInRequired:
+        except (SignInRequired, RateLimited):
             raise
         except DomainError as error:
             return payload(user_errors=[UserError.of(error)])
