@@ -2,7 +2,7 @@
 
 import asyncio
 
-from benchmarks import gateway, pickup
+from benchmarks import attacks, gateway, graphql, pages, pickup, statements, subscribers
 
 
 async def main() -> None:
@@ -10,6 +10,16 @@ async def main() -> None:
     await pickup.main()
     print("\n## Gateway\n")
     print(await gateway.measure())
+    print("\n## GraphQL over HTTP\n")
+    print(await graphql.measure())
+    print("\n## SQL statements of a query\n")
+    print(await statements.measure())
+    print("\n## Pages of a long list\n")
+    print(await pages.measure())
+    print("\n## Attacks\n")
+    print(await attacks.measure())
+    print("\n## Subscribers\n")
+    print(await subscribers.measure())
 
 
 if __name__ == "__main__":

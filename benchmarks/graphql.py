@@ -1,0 +1,250 @@
+"""How fast the GraphQL API answers over HTTP, against PostGraphile 5 and against Starlette with psycopg alone.
+
+`python -m benchmarks.graphql` prints the table of the README; `--seconds 1 --rounds 2` is a quick look, and
+`--profile` prints instead where the time of our own process goes. One process each, the same PostgreSQL, the same
+rows and the same fields; before anything is timed, the three answers are compared value by value.
+"""
+
+import argparse
+import statistics
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+import orjson
+import uvloop
+
+from app.program import PROGRAM
+from benchmarks import machine, rows
+from benchmarks.load import Ask, Figures, Loader
+from benchmarks.machine import Server
+from benchmarks.peers.postgraphile import install, postgraphile, prepare
+from benchmarks.profiled import profile
+from domain import ids
+from infra.db.engine import conninfo, engine
+
+ROUNDS, SECONDS, CONNECTIONS = 5, 4.0, 8
+OURS, PEER, BARE = "Luthier", "PostGraphile", "bare"
+PREFIXES = tuple(f"{it}_" for it in ids.PREFIXES.values())
+
+
+@dataclass(frozen=True)
+class Query:
+    """The same question in each server's words; `%s` is who asks, where a server does not know it by a token."""
+
+    name: str
+    path: str
+    ours: str
+    peer: str
+
+
+QUERIES = (
+    Query(
+        "`{ viewer { id } }`",
+        "/viewer",
+        "{ viewer { id } }",
+        '{ viewer: userByRowId(rowId: "%s") { id: rowId } }',
+    ),
+    Query(
+        "100 rows of 8 scalars",
+        "/jobs",
+        "{ jobs(first: 100) { nodes { id type status progress message attempts createdAt finishedAt } } }",
+        '{ jobs: allViewerJobs(condition: {ownerId: "%s"}, first: 100, orderBy: PRIMARY_KEY_DESC) {'
+        " nodes { id: rowId type status progress message attempts: attempt createdAt finishedAt } } }",
+    ),
+    Query(
+        "100 parents of 10 children",
+        "/nested",
+        "{ projects(first: 100) { nodes { id name datasets(first: 10) { nodes { id version name status } } } } }",
+        '{ projects: allProjects(condition: {ownerId: "%s"}, first: 100, orderBy: PRIMARY_KEY_DESC) {'
+        " nodes { id: rowId name datasets: datasetsByProjectId(first: 10, orderBy: PRIMARY_KEY_DESC) {"
+        " nodes { id: rowId version name status } } } } }",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One round, and the CPU that each answer took of its server, in µs."""
+
+    figures: Figures
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The three servers, the load, and who asks."""
+
+    servers: dict[str, Server]
+    loader: Loader
+    owner: str
+    token: str
+
+    def ask(self, name: str, query: Query) -> Ask:
+        """A query as a request to one of the servers."""
+        port = self.servers[name].port
+        if name == BARE:
+            return Ask(port, "GET", f"{query.path}?owner={self.owner}", {}, "")
+        headers = {"Accept": "application/json"}
+        if name == OURS:
+            headers["Authorization"] = f"Bearer {self.token}"
+        text = query.ours if name == OURS else query.peer % self.owner
+        return Ask(port, "POST", "/graphql", headers, orjson.dumps({"query": text}).decode())
+
+    async def measured(self, name: str, query: Query, seconds: float) -> Measured:
+        """One round of one server."""
+        server = self.servers[name]
+        before = server.cpu()
+        figures = await self.loader.round(self.ask(name, query), seconds, CONNECTIONS)
+        return Measured(figures, (server.cpu() - before) / figures.count * 1e6)
+
+
+@asynccontextmanager
+async def running(*, peers: bool = True, program: tuple[str, ...] = PROGRAM) -> AsyncIterator[Bench]:
+    """Everything up, with rows."""
+    async with AsyncExitStack() as stack:
+        variables = await stack.enter_async_context(machine.stage())
+        url, own = conninfo(variables["DATABASE_URL"]), engine(variables["DATABASE_URL"])
+        stack.push_async_callback(own.dispose)
+        ours = await stack.enter_async_context(machine.luthier(variables, program=program))
+        viewer, token = await machine.sign_up(ours, "viewer")
+        other, _ = await machine.sign_up(ours, "other")
+        await rows.plant(own, (viewer, other))
+        servers = {OURS: ours}
+        if peers:
+            await prepare(own)
+            bare = machine.module("benchmarks.peers.bare")
+            servers[PEER] = await stack.enter_async_context(postgraphile(url))
+            servers[BARE] = await stack.enter_async_context(
+                machine.announced(*bare, env={"DATABASE_URL": url})
+            )
+        child = await stack.enter_async_context(
+            machine.process(*machine.module("benchmarks.load"), core=machine.REST)
+        )
+        yield Bench(servers, Loader(child), str(ids.uuid_of(viewer, "user")), token)
+
+
+# --- whether they answer the same
+
+
+async def compare(bench: Bench, query: Query) -> None:
+    """Stops the run unless all three answer the same rows."""
+    answers = {name: plain(await _answer(bench.ask(name, query))) for name in bench.servers}
+    if not answers[OURS] or any(it != answers[OURS] for it in answers.values()):
+        shown = "\n".join(f"{name}: {str(answer)[:300]}" for name, answer in answers.items())
+        raise SystemExit(f"{query.name}: the answers differ\n{shown}")
+
+
+async def _answer(ask: Ask) -> Any:
+    url, headers = (
+        f"http://127.0.0.1:{ask.port}{ask.path}",
+        ask.headers | {"content-type": "application/json"},
+    )
+    async with httpx.AsyncClient() as client:
+        reply = await client.request(ask.method, url, headers=headers, content=ask.body)
+    body = reply.raise_for_status().json()
+    found = body if isinstance(body, list) else next(iter(body["data"].values()))
+    return [found] if "id" in found else found  # a viewer is one row
+
+
+def plain(value: Any) -> Any:
+    """A value whichever server wrote it: rows as lists, ids as UUIDs, times as times."""
+    match value:
+        case {"nodes": nodes}:
+            return plain(nodes)
+        case dict():
+            return {name: plain(it) for name, it in value.items()}
+        case list():
+            return [plain(it) for it in value]
+        case str():
+            return _uuid(value) if value.startswith(PREFIXES) else _moment(value)
+    return value
+
+
+def _uuid(id: str) -> str:
+    return str(ids.uuid_of(id, id.rpartition("_")[0]))
+
+
+def _moment(value: str) -> str | datetime:
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return value
+
+
+# --- the run
+
+
+async def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> str:
+    """The Markdown table of every query and server."""
+    install()
+    table = []
+    async with running() as bench:
+        for query in QUERIES:
+            await compare(bench, query)
+        reach = await bench.loader.round(
+            Ask(bench.servers[BARE].port, "GET", "/plain", {}, ""), 1.0, CONNECTIONS
+        )
+        for query in QUERIES:
+            table += await _rows(bench, query, rounds, seconds)
+    return "\n".join([*_head(rounds, seconds, reach), *table])
+
+
+async def _rows(bench: Bench, query: Query, rounds: int, seconds: float) -> list[str]:
+    found: dict[str, list[Measured]] = {name: [] for name in bench.servers}
+    for number in range(rounds + 1):
+        for name in bench.servers:
+            one = await bench.measured(name, query, seconds)
+            if number:  # the first round warms up: Node compiles what is hot
+                found[name].append(one)
+    return [_row(query, name, found) for name in found]
+
+
+def _row(query: Query, name: str, found: dict[str, list[Measured]]) -> str:
+    rate, p50, p99 = (
+        statistics.median(getattr(it.figures, value) for it in found[name])
+        for value in ("rate", "p50", "p99")
+    )
+    pairs = zip(found[name], found[PEER], strict=True)
+    ratio = statistics.median(it.figures.rate / peer.figures.rate for it, peer in pairs)
+    cpu = statistics.median(it.cpu for it in found[name])
+    size = found[name][0].figures.bytes
+    return f"| {query.name} | {name} | {rate:,.0f} | {ratio:.2f} | {p50:.2f} | {p99:.2f} | {size:,} | {cpu:,.0f} |"
+
+
+def _head(rounds: int, seconds: float, reach: Figures) -> list[str]:
+    how = f"Medians of {rounds} alternated rounds of {seconds:g} s over {CONNECTIONS} connections; {machine.where()}."
+    return [
+        f"{how} The load itself reaches {reach.rate:,.0f}/s against an empty answer.",
+        "",
+        "| query | server | a second | of PostGraphile | p50 ms | p99 ms | bytes | CPU µs |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+
+
+async def profiles(seconds: float) -> None:
+    """Print where our time goes, query by query."""
+    async with running(peers=False, program=machine.module("benchmarks.profiled")) as bench:
+        for query in QUERIES:
+            await bench.measured(OURS, query, seconds)
+            done = bench.loader.round(bench.ask(OURS, query), seconds, CONNECTIONS)
+            print(f"\n### {query.name}\n\n{await profile(bench.servers[OURS].pid, done)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--profile", action="store_true", help="where the time of our own process goes")
+    given = parser.parse_args()
+    if given.profile:
+        uvloop.run(profiles(given.seconds))
+    else:
+        print(uvloop.run(measure(given.rounds, given.seconds)))
+
+
+if __name__ == "__main__":
+    main()

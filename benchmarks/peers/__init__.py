@@ -1,0 +1,1 @@
+"""What the GraphQL API is measured against."""
