@@ -38,6 +38,7 @@ def application(settings: Settings) -> ASGIApp:
             mount(app, wiring, settings)
             gc.collect()
             gc.freeze()  # what is there now stays: to look through it for garbage again and again takes 100 ms each time
+            gc.set_threshold(50_000, 10, 10)  # an answer is thousands of objects, and none of them garbage yet
             yield
 
     return edge(Starlette(lifespan=lifespan, exception_handlers=HANDLERS), settings)

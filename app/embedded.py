@@ -184,7 +184,11 @@ async def _together(*parts: Coroutine[Any, Any, None]) -> None:
 
 
 def _keys(environ: Mapping[str, str], secrets: Secrets) -> dict[str, str]:
-    made = {"SECRET_KEY": secrets.secret_key, "APP_EXTERNAL_API_KEY": secrets.external_api_key}
+    made = {
+        "SECRET_KEY": secrets.secret_key,
+        "APP_EXTERNAL_API_KEY": secrets.external_api_key,
+        "RATE_LIMITS": "off",  # whoever runs one machine is its only user, and reads of their own code are many
+    }
     return {name: environ.get(name) or value for name, value in made.items()}
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CUT = "luthier.cut"
-"""The extension of ASGI's scope by which our server lets a connection be cut: closing one waits for its client."""
+"""The extension of ASGI's scope by which our server lets a connection be cut, for closing one waits for its client;
+and says whether it is full, so that the next thing sent would wait."""
 EVENTS = b"text/event-stream"
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class _Sending:
 
     def __init__(self, scope: Scope, send: Send, seconds: float) -> None:
         self._scope = scope
+        self._server: dict[str, Any] = scope.get("extensions", {}).get(CUT, {})
+        self._is_full = self._server.get("is_full", lambda: True)
         self._send = send
         self._seconds = seconds
         self._streams = False
@@ -56,6 +59,9 @@ class _Sending:
 
     async def in_time(self, message: Message) -> None:
         """Send, or cut the connection: the application learns that as it learns of any client that is gone."""
+        if not self._is_full():
+            await self._send(message)
+            return
         try:
             async with asyncio.timeout(self._seconds):
                 await self._send(message)
@@ -66,10 +72,9 @@ class _Sending:
         """Cut it; raises `TooSlow` where the server cannot."""
         about = {name: self._scope.get(name) for name in ("request_id", "viewer", "path")}
         log.warning("a stream was cut: its client took nothing for %g s", self._seconds, extra=about)
-        extension: dict[str, Any] = self._scope.get("extensions", {}).get(CUT, {})
-        if "cut" not in extension:
+        if "cut" not in self._server:
             raise TooSlow
-        extension["cut"]()
+        self._server["cut"]()
 
 
 def _is_stream(start: Message) -> bool:

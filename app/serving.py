@@ -44,12 +44,16 @@ class Http(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self._head = 0
-        self.scope["extensions"] = {CUT: {"cut": partial(cut, self.transport)}}
+        self.scope["extensions"] = {CUT: {"cut": partial(cut, self.transport), "is_full": self._is_full}}
 
     def on_headers_complete(self) -> None:
         """Its head is here."""
         self._head = None
         super().on_headers_complete()
+
+    def _is_full(self) -> bool:
+        """Whether what is sent has to wait."""
+        return self.flow.write_paused
 
 
 class WebSockets(WebSocketsSansIOProtocol):
@@ -57,7 +61,7 @@ class WebSockets(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """Serve one; a client that takes nothing would keep a closed connection open."""
-        self.scope["extensions"][CUT] = {"cut": partial(cut, self.transport)}
+        self.scope["extensions"][CUT] = {"cut": partial(cut, self.transport), "is_full": self._is_full}
         await super().run_asgi()
         self.loop.call_later(self.close_timeout, self._part)
 
@@ -65,6 +69,9 @@ class WebSockets(WebSocketsSansIOProtocol):
         """The client answers no ping."""
         super().keepalive_timeout()
         self.loop.call_later(LINGER_S, self._part)
+
+    def _is_full(self) -> bool:
+        return not self.writable.is_set()
 
     def _part(self) -> None:
         if not self.disconnected:

@@ -1,17 +1,41 @@
 """Every setting, read once from the environment; nothing below `app/` reads it."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.failures import Failure
+from domain.rates import limits_of
 
 MEBIBYTE = 1_048_576
 
 Address = Annotated[str, Field(pattern="^https?://[^/]")]
 """A URL of a server, with its scheme."""
+
+
+def _readable(rate_limits: str) -> str:
+    """The same text, once it is known to make sense; raises ValueError."""
+    limits_of(rate_limits)
+    return rate_limits
+
+
+def _reachable(url: str) -> str:
+    """The same URL of what counts calls, where it is one and has a client; raises ValueError."""
+    if url == "memory://":
+        return url
+    try:
+        is_redis = urlsplit(url).scheme in {"redis", "rediss"} and urlsplit(url).port != 0
+    except ValueError:
+        is_redis = False
+    if not is_redis:
+        raise ValueError("it is memory://, or the URL of a Redis such as redis://localhost:6379")
+    if find_spec("redis") is None:
+        raise ValueError("the client of Redis is not installed: pip install 'luthier[redis]'")
+    return url
 
 
 class SettingsError(Failure):
@@ -70,6 +94,16 @@ class Settings(StorageSettings):
     max_project_mb: int = Field(500, ge=1)
     public_url: Address | None = None
     console_origins: str = ""
+    fast_execution: bool = True  # of GraphQL: schema/execution.py rather than strawberry's own executor
+    max_subscriptions_per_user: int = Field(
+        100, ge=1
+    )  # and logs that are followed; these four: in each process
+    max_connections_per_user: int = Field(50, ge=1)  # WebSockets; a browser's tab has one
+    max_operations_per_connection: int = Field(20, ge=1)  # at a time on one WebSocket
+    max_strangers_per_address: int = Field(100, ge=1)  # WebSockets that have not yet said whose they are
+    slow_consumer_s: float = Field(30.0, gt=0)  # a stream whose client takes nothing for this long is cut
+    rate_limits: Annotated[str, AfterValidator(_readable)] = "documented"
+    rate_limits_url: Annotated[str, AfterValidator(_reachable)] = "memory://"
 
 
 class DatabaseSettings(BaseSettings):
@@ -96,7 +130,8 @@ def read(kind: type[S], **overrides: Any) -> S:
             ) from None
         if first["type"] == "string_pattern_mismatch":
             raise SettingsError(f"{name} is not a URL that begins with http:// or https://.") from None
-        raise SettingsError(f"{name} is not right: {first['msg']}.") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name} is not right: {reason}.") from None
 
 
 def read_settings(**overrides: Any) -> Settings:

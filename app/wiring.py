@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.settings import MEBIBYTE, Settings
 from app.storage import storage_of
+from domain.connections import Connections, connections_of
 from domain.documents import Limits
+from domain.rates import limits_of
 from domain.services import Services
 from domain.storage import Storage
 from infra.completions import OpenAICompletions
@@ -23,6 +25,7 @@ from infra.directory import LiveDirectory
 from infra.encoding import detect
 from infra.health import HealthCheck
 from infra.queue import Enqueuer, open_queue
+from infra.rates import open_rates
 from infra.recorder import GroupRecorder
 from infra.runtime.embedded import EmbeddedRuntime
 from infra.runtime.remote import RemoteRuntime
@@ -63,7 +66,11 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
     recorder = GroupRecorder(own)
     completions = OpenAICompletions()
     settings.work_folder.mkdir(parents=True, exist_ok=True)
-    async with LiveDirectory(own, conninfo(settings.database_url)) as directory, _running(hub):
+    async with (
+        LiveDirectory(own, conninfo(settings.database_url)) as directory,
+        _running(hub),
+        open_rates(limits_of(settings.rate_limits), settings.rate_limits_url) as rates,
+    ):
         gateway = Gateway(directory, runtime, recorder)
         services = Services(
             transactions=transactions,
@@ -80,6 +87,8 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
             limits=Limits(settings.max_file_mb * MEBIBYTE, settings.max_project_mb * MEBIBYTE),
             external_api_key=settings.app_external_api_key,
             now=_now,
+            connections=_connections(settings),
+            rates=rates,
         )
         try:
             yield Wiring(services=services, gateway=gateway, queue=queue, engine=own)
@@ -100,6 +109,15 @@ async def _running(hub: Hub) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def _connections(settings: Settings) -> Connections:
+    return connections_of(
+        streams=settings.max_subscriptions_per_user,
+        sockets=settings.max_connections_per_user,
+        strangers=settings.max_strangers_per_address,
+        operations=settings.max_operations_per_connection,
+    )
 
 
 def _now() -> datetime:

@@ -101,9 +101,9 @@ KINDS: dict[type[Event], JobEventKind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Recorded:
-    """An event as it is kept: `seq` counts 1, 2, 3 … within its job."""
+    """An event as it is kept: `seq` counts 1, 2, 3 … within its job. What is made of it may go when it goes."""
 
     job_id: str
     seq: int

@@ -48,6 +48,10 @@ class Slice(Generic[T]):
     has_previous: bool = False
 
 
+class Part(dict[str, Any]):
+    """Some attributes of an object by their names: nobody asked for the others, so they were not read."""
+
+
 class Reads(Protocol[T_co]):
     """How any noun is read. Rows that `viewer_id` may not see are as absent as missing ones."""
 
@@ -60,9 +64,19 @@ class Reads(Protocol[T_co]):
         ...
 
     async def pages(
-        self, parents: list[str], page: Page, *, by: str | None = None, where: Any = None, viewer_id: str
+        self,
+        parents: list[str],
+        page: Page,
+        *,
+        by: str | None = None,
+        where: Any = None,
+        only: frozenset[str] | None = None,
+        viewer_id: str,
     ) -> "dict[str, Slice[Any]]":
-        """The same page of each parent's list in one statement; `by` names the parent's column."""
+        """The same page of each parent's list in one statement; `by` names the parent's column.
+
+        With `only` the rows may be `Part`s that have at least these attributes.
+        """
         ...
 
     async def totals(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from domain.accounts import Passwords, Tokens
 from domain.completions import Completions
+from domain.connections import Connections
 from domain.documents import Limits
 from domain.health import Health
+from domain.rates import Rates
 from domain.runtime import ModelRuntime
 from domain.storage import Storage
 from domain.store import Transactions
@@ -34,3 +36,6 @@ class Services:
     limits: Limits
     external_api_key: str | None
     now: Callable[[], datetime]
+    connections: Connections
+    rates: Rates | None
+    """None where nothing is limited."""

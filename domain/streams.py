@@ -1,6 +1,6 @@
 """Event streams: the port that wakes readers, and how one follows a job."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from domain.jobs import Job, Recorded
@@ -9,7 +9,7 @@ from domain.jobs import Job, Recorded
 class EventStreams(Protocol):
     """Follows jobs. Rows are the truth; a wake-up only says that it is worth looking."""
 
-    def follow(self, job_id: str, after: int = 0) -> AsyncIterator[Recorded]:
+    def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[Recorded, None]:
         """Every event from `after` on, kept ones first, then live ones; ends with the job, or when it is deleted."""
         ...
 

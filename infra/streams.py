@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import psycopg
 
@@ -12,24 +13,49 @@ from domain.errors import Unavailable
 from domain.jobs import FINAL, Job, Recorded, StatusChanged
 from domain.store import Transactions
 from infra.db.events import CHANNEL
+from infra.shared import Shared
 
 RECONNECT_S = 0.5
 LOOK_ANYWAY_S = 15.0
-BATCH = 500
+BATCH = 100
+NEVER = -1
 
 log = logging.getLogger(__name__)
 
 
+class Bell:
+    """Rings when there may be news of one job, and counts that, so that no ring is missed between two looks."""
+
+    def __init__(self) -> None:
+        self.rung = 0
+        self._next = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake everybody who waits."""
+        self.rung += 1
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def since(self, rung: int) -> None:
+        """Returns once it rang after it had rung so often.
+
+        Returns after a while in any case, for the ring that a dead line swallowed.
+        """
+        if self.rung == rung:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_ANYWAY_S):
+                    await self._next.wait()
+
+
 class Hub:
-    """Wakes whoever waits for a job.
+    """Rings the bells of jobs.
 
     The payload is only an id: rows are the truth, a wake-up may be early, double or lost, and nothing changes.
     """
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
-        self.wakes = 0
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._bells = WeakValueDictionary[str, Bell]()
 
     async def run(self) -> None:
         """Listen until cancelled; after an outage everybody looks again."""
@@ -39,96 +65,98 @@ class Hub:
                     self._conninfo, autocommit=True
                 ) as connection:
                     await connection.execute(f"listen {CHANNEL}")
-                    self._wake_all()
+                    self._ring_all()
                     async for notification in connection.notifies():
-                        self._wake(notification.payload)
+                        if bell := self._bells.get(notification.payload):
+                            bell.ring()
             except psycopg.OperationalError as error:
                 log.warning("the database does not answer, listening again soon: %s", error)
             await asyncio.sleep(RECONNECT_S)
 
-    def _wake(self, job_id: str) -> None:
-        self.wakes += 1
-        for event in self._waiting.get(job_id, ()):
-            event.set()
+    def _ring_all(self) -> None:
+        for bell in tuple(self._bells.values()):
+            bell.ring()
 
-    def _wake_all(self) -> None:
-        for job_id in self._waiting:
-            self._wake(job_id)
+    def bell(self, job_id: str) -> Bell:
+        """The bell of a job, the same for everybody who holds it."""
+        bell = self._bells.get(job_id)
+        if bell is None:
+            bell = self._bells[job_id] = Bell()
+        return bell
 
-    @contextlib.contextmanager
-    def woken(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever there may be news of a job."""
-        event = asyncio.Event()
-        self._waiting[job_id].add(event)
-        try:
-            yield event
-        finally:
-            self._waiting[job_id].discard(event)
-            if not self._waiting[job_id]:
-                del self._waiting[job_id]
+
+class News(NamedTuple):
+    """What a look found, how often the bell had rung before it, and whether nothing can come any more."""
+
+    recorded: list[Recorded]
+    rung: int
+    is_last: bool
 
 
 class JobStreams:
-    """Follows jobs, as `domain.streams` has it. Readers at one place of one job share one read."""
+    """Follows jobs, as `domain.streams` has it. Who has a job's events up to the same one waits and looks together."""
 
     def __init__(self, hub: Hub, transactions: Transactions) -> None:
         self._hub = hub
         self._transactions = transactions
-        self._reads: dict[tuple[str, int, int], asyncio.Task[list[Recorded]]] = {}
+        self._places = WeakValueDictionary[tuple[str, int], Shared[News]]()
 
-    async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[Recorded]:
-        """Every event from `after` on; the order of the three steps is what makes none get lost."""
-        over = False
-        with self._hub.woken(job_id) as woken:
-            while True:
-                woken.clear()
-                recorded = await self._read(job_id, after)
-                for it in recorded:
-                    yield it
-                    after = it.seq
-                if (over and len(recorded) < BATCH) or (recorded and _ends(recorded[-1])):
-                    return
-                if not recorded and (over := await self._is_over(job_id)):
-                    continue  # its last events may have come between the two reads: look once more
-                if len(recorded) < BATCH:
-                    await self._wait(woken)
+    async def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[Recorded, None]:
+        """Every event from `after` on. The rings are counted before the look, which is what makes none get lost."""
+        bell, rung = self._hub.bell(job_id), NEVER
+        while True:
+            news = await self._place(bell, job_id, after, rung).result()
+            for it in news.recorded:
+                yield it
+                after = it.seq
+            if news.is_last:
+                return
+            rung = news.rung
+            del news  # a stream that waits keeps no rows
 
     async def lost(self, job: Job) -> None:
         """Returns once the job has ended, is gone, or is another attempt's."""
-        with self._hub.woken(job.id) as woken:
-            while not await self._is_lost(job, woken):
-                await self._wait(woken)
+        bell, rung = self._hub.bell(job.id), NEVER
+        while True:
+            await bell.since(rung)
+            rung = bell.rung
+            if await self._is_lost(job):
+                return
 
-    async def _is_lost(self, job: Job, woken: asyncio.Event) -> bool:
+    async def _is_lost(self, job: Job) -> bool:
         """False too while the database does not answer: work goes on through an outage."""
-        woken.clear()
         try:
-            async with self._transactions.begin() as store:
+            async with self._transactions.read() as store:
                 return await store.jobs.is_over(job.id, attempt=job.attempt)
         except Unavailable:
             return False
 
-    async def _wait(self, woken: asyncio.Event) -> None:
-        with contextlib.suppress(TimeoutError):  # looks anyway, for the wake-up that a dead line swallowed
-            async with asyncio.timeout(LOOK_ANYWAY_S):
-                await woken.wait()
+    def _place(self, bell: Bell, job_id: str, after: int, rung: int) -> Shared[News]:
+        """Where everybody waits who has these events. What its first one has seen, the others need not see again."""
+        place = self._places.get((job_id, after))
+        if place is None or place.is_closed:
+            place = self._places[job_id, after] = Shared(self._news(bell, job_id, after, rung))
+        return place
 
-    async def _read(self, job_id: str, after: int) -> list[Recorded]:
-        # A read that began before the last wake-up may not see what that was about: it is not shared.
-        place = (job_id, after, self._hub.wakes)
-        if (task := self._reads.get(place)) is None:
-            task = self._reads[place] = asyncio.create_task(self._rows(job_id, after))
-            task.add_done_callback(lambda _: self._reads.pop(place, None))
-        return await asyncio.shield(task)
+    async def _news(self, bell: Bell, job_id: str, after: int, rung: int) -> News:
+        """What comes after an event, once there is any, or that nothing does."""
+        while True:
+            await bell.since(rung)
+            rung = bell.rung
+            # It ends even if nobody waits for it any more: a statement that is broken off costs its connection.
+            recorded, is_over = await asyncio.shield(asyncio.create_task(self._look(job_id, after)))
+            if len(recorded) == BATCH:
+                return News(recorded, NEVER, is_last=False)
+            if recorded or is_over:
+                return News(recorded, rung, is_last=is_over or _ends(recorded[-1]))
 
-    async def _rows(self, job_id: str, after: int) -> list[Recorded]:
-        async with self._transactions.begin() as store:
-            return await store.jobs.events_after(job_id, after, BATCH)
-
-    async def _is_over(self, job_id: str) -> bool:
-        """Whether a job without news has ended, or is gone."""
-        async with self._transactions.begin() as store:
-            return await store.jobs.is_over(job_id)
+    async def _look(self, job_id: str, after: int) -> tuple[list[Recorded], bool]:
+        """The next events; where there are none, whether the job has ended or is gone."""
+        async with self._transactions.read() as store:
+            recorded = await store.jobs.events_after(job_id, after, BATCH)
+            if recorded or not await store.jobs.is_over(job_id):
+                return recorded, False
+            return await store.jobs.events_after(job_id, after, BATCH), True  # what came between the two
 
 
 def _ends(recorded: Recorded) -> bool:

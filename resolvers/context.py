@@ -17,7 +17,7 @@ class Context:
 
     `base_url` is how the caller reached us, without a slash; `streams` says whether more than one answer can be sent;
     `address` is the caller's host, None over a Unix socket; `until` is when what the viewer proved itself with ends;
-    `tasks` are what loaders run, which ends with the operation.
+    `tasks` are what loaders run, which ends with the operation; `asked` is what each of its lists is asked for.
     """
 
     services: Services
@@ -29,6 +29,7 @@ class Context:
     until: datetime | None = None
     loaders: dict[Any, Any] = field(default_factory=dict)
     tasks: set[Task[Any]] = field(default_factory=set)
+    asked: dict[int, frozenset[str] | None] = field(default_factory=dict)
     connection_params: dict[str, Any] | None = None
 
     @property

@@ -34,11 +34,19 @@ async def many(context: Context, ids: list[str], noun: str) -> Mapping[str, Any]
 
 
 async def pages(
-    context: Context, parents: list[str], noun: str, by: str | None, where: Any, page: Page
+    context: Context,
+    parents: list[str],
+    noun: str,
+    by: str | None,
+    where: Any,
+    page: Page,
+    only: frozenset[str] | None,
 ) -> Mapping[str, Slice[Any]]:
-    """The same page of each parent's list."""
+    """The same page of each parent's list; of `only` these attributes, where they can be read alone."""
     async with context.transactions.read() as store:
-        return await reads(store, noun).pages(parents, page, by=by, where=where, viewer_id=context.viewer_id)
+        return await reads(store, noun).pages(
+            parents, page, by=by, where=where, only=only, viewer_id=context.viewer_id
+        )
 
 
 async def totals(

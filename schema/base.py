@@ -65,6 +65,7 @@ async def load(info: Info, resolve: Batch, key: str, *arguments: Any) -> Any:
     if loader is None:
 
         async def batch(keys: list[str]) -> list[Any]:
+            context.enlist()
             found = await resolve(context, keys, *arguments)
             return [found.get(it) for it in keys]
 

@@ -8,7 +8,8 @@ import strawberry
 
 from domain.pages import Page, Slice
 from resolvers import reading
-from schema.base import OF, Batch, Info, load
+from schema.base import Batch, Info, load
+from schema.selection import asked, shown
 
 T = TypeVar("T")
 
@@ -55,10 +56,25 @@ class Total:
 class Connection(Generic[T]):
     """A page of a list."""
 
-    edges: list[Edge[T]] = strawberry.field(description="The rows with their cursors.")
     nodes: list[T] = strawberry.field(description="The rows alone.")
-    page_info: PageInfo = strawberry.field(description="Where the page lies.")
+    found: strawberry.Private[Slice[Any]]
     total: strawberry.Private[Total]
+
+    @strawberry.field(description="The rows with their cursors.")
+    def edges(self) -> list[Edge[T]]:
+        """Made only when asked for."""
+        return [Edge(cursor=self.found.cursor(index), node=node) for index, node in enumerate(self.nodes)]
+
+    @strawberry.field(description="Where the page lies.")
+    def page_info(self) -> PageInfo:
+        """Made only when asked for."""
+        found = self.found
+        return PageInfo(
+            has_next_page=found.has_next,
+            has_previous_page=found.has_previous,
+            start_cursor=found.cursor(0) if found.rows else None,
+            end_cursor=found.cursor(len(found.rows) - 1) if found.rows else None,
+        )
 
     @strawberry.field(description="The length of the whole list, counted no further than 10,001.")
     async def total_count(self, info: Info) -> int:
@@ -68,18 +84,7 @@ class Connection(Generic[T]):
 
 def connection(found: Slice[Any], of: Callable[[Any], T], total: Total) -> Connection[T]:
     """A page as Relay wants it."""
-    nodes = [of(row) for row in found.rows]
-    return Connection(
-        edges=[Edge(cursor=cursor, node=node) for cursor, node in zip(found.cursors, nodes, strict=True)],
-        nodes=nodes,
-        page_info=PageInfo(
-            has_next_page=found.has_next,
-            has_previous_page=found.has_previous,
-            start_cursor=found.cursors[0] if found.cursors else None,
-            end_cursor=found.cursors[-1] if found.cursors else None,
-        ),
-        total=total,
-    )
+    return Connection(nodes=[of(row) for row in found.rows], found=found, total=total)
 
 
 async def connect(
@@ -93,5 +98,5 @@ async def connect(
 ) -> Any:
     """A page of a parent's list of a noun; of all that the viewer has where there is no parent."""
     key = parent or info.context.viewer_id
-    found = await load(info, reading.pages, key, noun, by, where, page)
-    return connection(found, OF[noun], Total(reading.totals, key, (noun, by, where)))
+    found = await load(info, reading.pages, key, noun, by, where, page, asked(info, noun))
+    return connection(found, lambda row: shown(noun, row), Total(reading.totals, key, (noun, by, where)))

@@ -1,11 +1,13 @@
 """How one operation is run: first whether it is let in, and is not one too many, then for no longer than its time."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import strawberry
 from graphql import GraphQLError
 from strawberry.exceptions import MissingQueryError
+from strawberry.extensions import SchemaExtension
 from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionContext, ExecutionResult
@@ -14,6 +16,7 @@ from strawberry.types.graphql import OperationType
 
 from resolvers.context import Context
 from schema.admission import Admission
+from schema.operations import Operation
 from schema.throttling import throttled
 
 SECONDS = {OperationType.QUERY: 10.0, OperationType.MUTATION: 60.0}
@@ -22,12 +25,33 @@ GRACE = 2.0
 """How long an operation's statements have to be cancelled in, before it is answered without waiting for them."""
 
 
+class Runner(SchemaExtensionsRunner):
+    """What is done about each result. Strawberry's own asks every extension anew what it does, for each event."""
+
+    async def get_extensions_results(self, ctx: ExecutionContext) -> dict[str, Any]:
+        """What is said beside the data: only we say anything."""
+        return ctx.extensions_results
+
+    def on_stream_result(self, result: Any) -> AbstractAsyncContextManager[None]:  # type: ignore[override]
+        """Make the errors of an event fit to be seen."""
+        for extension in self.extensions:
+            if isinstance(extension, Operation):
+                extension.clean(result)
+        return nullcontext()
+
+
 class Schema(strawberry.Schema):
     """The schema. It has strawberry's own parsing and validation replaced by `Admission`, which keeps what it made."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._admission = Admission(self._schema)
+
+    def create_extensions_runner(
+        self, execution_context: ExecutionContext, extensions: list[SchemaExtension]
+    ) -> SchemaExtensionsRunner:
+        """Ours."""
+        return Runner(execution_context, extensions)
 
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None

@@ -1,8 +1,10 @@
 """The jobs of the GraphQL API, and the stream of their events."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
+from weakref import WeakKeyDictionary
 
 import strawberry
 
@@ -28,6 +30,7 @@ from schema.connections import (
 )
 from schema.mutations import Payload, mutation, outcome
 from schema.scalars import JSON
+from schema.sharing import Shareable
 from schema.training import TrainingPoint
 
 if TYPE_CHECKING:
@@ -70,7 +73,7 @@ ALL_KINDS = frozenset(JobEventKind)
 
 
 @strawberry.interface(description="Something that happened in a job.")
-class JobEvent:
+class JobEvent(Shareable):
     """Something that happened in a job."""
 
     cursor: str = strawberry.field(description="Its place: a stream goes on after it.")
@@ -132,6 +135,17 @@ def event_of(recorded: domain.Recorded) -> JobEvent:
             return CheckpointEvent(cursor=cursor, at=at, step=step, path=path)
         case Line(line):
             return LogEvent(cursor=cursor, at=at, line=line)
+
+
+_told = WeakKeyDictionary[domain.Recorded, JobEvent]()
+
+
+def told(recorded: domain.Recorded) -> JobEvent:
+    """The same, as one object for all who are told it at about the same time."""
+    event = _told.get(recorded)
+    if event is None:
+        event = _told[recorded] = event_of(recorded)
+    return event
 
 
 @noun
@@ -263,7 +277,8 @@ class JobSubscriptions:
             str | None,
             strawberry.argument(description="Only events after this cursor; all of them where it is absent."),
         ] = None,
-    ) -> AsyncIterator[JobEvent]:
+    ) -> AsyncGenerator[JobEvent, None]:
         """Goes on after a cursor, so that a client that comes back misses nothing."""
-        async for recorded in resolve.follow(info.context, job_id, domain.place_of(after)):
-            yield event_of(recorded)
+        async with aclosing(resolve.follow(info.context, job_id, domain.place_of(after))) as recorded:
+            async for it in recorded:
+                yield told(it)

@@ -39,16 +39,12 @@ class Operation(SchemaExtension):
         """Give it loaders of its own; afterwards make its errors fit to be seen."""
         context = self.execution_context.context
         if isinstance(context, Context):
-            self.execution_context.context = replace(context, loaders={}, tasks=set())
+            self.execution_context.context = replace(context, loaders={}, tasks=set(), asked={})
         yield
-        self._clean(self.execution_context.result)
+        self.clean(self.execution_context.result)
 
-    def on_stream_result(self, result: Any) -> Iterator[None]:
-        """The same for each result of a subscription, before it is sent."""
-        self._clean(result)
-        yield
-
-    def _clean(self, result: Any) -> None:
+    def clean(self, result: Any) -> None:
+        """Make the errors of a result fit to be seen."""
         if isinstance(result, (CoreResult, ExecutionResult)) and result.errors:
             context = self.execution_context.context
             known = isinstance(context, Context)

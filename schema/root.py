@@ -17,7 +17,6 @@ from schema.datasets import DatasetMutations, DatasetQueries
 from schema.deployments import DeploymentMutations, DeploymentQueries
 from schema.documents import DocumentMutations, DocumentQueries
 from schema.engine import Schema
-from schema.execution import FastExecutor
 from schema.finetune_mutations import FinetuneMutations
 from schema.finetunes import FinetuneQueries
 from schema.health import HealthQueries
@@ -27,6 +26,7 @@ from schema.operations import Operation
 from schema.projects import ProjectMutations, ProjectQueries
 from schema.request_logs import RequestLog
 from schema.scalars import SCALARS
+from schema.sharing import SharingExecutor
 
 MAX_NODES = 100
 
@@ -92,7 +92,7 @@ schema = Schema(
     types=[*EVENT_TYPES, RequestLog],
     config=StrawberryConfig(scalar_map=SCALARS),
     extensions=[Operation],
-    execution_context_class=FastExecutor,
+    execution_context_class=SharingExecutor,
 )
 
 

@@ -20,9 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from app.asgi import HANDLERS, RequestIds, mount
+from app.asgi import HANDLERS, edge, mount
 from app.embedded import servers
 from app.migrations import keep_catalogue, migrate
+from app.serving import OPTIONS
 from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire
 from app.worker import register
@@ -134,7 +135,7 @@ async def application(wiring: Wiring, services: Services, settings: Settings, cl
     """The application on a clean database."""
     app = Starlette(exception_handlers=HANDLERS)
     mount(app, replace(wiring, services=services), settings)
-    return RequestIds(app)
+    return edge(app, settings)
 
 
 def client(application: ASGIApp) -> httpx.AsyncClient:
@@ -212,7 +213,13 @@ class Server(uvicorn.Server):
 async def live(application: ASGIApp) -> AsyncIterator[str]:
     """The application behind a real HTTP server, for what a direct transport cannot show: streams, sockets."""
     config = uvicorn.Config(
-        application, host="127.0.0.1", port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        application,
+        host="127.0.0.1",
+        port=0,
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+        **OPTIONS,
     )
     server = Server(config)
     server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]

@@ -1,14 +1,18 @@
 """Accounts as rows."""
 
 from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.accounts import Usage, User
 from domain.datasets import RunStatus
 from infra.db.tables import datasets, deployments, finetunes, projects, request_logs, users
+
+OWN = select(users).where(users.c.id == bindparam("id"), users.c.id == bindparam("viewer_id"))
+"""Of every request that asks who is signed in; made once, for that takes longer than to execute it."""
 
 
 class SqlAccounts:
@@ -19,7 +23,7 @@ class SqlAccounts:
 
     async def get(self, id: str, *, viewer_id: str) -> User | None:
         """The viewer's own account; everybody else's is absent."""
-        return await self._one(users.c.id == id, users.c.id == viewer_id)
+        return await self._one(OWN, id=id, viewer_id=viewer_id)
 
     async def many(self, ids: list[str], *, viewer_id: str) -> dict[str, User]:
         """As `get`, for many ids."""
@@ -28,10 +32,10 @@ class SqlAccounts:
 
     async def by_email(self, email: str) -> User | None:
         """The account with this e-mail."""
-        return await self._one(users.c.email == email)
+        return await self._one(select(users).where(users.c.email == email))
 
-    async def _one(self, *conditions: ColumnElement[bool]) -> User | None:
-        found = await self._session.execute(select(users).where(*conditions))
+    async def _one(self, statement: Select[Any], **given: str) -> User | None:
+        found = await self._session.execute(statement, given)
         row = found.mappings().one_or_none()
         return User(**row) if row else None
 

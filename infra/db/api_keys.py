@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, insert, update
 
 from domain.api_keys import ApiKey
 from infra.db import gateway
-from infra.db.reading import Reader, Row
+from infra.db.reading import Reader, Row, names
 from infra.db.tables import api_keys
 
 
@@ -18,6 +18,7 @@ class SqlApiKeys(Reader[ApiKey]):
     name = "api_keys"
     source = api_keys
     columns = tuple(api_keys.c)
+    alone = names(columns)
     order: ClassVar[Any] = (api_keys.c.id,)
 
     def build(self, row: Row) -> ApiKey:

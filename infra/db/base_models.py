@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.base_models import BaseModel
-from infra.db.reading import Reader, Row
+from infra.db.reading import Reader, Row, names
 from infra.db.tables import base_models
 
 
@@ -17,6 +17,7 @@ class SqlBaseModels(Reader[BaseModel]):
     name = "base_models"
     source = base_models
     columns = tuple(base_models.c)
+    alone = names(columns)
     order: ClassVar[Any] = (base_models.c.name, base_models.c.id)
     newest_first = False
 

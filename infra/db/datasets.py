@@ -12,7 +12,7 @@ from domain.documents import Document
 from domain.pages import Page, Slice
 from infra.db.documents import SqlDocuments
 from infra.db.engine import take_time
-from infra.db.reading import Reader, Row, may_see
+from infra.db.reading import Reader, Row, may_see, names
 from infra.db.tables import (
     dataset_documents,
     datasets,
@@ -44,6 +44,7 @@ class SqlDatasets(Reader[Dataset]):
     name = "datasets"
     source = datasets.outerjoin(projects, datasets.c.project_id == projects.c.id)
     columns = FIELDS
+    alone = names(FIELDS)
     order: ClassVar[Any] = (datasets.c.id,)
     project = datasets.c.project_id
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.deployments import Deployment, DeploymentFilter
 from infra.db import gateway
-from infra.db.reading import Reader, Row
+from infra.db.reading import Reader, Row, names
 from infra.db.tables import deployments, projects
 
 FIELDS = [
@@ -24,6 +24,7 @@ class SqlDeployments(Reader[Deployment]):
     name = "deployments"
     source = deployments.outerjoin(projects)
     columns = FIELDS
+    alone = names(FIELDS)
     order: ClassVar[Any] = (deployments.c.id,)
     project = deployments.c.project_id
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 from domain.documents import UPLOAD_OVER_S, Document, DocumentFilter, DocumentStatus, TablePreview
 from domain.jobs import JobStatus, JobType
 from infra.db.engine import take_time
-from infra.db.reading import Reader, Row
+from infra.db.reading import Reader, Row, names
 from infra.db.tables import documents, jobs, projects
 
 FIELDS = [documents.c[it.name] for it in fields(Document)]
@@ -25,6 +25,7 @@ class SqlDocuments(Reader[Document]):
     name = "documents"
     source = documents.outerjoin(projects)
     columns = FIELDS
+    alone = names(FIELDS, "preview")
     order: ClassVar[Any] = (documents.c.id,)
 
     def build(self, row: Row) -> Document:

@@ -1,5 +1,8 @@
 """Connections to PostgreSQL: an SQLAlchemy engine for statements, a libpq string for those who listen."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from time import monotonic
 
 import orjson
@@ -35,21 +38,41 @@ def engine(
         json_deserializer=orjson.loads,
         connect_args={"options": options, "connect_timeout": 5},
     )
-    _ask_idle_ones(made.sync_engine)
+    _prepare(made.sync_engine)
     return made
 
 
-def _ask_idle_ones(pooled: Engine) -> None:
-    """Replace connections that were lost while nobody used them; `pool_pre_ping` would ask before every use."""
+@contextmanager
+def reading() -> Iterator[None]:
+    """Have connections that are taken meanwhile run each statement by itself, without BEGIN and COMMIT around it.
+
+    SQLAlchemy's own `isolation_level="AUTOCOMMIT"` loses the connection when the task is cancelled meanwhile.
+    """
+    token = _reads.set(True)
+    try:
+        yield
+    finally:
+        _reads.reset(token)
+
+
+_reads = ContextVar("reads", default=False)
+
+
+def _prepare(pooled: Engine) -> None:
+    """Have connections taken as they are wanted, and those replaced that were lost while nobody used them.
+
+    `pool_pre_ping` would ask whether they are there before every use, which costs every query a trip to the database.
+    """
 
     def returned(_: object, record: ConnectionPoolEntry) -> None:
         record.info["returned"] = monotonic()
 
     def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
-        if monotonic() - record.info.get("returned", monotonic()) < IDLE_S:
-            return
         try:
-            pooled.dialect.do_ping(connection)
+            if monotonic() - record.info.get("returned", monotonic()) >= IDLE_S:
+                pooled.dialect.do_ping(connection)
+            if connection.autocommit is not _reads.get():
+                connection.autocommit = _reads.get()
         except psycopg.Error as error:
             raise InvalidatePoolError from error
 

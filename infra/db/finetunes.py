@@ -21,12 +21,31 @@ from domain.items import Item
 from domain.pages import Page, Slice
 from domain.training import ArtifactKind, Hyperparameters, InferenceSample, ParityReport, TrainingPoint
 from infra.db import gateway
-from infra.db.reading import Reader, Row
+from infra.db.reading import Reader, Row, names
 from infra.db.tables import finetunes, projects
 from infra.db.training import FrozenItems, TrainingPoints
 
 FIELDS = [*(finetunes.c[it.name] for it in fields(Finetune) if it.name != "owner_id"), projects.c.owner_id]
 RUNNING = "uq_finetunes_project_id_running"
+
+
+def _hyperparameters(it: dict[str, Any]) -> Hyperparameters:
+    return Hyperparameters(**it | {"target_modules": tuple(it["target_modules"])})
+
+
+def _artifact(it: dict[str, Any]) -> Artifact:
+    return Artifact(**it | {"kind": ArtifactKind(it["kind"])})
+
+
+PARTS: Mapping[str, Callable[[Any], Any]] = {
+    "hyperparameters": _hyperparameters,
+    "metrics": lambda it: TrainingMetrics(**it),
+    "inference_samples": lambda them: tuple(InferenceSample(**it) for it in them),
+    "parity": lambda it: ParityReport(**it),
+    "artifacts": lambda them: tuple(_artifact(it) for it in them),
+    "warnings": tuple,
+}
+"""How what is kept in a row becomes a record again."""
 
 
 class SqlFinetunes(Reader[Finetune]):
@@ -35,6 +54,7 @@ class SqlFinetunes(Reader[Finetune]):
     name = "finetunes"
     source = finetunes.outerjoin(projects, finetunes.c.project_id == projects.c.id)
     columns = FIELDS
+    alone = names(FIELDS, *PARTS)
     order: ClassVar[Any] = (finetunes.c.id,)
     project = finetunes.c.project_id
 
@@ -129,25 +149,6 @@ class SqlFinetunes(Reader[Finetune]):
     async def points_total(self, ids: list[str], *, viewer_id: str) -> dict[str, int]:
         """How many points each curve has."""
         return await self._points.totals(ids, by="finetune_id", viewer_id=viewer_id)
-
-
-def _hyperparameters(it: dict[str, Any]) -> Hyperparameters:
-    return Hyperparameters(**it | {"target_modules": tuple(it["target_modules"])})
-
-
-def _artifact(it: dict[str, Any]) -> Artifact:
-    return Artifact(**it | {"kind": ArtifactKind(it["kind"])})
-
-
-PARTS: Mapping[str, Callable[[Any], Any]] = {
-    "hyperparameters": _hyperparameters,
-    "metrics": lambda it: TrainingMetrics(**it),
-    "inference_samples": lambda them: tuple(InferenceSample(**it) for it in them),
-    "parity": lambda it: ParityReport(**it),
-    "artifacts": lambda them: tuple(_artifact(it) for it in them),
-    "warnings": tuple,
-}
-"""How what is kept in a row becomes a record again."""
 
 
 def dump(value: Any) -> Any:

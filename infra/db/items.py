@@ -23,7 +23,7 @@ from domain.pages import Page
 from infra.db import bulk_items
 from infra.db.bulk_items import ACTIVE, VALID
 from infra.db.engine import take_time
-from infra.db.reading import Reader, Row
+from infra.db.reading import Reader, Row, names
 from infra.db.tables import datasets, items, projects
 
 EMPTY_HASH = hashlib.sha256().hexdigest()
@@ -71,6 +71,7 @@ class SqlItems(Reader[Item]):
     name = "items"
     source = items.outerjoin(datasets).outerjoin(projects, datasets.c.project_id == projects.c.id)
     columns = tuple(items.c)
+    alone = names(columns, "problems")
     order: ClassVar[Any] = (items.c.position, items.c.id)
     newest_first = False
 

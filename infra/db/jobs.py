@@ -36,7 +36,7 @@ from domain.pages import Page, Slice
 from domain.training import Progress
 from infra.db import events
 from infra.db.engine import raw
-from infra.db.reading import Reader, Row
+from infra.db.reading import Reader, Row, names
 from infra.db.tables import job_events, jobs, projects
 from infra.queue import WORK, Enqueuer
 
@@ -57,6 +57,7 @@ class SqlJobs(Reader[Job]):
     name = "jobs"
     source = jobs.outerjoin(projects)
     columns = FIELDS
+    alone = names(FIELDS)
     order: ClassVar[Any] = (jobs.c.id,)
     project = jobs.c.project_id
 

@@ -13,7 +13,7 @@ from domain.jobs import JobStatus
 from domain.projects import Project, ProjectFilter, ProjectStage, ProjectStats
 from infra.db import events, gateway
 from infra.db.engine import take_time
-from infra.db.reading import Reader, Row
+from infra.db.reading import Reader, Row, names
 from infra.db.tables import datasets, deployments, documents, finetunes, items, jobs, projects
 
 FIELDS = [projects.c[it.name] for it in fields(Project)]
@@ -78,6 +78,7 @@ class SqlProjects(Reader[Project]):
     name = "projects"
     source = projects
     columns = FIELDS
+    alone = names(FIELDS)
     order: ClassVar[Any] = (projects.c.id,)
 
     def build(self, row: Row) -> Project:

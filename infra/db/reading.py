@@ -1,7 +1,7 @@
 """How every noun is read: by id, and in keyset pages of any number of parents with one statement."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -20,13 +20,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.pages import COUNT_CEILING, Page, Slice
+from domain.pages import COUNT_CEILING, Page, Part, Slice
 from infra.db import cursors
 from infra.db.keyset import EARLIER, LATER, Keyset, Place
 from infra.db.tables import datasets, deployments, finetunes, jobs, projects
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+Only = frozenset[str] | None
 
 ROWS_AT_A_TIME = 500
 PARENT, NUMBER = "page_parent", "page_number"
@@ -49,11 +50,17 @@ HOLDERS: Mapping[str, tuple[FromClause, ColumnElement[Any]]] = {
 """What a column of a parent refers to, with the project that it is in."""
 
 
+def names(columns: Iterable[ColumnElement[Any]], *but: str) -> frozenset[str]:
+    """What columns are called, but for these."""
+    return frozenset(it.key or "" for it in columns) - frozenset(but)
+
+
 class Reader(Generic[T]):
     """Reads one noun. A subclass says where its rows are, in which order, and how one becomes a `T`.
 
     `source` joins what only tells whose a row is from outside, so that who need not ask does not read it. `project`
-    is the column that names a row's project, where a viewer has a list over all projects.
+    is the column that names a row's project, where a viewer has a list over all projects. `alone` are the columns that
+    `build` takes as they are: a page can be asked for some of them and nothing else.
     """
 
     name: ClassVar[str]
@@ -61,6 +68,7 @@ class Reader(Generic[T]):
     columns: ClassVar[Sequence[ColumnElement[Any]]]
     order: ClassVar[Sequence[ColumnElement[Any]]]
     newest_first: ClassVar[bool] = True
+    alone: ClassVar[frozenset[str]] = frozenset()
     project: ClassVar[ColumnElement[Any] | None] = None
 
     def __init__(self, session: AsyncSession) -> None:
@@ -103,10 +111,16 @@ class Reader(Generic[T]):
         """Every row that a viewer may see."""
         return self._every().where(self.visible(viewer_id))
 
-    def _every(self, where: Any = None) -> Select[Any]:
+    def _every(self, where: Any = None, only: Only = None) -> Select[Any]:
         """Every row that is there, whoever asks; with a filter those that match it."""
         conditions = [] if where is None else self.matching(where)
-        return select(*self.columns).select_from(self.source).where(*self.present(), *conditions)
+        columns = self.columns if only is None else self._columns(only)
+        return select(*columns).select_from(self.source).where(*self.present(), *conditions)
+
+    def _columns(self, only: frozenset[str]) -> list[ColumnElement[Any]]:
+        """These columns, and what a row's place is made of."""
+        wanted = only | {it.key for it in self.order}
+        return [it for it in self.columns if it.key in wanted]
 
     async def get(self, id: str, *, viewer_id: str) -> T | None:
         """One row; None when it is missing or another's."""
@@ -132,37 +146,49 @@ class Reader(Generic[T]):
         """The rows of a statement as dictionaries, which are quicker to read than the `RowMapping` of SQLAlchemy."""
         found = await self._session.execute(statement, given)
         names = tuple(found.keys())
-        return [dict(zip(names, row, strict=True)) for row in found]
+        return [dict(zip(names, row, strict=True)) for row in found.all()]
 
     async def pages(
-        self, parents: list[str], page: Page, *, by: str | None = None, where: Any = None, viewer_id: str
-    ) -> dict[str, Slice[T]]:
-        """The same page of each parent's list; `by` names the parent's column, None means the viewer's own."""
+        self,
+        parents: list[str],
+        page: Page,
+        *,
+        by: str | None = None,
+        where: Any = None,
+        only: Only = None,
+        viewer_id: str,
+    ) -> dict[str, Slice[Any]]:
+        """The same page of each parent's list; `by` names the parent's column, None means the viewer's own.
+
+        Rows are `Part`s where `only` names nothing but columns that can be read alone.
+        """
+        only = only if only is not None and only <= self.alone else None
         mark = cursors.mark_of(viewer_id)
         after = None if page.after is None else self._place(page.after, mark, field="after")
         before = None if page.before is None else self._place(page.before, mark, field="before")
         if after is before is None and (where is None or not self.matching(where)):
-            statement = self._first_page(by, page)
+            statement = self._first_page(by, page, only)
         else:
-            statement = self._page(by, where, page, after, before)
+            statement = self._page(by, where, page, after, before, only)
         found: dict[str, list[dict[str, Any]]] = {parent: [] for parent in parents}
         for row in await self._fetch(statement, viewer_id=viewer_id, parents=parents):
             found[row.pop(PARENT, parents[0])].append(row)
-        return {parent: self._slice(rows, page, mark) for parent, rows in found.items()}
+        build = self.build if only is None else Part
+        return {parent: self._slice(rows, page, mark, build) for parent, rows in found.items()}
 
     @classmethod
     @lru_cache(maxsize=256)
-    def _first_page(cls, by: str | None, page: Page) -> Select[Any]:
+    def _first_page(cls, by: str | None, page: Page, only: Only) -> Select[Any]:
         """The statement of an unfiltered page from the list's start or its end; made without a session."""
-        return object.__new__(cls)._page(by, None, page, None, None)
+        return object.__new__(cls)._page(by, None, page, None, None, only)  # noqa: SLF001 - one of its own
 
     def _page(
-        self, by: str | None, where: Any, page: Page, after: Place | None, before: Place | None
+        self, by: str | None, where: Any, page: Page, after: Place | None, before: Place | None, only: Only
     ) -> Select[Any]:
         """The statement of a page, which is told `viewer_id` and `parents` when it is executed."""
         if by is None:
-            return self._own_list(where, VIEWER).page(page, after, before)
-        each, rows = self._of_each(by, where, VIEWER)
+            return self._own_list(where, VIEWER, only).page(page, after, before)
+        each, rows = self._of_each(by, where, VIEWER, only)
         keyset = Keyset(rows=rows, order=self.order, newest_first=self.newest_first, parent=each)
         return self._for_each(each, keyset.page(page, after, before))
 
@@ -193,13 +219,13 @@ class Reader(Generic[T]):
         finally:  # also where a cancelled request takes every further await away
             await asyncio.shield(found.close())
 
-    def _filtered(self, where: Any, viewer_id: str) -> Select[Any]:
-        return self._every(where).where(self.visible(viewer_id))
+    def _filtered(self, where: Any, viewer_id: str, only: Only = None) -> Select[Any]:
+        return self._every(where, only).where(self.visible(viewer_id))
 
-    def _of_each(self, by: str, where: Any, viewer_id: str) -> tuple[Any, Select[Any]]:
+    def _of_each(self, by: str, where: Any, viewer_id: str, only: Only = None) -> tuple[Any, Select[Any]]:
         """The parents as a table, and the rows of each that a viewer may see."""
         each = self._parents(by)
-        rows = self._every(where).where(self._parent_column(by) == each.c[PARENT])
+        rows = self._every(where, only).where(self._parent_column(by) == each.c[PARENT])
         return each, rows.where(self.reachable(by, each, viewer_id))
 
     def _parent_column(self, by: str) -> ColumnElement[Any]:
@@ -212,13 +238,13 @@ class Reader(Generic[T]):
             column(PARENT, type_), with_ordinality=NUMBER, name="parents"
         ).render_derived(with_types=False)
 
-    def _own_list(self, where: Any, viewer_id: str) -> Keyset:
+    def _own_list(self, where: Any, viewer_id: str, only: Only) -> Keyset:
         """The viewer's own list, over all projects where the rows are of projects."""
         if self.project is None:
-            rows = self._filtered(where, viewer_id)
+            rows = self._filtered(where, viewer_id, only)
             return Keyset(rows=rows, order=self.order, newest_first=self.newest_first)
         return Keyset(
-            rows=self._every(where),
+            rows=self._every(where, only),
             order=self.order,
             newest_first=self.newest_first,
             project=self.project,
@@ -248,7 +274,9 @@ class Reader(Generic[T]):
             .order_by(each.c[NUMBER], part.c.row_in_page)
         )
 
-    def _slice(self, rows: list[dict[str, Any]], page: Page, mark: str) -> Slice[T]:
+    def _slice(
+        self, rows: list[dict[str, Any]], page: Page, mark: str, build: Callable[[Row], Any]
+    ) -> Slice[Any]:
         more, rows = len(rows) > page.size, rows[: page.size]
         if page.backward:
             rows.reverse()
@@ -259,7 +287,7 @@ class Reader(Generic[T]):
             row.pop(EARLIER, None)
             row.pop(LATER, None)
         return Slice(
-            rows=tuple(self.build(row) for row in rows),
+            rows=tuple(build(row) for row in rows),
             cursor=lambda index: self.cursor(rows[index], mark),
             has_next=later or (more and not page.backward),
             has_previous=earlier or (more and page.backward),

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import ColumnElement, insert, or_
 
 from domain.deployments import LogFilter, RequestLog
-from infra.db.reading import Reader, Row
+from infra.db.reading import Reader, Row, names
 from infra.db.tables import deployments, projects, request_logs
 
 
@@ -17,6 +17,7 @@ class SqlRequestLogs(Reader[RequestLog]):
     name = "request_logs"
     source = request_logs.outerjoin(deployments).outerjoin(projects)
     columns = tuple(request_logs.c)
+    alone = names(columns)
     order: ClassVar[Any] = (request_logs.c.id,)
 
     def build(self, row: Row) -> RequestLog:

@@ -1,5 +1,6 @@
 """Column types: ids are TypeIDs in Python and `uuid` in the database; enums are their names."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -27,9 +28,10 @@ class Id(TypeDecorator[str]):
         """What the database compares with."""
         return ids.uuid_of(value, self.prefix) if value else None
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """What Python sees."""
-        return ids.id_of(value, self.prefix) if value else None
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], str | None]:  # noqa: ARG002
+        """What Python sees. A page has hundreds of ids: this is called without SQLAlchemy's two calls around it."""
+        prefix, id_of = self.prefix, ids.id_of
+        return lambda value: None if value is None else id_of(value, prefix)
 
 
 class AnyId(TypeDecorator[str]):

@@ -136,6 +136,7 @@ def test_up_gives_its_children_the_whole_environment_and_says_where_it_is(home: 
         runtime = json.load(ask(f"{environment['LUTHIER_RUNTIME_URL']}/health"))
         assert runtime["LUTHIER_RUNTIME_TOKEN"] == environment["LUTHIER_RUNTIME_TOKEN"] != ""
         assert environment["LUTHIER_HOME"] == str(home)
+        assert environment["RATE_LIMITS"] == "off"
         assert "AWS_SESSION_TOKEN" not in environment
         assert ask(presigned_put(environment), "PUT", data=b"hello").status == 200
         with connect(environment) as database:
@@ -203,7 +204,7 @@ async def test_kill_9_of_the_database_stops_it_all_and_the_next_start_recovers(h
 
 async def test_what_the_user_names_is_not_started(environment: dict[str, str]) -> None:
     other = open_folder()
-    own = environment | {"LLM_BASE_URL": "http://127.0.0.1:1/v1"}
+    own = environment | {"LLM_BASE_URL": "http://127.0.0.1:1/v1", "RATE_LIMITS": "documented"}
     with up(other, environ=own) as it:
         seen = json.load(ask(it.until("http")))
         assert own.items() <= seen.items()

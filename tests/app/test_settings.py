@@ -42,6 +42,10 @@ def test_a_missing_setting_is_named(environment: pytest.MonkeyPatch, name: str) 
         ("MAX_FILE_MB", "many"),
         ("MAX_FILE_MB", "0"),
         ("APP_EXTERNAL_API_KEY", "guessed"),
+        ("RATE_LIMITS", "often"),
+        ("RATE_LIMITS", '{"reads": 0}'),
+        ("RATE_LIMITS_URL", "localhost:6379"),
+        ("RATE_LIMITS_URL", "redis://:hidden@localhost:port"),
     ],
 )
 def test_a_setting_that_is_wrong_is_one_sentence_without_its_value(
@@ -52,3 +56,11 @@ def test_a_setting_that_is_wrong_is_one_sentence_without_its_value(
         read_settings()
     assert str(caught.value).startswith(f"{name} is not ")
     assert "\n" not in str(caught.value)
+
+
+def test_counting_in_redis_needs_its_client(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("RATE_LIMITS_URL", "redis://localhost")
+    assert read_settings().rate_limits_url == "redis://localhost"
+    environment.setattr("app.settings.find_spec", lambda _name: None)
+    with pytest.raises(SettingsError, match=r"pip install 'luthier\[redis\]'\.$"):
+        read_settings()

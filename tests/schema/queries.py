@@ -1,0 +1,106 @@
+"""Valid documents by chance, over any schema."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+from typing import Any
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationType,
+    get_named_type,
+    is_abstract_type,
+    is_composite_type,
+)
+
+Value = Callable[[str, str, GraphQLArgument], str | None]
+"""A literal for a field's argument, by both names; None to leave it out."""
+
+
+VARIABLES = {"$yes": "$yes: Boolean! = true", "$no": "$no: Boolean = false"}
+"""Of which the second may be null, which is found out where it is used."""
+
+
+@dataclass
+class Queries:
+    """A source of documents; each comes with its variables."""
+
+    schema: GraphQLSchema
+    random: Random
+    value: Value
+    depth: int = 5
+    size: int = 25
+    without: frozenset[str] = frozenset()
+    _fragments: list[str] = field(default_factory=list)
+    _names: Any = field(default_factory=count)
+    _left: int = 0
+
+    def document(self, kind: OperationType = OperationType.QUERY) -> tuple[str, dict[str, Any]]:
+        """One operation with the fragments that it spreads."""
+        self._fragments, self._names, self._left = [], count(), self.random.randrange(1, self.size)
+        root = self.schema.get_root_type(kind)
+        assert root is not None
+        body = self._selection(root, self.depth, is_single=kind is OperationType.SUBSCRIPTION)
+        whole = " ".join([body, *self._fragments])
+        used = ", ".join(it for name, it in VARIABLES.items() if name in whole)
+        variables = {"yes": self._coin()} if self._coin() else {}
+        return f"{kind.value} {f'({used})' if used else ''} {whole}", variables | (
+            {} if self._coin(0.9) else {"no": None}
+        )
+
+    def _coin(self, chance: float = 0.5) -> bool:
+        return self.random.random() < chance
+
+    def _selection(self, kind: GraphQLNamedType, depth: int, *, is_single: bool = False) -> str:
+        named: Mapping[str, GraphQLField] = getattr(kind, "fields", {})
+        wanted = [it for it in named.items() if self._is_wanted(*it, depth)]
+        width = 1 if is_single else self.random.randrange(1, 6)
+        chosen = self.random.choices(wanted, k=width if wanted else 0)
+        parts = [self._field(name, it, depth, is_single=is_single) for name, it in chosen if self._goes_on()]
+        if not is_single:
+            parts += ["__typename"] * self._coin(0.3)
+            parts += [self._fragment(kind, depth) for _ in range(2) if depth > 1 and self._coin(0.3)]
+        return f"{{ {' '.join(parts or ['__typename'])} }}"
+
+    def _is_wanted(self, name: str, it: GraphQLField, depth: int) -> bool:
+        return name not in self.without and (depth > 1 or not is_composite_type(get_named_type(it.type)))
+
+    def _goes_on(self) -> bool:
+        self._left -= 1
+        return self._left >= 0
+
+    def _field(self, name: str, it: GraphQLField, depth: int, *, is_single: bool) -> str:
+        given = [(key, self.value(name, key, argument)) for key, argument in it.args.items()]
+        arguments = ", ".join(f"{key}: {value}" for key, value in given if value is not None)
+        kind = get_named_type(it.type)
+        below = self._selection(kind, depth - 1) if is_composite_type(kind) else ""
+        # What is asked for twice under one name must be the same twice: only plain fields may go without an alias.
+        alias = "" if not it.args and self._coin() else f"a{next(self._names)}: "
+        directive = "" if is_single else self._directive()
+        return f"{alias}{name}{f'({arguments})' if arguments else ''} {directive} {below}"
+
+    def _directive(self) -> str:
+        if self._coin(0.8):
+            return ""
+        return (
+            f"@{self.random.choice(['skip', 'include'])}(if: {self.random.choice(['$yes', '$no', 'true'])})"
+        )
+
+    def _fragment(self, kind: GraphQLNamedType, depth: int) -> str:
+        narrower = [kind]
+        if is_abstract_type(kind):
+            narrower += self.schema.get_possible_types(kind)
+        elif isinstance(kind, GraphQLObjectType):
+            narrower += kind.interfaces
+        on = self.random.choice(narrower)
+        body = self._selection(on, depth - 1)
+        if self._coin():
+            return f"... on {on.name} {self._directive()} {body}"
+        name = f"F{next(self._names)}"
+        self._fragments.append(f"fragment {name} on {on.name} {body}")
+        return f"...{name}"

@@ -1,0 +1,220 @@
+"""The fast executor answers as the stock one does, word for word: values, their order, errors and where they are."""
+
+import gc
+import os
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+from graphql import (
+    DocumentNode,
+    GraphQLArgument,
+    OperationType,
+    execute,
+    parse,
+    subscribe,
+    validate,
+)
+from graphql.execution import ExecutionResult, Executor
+from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.utils.await_maybe import await_maybe
+
+from domain.services import Services
+from schema.execution import FastExecutor
+from schema.root import schema
+from tests.clients import Api
+from tests.schema.kinds import BAD, GOOD, NEAR, Branch, Leaf, World, kinds
+from tests.schema.queries import Queries, Value
+from tests.world import World as Planted
+from tests.world import plant
+
+pytestmark = [
+    pytest.mark.anyio,
+    # What a null above it makes superfluous, graphql-core cancels before it has begun.
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings(
+        "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),  # where the warning itself fails
+]
+
+
+@pytest.fixture(autouse=True)
+def _warned() -> Iterator[None]:
+    """Has coroutines warn of themselves while that is ignored, not in a later test."""
+    yield
+    gc.collect()
+
+
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+WORLDS = int(os.environ.get("FUZZ_WORLDS", "20"))
+"""How many worlds are asked 25 questions each; a longer run is `FUZZ_SEED=1000 FUZZ_WORLDS=1000`."""
+OPERATIONS = [OperationType.QUERY] * 3 + [OperationType.MUTATION]
+THING = "{ __typename ... on Named { name } ... on Leaf { whole } ... on Choosy { whole } ... on Branch { leaf { id } } }"
+SELECTIONS: dict[type, dict[str, str]] = {
+    Leaf: {name: name for name in GOOD if name != "label"},
+    Branch: {
+        "leaf": "leaf { name whole shout }",
+        "maybe_leaf": "maybeLeaf { name whole }",
+        "leaves": "leaves { name whole } laterLeaves { name }",
+        "maybe_leaves": "maybeLeaves { __typename whole }",
+        "branch": "branch { name fails leaf { id } }",
+        "branches": "branches { name leaf { id } }",
+        "box": "box { label inside { name } }",
+        "boxes": "boxes { label inside }",
+        "named": f"named {THING}",
+        "choosy": "choosy { name whole }",
+        "thing": f"thing {THING}",
+        "things": f"things {THING}",
+    },
+}
+"""How each attribute is asked for."""
+SCHEMA = kinds()
+AWAITABLE: Any = optimized_is_awaitable
+STOCK, FAST = StrawberryGraphQLCoreExecutionContext, FastExecutor
+
+
+def value(_field: str, _name: str, argument: GraphQLArgument) -> str | None:
+    """An argument's literal."""
+    return {"Int": "2", "Int!": "2", "String!": '"b"'}[str(argument.type)]
+
+
+def chance(seed: int) -> Random:
+    """Chance that can be had again."""
+    return Random(seed)  # noqa: S311 - it keeps no secret
+
+
+def told(result: ExecutionResult) -> bytes:
+    """An answer as it is sent."""
+    errors = [it.formatted for it in result.errors or ()]
+    return orjson.dumps([result.data, errors], default=lambda it: type(it).__name__)
+
+
+async def run(
+    executor: type[Executor[Any]], parsed: DocumentNode, variables: dict[str, Any], world: World
+) -> bytes:
+    """The answer of one executor."""
+    answer = execute(
+        SCHEMA,
+        parsed,
+        context_value=world,
+        variable_values=variables,
+        executor_class=executor,
+        is_awaitable=AWAITABLE,
+    )
+    return told(await await_maybe(answer))
+
+
+async def both(document: str, variables: dict[str, Any], world: World) -> list[bytes]:
+    """The answers of the two, and what was noted in which order."""
+    parsed, answers = parse(document), []
+    for executor in (STOCK, FAST):
+        world.notes.clear()
+        answers.append(await run(executor, parsed, variables, world) + str(world.notes).encode())
+    return answers
+
+
+async def events(
+    executor: type[Executor[Any]], document: str, variables: dict[str, Any], world: World
+) -> Any:
+    """What one executor sends of a subscription, in its order."""
+    stream: Any = await await_maybe(
+        subscribe(
+            SCHEMA,
+            parse(document),
+            context_value=world,
+            variable_values=variables,
+            executor_class=executor,
+        )
+    )
+    return [told(stream)] if isinstance(stream, ExecutionResult) else [told(it) async for it in stream]
+
+
+async def test_whatever_an_attribute_is_it_is_answered_alike() -> None:
+    world = World(chance(SEED), 0)
+    for owner, path in ((world.leaves[0], "listed {{ {} }}"), (world.world, "there {{ {} }}")):
+        for name, it in SELECTIONS[type(owner)].items():
+            document = "{ " + path.format(f"name {it}") + " }"
+            assert not validate(SCHEMA, parse(document)), document
+            right = getattr(owner, name)
+            for given in [*BAD, *NEAR.get(name, ()), *GOOD.get(name, ()), *world.strange(right)]:
+                setattr(owner, name, given)
+                stock, fast = await both(document, {}, world)
+                assert fast == stock, (document, given)
+            setattr(owner, name, right)
+
+
+async def test_whatever_is_asked_is_answered_alike() -> None:
+    for seed in range(SEED, SEED + WORLDS):
+        random = chance(seed)
+        world, queries = World(random, random.choice([0, 0.02, 0.1])), Queries(SCHEMA, random, value)
+        for _ in range(25):
+            document, variables = queries.document(random.choice(OPERATIONS))
+            stock, fast = await both(document, variables, world)
+            assert fast == stock, (seed, document, variables)
+
+
+async def test_the_documents_that_are_made_up_are_valid() -> None:
+    queries = Queries(SCHEMA, chance(SEED), value)
+    for _ in range(50):
+        document, _ = queries.document()
+        assert not validate(SCHEMA, parse(document)), document
+
+
+async def test_the_events_of_a_subscription_are_told_alike() -> None:
+    for seed in range(SEED, SEED + 5 * WORLDS):
+        random = chance(seed)
+        world, queries = World(random, random.choice([0, 0.1])), Queries(SCHEMA, random, value)
+        document, variables = queries.document(OperationType.SUBSCRIPTION)
+        stock, fast = [await events(it, document, variables, world) for it in (STOCK, FAST)]
+        assert fast == stock, (seed, document, variables)
+
+
+async def test_what_is_put_around_resolvers_is_put_around_attributes() -> None:
+    def twice(resolve: Any, *args: Any, **arguments: Any) -> Any:
+        found = resolve(*args, **arguments)
+        return found * 2 if isinstance(found, str) else found
+
+    document = parse("{ here { leaf { id } leaves { id } } }")
+    world = World(chance(SEED), 0)
+    for executor in (STOCK, FAST):
+        found = execute(SCHEMA, document, context_value=world, executor_class=executor, middleware=[twice])
+        assert isinstance(found, ExecutionResult)
+        assert found.data
+        assert found.data["here"]["leaf"] == {"id": "id_1id_1"}
+        assert set(map(str, found.data["here"]["leaves"])) == {"{'id': 'id_1id_1'}"}
+
+
+def of(world: Planted, random: Random) -> Value:
+    """Arguments that name what a user has."""
+    ids = list(world.ids.values())
+
+    def given(field: str, name: str, _: GraphQLArgument) -> str | None:
+        own = world.ids.get(f"{field[0].upper()}{field[1:]}", random.choice(ids))
+        known = {"id": f'"{own}"', "ids": f'["{own}", "{random.choice(ids)}"]', "first": "2", "lines": "3"}
+        return known.get(name)
+
+    return given
+
+
+async def test_the_real_schema_is_answered_alike_over_what_a_user_has(
+    api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = chance(SEED)
+    own = of(await plant(services, api), random)
+    queries = Queries(schema._schema, random, own, depth=6, size=40, without=frozenset({"ticket", "health"}))
+    api.rest.headers["x-request-id"] = "the-same"
+    answered = 0
+    for _ in range(3 * WORLDS):
+        document, variables = queries.document()
+        answers = []
+        for executor in (STOCK, FAST):
+            monkeypatch.setattr(schema, "execution_context_class", executor)
+            answer = await api.raw(document, **variables)
+            # Lists are loaded side by side: which of them is there first, and reports first, is the database's choice.
+            answers.append(answer | {"errors": sorted(map(str, answer.get("errors", ())))})
+        assert answers[0] == answers[1], document
+        answered += answers[0].get("data") is not None
+    assert answered > 2 * WORLDS

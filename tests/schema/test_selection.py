@@ -1,0 +1,74 @@
+"""A list that is asked for columns alone reads nothing else, and says the same."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from graphql import get_named_type
+
+from app.wiring import Wiring
+from domain.services import Services
+from schema.selection import attributes
+from tests.clients import Api
+from tests.introspection import LISTS, NODES, selected
+from tests.schema.test_statements import statements
+from tests.world import plant
+
+pytestmark = pytest.mark.anyio
+
+
+def noun_of(connection: Any) -> str:
+    """What a connection is of."""
+    return get_named_type(get_named_type(connection.type).fields["nodes"].type).name
+
+
+def lists() -> Iterator[tuple[str, str, str]]:
+    """Every list of nouns: the noun, the parent's noun if there is one, and the field."""
+    fields = [(parent, name, field) for parent, it in NODES.items() for name, field in it.fields.items()]
+    for parent, name, field in [*fields, *(("", name, field) for name, field in LISTS.items())]:
+        if str(field.type).endswith("Connection!") and noun_of(field) in NODES:
+            yield noun_of(field), parent, name
+
+
+async def rows(api: Api, parent: str, parent_id: str, name: str, wanted: str) -> list[dict[str, Any]]:
+    """The rows of a list."""
+    asked = f"{name}(first: 100) {{ nodes {{ {wanted} }} edges {{ cursor node {{ id }} }} }}"
+    if not parent:
+        return list((await api.gql(f"{{ {asked} }}"))[name]["nodes"])
+    document = f"query($id: ID!) {{ node(id: $id) {{ ... on {parent} {{ {asked} }} }} }}"
+    return list((await api.gql(document, id=parent_id))["node"][name]["nodes"])
+
+
+async def test_every_attribute_is_the_same_alone_as_with_all_the_rest(api: Api, services: Services) -> None:
+    world, compared = await plant(services, api), set()
+    for noun, parent, name in lists():
+        id, fields = world.ids[noun], NODES[noun].fields
+        for field in attributes(noun):
+            wanted = f"{field} {selected(fields[field])}"
+            document = f"query($id: ID!) {{ node(id: $id) {{ ... on {noun} {{ id {wanted} }} }} }}"
+            whole = (await api.gql(document, id=id))["node"]
+            found = await rows(api, parent, world.ids.get(parent, ""), name, f"id {wanted}")
+            same = [it for it in found if it["id"] == id]
+            assert same in ([], [whole]), (noun, parent, name, field)
+            compared.update((noun, field) for _ in same)
+    assert compared == {(noun, field) for noun, *_ in lists() for field in attributes(noun)}
+
+
+async def test_fragments_and_what_is_skipped_are_looked_through(api: Api) -> None:
+    await api.mutate("createProject", "project { id }", name="one", description="about it")
+    document = """query($no: Boolean = false) { projects { ...Rows edges { node { ... on Node { id } ... on Project {
+      name @include(if: $no) taskType } } } } }
+      fragment Rows on ProjectConnection { nodes { ...Row stage @skip(if: true) } }
+      fragment Row on Project { description }"""
+    found = (await api.gql(document))["projects"]
+    assert found["nodes"] == [{"description": "about it"}]
+    assert [it["node"].keys() for it in found["edges"]] == [{"id", "taskType"}]
+
+
+async def test_only_the_columns_that_are_asked_for_are_read(api: Api, wiring: Wiring) -> None:
+    await api.mutate("createProject", "project { id }", name="one")
+    with statements(wiring) as seen:
+        await api.gql("{ projects { nodes { name } } }")
+    assert len(seen) == 1
+    assert "projects.name" in seen[0]
+    assert "projects.description" not in seen[0]

@@ -1,0 +1,207 @@
+"""An event is put together once for all who ask the same of it, and for each by itself where it may differ."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+import strawberry
+from strawberry.types import ExecutionResult
+
+from domain.services import Services
+from domain.training import Checkpoint, Line, Measured, Progress, TrainingPoint
+from resolvers.context import Context
+from schema.answers import body_of, json
+from schema.engine import Schema
+from schema.root import schema_of
+from schema.sharing import MOST, Shareable, SharingExecutor
+from tests.clients import Api
+from tests.jobs import begin, new_job, say, succeed
+
+pytestmark = pytest.mark.anyio
+
+Asker = strawberry.Info[str, None]
+
+
+@strawberry.type
+class Plain(Shareable):
+    """Something with nothing but attributes."""
+
+    number: int
+    text: str
+
+
+@strawberry.type
+class Own(Shareable):
+    """Something that differs by who asks."""
+
+    number: int
+
+    @strawberry.field
+    def who(self, info: Asker) -> str:
+        """Whoever asks."""
+        return info.context
+
+    @strawberry.field
+    def times(self, by: int) -> int:
+        """So many times as much."""
+        return self.number * by
+
+
+@strawberry.type
+class Query:
+    """Needed."""
+
+    nothing: int = 0
+
+
+@strawberry.type
+class Subscription:
+    """One event, the same object for everybody."""
+
+    @strawberry.subscription
+    async def happens(self) -> AsyncGenerator[Plain | Own, None]:
+        """Whatever happens."""
+        yield happening[0]
+
+
+@pytest.fixture(scope="module")
+def small() -> Schema:
+    """A schema with events of both kinds."""
+    return Schema(Query, subscription=Subscription, execution_context_class=SharingExecutor)
+
+
+happening: list[Plain | Own] = []
+
+
+@pytest.fixture
+def plain() -> Plain:
+    """What happens."""
+    happening[:] = [event := Plain(number=1, text="a")]
+    return event
+
+
+@pytest.fixture
+def own() -> Own:
+    """What happens, too."""
+    happening[:] = [event := Own(number=1)]
+    return event
+
+
+async def result(schema: Schema, query: str, who: str = "", /, **variables: Any) -> ExecutionResult:
+    """The first result of a subscription."""
+    async with aclosing(await schema.stream(query, variables, who)) as results:
+        first = await anext(results)
+    assert isinstance(first, ExecutionResult)
+    return first
+
+
+def sent(result: ExecutionResult) -> Any:
+    """A result as a client reads it."""
+    return orjson.loads(json(body_of(result)))
+
+
+ALL = "subscription { happens { __typename ... on Plain { number text } } }"
+
+
+async def test_what_is_the_same_for_all_is_put_together_once(small: Schema, plain: Plain) -> None:
+    one, other = await result(small, ALL, "one"), await result(small, ALL, "other")
+    assert one.data is other.data
+    plain.text = "changed, which no event does"
+    body = sent(await result(small, ALL))
+    assert body == {
+        "data": {"happens": {"__typename": "Plain", "number": 1, "text": "a"}},
+        "extensions": {"cost": 1},
+    }
+
+
+QUESTIONS: list[tuple[str, dict[str, bool], Any]] = [
+    (
+        "subscription { happens { ... on Plain { number text } } }",
+        {},
+        {"happens": {"number": 1, "text": "a"}},
+    ),
+    ("subscription { it: happens { ... on Plain { text } } }", {}, {"it": {"text": "a"}}),
+    (
+        "subscription { happens { ...Asked } } fragment Asked on Plain { text }",
+        {},
+        {"happens": {"text": "a"}},
+    ),
+    (
+        "subscription { happens { ...Asked } } fragment Asked on Plain { number }",
+        {},
+        {"happens": {"number": 1}},
+    ),
+]
+DECIDED = """subscription($yes: Boolean! = true, $no: Boolean! = false)
+  { happens { ... on Plain { number @skip(if: $no) text @include(if: $yes) } } }"""
+DECISIONS: list[tuple[str, dict[str, bool], Any]] = [
+    (DECIDED, {}, {"happens": {"number": 1, "text": "a"}}),
+    (DECIDED, {"yes": False}, {"happens": {"number": 1}}),
+    (DECIDED, {"no": True}, {"happens": {"text": "a"}}),
+]
+
+
+@pytest.mark.parametrize("asked", [QUESTIONS, DECISIONS])
+async def test_whoever_asks_for_something_else_is_told_something_else(
+    small: Schema, plain: Plain, asked: list[tuple[str, dict[str, bool], Any]]
+) -> None:
+    for _ in range(2):
+        for query, variables, expected in asked:
+            assert sent(await result(small, query, "", **variables))["data"] == expected
+    assert len(plain.answers) == len(asked)
+
+
+async def test_what_depends_on_who_asks_is_not_shared(small: Schema, own: Own) -> None:
+    query = "subscription { happens { ... on Own { number who } } }"
+    found = [sent(await result(small, query, who))["data"]["happens"]["who"] for who in ("one", "other")]
+    assert found == ["one", "other"]
+    assert not own.answers
+
+
+async def test_what_depends_on_an_argument_is_not_shared(small: Schema, own: Own) -> None:
+    query = "subscription($by: Int!) { happens { ... on Own { times(by: $by) } } }"
+    found = [sent(await result(small, query, by=by))["data"]["happens"]["times"] for by in (2, 3)]
+    assert found == [2, 3]
+    assert not own.answers
+
+
+async def test_an_error_is_everybodys_own(small: Schema, plain: Plain) -> None:
+    plain.text = None  # type: ignore[assignment]
+    one, other = await result(small, ALL), await result(small, ALL)
+    assert one.errors
+    assert other.errors
+    assert one.errors[0] is not other.errors[0]
+    assert not plain.answers
+
+
+async def test_an_event_keeps_few_answers(small: Schema, plain: Plain) -> None:
+    for number in range(3 * MOST):
+        await result(small, f"subscription {{ happens {{ ... on Plain {{ it{number}: text }} }} }}")
+        assert 1 <= len(plain.answers) <= MOST
+
+
+EVERYTHING = """subscription($id: ID!) { jobEvents(jobId: $id) { __typename cursor at
+  ... on StatusEvent { status error } ... on ProgressEvent { progress message } ... on CheckpointEvent { step path }
+  ... on LogEvent { line } ... on MetricEvent { point { step epoch trainLoss evalLoss at } } } }"""
+
+
+async def test_what_is_shared_is_what_the_stock_executor_says(api: Api, services: Services) -> None:
+    job = await begin(services, (await new_job(api, services)).id)
+    point = TrainingPoint(step=1, epoch=0.5, train_loss=1.25, at=datetime.now(UTC))
+    await say(
+        services, job, Progress(0.5, "half"), Line("a “line”"), Checkpoint(7, "c-7"), Measured(point, 2)
+    )
+    await succeed(services, job)
+
+    async def all_of(*, fast: bool) -> list[Any]:
+        viewer = Context(services=services, viewer=api.user_id, base_url="http://x", streams=True)
+        stream: Any = await schema_of(fast=fast).stream(EVERYTHING, {"id": job.id}, viewer)
+        return [sent(it) async for it in stream]
+
+    stock, *fast = await asyncio.gather(all_of(fast=False), *(all_of(fast=True) for _ in range(3)))
+    assert len(stock) == 7
+    assert [it == stock for it in fast] == [True] * 3
