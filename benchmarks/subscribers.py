@@ -36,7 +36,7 @@ LIMITED = (
 )
 LIMITS = {f"MAX_{name}": "100000" for name in LIMITED}
 QUIET_S = 15.0
-"""As long as a stream without news waits before it looks anyway: the idle CPU has one look of each."""
+"""As long as streams without news wait before they look anyway: the idle CPU has one look of each job's."""
 SETTLED_S = 2.0
 WARM_UP = 50
 

@@ -92,12 +92,17 @@ async def owner(api: Api, services: Services, database: AsyncEngine) -> World:
     return made
 
 
+def resolver(field: GraphQLField) -> Any:
+    """What calls the function that answers a field, in whichever way the field is executed."""
+    definition = (field.extensions or {}).get("strawberry-definition")
+    return definition.base_resolver if definition is not None else None
+
+
 def resolved() -> Iterator[tuple[GraphQLObjectType, str, GraphQLField]]:
     """Every field that a function of ours answers."""
     for kind in SCHEMA.type_map.values():
         for name, field in kind.fields.items() if isinstance(kind, GraphQLObjectType) else ():
-            definition = (field.extensions or {}).get("strawberry-definition")
-            if definition is not None and definition.base_resolver is not None:
+            if resolver(field) is not None:
                 assert isinstance(kind, GraphQLObjectType)
                 yield kind, name, field
 
@@ -158,7 +163,7 @@ async def test_no_resolver_tells_its_fault(
         for number, resolve in enumerate((fail, fail_later)):
             place, document = f"{kind.name}.{name}.{number}", way(kind, asked(name, field), owner)
             with monkeypatch.context() as patched:
-                patched.setattr(field, "resolve", resolve)
+                patched.setattr(resolver(field), "wrapped_func", resolve)
                 headers = {"x-request-id": place}
                 reply = await owner.api.rest.post("/graphql", json={"query": document}, headers=headers)
             (error,) = reply.json().get("errors") or [None]
@@ -180,7 +185,7 @@ async def test_a_value_that_its_type_does_not_allow_is_our_fault_and_is_not_show
     for kind, name, field in fields:
         place, document = f"{kind.name}.{name}", way(kind, asked(name, field), owner)
         with monkeypatch.context() as patched:
-            patched.setattr(field, "resolve", lambda *_, **__: {SECRET: 1})
+            patched.setattr(resolver(field), "wrapped_func", lambda *_, **__: {SECRET: 1})
             headers = {"x-request-id": place}
             reply = await owner.api.rest.post("/graphql", json={"query": document}, headers=headers)
         (error,) = reply.json()["errors"]

@@ -24,7 +24,7 @@ from strawberry.utils.await_maybe import await_maybe
 
 from domain.services import Services
 from schema.execution import FastExecutor
-from schema.root import schema
+from schema.root import schema, schema_of
 from tests.clients import Api
 from tests.schema.kinds import BAD, GOOD, NEAR, Branch, Leaf, World, kinds
 from tests.schema.queries import Queries, Value
@@ -218,3 +218,8 @@ async def test_the_real_schema_is_answered_alike_over_what_a_user_has(
         assert answers[0] == answers[1], document
         answered += answers[0].get("data") is not None
     assert answered > 2 * WORLDS
+
+
+async def test_the_stock_executor_can_be_had_instead() -> None:
+    assert schema_of(fast=False).execution_context_class is STOCK
+    assert issubclass(schema_of(fast=True).execution_context_class, FAST)

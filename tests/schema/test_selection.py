@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 def noun_of(connection: Any) -> str:
     """What a connection is of."""
-    return get_named_type(get_named_type(connection.type).fields["nodes"].type).name
+    return str(get_named_type(get_named_type(connection.type).fields["nodes"].type))
 
 
 def lists() -> Iterator[tuple[str, str, str]]:
@@ -40,7 +40,8 @@ async def rows(api: Api, parent: str, parent_id: str, name: str, wanted: str) ->
 
 
 async def test_every_attribute_is_the_same_alone_as_with_all_the_rest(api: Api, services: Services) -> None:
-    world, compared = await plant(services, api), set()
+    world = await plant(services, api)
+    compared: set[tuple[str, str]] = set()
     for noun, parent, name in lists():
         id, fields = world.ids[noun], NODES[noun].fields
         for field in attributes(noun):
