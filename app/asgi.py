@@ -26,6 +26,9 @@ REASONS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 REST = (health, files, downloads, datasets, finetunes, deployments, streams, webhooks, graphiql)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
+GARBAGE = (50_000, 10, 10)
+"""How many objects are made between two looks for garbage: an answer is thousands, and none of them garbage yet."""
+
 log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,7 @@ def application(settings: Settings) -> ASGIApp:
             mount(app, wiring, settings)
             gc.collect()
             gc.freeze()  # what is there now stays: to look through it for garbage again and again takes 100 ms each time
-            gc.set_threshold(50_000, 10, 10)  # an answer is thousands of objects, and none of them garbage yet
+            gc.set_threshold(*GARBAGE)
             yield
 
     return edge(Starlette(lifespan=lifespan, exception_handlers=HANDLERS), settings)

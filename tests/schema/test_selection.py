@@ -45,6 +45,8 @@ async def test_every_attribute_is_the_same_alone_as_with_all_the_rest(api: Api, 
     for noun, parent, name in lists():
         id, fields = world.ids[noun], NODES[noun].fields
         for field in attributes(noun):
+            if (noun, field) in compared:  # another list of the same rows
+                continue
             wanted = f"{field} {selected(fields[field])}"
             document = f"query($id: ID!) {{ node(id: $id) {{ ... on {noun} {{ id {wanted} }} }} }}"
             whole = (await api.gql(document, id=id))["node"]
