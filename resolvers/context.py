@@ -29,7 +29,7 @@ class Context:
     until: datetime | None = None
     loaders: dict[Any, Any] = field(default_factory=dict)
     tasks: set[Task[Any]] = field(default_factory=set)
-    asked: dict[int, frozenset[str] | None] = field(default_factory=dict)
+    asked: dict[tuple[int, ...], frozenset[str] | None] = field(default_factory=dict)
     connection_params: dict[str, Any] | None = None
 
     @property

@@ -1,5 +1,6 @@
 """What every type of the schema is made of: identity, copying from the domain, loading in batches."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
 from enum import StrEnum
@@ -70,7 +71,9 @@ async def load(info: Info, resolve: Batch, key: str, *arguments: Any) -> Any:
             return [found.get(it) for it in keys]
 
         loader = context.loaders[resolve, arguments] = DataLoader(load_fn=batch)
-    return await loader.load(key)
+    # Who waits for the same key shares its future: one that is cancelled, for a field beside it was refused, must
+    # not take it from the others.
+    return await asyncio.shield(loader.load(key))
 
 
 async def lookup(info: Info, id: str | None, name: str) -> Any:

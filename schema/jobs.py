@@ -160,7 +160,7 @@ class Job(Node):
     message: str | None = strawberry.field(description="What it is doing, or did last.")
     result: JSON | None = strawberry.field(description="What it found, in figures.")
     error: str | None = strawberry.field(description="Why it failed, as a sentence.")
-    attempts: int = strawberry.field(description="How often it was begun.")
+    attempt: int = strawberry.field(name="attempts", description="How often it was begun.")
     runner: Runner = strawberry.field(description="Who does it.")
     created_at: datetime = strawberry.field(description="When it was asked for.")
     started_at: datetime | None = strawberry.field(description="When it was first begun.")
@@ -169,7 +169,7 @@ class Job(Node):
     @classmethod
     def of(cls, it: domain.Job) -> "Job":
         """A job as the API shows it."""
-        return mirror(cls, it, it=it, attempts=it.attempt)
+        return mirror(cls, it, it=it)
 
     @strawberry.field(description="The project that it belongs to.")
     async def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:

@@ -35,11 +35,12 @@ def asked(info: Info, noun: str) -> frozenset[str] | None:
 
     A field of a fragment counts whether or not it applies, and so does one that is skipped: to read it is harmless.
     """
-    node = info._raw_info.field_nodes[0]  # noqa: SLF001 - strawberry's own selections are far slower
-    known = info.context.asked
-    if id(node) not in known:  # every parent's list of an operation is asked for the same
-        known[id(node)] = _asked(info._raw_info, attributes(noun))  # noqa: SLF001
-    found: frozenset[str] | None = known[id(node)]
+    raw, known = info._raw_info, info.context.asked  # noqa: SLF001 - strawberry's own selections are far slower
+    # By all of its nodes: a field of a fragment is merged with others in one place, and not in the other.
+    key = tuple(map(id, raw.field_nodes))
+    if key not in known:  # every parent's list of an operation is asked for the same
+        known[key] = _asked(raw, attributes(noun))
+    found: frozenset[str] | None = known[key]
     return found
 
 
@@ -54,20 +55,23 @@ def shown(noun: str, row: Any) -> Any:
 
 
 def _asked(info: Any, plain: Mapping[str, str]) -> frozenset[str] | None:
-    listed = list(_fields([it.selection_set for it in info.field_nodes], info.fragments))
+    listed = list(fields_in([it.selection_set for it in info.field_nodes], info.fragments, set()))
     edges = [it.selection_set for it in listed if it.name.value == "edges"]
     rows = [it.selection_set for it in listed if it.name.value == "nodes"]
-    rows += [it.selection_set for it in _fields(edges, info.fragments) if it.name.value == "node"]
-    names = {it.name.value for it in _fields(rows, info.fragments)} - {"__typename"}
+    rows += [it.selection_set for it in fields_in(edges, info.fragments, set()) if it.name.value == "node"]
+    names = {it.name.value for it in fields_in(rows, info.fragments, set())} - {"__typename"}
     return frozenset(plain[it] for it in names) if names <= plain.keys() else None
 
 
-def _fields(selections: list[SelectionSetNode | None], fragments: Fragments) -> Iterator[FieldNode]:
-    """The fields of selections, and those of the fragments in them."""
+def fields_in(
+    selections: list[SelectionSetNode | None], fragments: Fragments, seen: set[str]
+) -> Iterator[FieldNode]:
+    """The fields of selections, and those of the fragments in them, each fragment once."""
     for it in (node for each in selections if each for node in each.selections):
         if isinstance(it, FieldNode):
             yield it
         elif isinstance(it, InlineFragmentNode):
-            yield from _fields([it.selection_set], fragments)
-        elif isinstance(it, FragmentSpreadNode):
-            yield from _fields([fragments[it.name.value].selection_set], fragments)
+            yield from fields_in([it.selection_set], fragments, seen)
+        elif isinstance(it, FragmentSpreadNode) and it.name.value not in seen:
+            seen.add(it.name.value)
+            yield from fields_in([fragments[it.name.value].selection_set], fragments, seen)

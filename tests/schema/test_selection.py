@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from graphql import get_named_type
+from graphql import FragmentDefinitionNode, get_named_type, parse
 
 from app.wiring import Wiring
 from domain.services import Services
-from schema.selection import attributes
+from schema.selection import attributes, fields_in
 from tests.clients import Api
 from tests.introspection import LISTS, NODES, selected
 from tests.schema.test_statements import statements
@@ -75,3 +75,11 @@ async def test_only_the_columns_that_are_asked_for_are_read(api: Api, wiring: Wi
     assert len(seen) == 1
     assert "projects.name" in seen[0]
     assert "projects.description" not in seen[0]
+
+
+def test_a_fragment_that_is_spread_many_times_is_looked_through_once() -> None:
+    doubling = "".join(f"fragment F{it} on Project {{ name ...F{it + 1} ...F{it + 1} }}" for it in range(30))
+    document = parse(f"{{ projects {{ nodes {{ ...F0 }} }} }} {doubling} fragment F30 on Project {{ id }}")
+    fragments = {it.name.value: it for it in document.definitions if isinstance(it, FragmentDefinitionNode)}
+    first = fragments["F0"].selection_set
+    assert [it.name.value for it in fields_in([first], fragments, set())] == ["name"] * 30 + ["id"]
