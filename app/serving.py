@@ -1,4 +1,4 @@
-"""How uvicorn serves us: bounded heads and messages, and connections that can be cut."""
+"""How uvicorn serves us: bounded heads and messages, connections that can be cut, and proxies that are named."""
 
 import asyncio
 import socket
@@ -85,3 +85,11 @@ OPTIONS: dict[str, Any] = {
     "ws_per_message_deflate": False,  # it keeps tens of KB for each socket, and our messages are short
 }
 """What uvicorn is told, in tests too."""
+
+
+def proxies(trusted: str) -> dict[str, Any]:
+    """What uvicorn is told of the proxies before us: it takes a caller's address and scheme from them alone.
+
+    By itself it believes whoever calls from this machine, and limits by address would then hold nobody.
+    """
+    return {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted}

@@ -1,6 +1,7 @@
 """Every setting, read once from the environment; nothing below `app/` reads it."""
 
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -36,6 +37,18 @@ def _reachable(url: str) -> str:
     if find_spec("redis") is None:
         raise ValueError("the client of Redis is not installed: pip install 'luthier[redis]'")
     return url
+
+
+def _addresses(proxies: str) -> str:
+    """The same list, where each of it is an address or a network; raises ValueError."""
+    try:
+        for it in proxies.split(",") if proxies else ():
+            ip_network(it.strip())
+    except ValueError:
+        raise ValueError(
+            "it is addresses or networks with commas between, such as 10.0.0.7,172.16.0.0/12"
+        ) from None
+    return proxies
 
 
 class SettingsError(Failure):
@@ -104,6 +117,7 @@ class Settings(StorageSettings):
     slow_consumer_s: float = Field(30.0, gt=0)  # a stream whose client takes nothing for this long is cut
     rate_limits: Annotated[str, AfterValidator(_readable)] = "documented"
     rate_limits_url: Annotated[str, AfterValidator(_reachable)] = "memory://"
+    trusted_proxies: Annotated[str, AfterValidator(_addresses)] = ""  # whose X-Forwarded-For is believed
 
 
 class DatabaseSettings(BaseSettings):

@@ -72,7 +72,7 @@ class Passwords(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whose bearer token was read, and when that ends."""
+    """Whose token was read, and when the bearer token ends that it is, or was made with."""
 
     id: str
     until: datetime
@@ -89,12 +89,12 @@ class Tokens(Protocol):
         """Whose token it is, and until when; None when it is forged, expired or for something else."""
         ...
 
-    def ticket(self, user_id: str, path: str) -> tuple[str, datetime]:
-        """A token that opens one REST path, and when it ends."""
+    def ticket(self, user_id: str, path: str, until: datetime | None = None) -> tuple[str, datetime]:
+        """A token that opens one REST path, and when it ends; what it opened may go on to `until`."""
         ...
 
-    def ticket_viewer_id(self, ticket: str, path: str) -> str | None:
-        """Whose ticket it is; None when it is not for this path."""
+    def ticket_viewer(self, ticket: str, path: str) -> Viewer | None:
+        """Whose ticket it is, and until when what it opens may go on; None when it is not for this path."""
         ...
 
 

@@ -99,11 +99,6 @@ class Item:
     created_at: datetime
 
     @property
-    def is_active(self) -> bool:
-        """Whether it counts."""
-        return not self.deleted and self.corrected_by_id is None
-
-    @property
     def all_problems(self) -> tuple[Problem, ...]:
         """What is wrong with it, being a duplicate included."""
         return (*self.problems, DUPLICATE) if self.is_duplicate else self.problems

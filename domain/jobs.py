@@ -255,9 +255,9 @@ def place_of(cursor: str | None, *, field: str = "after") -> int:
     return int(cursor)
 
 
-def missing(id: str) -> NotFound:
+def missing(id: str, *, field: str = "id") -> NotFound:
     """What is said of a job that is not there, or another's."""
-    return NotFound(f"There is no job {id}.", reason="JOB_NOT_FOUND", field="id")
+    return NotFound(f"There is no job {id}.", reason="JOB_NOT_FOUND", field=field)
 
 
 def not_cancellable(job: Job) -> Conflict:

@@ -21,6 +21,8 @@ from domain.rates import Asked, Limits, Rate, Rates, refused
 
 ANSWER_S = 0.5
 """How long Redis may take before this process counts by itself."""
+TURN_S = 2.0
+"""How long a call waits for its turn to ask; then it alone is counted by this process, for Redis is not away."""
 AGAIN_S = 5.0
 """How long it then does so before it asks Redis again."""
 QUESTIONS = 32
@@ -146,10 +148,25 @@ class SharedWindows:
 
     async def _is_answered(self, question: Callable[[T], Awaitable[None]], asked: T) -> bool:
         """Whether Redis answered this; a refusal is an answer, which is raised."""
-        if not self._may_ask():
+        if not await self._has_turn():
             return False
         try:
-            async with asyncio.timeout(ANSWER_S), self._questions:
+            return self._may_ask() and await self._is_answered_now(question, asked)
+        finally:
+            self._questions.release()
+
+    async def _has_turn(self) -> bool:
+        """Whether this call may ask, of which no more than so many do at a time; it gives its turn back."""
+        try:
+            async with asyncio.timeout(TURN_S):
+                await self._questions.acquire()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _is_answered_now(self, question: Callable[[T], Awaitable[None]], asked: T) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER_S):
                 await question(asked)
         except RateLimited:
             self._is_back()

@@ -68,23 +68,27 @@ class JwtTokens:
             return None
         return viewer if viewer and viewer.until > datetime.now(UTC) else None
 
-    def ticket(self, user_id: str, path: str) -> tuple[str, datetime]:
-        """A token that opens one REST path, and when it ends."""
-        return self._sign({"sub": user_id, "aud": TICKET, "path": path}, TICKET_LIFE)
+    def ticket(self, user_id: str, path: str, until: datetime | None = None) -> tuple[str, datetime]:
+        """A token that opens one REST path, and when it ends; what it opened may go on to `until`."""
+        claims: dict[str, Any] = {"sub": user_id, "aud": TICKET, "path": path}
+        if until is not None:
+            claims["until"] = int(until.timestamp())
+        return self._sign(claims, TICKET_LIFE)
 
-    def ticket_viewer_id(self, ticket: str, path: str) -> str | None:
-        """Whose ticket it is, if it is for this path."""
+    def ticket_viewer(self, ticket: str, path: str) -> Viewer | None:
+        """Whose ticket it is, if it is for this path; one that was made with no bearer token has its own end."""
         try:
             claims = self._claims(ticket, TICKET)
         except jwt.InvalidTokenError:
             return None
-        return claims["sub"] if claims.get("path") == path else None
+        until = datetime.fromtimestamp(claims.get("until", claims["exp"]), UTC)
+        return Viewer(claims["sub"], until) if claims.get("path") == path else None
 
     def _viewer(self, token: str) -> Viewer:
         claims = self._claims(token, BEARER)
         return Viewer(claims["sub"], datetime.fromtimestamp(claims["exp"], UTC))
 
-    def _sign(self, claims: dict[str, str], life: timedelta) -> tuple[str, datetime]:
+    def _sign(self, claims: dict[str, Any], life: timedelta) -> tuple[str, datetime]:
         ends = datetime.now(UTC).replace(microsecond=0) + life
         return jwt.encode({**claims, "exp": ends}, self._secret, ALGORITHM), ends
 

@@ -69,8 +69,10 @@ class Hub:
                     async for notification in connection.notifies():
                         if bell := self._bells.get(notification.payload):
                             bell.ring()
-            except psycopg.OperationalError as error:
-                log.warning("the database does not answer, listening again soon: %s", error)
+            except (
+                psycopg.Error
+            ) as error:  # whatever it is: without this line every stream would look by the clock
+                log.warning("the line to the database broke, listening again soon: %s", error)
             await asyncio.sleep(RECONNECT_S)
 
     def _ring_all(self) -> None:

@@ -79,4 +79,4 @@ def ticket(context: Context, path: str) -> tuple[str, datetime]:
     path = path.partition("?")[0]
     if not path.startswith("/api/"):
         raise Invalid("A ticket is for a path below /api/.", reason="INVALID_PATH", field="path")
-    return context.services.tokens.ticket(context.viewer_id, path)
+    return context.services.tokens.ticket(context.viewer_id, path, context.until)

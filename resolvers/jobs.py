@@ -42,7 +42,7 @@ async def follow(context: Context, job_id: str, after: int) -> AsyncGenerator[Re
     async with context.transactions.begin() as store:
         job = await store.jobs.get(job_id, viewer_id=context.viewer_id)
     if job is None:
-        raise jobs.missing(job_id)
+        raise jobs.missing(job_id, field="job_id")
     async with aclosing(context.services.streams.follow(job.id, after)) as events:
         async for recorded in events:
             yield recorded

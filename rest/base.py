@@ -56,15 +56,20 @@ def viewer_id(request: Request) -> str:
     return signed_in(request).id
 
 
+def let_in(request: Request) -> Viewer:
+    """Who asks, by bearer token or by a `ticket` made for this path, and until when; raises `SignInRequired`."""
+    ticket = request.query_params.get("ticket")
+    if not ticket or bearer(request) is not None:
+        return signed_in(request)
+    viewer = services(request).tokens.ticket_viewer(ticket, request.url.path)
+    if viewer is None:
+        raise SignInRequired
+    return viewer
+
+
 def viewer_or_ticket(request: Request) -> str:
     """Who asks, by bearer token or by a `ticket` made for this path; raises `SignInRequired`."""
-    ticket = request.query_params.get("ticket")
-    if ticket and bearer(request) is None:
-        viewer = services(request).tokens.ticket_viewer_id(ticket, request.url.path)
-        if viewer is None:
-            raise SignInRequired
-        return viewer
-    return viewer_id(request)
+    return let_in(request).id
 
 
 async def json_object(request: Request) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from domain.finetunes import Finetune
 from domain.jobs import FINAL, Job, JobStatus, Recorded, StatusChanged, place_of
 from domain.rates import Kind
 from domain.training import Checkpoint, Line, Measured, Progress
-from rest.base import bearer, endpoint, services, signed_in, viewer_or_ticket
+from rest.base import endpoint, let_in, services
 from rest.streaming import EventStream
 from rest.throttling import limited
 
@@ -22,27 +22,22 @@ from rest.throttling import limited
 @endpoint
 @limited(Kind.READS)
 async def logs(request: Request) -> Response:
-    """Replays from `Last-Event-ID` on, then follows; ends with the training."""
-    viewer, finetune_id = viewer_or_ticket(request), request.path_params["finetune_id"]
-    request.scope["viewer"] = viewer  # for the log, should the client stop reading
+    """Replays from `Last-Event-ID` on, then follows; ends with the training, or with the bearer token."""
+    viewer, finetune_id = let_in(request), request.path_params["finetune_id"]
+    request.scope["viewer"] = viewer.id  # for the log, should the client stop reading
     after = place_of(request.headers.get("last-event-id"))
     async with services(request).transactions.begin() as store:
-        finetune, job = await finetunes.job_of(store, finetune_id, viewer_id=viewer)
+        finetune, job = await finetunes.job_of(store, finetune_id, viewer_id=viewer.id)
     if finetune.project_id != request.path_params["project_id"]:
         raise finetunes.missing(finetune_id)
     return EventStream(
         _events(request, job, after),
-        life_s=_life_s(request),
-        taken=services(request).connections.streams.take(viewer),  # last, for only the stream gives it back
+        life_s=(viewer.until - services(request).now()).total_seconds(),
+        taken=services(request).connections.streams.take(
+            viewer.id
+        ),  # last, for only the stream gives it back
         last_words=_event("error", {"status": "unauthenticated", "error": "The token has expired."}),
     )
-
-
-def _life_s(request: Request) -> float | None:
-    """How long the bearer token holds; a ticket is only for opening the stream."""
-    if bearer(request) is None:
-        return None
-    return (signed_in(request).until - services(request).now()).total_seconds()
 
 
 async def _events(request: Request, job: Job, after: int) -> AsyncGenerator[str, None]:

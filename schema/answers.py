@@ -84,12 +84,10 @@ def refused_whole(result: ExecutionResult) -> bool:
 
 def answer(result: ExecutionResult, media: str) -> Response:
     """The answer to one operation. Under plain JSON whatever was asked properly is 200, as its specification says."""
-    headers: dict[str, str] = {}
-    status = 200
-    if refused_whole(result):
-        extensions = (result.errors or [])[0].extensions or {}
-        headers = _headers(extensions)
-        status = STATUS.get(str(extensions.get("code")), 400) if media == GRAPHQL else 200
+    extensions = (result.errors[0].extensions or {}) if result.errors else {}
+    headers, status = _headers(extensions), 200
+    if refused_whole(result) and media == GRAPHQL:
+        status = STATUS.get(str(extensions.get("code")), 400)
     return encoded(body_of(result), media, status, headers)
 
 

@@ -1,7 +1,8 @@
 """How one operation is run: first whether it is let in, and is not one too many, then for no longer than its time."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Any
 
 import strawberry
@@ -16,13 +17,17 @@ from strawberry.types.graphql import OperationType
 
 from resolvers.context import Context
 from schema.admission import Admission
-from schema.operations import Operation
+from schema.operations import clean_result, is_of_input
 from schema.throttling import throttled
 
 SECONDS = {OperationType.QUERY: 10.0, OperationType.MUTATION: 60.0}
 """How long an operation may run. A mutation may delete millions of rows or ask a model; a subscription has no end."""
 GRACE = 2.0
 """How long an operation's statements have to be cancelled in, before it is answered without waiting for them."""
+
+
+class Interrupted(Exception):
+    """Something that an operation waited for was cancelled, and nobody had asked the operation to end."""
 
 
 class Runner(SchemaExtensionsRunner):
@@ -32,11 +37,8 @@ class Runner(SchemaExtensionsRunner):
         """What is said beside the data: only we say anything."""
         return ctx.extensions_results
 
-    def on_stream_result(self, result: Any) -> AbstractAsyncContextManager[None]:  # type: ignore[override]
-        """Make the errors of an event fit to be seen."""
-        for extension in self.extensions:
-            if isinstance(extension, Operation):
-                extension.clean(result)
+    def on_stream_result(self, result: Any) -> AbstractAsyncContextManager[None]:  # type: ignore[override]  # noqa: ARG002
+        """Nothing: what there is to do about a result, `Schema` has done."""
         return nullcontext()
 
 
@@ -101,9 +103,58 @@ class Schema(strawberry.Schema):
             await _stop(execution_context.context)
             execution_context.result = ExecutionResult(data=None, errors=[_too_slow(seconds)])
             return execution_context.result
-        except asyncio.CancelledError:
-            await _stop(execution_context.context)
-            raise
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                await _stop(execution_context.context)
+                raise
+            # What loaders still do is left to end, for fields may wait for it.
+            execution_context.result = ExecutionResult(data=None, errors=[_lost(error)])
+            return execution_context.result
+
+    async def _handle_execution_result(
+        self, context: ExecutionContext, result: Any, extensions_runner: SchemaExtensionsRunner, **named: Any
+    ) -> ExecutionResult:
+        """Every result comes through here, whether or not there was an execution: its errors are made fit to be seen."""
+        made = await super()._handle_execution_result(context, result, extensions_runner, **named)
+        clean_result(made, context.context)
+        return made
+
+    async def _stream(
+        self,
+        execution_context: ExecutionContext,
+        extensions_runner: SchemaExtensionsRunner,
+        *args: Any,
+        **named: Any,
+    ) -> AsyncGenerator[Any, None]:
+        """Strawberry's own, which ends where every further event would be refused for the same input."""
+        try:
+            async with aclosing(
+                super()._stream(execution_context, extensions_runner, *args, **named)
+            ) as results:
+                async for result in results:
+                    yield result
+                    if any(map(is_of_input, getattr(result, "errors", None) or ())):
+                        return
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled():
+                raise
+            result = ExecutionResult(data=None, errors=[_lost(error)])
+            yield await self._handle_execution_result(execution_context, result, extensions_runner)
+
+
+def is_cancelled() -> bool:
+    """Whether the running task was asked to end. Otherwise a CancelledError comes from elsewhere, and is a fault."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _lost(error: BaseException) -> GraphQLError:
+    """What is told of a fault that has ended an operation."""
+    if isinstance(error, Exception):
+        return GraphQLError("", original_error=error)
+    fault = Interrupted()
+    fault.__cause__ = error
+    return GraphQLError("", original_error=fault)
 
 
 def _check_type(context: ExecutionContext) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode
 from graphql.execution import ExecutionResult as CoreResult
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError
@@ -36,20 +36,20 @@ class Operation(SchemaExtension):
     """One operation, over HTTP or one of many on a WebSocket."""
 
     def on_operation(self) -> Iterator[None]:
-        """Give it loaders of its own; afterwards make its errors fit to be seen."""
+        """Give it loaders of its own."""
         context = self.execution_context.context
         if isinstance(context, Context):
             self.execution_context.context = replace(context, loaders={}, tasks=set(), asked={})
         yield
-        self.clean(self.execution_context.result)
 
-    def clean(self, result: Any) -> None:
-        """Make the errors of a result fit to be seen."""
-        if isinstance(result, (CoreResult, ExecutionResult)) and result.errors:
-            context = self.execution_context.context
-            known = isinstance(context, Context)
-            request_id, suggest = (context.request_id, context.viewer is not None) if known else ("", True)
-            result.errors = [clean(error, request_id, suggest=suggest) for error in result.errors]
+
+def clean_result(result: Any, context: object) -> None:
+    """Make the errors of a result fit to be seen."""
+    if isinstance(result, (CoreResult, ExecutionResult)) and result.errors:
+        request_id, suggest = "", True
+        if isinstance(context, Context):
+            request_id, suggest = context.request_id, context.viewer is not None
+        result.errors = [clean(error, request_id, suggest=suggest) for error in result.errors]
 
 
 def clean(error: GraphQLError, request_id: str, *, suggest: bool = True) -> GraphQLError:
@@ -82,9 +82,17 @@ def clean(error: GraphQLError, request_id: str, *, suggest: bool = True) -> Grap
 def _fault(error: GraphQLError, cause: Exception | None) -> Exception | None:
     """What is our own fault: an error that nobody meant, or a value that a field's type does not allow."""
     if cause is None:
-        is_ours = error.path is not None and "code" not in (error.extensions or {})
-        return error if is_ours else None
+        is_told = error.path is None or "code" in (error.extensions or {})
+        return None if is_told or is_of_input(error) else error
     return None if isinstance(cause, CannotGetOperationTypeError) else cause
+
+
+def is_of_input(error: GraphQLError) -> bool:
+    """Whether an error stands at a value of the document: an argument's, which its variable makes null, say.
+
+    Those of a result stand at the field.
+    """
+    return any(isinstance(it, ValueNode) for it in error.nodes or ())
 
 
 def shown(message: str, *, suggest: bool) -> str:

@@ -1,7 +1,7 @@
-"""Rate limits on operations: all root fields of one are counted before any of them runs."""
+"""Rate limits on operations: all root fields of one are counted before any of them runs, so sign-ins stand alone."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from graphql import (
@@ -21,7 +21,7 @@ from graphql.execution.collect_fields import FragmentDetails, collect_fields
 from strawberry.types import ExecutionContext
 from strawberry.types.execution import PreExecutionError
 
-from domain.errors import RateLimited
+from domain.errors import DomainError, Invalid
 from domain.rates import Asked, Kind, caller
 from resolvers.context import Context
 
@@ -37,53 +37,75 @@ KINDS: Mapping[str, Kind] = {
 }
 """The mutations that are more than a write."""
 
+SIGN_INS = ("login", "register")
+"""What changes who asks."""
+FREE = "__typename"
+"""What costs nothing; `__schema` is the dearest thing that anyone may ask for."""
+
 
 async def throttled(operation: ExecutionContext) -> PreExecutionError | None:
-    """The refusal of an operation that was let in but exceeds a limit; else it is counted."""
-    context = operation.context
-    rates = context.services.rates if isinstance(context, Context) else None
-    if rates is None:
-        return None
-    asked = _asked(operation, caller(context.viewer, context.address))
+    """The refusal of an operation that was let in but may not run as it is, or exceeds a limit; else it is counted."""
     try:
-        if asked:
-            await rates.take(asked)
-    except RateLimited as error:
+        await _take(operation)
+    except DomainError as error:
         operation.pre_execution_errors = [GraphQLError(error.message, original_error=error)]
         return PreExecutionError(data=None, errors=operation.pre_execution_errors)
     return None
 
 
-def _asked(operation: ExecutionContext, who: str) -> list[Asked]:
+async def _take(operation: ExecutionContext) -> None:
+    """Count what an operation calls; raises `Invalid` or `RateLimited`."""
     document, schema = operation.graphql_document, operation.schema._schema  # noqa: SLF001 - the stock view reads it too
     meant = get_operation_ast(document, operation.operation_name) if document else None
-    if document is None or meant is None:
-        return []
-    made = calls(schema, document, meant, operation.variables or {})
-    return [Asked(kind, who, count) for kind, count in made.items()]
+    context = operation.context
+    rates = context.services.rates if isinstance(context, Context) else None
+    if document is None or meant is None or (rates is None and meant.operation is not OperationType.MUTATION):
+        return
+    names = fields(schema, document, meant, operation.variables or {})
+    _require_alone(names)
+    if rates is not None and names:
+        who = caller(context.viewer, context.address)
+        await rates.take([Asked(kind, who, count) for kind, count in calls(meant.operation, names).items()])
 
 
-def calls(
+def _require_alone(names: Collection[str]) -> None:
+    """Raise `Invalid` where signing in is not all that is done.
+
+    What came after it would run as a user on whom nothing was counted, and a sign-in that is refused would
+    take the answers of the others with it.
+    """
+    found = next((it for it in names if it in SIGN_INS), None)
+    if found is not None and len(names) > 1:
+        message = f"`{found}` must be the only field of its operation: send the others in another one."
+        raise Invalid(message, reason="SIGN_IN_ALONE")
+
+
+def calls(operation: OperationType, names: Collection[str]) -> Mapping[Kind, int]:
+    """How many calls of each kind the root fields of an operation are."""
+    return Counter(_kind(operation, name) for name in names)
+
+
+def fields(
     schema: GraphQLSchema,
     document: DocumentNode,
     operation: OperationDefinitionNode,
     variables: dict[str, Any],
-) -> Mapping[Kind, int]:
-    """How many calls of each kind an operation makes: one for each root field that runs, under any alias."""
+) -> Collection[str]:
+    """The name of each root field that runs and is not free, as often as it has aliases."""
     root = schema.get_root_type(operation.operation)
     # Only what stands in @skip and @include decides which fields run, and that is Boolean.
     switches = [it for it in operation.variable_definitions or () if _is_boolean(it.type)]
     values = get_variable_values(schema, switches, variables)
     if root is None or isinstance(values, list):
-        return {}  # these are errors, so nothing will run
+        return ()  # these are errors, so nothing will run
     fragments = {
         it.name.value: FragmentDetails(it)
         for it in document.definitions
         if isinstance(it, FragmentDefinitionNode)
     }
-    fields = collect_fields(schema, fragments, values, root, operation).grouped_field_set
-    names = (details[0].node.name.value for details in fields.values())
-    return Counter(_kind(operation.operation, name) for name in names if not name.startswith("__"))
+    found = collect_fields(schema, fragments, values, root, operation).grouped_field_set
+    names = (details[0].node.name.value for details in found.values())
+    return [name for name in names if name != FREE]
 
 
 def _is_boolean(type: TypeNode) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import lru_cache
@@ -26,6 +27,7 @@ from domain.services import Services
 from resolvers.context import Context
 from rest.streaming import EventStream
 from schema.answers import GRAPHQL, PLAIN, Accepted, accepted, answer, body_of, event, failure, json, refusal
+from schema.engine import is_cancelled
 from schema.operations import clean
 from schema.requests import Asked, Refused, asked_of
 from schema.root import schema_of
@@ -75,7 +77,9 @@ class GraphQLView(GraphQL[Context, None]):
             return refusal(refused, wanted.media, request_id)
         except ClientDisconnect:
             return None
-        except Exception:
+        except (Exception, CancelledError) as error:
+            if isinstance(error, CancelledError) and is_cancelled():
+                raise
             log.exception("a request failed", extra={"request_id": request_id})
             return failure(wanted.media, request_id)
 

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 from app.asgi import HANDLERS, edge, mount
 from app.embedded import servers
 from app.migrations import keep_catalogue, migrate
-from app.serving import OPTIONS
+from app.serving import OPTIONS, proxies
 from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire
 from app.worker import register
@@ -210,7 +210,7 @@ class Server(uvicorn.Server):
 
 
 @pytest.fixture
-async def live(application: ASGIApp) -> AsyncIterator[str]:
+async def live(application: ASGIApp, settings: Settings) -> AsyncIterator[str]:
     """The application behind a real HTTP server, for what a direct transport cannot show: streams, sockets."""
     config = uvicorn.Config(
         application,
@@ -220,6 +220,7 @@ async def live(application: ASGIApp) -> AsyncIterator[str]:
         log_config=None,
         timeout_graceful_shutdown=1,
         **OPTIONS,
+        **proxies(settings.trusted_proxies),
     )
     server = Server(config)
     server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from graphql import get_named_type
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from domain.services import Services
 from infra.db.idempotency import SqlIdempotency
@@ -201,3 +201,25 @@ async def test_keys_are_forgotten_after_a_day(api: Api, worker: Worker, database
     await worker.queue.configure_task(TIDY).defer_async(timestamp=0)
     await worker.drain()
     assert outcome(await call(api, "createProject", given)) != first
+
+
+class Forgetting(AsyncSession):
+    """A session in the moment that another transaction forgets old keys."""
+
+    async def scalar(self, *args: Any, **kwargs: Any) -> Any:
+        made = await super().scalar(*args, **kwargs)
+        if made is None:
+            async with AsyncSession(self.bind) as other, other.begin():
+                await SqlIdempotency(other).expire()
+        return made
+
+
+async def test_an_old_key_that_is_forgotten_while_it_is_looked_at_is_the_callers(
+    api: Api, database: AsyncEngine
+) -> None:
+    await call(api, "createProject", {"name": "new"} | SAME)
+    key = SAME["idempotencyKey"]
+    async with database.begin() as connection:
+        await connection.execute(text("update idempotency_keys set created_at = now() - interval '25 hours'"))
+    async with Forgetting(database) as session, session.begin():
+        assert await SqlIdempotency(session).claim(api.user_id, "createProject", key, "another input") is None

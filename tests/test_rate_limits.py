@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 from graphql import OperationDefinitionNode, parse
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from app.asgi import REST
+from app.asgi import HANDLERS, REST, mount
 from app.settings import Settings
 from app.wiring import Wiring, wire
 from domain.accounts import Passwords
@@ -20,7 +21,7 @@ from domain.rates import DOCUMENTED, Kind, Limits, Rate
 from domain.services import Services
 from infra.rates import Memory, Windows
 from schema.root import schema
-from schema.throttling import calls
+from schema.throttling import calls, fields
 from tests.clients import Api
 from tests.external import KEY
 from tests.schema.test_jobs import websocket
@@ -131,7 +132,7 @@ def counted(document: str, **variables: Any) -> dict[Kind, int]:
     parsed = parse(document)
     operation = parsed.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    return dict(calls(schema._schema, parsed, operation, variables))
+    return dict(calls(operation.operation, fields(schema._schema, parsed, operation, variables)))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,8 @@ def counted(document: str, **variables: Any) -> dict[Kind, int]:
         ("{ viewer { id } }", {Kind.READS: 1}),
         ("{ a: viewer { id } b: viewer { id } health { version } }", {Kind.READS: 3}),
         ("{ viewer { id } viewer { name } }", {Kind.READS: 1}),
-        ("{ __typename __schema { types { name } } }", {}),
+        ("{ __typename a: __typename }", {}),
+        ('{ __typename __schema { types { name } } a: __type(name: "User") { name } }', {Kind.READS: 2}),
         ("query($no: Boolean!) { viewer @skip(if: $no) { id } health { version } }", {Kind.READS: 1}),
         ("query($no: Boolean = true) { viewer @include(if: $no) { id } }", {Kind.READS: 1}),
         (
@@ -206,7 +208,7 @@ async def test_no_more_than_the_limit_run_at_once(api: Api) -> None:
 
 
 async def test_what_is_no_operation_is_not_counted(api: Api) -> None:
-    for document in ("{ viewer { nothing } }", "{", "{ __typename }", "{ __schema { queryType { name } } }"):
+    for document in ("{ viewer { nothing } }", "{", "{ __typename }"):
         for _ in range(6):
             assert code(await api.raw(document)) != "RATE_LIMITED"
     assert code(await api.raw("{ viewer { id } }")) is None
@@ -321,12 +323,62 @@ async def test_who_guesses_at_an_account_does_not_lock_its_owner_out(api: Api, c
 async def test_attempts_at_once_are_no_more_than_the_limit(api: Api, call: Call, passwords: Counted) -> None:
     email = (await api.gql("{ viewer { email } }"))["viewer"]["email"]
     passwords.count = 0
-    aliases = " ".join(f"a{it}: login(input: $input) {{ userErrors {{ code }} }}" for it in range(3))
-    document = f"mutation($input: LoginInput!) {{ {aliases} }}"
-    given = {"email": email, "password": "wrong"}
     client = await call("192.0.2.1")
-    await asyncio.gather(*(ask(client, document, input=given) for _ in range(4)))
+    await asyncio.gather(*(sign_in(client, email, "wrong") for _ in range(8)))
     assert passwords.count == 2
+
+
+async def test_the_schema_is_asked_for_no_more_often_than_anything_else(call: Call) -> None:
+    stranger = await call("192.0.2.1")
+    codes = [code(await ask(stranger, "{ __schema { queryType { name } } }")) for _ in range(6)]
+    assert codes == [None] * 5 + ["RATE_LIMITED"]
+
+
+BESIDE = (
+    'createProject(input: {name: "P"}) { project { id } }',
+    "b: login(input: $input) { user { id } }",
+    "... on Mutation { b: login(input: $input) { user { id } } }",
+    'register(input: {email: "new@example.org", password: "correct horse", name: "A"}) { user { id } }',
+)
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+async def test_signing_in_shares_its_operation_with_nothing(
+    api: Api, call: Call, passwords: Counted, beside: str
+) -> None:
+    given = {"email": (await api.gql("{ viewer { email } }"))["viewer"]["email"], "password": PASSWORD}
+    passwords.count = 0
+    here = await call("192.0.2.1")
+    login = "a: login(input: $input) { user { id } }"
+    for both in (f"{login} {beside}", f"{beside} {login}"):
+        answer = await ask(here, f"mutation($input: LoginInput!) {{ {both} }}", input=given)
+        (error,) = answer["errors"]
+        assert (error["extensions"]["code"], error["extensions"]["reason"]) == (
+            "BAD_USER_INPUT",
+            "SIGN_IN_ALONE",
+        )
+        assert answer.get("data") is None
+    assert passwords.count == 0
+    assert await api.gql("{ projects { totalCount } }") == {"projects": {"totalCount": 0}}
+    skipped = f"... @include(if: $no) {{ {beside} }}"
+    alone = f"mutation($input: LoginInput!, $no: Boolean = false) {{ __typename {login} {skipped} }}"
+    assert (await ask(here, alone, input=given))["data"]["a"] == {"user": {"id": api.user_id}}
+    assert passwords.count == 1
+
+
+async def test_signing_in_stands_alone_where_nothing_is_limited_too(
+    wiring: Wiring, settings: Settings, services: Services
+) -> None:
+    app = Starlette(exception_handlers=HANDLERS)
+    mount(app, replace(wiring, services=replace(services, rates=None)), settings)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
+        given = {"email": "nobody@example.org", "password": "guess"}
+        login = "login(input: $input) { user { id } }"
+        answer = await ask(client, f"mutation($input: LoginInput!) {{ {login} b: {login} }}", input=given)
+        assert answer["errors"][0]["extensions"]["reason"] == "SIGN_IN_ALONE"
+        answer = await ask(client, f"mutation($input: LoginInput!) {{ {login} }}", input=given)
+        assert answer["data"] == {"login": {"user": None}}
 
 
 async def test_guesses_from_one_address_at_many_accounts_and_from_many_at_one_are_bounded(call: Call) -> None:

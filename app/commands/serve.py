@@ -8,7 +8,7 @@ import uvicorn
 from app.asgi import application
 from app.database import require_database
 from app.logs import configure
-from app.serving import OPTIONS
+from app.serving import OPTIONS, proxies
 from app.settings import read_settings
 
 
@@ -28,4 +28,5 @@ def command(host: str, port: int) -> None:
         timeout_graceful_shutdown=2,  # an open event stream would hold the stop for as long as it likes
         server_header=False,
         **OPTIONS,
+        **proxies(settings.trusted_proxies),
     )

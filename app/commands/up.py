@@ -17,4 +17,6 @@ def command(port: int) -> None:
 
 
 def _say(url: str) -> None:
-    click.echo(f"Luthier is up on {url}  (GraphQL: {url}/graphql, stop with Ctrl-C)")
+    click.echo(
+        f"Luthier is up on {url}  (GraphQL: {url}/graphql, in a browser: {url}/graphiql, stop with Ctrl-C)"
+    )

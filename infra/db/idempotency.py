@@ -21,11 +21,11 @@ class SqlIdempotency:
     ) -> tuple[str, str | None] | None:
         """None when the key is ours now. A second claimant waits here until the first one's transaction ends."""
         claimed = insert(keys).values(user_id=user_id, operation=operation, key=key, fingerprint=fingerprint)
-        made = await self._session.scalar(claimed.on_conflict_do_nothing().returning(keys.c.key))
-        if made is not None:
-            return None
         used = select(keys.c.fingerprint, keys.c.result_id).where(_at(user_id, operation, key))
-        return (await self._session.execute(used)).one()
+        while await self._session.scalar(claimed.on_conflict_do_nothing().returning(keys.c.key)) is None:
+            if found := (await self._session.execute(used)).one_or_none():
+                return found  # else it was old, and forgotten between the two
+        return None
 
     async def settle(self, user_id: str, operation: str, key: str, result_id: str) -> None:
         """Remember what the call made."""

@@ -103,11 +103,10 @@ class Narrator(TrainerCallback):  # type: ignore[misc]
         self._progress(state)
 
     def on_save(
-        self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_rest: object
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_rest: object
     ) -> None:
-        """Report a checkpoint."""
-        path = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        self.reporter.say(Checkpoint(state.global_step, str(path)))
+        """Report a checkpoint by its name: where this machine keeps it is nobody else's matter."""
+        self.reporter.say(Checkpoint(state.global_step, f"checkpoint-{state.global_step}"))
 
     def on_epoch_end(
         self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_rest: object

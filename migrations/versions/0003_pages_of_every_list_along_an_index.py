@@ -1,4 +1,8 @@
-"""Pages of every list along an index: the parent first, then the order of the list."""
+"""Pages of every list along an index: the parent first, then the order of the list.
+
+They are made in one transaction, so who writes to these tables meanwhile waits until the last one is there. None of
+the tables is large: items and events, which are, had theirs before.
+"""
 
 from alembic import op
 

@@ -3,7 +3,14 @@
 import asyncio
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from app.serving import OPTIONS, proxies
 
 pytestmark = pytest.mark.anyio
 
@@ -31,3 +38,33 @@ async def test_a_body_is_not_held_to_the_bound_of_a_head(live: str) -> None:
         length = answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
         assert b"Query" in await reader.readexactly(int(length))
     writer.close()
+
+
+async def caller(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that says where it is called from, and how."""
+    request = Request(scope)
+    assert request.client is not None
+    await PlainTextResponse(f"{request.url.scheme} {request.client.host}")(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "seen"),
+    [
+        ("", "127.0.0.1", "http 127.0.0.1"),
+        ("", "192.0.2.1", "http 192.0.2.1"),
+        ("192.0.2.1", "127.0.0.1", "http 127.0.0.1"),
+        ("192.0.2.1", "192.0.2.1", "https 203.0.113.9"),
+        ("192.0.2.1, 198.51.100.0/24", "198.51.100.7", "https 203.0.113.9"),
+        ("192.0.2.1, 198.51.100.0/24", "198.51.101.7", "http 198.51.101.7"),
+    ],
+)
+async def test_what_a_proxy_says_of_its_caller_is_believed_of_those_that_are_named(
+    trusted: str, peer: str, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # uvicorn's own variable, which is no setting of ours
+    config = uvicorn.Config(caller, log_config=None, **OPTIONS, **proxies(trusted))
+    config.load()
+    transport = httpx.ASGITransport(config.loaded_app, client=(peer, 4711))
+    headers = {"x-forwarded-for": "6.6.6.6, 203.0.113.9", "x-forwarded-proto": "https"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
+        assert (await client.get("/", headers=headers)).text == seen

@@ -46,6 +46,10 @@ def test_a_missing_setting_is_named(environment: pytest.MonkeyPatch, name: str) 
         ("RATE_LIMITS", '{"reads": 0}'),
         ("RATE_LIMITS_URL", "localhost:6379"),
         ("RATE_LIMITS_URL", "redis://:hidden@localhost:port"),
+        ("TRUSTED_PROXIES", "nginx"),
+        ("TRUSTED_PROXIES", "10.0.0.7,"),
+        ("TRUSTED_PROXIES", "10.0.0.7/8"),
+        ("TRUSTED_PROXIES", "*"),
     ],
 )
 def test_a_setting_that_is_wrong_is_one_sentence_without_its_value(

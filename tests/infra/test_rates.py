@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
@@ -18,7 +18,7 @@ from domain.errors import RateLimited
 from domain.ids import new
 from domain.rates import DOCUMENTED, Asked, Kind, Rate, Rates
 from infra import rates
-from infra.rates import Memory, Windows, open_rates
+from infra.rates import Memory, SharedWindows, Windows, open_rates
 
 pytestmark = pytest.mark.anyio
 
@@ -234,3 +234,40 @@ async def test_a_redis_that_hangs_holds_nobody_up(
         assert not await taken(counting, Asked(Kind.READS, who))
         assert time.monotonic() - began < 1
         mortal.process.send_signal(signal.SIGCONT)
+
+
+class Slow:
+    """A Redis that takes its time over its first answer."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.free = asyncio.Event()
+        self.answers = 0
+
+    async def take(self, _: Sequence[Asked]) -> None:
+        self.asked.set()
+        await self.free.wait()
+        self.answers += 1
+
+    async def forget(self, _: Asked) -> None:
+        """Never asked for."""
+
+
+async def test_a_call_that_has_no_turn_to_ask_does_not_take_redis_to_be_away(
+    who: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rates, "QUESTIONS", 1)
+    monkeypatch.setattr(rates, "TURN_S", 0.01)
+    monkeypatch.setattr(rates, "ANSWER_S", 60)
+    slow = Slow()
+    counting = SharedWindows(slow, Windows(LIMITS, Memory()))
+    first = asyncio.create_task(taken(counting, Asked(Kind.READS, who)))
+    await slow.asked.wait()
+    async with asyncio.timeout(20):
+        answers = [await taken(counting, Asked(Kind.WRITES, who)) for _ in range(4)]
+    assert answers == [True, True, True, False]
+    assert slow.answers == 0
+    slow.free.set()
+    assert await first
+    assert await taken(counting, Asked(Kind.WRITES, who))
+    assert (slow.answers, caplog.messages) == (2, [])

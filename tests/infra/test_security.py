@@ -40,6 +40,15 @@ def test_what_another_signed_or_meant_for_something_else_is_no_token() -> None:
     ticket, _ = tokens.ticket("user_1", "/path")
     for wrong in (forged, ticket, "", "garbage", "x" * 100_000):
         assert tokens.viewer(wrong) is None
-    assert tokens.ticket_viewer_id(ticket, "/path") == "user_1"
-    assert tokens.ticket_viewer_id(ticket, "/elsewhere") is None
-    assert tokens.ticket_viewer_id(tokens.issue("user_1")[0], "/path") is None
+    assert tokens.ticket_viewer(ticket, "/elsewhere") is None
+    assert tokens.ticket_viewer(tokens.issue("user_1")[0], "/path") is None
+
+
+def test_a_ticket_tells_whose_it_is_and_when_the_token_ends_that_it_was_made_with() -> None:
+    tokens = JwtTokens(SECRET)
+    _, until = tokens.issue("user_1")
+    ticket, ends = tokens.ticket("user_1", "/path", until)
+    assert ends < until
+    assert tokens.ticket_viewer(ticket, "/path") == Viewer("user_1", until)
+    ticket, ends = tokens.ticket("user_1", "/path")
+    assert tokens.ticket_viewer(ticket, "/path") == Viewer("user_1", ends)

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AbstractAsyncContextManager, aclosing
 
+import psycopg
 import pytest
 
 from app.settings import Settings
@@ -107,6 +108,28 @@ async def test_whoever_joins_those_who_wait_looks_no_second_time(
     deaf.bell(job.id).ring()
     assert [it.seq for it in await asyncio.gather(waiting, joining)] == [3, 3]
     assert counted.count <= 2
+
+
+@pytest.mark.parametrize("error", [psycopg.OperationalError, psycopg.ProgrammingError])
+async def test_a_hub_listens_again_whatever_broke_its_line_and_says_so(
+    deaf: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[psycopg.Error]
+) -> None:
+    connect = psycopg.AsyncConnection.connect
+
+    async def fail_once(*_: object, **__: object) -> None:
+        monkeypatch.setattr(psycopg.AsyncConnection, "connect", connect)
+        raise error("it broke")
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", fail_once)
+    monkeypatch.setattr("infra.streams.RECONNECT_S", 0)
+    bell = deaf.bell("job_x")
+    listening = asyncio.create_task(deaf.run())
+    await bell.since(0)
+    listening.cancel()
+    assert bell.rung == 1
+    assert caplog.messages == ["the line to the database broke, listening again soon: it broke"]
+    with pytest.raises(asyncio.CancelledError):
+        await listening
 
 
 async def test_an_event_arrives_and_a_stream_ends_though_no_wake_up_came(

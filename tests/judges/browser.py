@@ -1,6 +1,7 @@
 """A real browser without a window, which reaches nothing but this machine."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 CHROMIUM = shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
+NEEDED = os.environ.get("LUTHIER_NEEDS_BROWSER") == "1"
+"""Whether to fail without them, as in CI, rather than to skip."""
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -111,8 +114,10 @@ class Page:
 @contextmanager
 def browser(profile: Path) -> Iterator[Page]:
     """A browser with an empty profile."""
+    assert CHROMIUM, "LUTHIER_NEEDS_BROWSER is set, and there is no chromium"
+    assert DRIVER, "LUTHIER_NEEDS_BROWSER is set, and there is no chromedriver"
     options = ChromeOptions()
-    options.binary_location = CHROMIUM or ""
+    options.binary_location = CHROMIUM
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

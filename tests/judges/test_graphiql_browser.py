@@ -10,11 +10,13 @@ from domain.services import Services
 from domain.training import Line
 from tests.clients import Api
 from tests.jobs import begin, new_job, say, succeed
-from tests.judges.browser import CHROMIUM, DRIVER, browser
+from tests.judges.browser import CHROMIUM, DRIVER, NEEDED, browser
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver"),
+    pytest.mark.skipif(
+        not ((CHROMIUM and DRIVER) or NEEDED), reason="needs Debian's chromium and chromium-driver"
+    ),
 ]
 
 TOKEN = "#token"

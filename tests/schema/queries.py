@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import count
 from random import Random
 from typing import Any
 
@@ -36,22 +35,33 @@ class Queries:
     depth: int = 5
     size: int = 25
     without: frozenset[str] = frozenset()
-    _fragments: list[str] = field(default_factory=list)
-    _names: Any = field(default_factory=count)
+    prepared: tuple[str, ...] = ()
+    """Types of which a fragment is made before all else, to be met in many places."""
+    _fragments: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _names: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
     _left: int = 0
 
     def document(self, kind: OperationType = OperationType.QUERY) -> tuple[str, dict[str, Any]]:
         """One operation with the fragments that it spreads."""
-        self._fragments, self._names, self._left = [], count(), self.random.randrange(1, self.size)
+        self._fragments, self._names = {}, {}
+        for name in self.prepared:
+            self._left = self.size // 4
+            self._define(name, self._selection(self.schema.type_map[name], self.depth - 2))
+        self._left = self.random.randrange(1, self.size)
         root = self.schema.get_root_type(kind)
         assert root is not None
         body = self._selection(root, self.depth, is_single=kind is OperationType.SUBSCRIPTION)
-        whole = " ".join([body, *self._fragments])
+        whole = self._with_fragments(body)
         used = ", ".join(it for name, it in VARIABLES.items() if name in whole)
         variables = {"yes": self._coin()} if self._coin() else {}
         return f"{kind.value} {f'({used})' if used else ''} {whole}", variables | (
             {} if self._coin(0.9) else {"no": None}
         )
+
+    def _with_fragments(self, whole: str) -> str:
+        for name, (_, text) in reversed(self._fragments.items()):  # each spreads only those before it
+            whole += f" {text}" if f"...{name} " in whole else ""
+        return whole
 
     def _coin(self, chance: float = 0.5) -> bool:
         return self.random.random() < chance
@@ -61,11 +71,14 @@ class Queries:
         wanted = [it for it in named.items() if self._is_wanted(*it, depth)]
         width = 1 if is_single else self.random.randrange(1, 6)
         chosen = self.random.choices(wanted, k=width if wanted else 0)
-        parts = [self._field(name, it, depth, is_single=is_single) for name, it in chosen if self._goes_on()]
-        if not is_single:
-            parts += ["__typename"] * self._coin(0.3)
-            parts += [self._fragment(kind, depth) for _ in range(2) if depth > 1 and self._coin(0.3)]
-        return f"{{ {' '.join(parts or ['__typename'])} }}"
+        parts = []
+        for name, it in chosen if chosen or is_single else [("", None)]:
+            if not is_single and depth > 1 and self._coin(0.3):
+                parts.append(self._fragment(kind, depth))
+            if it and self._goes_on():
+                parts.append(self._field(name, it, depth, is_single=is_single))
+        parts += ["__typename"] * (not parts or (not is_single and self._coin(0.3)))
+        return f"{{ {' '.join(parts)} }}"
 
     def _is_wanted(self, name: str, it: GraphQLField, depth: int) -> bool:
         return name not in self.without and (depth > 1 or not is_composite_type(get_named_type(it.type)))
@@ -79,10 +92,21 @@ class Queries:
         arguments = ", ".join(f"{key}: {value}" for key, value in given if value is not None)
         kind = get_named_type(it.type)
         below = self._selection(kind, depth - 1) if is_composite_type(kind) else ""
-        # What is asked for twice under one name must be the same twice: only plain fields may go without an alias.
-        alias = "" if not it.args and self._coin() else f"a{next(self._names)}: "
         directive = "" if is_single else self._directive()
+        alias = self._alias(name, str(it.type), arguments)
         return f"{alias}{name}{f'({arguments})' if arguments else ''} {directive} {below}"
+
+    def _alias(self, name: str, kind: str, arguments: str) -> str:
+        """One of two names, the same two wherever the same is asked for, so that much is merged.
+
+        Nothing else has them: what is asked for twice under one name must be the same twice, in whatever type.
+        """
+        is_second = self._coin(0.2)
+        what = name, kind, arguments, is_second
+        if what not in self._names:
+            is_free = not is_second and name not in self._names.values()
+            self._names[what] = name if is_free else f"a{len(self._names)}"
+        return "" if self._names[what] == name else f"{self._names[what]}: "
 
     def _directive(self) -> str:
         if self._coin(0.8):
@@ -98,9 +122,16 @@ class Queries:
         elif isinstance(kind, GraphQLObjectType):
             narrower += kind.interfaces
         on = self.random.choice(narrower)
+        known = [name for name, (kind, _) in self._fragments.items() if kind == on.name]
+        if known and self._coin():
+            return f"...{self.random.choice(known)}"
         body = self._selection(on, depth - 1)
         if self._coin():
             return f"... on {on.name} {self._directive()} {body}"
-        name = f"F{next(self._names)}"
-        self._fragments.append(f"fragment {name} on {on.name} {body}")
-        return f"...{name}"
+        return f"...{self._define(on.name, body)}"
+
+    def _define(self, on: str, body: str) -> str:
+        """A fragment, which is known from now on, and so never spread inside of itself."""
+        name = f"F{len(self._fragments)}"
+        self._fragments[name] = on, f"fragment {name} on {on} {body}"
+        return name

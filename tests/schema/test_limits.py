@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLError, get_introspection_query, parse, print_ast
+from graphql.validation.rules import overlapping_fields_can_be_merged as overlapping
 
-from schema.admission import CACHED_DOCUMENTS, CACHED_TOKENS, Admission
+from schema.admission import CACHED_DOCUMENTS, CACHED_TOKENS, COMPARISONS, Admission
 from schema.operations import clean
 from schema.root import schema
 from schema.weights import INTROSPECTION, MAX_COST
@@ -51,6 +52,17 @@ def steps(work: Callable[[], object]) -> int:
     finally:
         sys.setprofile(None)
     return count
+
+
+def test_the_stock_rule_still_has_the_bound_that_we_set(
+    admission: Admission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = "{ viewer { id id id } }"
+    monkeypatch.setattr(overlapping, "MAX_COMPLEXITY_BUDGET", 1)
+    assert [facts(it)["reason"] for it in refusals(admission, document)] == ["TOO_MANY_OVERLAPS"]
+    monkeypatch.undo()
+    assert COMPARISONS == overlapping.MAX_COMPLEXITY_BUDGET
+    assert refusals(admission, document) == []
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)

@@ -10,6 +10,7 @@ from app.wiring import Wiring
 from domain.services import Services
 from schema.selection import attributes, fields_in
 from tests.clients import Api
+from tests.finetuning import new_dataset, new_project
 from tests.introspection import LISTS, NODES, selected
 from tests.schema.test_statements import statements
 from tests.world import plant
@@ -83,3 +84,29 @@ def test_a_fragment_that_is_spread_many_times_is_looked_through_once() -> None:
     fragments = {it.name.value: it for it in document.definitions if isinstance(it, FragmentDefinitionNode)}
     first = fragments["F0"].selection_set
     assert [it.name.value for it in fields_in([first], fragments, set())] == ["name"] * 30 + ["id"]
+
+
+REUSED = "fragment F on Project { datasets(first: 1) { nodes { id } } }"
+MORE = "datasets(first: 1) { nodes { name } edges { node { stage } } }"
+MERGED = [
+    f"query($id: ID!) {{ b: project(id: $id) {{ ...F }} a: project(id: $id) {{ ...F {MORE} }} }} {REUSED}",
+    f"query($id: ID!) {{ a: project(id: $id) {{ ...F {MORE} }} b: project(id: $id) {{ ...F }} }} {REUSED}",
+    f"query($id: ID!) {{ a: project(id: $id) {{ {MORE} ...F }} b: project(id: $id) {{ ...F }} }} {REUSED}",
+    f"""query($id: ID!) {{ b: project(id: $id) {{ ...F }} a: project(id: $id) {{ ...G ...F }} }} {REUSED}
+      fragment G on Project {{ {MORE} }}""",
+]
+
+
+@pytest.mark.parametrize("document", MERGED)
+async def test_a_fragment_is_merged_in_one_place_and_not_in_another(
+    api: Api, services: Services, document: str
+) -> None:
+    project_id = await new_project(api)
+    dataset_id = await new_dataset(services, api, project_id)
+    whole = (await api.gql("query($id: ID!) { dataset(id: $id) { name stage } }", id=dataset_id))[
+        "dataset"
+    ]
+    found = await api.gql(document, id=project_id)
+    assert found["b"] == {"datasets": {"nodes": [{"id": dataset_id}]}}
+    assert found["a"]["datasets"]["nodes"] == [{"id": dataset_id, "name": whole["name"]}]
+    assert found["a"]["datasets"]["edges"] == [{"node": {"stage": whole["stage"]}}]

@@ -278,6 +278,7 @@ async def test_a_token_that_expires_ends_its_streams(
     project_id = await new_project(api)
     made = await launch(api, project_id, await new_dataset(services, api, project_id))
     log = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
+    ticket = (await api.gql(f'{{ ticket(path: "{log}") {{ ticket }} }}'))["ticket"]["ticket"]
     viewer = services.tokens.viewer(api.token)
     assert viewer is not None
     clock.ahead = viewer.until - datetime.now(UTC) - timedelta(seconds=0.5)
@@ -286,17 +287,18 @@ async def test_a_token_that_expires_ends_its_streams(
         sse(live, api.token, job.id) as events,
         httpx.AsyncClient(base_url=live, headers=api.rest.headers) as rest,
         rest.stream("GET", log) as followed,
+        httpx.AsyncClient(base_url=live) as browser,
+        browser.stream("GET", log, params={"ticket": ticket}) as opened_by_ticket,
     ):
         await subscribe(socket, "1", job.id)
         assert await closed(socket) == (4403, "The token has expired.")
         heard = (await events.aread()).decode()
-        told = (await followed.aread()).decode()
+        told = [(await it.aread()).decode() for it in (followed, opened_by_ticket)]
     *_, last, complete, end = heard.split("\n\n")
     assert json.loads(last.partition("data: ")[2])["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     assert (complete, end) == ("event: complete\ndata: ", "")
-    assert told.endswith(
-        'event: error\ndata: {"status": "unauthenticated", "error": "The token has expired."}\n\n'
-    )
+    expired = 'event: error\ndata: {"status": "unauthenticated", "error": "The token has expired."}\n\n'
+    assert [it.endswith(expired) for it in told] == [True, True]
     await given_back(slots.streams, api.user_id)
 
 

@@ -1,0 +1,186 @@
+"""One part of an operation that is given up takes no other with it, and what is lost is said as our fault."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from app.asgi import HANDLERS, edge, mount
+from app.settings import Settings
+from app.wiring import Wiring
+from domain.jobs import Recorded
+from domain.services import Services
+from domain.training import Line
+from schema import engine
+from tests.clients import Api
+from tests.jobs import new_job
+from tests.schema.test_jobs import FOLLOW, websocket
+
+pytestmark = pytest.mark.anyio
+
+REFUSED = ("first: 0", 'after: "x"')
+TICKET = '{ ticket(path: "/api/x") { ticket } }'
+MASKED = "Something went wrong inside Luthier."
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "stock"])
+async def application(
+    request: pytest.FixtureRequest,
+    wiring: Wiring,
+    services: Services,
+    settings: Settings,
+    clean: None,  # noqa: ARG001
+) -> ASGIApp:
+    app = Starlette(exception_handlers=HANDLERS)
+    mount(
+        app, replace(wiring, services=services), settings.model_copy(update={"fast_execution": request.param})
+    )
+    return edge(app, settings)
+
+
+def cancelled(*_: Any, **__: Any) -> Any:
+    raise asyncio.CancelledError
+
+
+async def cancelled_between(*_: Any, **__: Any) -> AsyncIterator[Recorded]:
+    yield Recorded("job_x", 1, datetime.now(UTC), Line("said before"))
+    raise asyncio.CancelledError
+
+
+async def project(api: Api) -> str:
+    """A new project's id."""
+    made = await api.mutate("createProject", "project { id }", name="P")
+    return str(made["project"]["id"])
+
+
+def beside(refused: str) -> str:
+    """Two branches that wait for the same key, and in one of them a field that is refused."""
+    return f"""query($id: ID!) {{
+      a: project(id: $id) {{ datasets(first: 2) {{ nodes {{ id }} }} jobs({refused}) {{ nodes {{ id }} totalCount }} }}
+      b: project(id: $id) {{ datasets(first: 2) {{ nodes {{ id }} }} name }} }}"""
+
+
+async def over_http(url: str, api: Api, document: str, **variables: Any) -> list[dict[str, Any]]:
+    """The one answer."""
+    headers = {"authorization": f"Bearer {api.token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers) as rest:
+        reply = await rest.post("/graphql", json={"query": document, "variables": variables})
+    return [reply.json()]
+
+
+async def over_sse(url: str, api: Api, document: str, **variables: Any) -> list[dict[str, Any]]:
+    """What is streamed until it is complete."""
+    headers = {"authorization": f"Bearer {api.token}", "accept": "text/event-stream"}
+    async with httpx.AsyncClient(base_url=url, headers=headers) as rest:
+        reply = await rest.post("/graphql", json={"query": document, "variables": variables})
+    assert "event: complete" in reply.text
+    lines = (it.removeprefix("data: ") for it in reply.text.splitlines() if it.startswith("data: {"))
+    return [json.loads(it) for it in lines]
+
+
+async def over_websocket(url: str, api: Api, document: str, **variables: Any) -> list[dict[str, Any]]:
+    """What is said of an operation until it ends."""
+    said = []
+    async with asyncio.timeout(10), websocket(url, {"authorization": f"Bearer {api.token}"}) as socket:
+        body = {"query": document, "variables": variables}
+        await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": body}))
+        while (message := json.loads(await socket.recv()))["type"] == "next":
+            said.append(message["payload"])
+    return said if message["type"] == "complete" else [*said, {"errors": message["payload"]}]
+
+
+STREAMED = (over_sse, over_websocket)
+EVERYWHERE = (over_http, *STREAMED)
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+@pytest.mark.parametrize("ask", EVERYWHERE)
+async def test_a_field_that_is_refused_takes_nothing_from_another_branch(
+    live: str, api: Api, ask: Any, refused: str
+) -> None:
+    id = await project(api)
+    (body,) = await ask(live, api, beside(refused), id=id)
+    assert body["data"] == {"a": None, "b": {"datasets": {"nodes": []}, "name": "P"}}
+    (error,) = body["errors"]
+    assert error["path"] == ["a", "jobs"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def assert_told_as_ours(
+    body: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    fault: type[BaseException] = asyncio.CancelledError,
+) -> None:
+    """A result of one masked error, whose id stands in the log."""
+    (error,) = body["errors"]
+    assert (error["message"], error["extensions"]["code"]) == (MASKED, "INTERNAL")
+    ids = [getattr(it, "request_id", None) for it in caplog.records if it.levelno >= logging.ERROR]
+    assert ids == [error["extensions"]["requestId"]]
+    assert fault.__name__ in caplog.text
+
+
+@pytest.mark.parametrize("ask", EVERYWHERE)
+async def test_a_resolver_that_is_cancelled_from_elsewhere_is_a_fault(
+    live: str,
+    api: Api,
+    services: Services,
+    ask: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(type(services.tokens), "ticket", cancelled)
+    (body,) = await ask(live, api, TICKET)
+    assert_told_as_ours(body, caplog)
+
+
+@pytest.mark.parametrize("fault", [asyncio.CancelledError, RuntimeError])
+@pytest.mark.parametrize("ask", EVERYWHERE)
+async def test_what_goes_wrong_before_the_execution_is_a_fault(
+    live: str,
+    api: Api,
+    ask: Any,
+    fault: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise fault("the inside of Luthier")
+
+    monkeypatch.setattr(engine, "throttled", broken)
+    (body,) = await ask(live, api, TICKET)
+    assert "the inside" not in json.dumps(body)
+    assert_told_as_ours(body, caplog, fault)
+
+
+async def test_such_a_fault_is_json_with_its_status(
+    api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(services.tokens), "ticket", cancelled)
+    media = "application/graphql-response+json"
+    reply = await api.rest.post("/graphql", json={"query": TICKET}, headers={"accept": media})
+    assert reply.status_code == 500
+    assert reply.headers["content-type"].startswith(media)
+
+
+@pytest.mark.parametrize("ask", STREAMED)
+async def test_a_stream_whose_source_is_cancelled_says_so_and_ends(
+    live: str,
+    api: Api,
+    services: Services,
+    ask: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    job = await new_job(api, services)
+    monkeypatch.setattr(type(services.streams), "follow", cancelled_between)
+    first, last = await ask(live, api, FOLLOW, id=job.id, after=None)
+    assert first["data"]["jobEvents"]["line"] == "said before"
+    assert_told_as_ours(last, caplog)

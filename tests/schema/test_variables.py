@@ -1,0 +1,71 @@
+"""An explicit null where a variable's default would stand, at a place that takes no null: it is the caller's input."""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from domain.services import Services
+from domain.training import Line
+from tests.clients import Api
+from tests.jobs import begin, new_job, say
+from tests.schema.test_cancellation import over_sse, over_websocket
+
+pytestmark = pytest.mark.anyio
+
+INCLUDED = "query($x: Boolean = true) { viewer { id @include(if: $x) } }"
+LISTED = 'query($x: [ID!] = ["a"]) { nodes(ids: $x) { id } }'
+NAMED = """mutation($x: String = "x") {
+  createProject(input: {name: $x}) { project { id } userErrors { message } }
+}"""
+FOLLOWED = """subscription($id: ID!, $x: Boolean = true) {
+  jobEvents(jobId: $id) { cursor @include(if: $x) __typename }
+}"""
+BEGUN = 'subscription($x: ID = "job_x") { jobEvents(jobId: $x) { cursor } }'
+
+
+def faults(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What was logged as ours."""
+    return [it for it in caplog.records if it.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize(
+    ("document", "argument"),
+    [(INCLUDED, "if"), (LISTED, "ids"), (NAMED, "input")],
+    ids=["query", "list", "mutation"],
+)
+async def test_a_null_in_the_place_of_a_default_is_refused_as_the_callers(
+    api: Api, caplog: pytest.LogCaptureFixture, document: str, argument: str
+) -> None:
+    (error,) = (await api.raw(document, x=None))["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["message"].startswith(f"Argument '{argument}' has invalid value")
+    assert "$x" in error["message"]
+    assert not faults(caplog)
+    assert "errors" not in await api.raw(document)
+
+
+@pytest.mark.parametrize("ask", [over_sse, over_websocket])
+async def test_a_null_that_every_event_would_be_refused_for_ends_the_stream(
+    live: str, api: Api, services: Services, caplog: pytest.LogCaptureFixture, ask: Any
+) -> None:
+    job = await begin(services, (await new_job(api, services)).id)
+    await say(services, job, Line("one"), Line("two"))
+    async with asyncio.timeout(10):
+        (body,) = await ask(live, api, FOLLOWED, id=job.id, x=None)
+    (error,) = body["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["message"].startswith("Argument 'if' has invalid value")
+    assert not faults(caplog)
+
+
+@pytest.mark.parametrize("ask", [over_sse, over_websocket])
+async def test_a_null_that_a_stream_would_begin_with_is_refused(
+    live: str, api: Api, caplog: pytest.LogCaptureFixture, ask: Any
+) -> None:
+    (body,) = await ask(live, api, BEGUN, x=None)
+    assert "Argument 'jobId' has invalid value" in json.dumps(body)
+    assert {it["extensions"]["code"] for it in body["errors"]} == {"BAD_USER_INPUT"}
+    assert not faults(caplog)
