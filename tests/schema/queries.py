@@ -35,33 +35,22 @@ class Queries:
     depth: int = 5
     size: int = 25
     without: frozenset[str] = frozenset()
-    prepared: tuple[str, ...] = ()
-    """Types of which a fragment is made before all else, to be met in many places."""
     _fragments: dict[str, tuple[str, str]] = field(default_factory=dict)
     _names: dict[tuple[str, str, str, bool], str] = field(default_factory=dict)
     _left: int = 0
 
     def document(self, kind: OperationType = OperationType.QUERY) -> tuple[str, dict[str, Any]]:
         """One operation with the fragments that it spreads."""
-        self._fragments, self._names = {}, {}
-        for name in self.prepared:
-            self._left = self.size // 4
-            self._define(name, self._selection(self.schema.type_map[name], self.depth - 2))
-        self._left = self.random.randrange(1, self.size)
+        self._fragments, self._names, self._left = {}, {}, self.random.randrange(1, self.size)
         root = self.schema.get_root_type(kind)
         assert root is not None
         body = self._selection(root, self.depth, is_single=kind is OperationType.SUBSCRIPTION)
-        whole = self._with_fragments(body)
+        whole = " ".join([body, *(it for _, it in self._fragments.values())])
         used = ", ".join(it for name, it in VARIABLES.items() if name in whole)
         variables = {"yes": self._coin()} if self._coin() else {}
         return f"{kind.value} {f'({used})' if used else ''} {whole}", variables | (
             {} if self._coin(0.9) else {"no": None}
         )
-
-    def _with_fragments(self, whole: str) -> str:
-        for name, (_, text) in reversed(self._fragments.items()):  # each spreads only those before it
-            whole += f" {text}" if f"...{name} " in whole else ""
-        return whole
 
     def _coin(self, chance: float = 0.5) -> bool:
         return self.random.random() < chance
@@ -128,10 +117,7 @@ class Queries:
         body = self._selection(on, depth - 1)
         if self._coin():
             return f"... on {on.name} {self._directive()} {body}"
-        return f"...{self._define(on.name, body)}"
-
-    def _define(self, on: str, body: str) -> str:
-        """A fragment, which is known from now on, and so never spread inside of itself."""
+        # It is known from now on, and so never spread inside of itself.
         name = f"F{len(self._fragments)}"
-        self._fragments[name] = on, f"fragment {name} on {on} {body}"
-        return name
+        self._fragments[name] = on.name, f"fragment {name} on {on.name} {body}"
+        return f"...{name}"

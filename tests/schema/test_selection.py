@@ -1,6 +1,8 @@
 """A list that is asked for columns alone reads nothing else, and says the same."""
 
+import os
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from graphql import FragmentDefinitionNode, get_named_type, parse
 
 from app.wiring import Wiring
 from domain.services import Services
+from schema import connections
 from schema.selection import attributes, fields_in
 from tests.clients import Api
 from tests.finetuning import new_dataset, new_project
@@ -87,7 +90,7 @@ def test_a_fragment_that_is_spread_many_times_is_looked_through_once() -> None:
 
 
 REUSED = "fragment F on Project { datasets(first: 1) { nodes { id } } }"
-MORE = "datasets(first: 1) { nodes { name } edges { node { stage } } }"
+MORE = "datasets(first: 1) { nodes { name } edges { node { version } } }"
 MERGED = [
     f"query($id: ID!) {{ b: project(id: $id) {{ ...F }} a: project(id: $id) {{ ...F {MORE} }} }} {REUSED}",
     f"query($id: ID!) {{ a: project(id: $id) {{ ...F {MORE} }} b: project(id: $id) {{ ...F }} }} {REUSED}",
@@ -103,10 +106,50 @@ async def test_a_fragment_is_merged_in_one_place_and_not_in_another(
 ) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
-    whole = (await api.gql("query($id: ID!) { dataset(id: $id) { name stage } }", id=dataset_id))[
-        "dataset"
-    ]
+    whole = (await api.gql("query($id: ID!) { dataset(id: $id) { name version } }", id=dataset_id))["dataset"]
     found = await api.gql(document, id=project_id)
     assert found["b"] == {"datasets": {"nodes": [{"id": dataset_id}]}}
     assert found["a"]["datasets"]["nodes"] == [{"id": dataset_id, "name": whole["name"]}]
-    assert found["a"]["datasets"]["edges"] == [{"node": {"stage": whole["stage"]}}]
+    assert found["a"]["datasets"]["edges"] == [{"node": {"version": whole["version"]}}]
+
+
+def merging(random: Random) -> str:
+    """A document with fragments that are spread in several places, and merged in each with something else."""
+    columns = {"datasets": "Dataset", "finetunes": "Finetune", "jobs": "Job", "deployments": "Deployment"}
+
+    def listed() -> str:
+        name = random.choice([*columns])
+        wanted = random.sample(sorted(attributes_of(columns[name])), random.randrange(1, 3))
+        wanted += ["project { id }"] * (random.random() < 0.1)  # which makes the rows whole ones
+        return f"{name}(first: 3) {{ {random.choice(ROWS).format(' '.join(wanted))} }}"
+
+    inner = f"fragment F0 on Project {{ {listed()} {listed()} }}"
+    outer = f"fragment F1 on Project {{ ...F0 {listed()} {listed()} }}"
+    parts = [["...F1", *random.sample(["...F0", listed(), listed(), listed()], 2)] for _ in range(3)]
+    places = [f"p{number}: project(id: $id) {{ {' '.join(it)} }}" for number, it in enumerate(parts)]
+    random.shuffle(places)
+    return f"query($id: ID!) {{ {' '.join(places)} }} {inner} {outer}"
+
+
+def attributes_of(noun: str) -> list[str]:
+    """The attributes of a noun that are no objects."""
+    fields = NODES[noun].fields
+    return [it for it in attributes(noun) if not selected(fields[it])]
+
+
+ROWS = ["nodes {{ {} }}", "edges {{ node {{ {} }} }}"]
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+DOCUMENTS = int(os.environ.get("FUZZ_WORLDS", "100")) // 4
+
+
+async def test_whatever_is_merged_is_the_same_as_with_whole_rows(
+    api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, random = await plant(services, api), Random(SEED)  # noqa: S311 - it keeps no secret
+    for _ in range(DOCUMENTS):
+        document = merging(random)
+        parts = await api.gql(document, id=world.ids["Project"])
+        with monkeypatch.context() as patched:
+            patched.setattr(connections, "asked", lambda *_: None)
+            whole = await api.gql(document, id=world.ids["Project"])
+        assert parts == whole, document
