@@ -22,8 +22,9 @@ demo: setup
 $(JUDGES): tests/node/package-lock.json $(INSTALLED)
 	$(BIN)/npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
 
+# Each of the two has servers of its own; the tests of one file stay together and share what they set up.
 test: setup $(JUDGES)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff format --check .
