@@ -58,7 +58,7 @@ class Schema(strawberry.Schema):
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
-        """Nothing here: strawberry's own way logs every refusal as a fault, and `Operation` logs what is one."""
+        """Nothing here: strawberry's own way logs every refusal as a fault; `operations.clean` logs what is one."""
 
     async def _prepare_operation_async(
         self,

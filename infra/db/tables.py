@@ -1,4 +1,4 @@
-"""The tables. Alembic compares them with its migrations; nothing outside infra sees them."""
+"""The tables, in one list, for Alembic compares the whole of it with its migrations. Nothing outside infra sees them."""
 
 from sqlalchemy import (
     BigInteger,
