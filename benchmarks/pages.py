@@ -7,15 +7,15 @@ embedded PostgreSQL of their own. Each page is read as the API reads it, and by 
 import asyncio
 import statistics
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from benchmarks.machine import stage
+from benchmarks.noted import noted
 from domain import ids
 from domain.pages import Page
 from infra.db.cursors import mark_of
@@ -23,6 +23,7 @@ from infra.db.engine import conninfo, engine
 from infra.db.items import SqlItems
 from infra.db.jobs import SqlJobs
 from infra.db.reading import Reader
+from infra.db.statements import Reading, Statement
 from infra.queue import Enqueuer, open_queue
 
 ROWS = 1_000_000
@@ -90,24 +91,10 @@ async def plant(own: AsyncEngine) -> tuple[str, str]:
     return user, dataset
 
 
-def reader(of: List, session: AsyncSession, enqueuer: Enqueuer) -> Reader[Any]:
+def reader(of: List, own: AsyncEngine, enqueuer: Enqueuer) -> Reader[Any]:
     """The store of a list."""
+    session = cast(AsyncSession, Reading(own))
     return SqlJobs(session, enqueuer) if of.kind is SqlJobs else of.kind(session)
-
-
-@contextmanager
-def noted(own: AsyncEngine) -> Iterator[list[tuple[str, Any]]]:
-    """The statements that run meanwhile, with their values."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        seen.append((statement, values))
-
-    event.listen(own.sync_engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(own.sync_engine, "before_cursor_execute", note)
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[str]:
@@ -136,14 +123,10 @@ async def cost(own: AsyncEngine, enqueuer: Enqueuer, of: List, page: Page) -> Co
     """A page as the API reads it."""
     times = []
     for _ in range(ROUNDS):
-        async with AsyncSession(own) as session:
-            await session.connection()
-            began = perf_counter()
-            with noted(own) as seen:
-                found = await reader(of, session, enqueuer).pages(
-                    [of.parent], page, by=of.by, viewer_id=of.viewer_id
-                )
-            times.append((perf_counter() - began) * 1000)
+        began = perf_counter()
+        with noted() as seen:
+            found = await reader(of, own, enqueuer).pages([of.parent], page, by=of.by, viewer_id=of.viewer_id)
+        times.append((perf_counter() - began) * 1000)
         assert len(found[of.parent].rows) == SIZE
     async with own.connect() as connection:
         plan, buffers = await explained(connection, *seen[-1])
@@ -153,18 +136,18 @@ async def cost(own: AsyncEngine, enqueuer: Enqueuer, of: List, page: Page) -> Co
 async def by_offset(own: AsyncEngine, enqueuer: Enqueuer, of: List, offset: int) -> tuple[float, str]:
     """The median of the same page by OFFSET, in ms, and the last row's cursor."""
     times = []
+    store = reader(of, own, enqueuer)
+    rows = store.rows(of.viewer_id).limit(SIZE).offset(offset)
+    rows = rows.order_by(*(it.desc() if store.newest_first else it.asc() for it in store.order))
+    if of.by is not None:
+        rows = rows.where(next(it for it in store.source.c if it.name == of.by) == of.parent)
+    statement = Statement(rows)
     for _ in range(3):
-        async with AsyncSession(own) as session:
-            store = reader(of, session, enqueuer)
-            rows = store.rows(of.viewer_id).limit(SIZE).offset(offset)
-            rows = rows.order_by(*(it.desc() if store.newest_first else it.asc() for it in store.order))
-            if of.by is not None:
-                rows = rows.where(next(it for it in store.source.c if it.name == of.by) == of.parent)
-            began = perf_counter()
-            found = (await session.execute(rows)).mappings().all()
-            built = [store.build(row) for row in found]
-            times.append((perf_counter() - began) * 1000)
-            assert len(built) == SIZE
+        began = perf_counter()
+        found = (await Reading(own).fetch(statement, {})).all()
+        built = [store.build(row) for row in found]
+        times.append((perf_counter() - began) * 1000)
+        assert len(built) == SIZE
     return statistics.median(times), store.cursor(found[-1], mark_of(of.viewer_id))
 
 

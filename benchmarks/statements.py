@@ -5,19 +5,18 @@ through with a hundred parents, each with 1, 50 and 100 of them. It ends with an
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
-from sqlalchemy import Engine, event
 from starlette.applications import Starlette
 
 from app.asgi import HANDLERS, edge, mount
 from app.settings import read_settings
 from app.wiring import wire
 from benchmarks import machine
+from benchmarks.noted import noted
 from domain import accounts, api_keys, datasets, ids, items, jobs, projects, trainings
 from domain.base_models import TINY
 from domain.datasets import Dataset, RunStatus
@@ -126,21 +125,6 @@ async def _plant_job(store: Store, project: Project, type: JobType, subject_id: 
     await store.jobs.append(begun, [Line("began"), Line("went on")])
 
 
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """The statements that run meanwhile, on any engine."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-
-
 @asynccontextmanager
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """The API in this process, signed in, with rows."""
@@ -163,7 +147,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 async def ask(api: httpx.AsyncClient, query: str, first: int) -> tuple[int, int]:
     """How many statements a query took, and what it cost."""
-    with statements() as seen:
+    with noted() as seen:
         body = {"query": f"query($first: Int) {{ {query} }}", "variables": {"first": first}}
         answer = (await api.post("/graphql", json=body)).json()
     if answer.get("errors"):

@@ -64,7 +64,7 @@ def by_id(noun: str, *columns: str) -> Make:
 
     def make(random: Random) -> tuple[Row, dict[str, Any]]:
         uuid = UUID(int=random.getrandbits(128))
-        row = Row((uuid.int,), ids.id_of(uuid, ids.PREFIXES[noun]))
+        row = Row((uuid.int,), ids.id_of(uuid.bytes, ids.PREFIXES[noun]))
         return row, {"id": str(uuid)} | {it: unique() for it in columns}
 
     return make

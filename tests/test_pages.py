@@ -10,10 +10,10 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Index, event, text
+from sqlalchemy import Index, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.wiring import Wiring
+from benchmarks.noted import noted
 from domain import ids
 from domain.services import Services
 from infra.db import tables
@@ -266,18 +266,10 @@ def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from scans(part)
 
 
-async def explained(of: Listed, wiring: Wiring, **page: Any) -> dict[str, Any]:
+async def explained(of: Listed, **page: Any) -> dict[str, Any]:
     """How PostgreSQL finds a page: the plan of the statement that met the most blocks."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        seen.append((statement, values))
-
-    event.listen(wiring.engine.sync_engine, "before_cursor_execute", note)
-    try:
+    with noted() as seen:
         assert (await of.page(**page))["edges"]
-    finally:
-        event.remove(wiring.engine.sync_engine, "before_cursor_execute", note)
     plans = []
     async with of.database.connect() as connection:
         for statement, values in seen:
@@ -292,9 +284,7 @@ def blocks(plan: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("place", ["Dataset.items", "Query.jobs", "Project.documents"])
-async def test_a_page_costs_the_same_however_deep_it_lies(
-    lists: dict[str, Listed], wiring: Wiring, place: str
-) -> None:
+async def test_a_page_costs_the_same_however_deep_it_lies(lists: dict[str, Listed], place: str) -> None:
     of, table = lists[place], KINDS[row_type(place)].table
     async with of.filled(Random(place), 10_000):  # noqa: S311
         async with of.database.connect() as connection:
@@ -303,10 +293,10 @@ async def test_a_page_costs_the_same_however_deep_it_lies(
             )
         cursors = [(await of.page(**{it: 1}))["pageInfo"]["endCursor"] for it in ("first", "last")]
         plans = [
-            await explained(of, wiring, first=20),
-            await explained(of, wiring, first=20, after=cursors[0]),
-            await explained(of, wiring, last=20, before=cursors[1]),
-            await explained(of, wiring, last=20),
+            await explained(of, first=20),
+            await explained(of, first=20, after=cursors[0]),
+            await explained(of, last=20, before=cursors[1]),
+            await explained(of, last=20),
         ]
     for plan in plans:
         for part in scans(plan):

@@ -1,17 +1,17 @@
 """Accounts as rows."""
 
 from dataclasses import asdict
-from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.accounts import Usage, User
 from domain.datasets import RunStatus
+from infra.db.statements import Query, Statement, fetched
 from infra.db.tables import datasets, deployments, finetunes, projects, request_logs, users
 
-OWN = select(users).where(users.c.id == bindparam("id"), users.c.id == bindparam("viewer_id"))
+OWN = Statement(select(users).where(users.c.id == bindparam("id"), users.c.id == bindparam("viewer_id")))
 """Of every request that asks who is signed in; made once, for that takes longer than to execute it."""
 
 
@@ -34,10 +34,9 @@ class SqlAccounts:
         """The account with this e-mail."""
         return await self._one(select(users).where(users.c.email == email))
 
-    async def _one(self, statement: Select[Any], **given: str) -> User | None:
-        found = await self._session.execute(statement, given)
-        row = found.mappings().one_or_none()
-        return User(**row) if row else None
+    async def _one(self, query: Query, **given: str) -> User | None:
+        found = (await fetched(self._session, query, given)).all()
+        return User(**found[0]) if found else None
 
     async def add(self, user: User) -> bool:
         """False when the e-mail is taken."""

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, FromClause, insert, update
+from sqlalchemy import ColumnElement, insert, update
 
 from domain.api_keys import ApiKey
 from infra.db import gateway
@@ -29,7 +29,7 @@ class SqlApiKeys(Reader[ApiKey]):
         """The viewer's own: an account's key has no project."""
         return api_keys.c.owner_id == viewer_id
 
-    def reachable(self, by: str, each: FromClause, viewer_id: str) -> ColumnElement[bool]:  # noqa: ARG002
+    def reachable(self, by: str, parent: ColumnElement[Any], viewer_id: str) -> ColumnElement[bool]:  # noqa: ARG002
         """A key says itself whose it is."""
         return self.visible(viewer_id)
 

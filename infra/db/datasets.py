@@ -12,7 +12,7 @@ from domain.documents import Document
 from domain.pages import Page, Slice
 from infra.db.documents import SqlDocuments
 from infra.db.engine import take_time
-from infra.db.reading import Reader, Row, may_see, names
+from infra.db.reading import Reader, Row, names
 from infra.db.tables import (
     dataset_documents,
     datasets,
@@ -22,6 +22,7 @@ from infra.db.tables import (
     projects,
     prompt_revisions,
 )
+from infra.db.tenancy import may_see
 
 FIELDS = [*(datasets.c[it.name] for it in fields(Dataset) if it.name != "owner_id"), projects.c.owner_id]
 

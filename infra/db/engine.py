@@ -7,10 +7,13 @@ from time import monotonic
 
 import orjson
 import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.types.string import ByteaBinaryLoader
 from sqlalchemy import event, make_url, text
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as Session
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -34,12 +37,21 @@ def engine(
         _url(database_url),
         pool_size=size,
         max_overflow=size,
+        pool_reset_on_return=None,
         hide_parameters=True,  # an error names its statement, and is logged: its values are passwords and users' texts
         json_deserializer=orjson.loads,
         connect_args={"options": options, "connect_timeout": 5},
     )
     _prepare(made.sync_engine)
     return made
+
+
+class UuidBytes(Loader):
+    """A UUID in the text format as its bytes: to make `UUID`s of them takes as long as all else about a row."""
+
+    def load(self, data: Buffer) -> bytes:
+        """The 16 bytes."""
+        return bytes.fromhex(bytes(data).decode().replace("-", ""))
 
 
 @contextmanager
@@ -62,12 +74,20 @@ def _prepare(pooled: Engine) -> None:
     """Have connections taken as they are wanted, and those replaced that were lost while nobody used them.
 
     `pool_pre_ping` would ask whether they are there before every use, which costs every query a trip to the database.
+    One that comes back has no transaction left, for whoever begins one ends it: to have SQLAlchemy roll it back once
+    more would take as long as all else about it.
     """
+
+    def made(connection: DBAPIConnection, _: object) -> None:
+        for loader in (UuidBytes, ByteaBinaryLoader):
+            connection.adapters.register_loader("uuid", loader)
 
     def returned(_: object, record: ConnectionPoolEntry) -> None:
         record.info["returned"] = monotonic()
 
     def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        if connection.closed:
+            raise DisconnectionError
         try:
             if monotonic() - record.info.get("returned", monotonic()) >= IDLE_S:
                 pooled.dialect.do_ping(connection)
@@ -76,6 +96,7 @@ def _prepare(pooled: Engine) -> None:
         except psycopg.Error as error:
             raise InvalidatePoolError from error
 
+    event.listen(pooled, "connect", made)
     event.listen(pooled, "checkin", returned)
     event.listen(pooled, "checkout", taken)
 

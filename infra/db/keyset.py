@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, Select, literal, literal_column, select, tuple_
 
@@ -12,6 +12,13 @@ from domain.pages import Page
 EARLIER, LATER = "page_has_earlier", "page_has_later"
 Place = Sequence[ColumnElement[Any]]
 """A value for each column of a list's order."""
+
+
+class Beyond(NamedTuple):
+    """Whether there is something on the other sides of a page's cursors, for each row that was found."""
+
+    earlier: Sequence[bool]
+    later: Sequence[bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """How every noun is read: by id, and in keyset pages of any number of parents with one statement."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     FromClause,
     Integer,
@@ -15,15 +16,17 @@ from sqlalchemy import (
     column,
     func,
     literal,
-    literal_column,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.pages import COUNT_CEILING, Page, Part, Slice
+from domain.pages import COUNT_CEILING, Page, Rows, Slice
 from infra.db import cursors
-from infra.db.keyset import EARLIER, LATER, Keyset, Place
-from infra.db.tables import datasets, deployments, finetunes, jobs, projects
+from infra.db.keyset import EARLIER, LATER, Beyond, Keyset, Place
+from infra.db.statements import Query, Statement, fetched
+from infra.db.tables import projects
+from infra.db.tenancy import may_see, reachable
+from infra.db.types import Id, Ids
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -33,21 +36,6 @@ ROWS_AT_A_TIME = 500
 PARENT, NUMBER = "page_parent", "page_number"
 VIEWER: Any = bindparam("viewer_id")
 """Stands for the viewer in a statement that is made once and executed for everyone."""
-
-
-def may_see(viewer_id: str) -> ColumnElement[bool]:
-    """What a viewer may see of projects: the ones they own. The one place that says so."""
-    return projects.c.owner_id == viewer_id
-
-
-HOLDERS: Mapping[str, tuple[FromClause, ColumnElement[Any]]] = {
-    "project_id": (projects, projects.c.id),
-    "dataset_id": (datasets.join(projects, datasets.c.project_id == projects.c.id), datasets.c.id),
-    "finetune_id": (finetunes.join(projects, finetunes.c.project_id == projects.c.id), finetunes.c.id),
-    "deployment_id": (deployments.join(projects), deployments.c.id),
-    "job_id": (jobs.join(projects), jobs.c.id),
-}
-"""What a column of a parent refers to, with the project that it is in."""
 
 
 def names(columns: Iterable[ColumnElement[Any]], *but: str) -> frozenset[str]:
@@ -86,17 +74,9 @@ class Reader(Generic[T]):
         """The conditions that make a row be there for anyone."""
         return []
 
-    def reachable(self, by: str, each: FromClause, viewer_id: str) -> ColumnElement[bool]:
-        """Whether a viewer may see a parent's rows.
-
-        It is asked once of each parent and not of each row: a join for it would have PostgreSQL guess how many
-        rows are left, and where it guesses few, it sorts all of them instead of reading a page along the index.
-        """
-        holder, key = HOLDERS[by]
-        found: Select[Any] = (
-            select(literal_column("1")).select_from(holder).where(key == each.c[PARENT], may_see(viewer_id))
-        )
-        return found.correlate(each).exists()
+    def reachable(self, by: str, parent: ColumnElement[Any], viewer_id: str) -> ColumnElement[bool]:
+        """Whether a viewer may see a parent's rows."""
+        return reachable(by, parent, viewer_id)
 
     def matching(self, where: Any) -> list[ColumnElement[bool]]:  # noqa: ARG002 - a subclass reads its filter
         """The conditions of a filter."""
@@ -132,21 +112,21 @@ class Reader(Generic[T]):
 
     @classmethod
     @lru_cache(maxsize=64)
-    def _by_ids(cls) -> Select[Any]:
+    def _by_ids(cls) -> Statement:
         """The statement of `many`. To make a statement takes longer than to execute it."""
         nobodys = object.__new__(cls)
-        wanted = bindparam("ids", type_=ARRAY(nobodys.key.type))
-        return nobodys.rows(VIEWER).where(nobodys.key == func.any(wanted))
+        kind = nobodys.key.type
+        assert isinstance(kind, Id)
+        wanted = bindparam("ids", type_=Ids(kind))
+        return Statement(nobodys.rows(VIEWER).where(nobodys.key == func.any(wanted)))
 
-    async def _by_id(self, statement: Select[Any], **given: Any) -> dict[str, T]:
+    async def _by_id(self, statement: Query, **given: Any) -> dict[str, T]:
         key = self.key.key or "id"
         return {row[key]: self.build(row) for row in await self._fetch(statement, **given)}
 
-    async def _fetch(self, statement: Select[Any], **given: Any) -> list[dict[str, Any]]:
+    async def _fetch(self, statement: Query, **given: Any) -> list[dict[str, Any]]:
         """The rows of a statement as dictionaries, which are quicker to read than the `RowMapping` of SQLAlchemy."""
-        found = await self._session.execute(statement, given)
-        names = tuple(found.keys())
-        return [dict(zip(names, row, strict=True)) for row in found.all()]
+        return (await fetched(self._session, statement, given)).all()
 
     async def pages(
         self,
@@ -160,37 +140,40 @@ class Reader(Generic[T]):
     ) -> dict[str, Slice[Any]]:
         """The same page of each parent's list; `by` names the parent's column, None means the viewer's own.
 
-        Rows are `Part`s where `only` names nothing but columns that can be read alone.
+        Rows are parts where `only` names nothing but columns that can be read alone.
         """
         only = only if only is not None and only <= self.alone else None
         mark = cursors.mark_of(viewer_id)
-        after = None if page.after is None else self._place(page.after, mark, field="after")
-        before = None if page.before is None else self._place(page.before, mark, field="before")
-        if after is before is None and (where is None or not self.matching(where)):
-            statement = self._first_page(by, page, only)
-        else:
-            statement = self._page(by, where, page, after, before, only)
-        found: dict[str, list[dict[str, Any]]] = {parent: [] for parent in parents}
-        for row in await self._fetch(statement, viewer_id=viewer_id, parents=parents):
-            found[row.pop(PARENT, parents[0])].append(row)
-        build = self.build if only is None else Part
-        return {parent: self._slice(rows, page, mark, build) for parent, rows in found.items()}
+        given = {"viewer_id": viewer_id, "parents": parents, **self._given(page, mark)}
+        is_kept, shape = where is None or not self.matching(where), page.shape
+        query = self._kept_page(by, shape, only) if is_kept else self._page(by, where, shape, only)
+        found = await fetched(self._session, query, given)
+        columns = dict(found.columns)
+        places = _runs(columns.pop(NUMBER), len(parents)) if by is not None else [found.places]
+        beyond = Beyond(columns.pop(EARLIER, ()), columns.pop(LATER, ()))
+        return {
+            parent: self._slice(parent, Rows(columns, its), beyond, page, mark, is_part=only is not None)
+            for parent, its in zip(parents, places, strict=True)
+        }
 
     @classmethod
-    @lru_cache(maxsize=256)
-    def _first_page(cls, by: str | None, page: Page, only: Only) -> Select[Any]:
-        """The statement of an unfiltered page from the list's start or its end; made without a session."""
-        return object.__new__(cls)._page(by, None, page, None, None, only)  # noqa: SLF001 - one of its own
+    @lru_cache(maxsize=512)
+    def _kept_page(cls, by: str | None, shape: Page, only: Only) -> Statement:
+        """The statement of an unfiltered page; made without a session."""
+        return Statement(object.__new__(cls)._page(by, None, shape, only))  # noqa: SLF001 - one of its own
 
-    def _page(
-        self, by: str | None, where: Any, page: Page, after: Place | None, before: Place | None, only: Only
-    ) -> Select[Any]:
-        """The statement of a page, which is told `viewer_id` and `parents` when it is executed."""
+    def _page(self, by: str | None, where: Any, shape: Page, only: Only) -> Select[Any]:
+        """The statement of a page of this shape.
+
+        When it is executed it is told `viewer_id`, `parents`, and the values of cursors.
+        """
+        after = None if shape.after is None else self._place("after")
+        before = None if shape.before is None else self._place("before")
         if by is None:
-            return self._own_list(where, VIEWER, only).page(page, after, before)
+            return self._own_list(where, VIEWER, only).page(shape, after, before)
         each, rows = self._of_each(by, where, VIEWER, only)
         keyset = Keyset(rows=rows, order=self.order, newest_first=self.newest_first, parent=each)
-        return self._for_each(each, keyset.page(page, after, before))
+        return self._for_each(each, keyset.page(shape, after, before))
 
     async def totals(
         self, parents: list[str], *, by: str | None = None, where: Any = None, viewer_id: str
@@ -226,14 +209,15 @@ class Reader(Generic[T]):
         """The parents as a table, and the rows of each that a viewer may see."""
         each = self._parents(by)
         rows = self._every(where, only).where(self._parent_column(by) == each.c[PARENT])
-        return each, rows.where(self.reachable(by, each, viewer_id))
+        return each, rows.where(self.reachable(by, each.c[PARENT], viewer_id))
 
     def _parent_column(self, by: str) -> ColumnElement[Any]:
         return next(it for it in self.source.c if it.name == by)
 
     def _parents(self, by: str) -> Any:
         type_ = self._parent_column(by).type
-        unnested = func.unnest(bindparam("parents", type_=ARRAY(type_)))
+        assert isinstance(type_, Id)
+        unnested = func.unnest(bindparam("parents", type_=Ids(type_)))
         return unnested.table_valued(
             column(PARENT, type_), with_ordinality=NUMBER, name="parents"
         ).render_derived(with_types=False)
@@ -259,9 +243,19 @@ class Reader(Generic[T]):
         """The values of `order` that a cursor names; raises `Invalid`."""
         return cursors.decode(cursor, self.name, mark, self.order, field=field)
 
-    def _place(self, cursor: str, mark: str, *, field: str) -> Place:
-        values = self.decoded(cursor, mark, field=field)
-        return [literal(value, it.type) for value, it in zip(values, self.order, strict=True)]
+    def _place(self, side: str) -> Place:
+        """The place of the cursor on one side of a page, whose values are given when the statement is executed."""
+        return [bindparam(f"{side}_{index}", type_=it.type) for index, it in enumerate(self.order)]
+
+    def _given(self, page: Page, mark: str) -> dict[str, Any]:
+        """The values of a page's cursors."""
+        cursors = {"after": page.after, "before": page.before}
+        return {
+            f"{side}_{index}": value
+            for side, cursor in cursors.items()
+            if cursor is not None
+            for index, value in enumerate(self.decoded(cursor, mark, field=side))
+        }
 
     def _for_each(self, each: Any, wanted: Select[Any]) -> Select[Any]:
         """One lateral subquery per parent, all in one statement, in order."""
@@ -269,26 +263,32 @@ class Reader(Generic[T]):
             func.row_number().over(order_by=wanted._order_by_clauses).label("row_in_page")  # noqa: SLF001
         ).lateral("part")
         return (
-            select(each.c[PARENT], *(it for it in part.c if it.name != "row_in_page"))
+            select(each.c[NUMBER], *(it for it in part.c if it.name != "row_in_page"))
             .select_from(each.join(part, literal(value=True)))
             .order_by(each.c[NUMBER], part.c.row_in_page)
         )
 
     def _slice(
-        self, rows: list[dict[str, Any]], page: Page, mark: str, build: Callable[[Row], Any]
+        self, parent: str, found: Rows, beyond: Beyond, page: Page, mark: str, *, is_part: bool
     ) -> Slice[Any]:
-        more, rows = len(rows) > page.size, rows[: page.size]
-        if page.backward:
-            rows.reverse()
+        """A page, of one row more than it has if there are more."""
+        more, places = len(found.places) > page.size, found.places[: page.size]
+        rows = Rows(found.columns, places[::-1] if page.backward else places)
         # a page without rows cannot say what is around it: there is a place there, and so there was a row
-        earlier = page.after is not None and (not rows or rows[0][EARLIER])
-        later = page.before is not None and (not rows or rows[0][LATER])
-        for row in rows:
-            row.pop(EARLIER, None)
-            row.pop(LATER, None)
+        earlier = page.after is not None and (not places or beyond.earlier[places[0]])
+        later = page.before is not None and (not places or beyond.later[places[0]])
         return Slice(
-            rows=tuple(build(row) for row in rows),
-            cursor=lambda index: self.cursor(rows[index], mark),
+            parent=parent,
+            rows=() if is_part else tuple(map(self.build, rows.all())),
+            part=rows if is_part else None,
+            cursor=lambda index: self.cursor(rows.at(index), mark),
             has_next=later or (more and not page.backward),
             has_previous=earlier or (more and page.backward),
         )
+
+
+def _runs(numbers: Sequence[int], count: int) -> list[range]:
+    """Where each number from 1 to `count` stands, in a column that is sorted."""
+    lengths = Counter(numbers)
+    stops = list(accumulate(lengths[it] for it in range(1, count + 1)))
+    return [range(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]

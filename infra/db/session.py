@@ -1,15 +1,16 @@
 """Transactions: one SQLAlchemy session each, with the stores of every noun on it."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import cast
 
+import psycopg
 from psycopg.errors import QueryCanceled
-from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from domain.errors import Invalid, Unavailable
+from domain.errors import DomainError, Invalid, Unavailable
 from infra.db.accounts import SqlAccounts
 from infra.db.api_keys import SqlApiKeys
 from infra.db.base_models import SqlBaseModels
@@ -17,14 +18,17 @@ from infra.db.chores import SqlChores
 from infra.db.datasets import SqlDatasets
 from infra.db.deployments import SqlDeployments
 from infra.db.documents import SqlDocuments
-from infra.db.engine import reading
 from infra.db.finetunes import SqlFinetunes
 from infra.db.idempotency import SqlIdempotency
 from infra.db.items import SqlItems
 from infra.db.jobs import SqlJobs
 from infra.db.projects import SqlProjects
 from infra.db.request_logs import SqlRequestLogs
+from infra.db.statements import Reading
 from infra.queue import Enqueuer
+
+LOST = ("08", "57P")
+"""The classes of SQLSTATE of connections that failed, and of servers that are being stopped."""
 
 
 class SqlStore:
@@ -66,36 +70,41 @@ class SqlTransactions:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SqlStore]:
-        """As `begin`, for what only reads: without the two trips to the database that a transaction takes.
-
-        A bare connection runs statements as a session does, and takes half of the time to make.
-        """
+        """As `begin`, for what only reads: without the two trips to the database that a transaction takes."""
+        session = Reading(self._engine)
         with _translated():
-            async with AsyncExitStack() as stack:
-                with reading():
-                    connection = await stack.enter_async_context(self._engine.connect())
-                yield SqlStore(cast(AsyncSession, connection), self._enqueuer)
+            try:
+                yield SqlStore(cast(AsyncSession, session), self._enqueuer)
+            finally:
+                await session.close()
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The driver's errors as the domain's."""
+    """The driver's errors as the domain's, whether or not SQLAlchemy has wrapped them."""
     try:
         yield
-    except (DataError, UnicodeEncodeError) as error:
-        raise Invalid(
-            "A text has a character that can neither be kept nor looked for.", reason="INVALID_TEXT"
-        ) from error
     except PoolTimeout as error:
         raise Unavailable("The database is too busy.", reason="DATABASE_BUSY") from error
-    except (OperationalError, InterfaceError) as error:
-        if isinstance(error.orig, QueryCanceled):
-            raise Unavailable("This takes the database too long.", reason="TOO_SLOW") from error
-        if _is_lost(error):
-            raise Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE") from error
-        raise
+    except (DBAPIError, psycopg.Error, UnicodeEncodeError) as error:
+        told = _told(error.orig if isinstance(error, DBAPIError) else error)
+        if told is None:
+            raise
+        raise told from error
 
 
-def _is_lost(error: DBAPIError) -> bool:
+def _told(error: BaseException | None) -> DomainError | None:
+    """What is told of an error of the driver; None where it is a fault of ours."""
+    if isinstance(error, psycopg.DataError | UnicodeEncodeError):
+        message = "A text has a character that can neither be kept nor looked for."
+        return Invalid(message, reason="INVALID_TEXT")
+    if isinstance(error, QueryCanceled):
+        return Unavailable("This takes the database too long.", reason="TOO_SLOW")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and _is_lost(error):
+        return Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE")
+    return None
+
+
+def _is_lost(error: psycopg.Error) -> bool:
     """Whether the connection is gone, as opposed to a statement that was refused."""
-    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None
+    return error.sqlstate is None or error.sqlstate.startswith(LOST)

@@ -45,7 +45,7 @@ class Reporter:
     def progress(self, progress: float, message: str) -> None:
         """Say how far the whole run is, 0.0 to 1.0; raises `Interrupted` when it was asked to stop."""
         self.heed()
-        self.say(Progress(progress, message))
+        self.say(Progress(round(progress, 4), message))
 
     def stage(self, progress: float, message: str) -> None:
         """Say that something new begins, for the log too."""

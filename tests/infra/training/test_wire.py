@@ -1,3 +1,4 @@
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from domain.training import (
     TrainingPoint,
     TrainingResult,
 )
+from infra.training.reporter import Reporter
 from infra.training.wire import Failed, Message, decode, encode
 
 RESULT = TrainingResult(
@@ -49,3 +51,9 @@ def test_what_is_read_is_what_was_said(message: Message) -> None:
     line = encode(message)
     assert (line.count(b"\n"), line[-1:]) == (1, b"\n")
     assert decode(line) == message
+
+
+def test_progress_is_told_in_four_digits() -> None:
+    out = io.BytesIO()
+    Reporter(out).progress(0.05 + 0.9 * 1 / 40, "Training: step 1 of 40")
+    assert decode(out.getvalue()) == Progress(0.0725, "Training: step 1 of 40")
