@@ -1,6 +1,6 @@
 """What every resolver is handed."""
 
-from asyncio import Task, current_task
+from asyncio import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,8 @@ class Context:
 
     `base_url` is how the caller reached us, without a slash; `streams` says whether more than one answer can be sent;
     `address` is the caller's host, None over a Unix socket; `until` is when what the viewer proved itself with ends;
-    `tasks` are what loaders run, which ends with the operation; `asked` is what each of its lists is asked for.
+    `tasks` are what loaders run, which ends with the operation; `plan` is what is found about its fields, which
+    is kept for those who ask the same again.
     """
 
     services: Services
@@ -28,8 +29,8 @@ class Context:
     address: str | None = None
     until: datetime | None = None
     loaders: dict[Any, Any] = field(default_factory=dict)
-    tasks: set[Task[Any]] = field(default_factory=set)
-    asked: dict[tuple[int, ...], frozenset[str] | None] = field(default_factory=dict)
+    tasks: set[Future[Any]] = field(default_factory=set)
+    plan: dict[Any, Any] = field(default_factory=dict)
     connection_params: dict[str, Any] | None = None
 
     @property
@@ -53,11 +54,6 @@ class Context:
     def holder(self) -> str:
         """Who holds what is open: the viewer, or who is signed out by address."""
         return caller(self.viewer, self.address)
-
-    def enlist(self) -> None:
-        """Have the task that calls this end with the operation, however that ends."""
-        if (task := current_task()) is not None:
-            self.tasks.add(task)
 
     def now(self) -> datetime:
         """The time, in UTC."""

@@ -8,6 +8,7 @@ import strawberry
 from domain import accounts as domain
 from resolvers import accounts as resolve
 from schema.base import Info, Node, load, lookup, mirror, noun
+from schema.calls import BY_ID
 from schema.mutations import Payload, mutation, outcome
 from schema.scalars import BigInt
 
@@ -38,10 +39,10 @@ class User(Node):
         """An account as the API shows it."""
         return mirror(cls, it)
 
-    @strawberry.field(description="What the account has used so far.")
-    async def usage(self, info: Info) -> Usage:
+    @strawberry.field(description="What the account has used so far.", metadata=BY_ID)
+    def usage(self, info: Info) -> Usage:
         """Counted when asked for."""
-        return mirror(Usage, await load(info, resolve.usage, self.id))
+        return load(info, resolve.usage, self.id).then(lambda it: mirror(Usage, it))
 
 
 @strawberry.type
@@ -49,9 +50,9 @@ class AccountQueries:
     """The accounts of the root query."""
 
     @strawberry.field(description="Who is signed in; null for nobody.")
-    async def viewer(self, info: Info) -> User | None:
+    def viewer(self, info: Info) -> User | None:
         """The account of the bearer token."""
-        return await lookup(info, info.context.viewer, "User") if info.context.viewer else None
+        return lookup(info, info.context.viewer, "User")
 
 
 @strawberry.input(description="A new account.")

@@ -3,7 +3,7 @@
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
@@ -46,6 +46,14 @@ HOW_TO_SUBSCRIBE = (
     "or use a WebSocket with the protocol graphql-transport-ws."
 )
 
+NUMBERS = (bool, int, float)
+SHORT = 256
+"""Characters of a text that is kept with a document, as a variable's value."""
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= SHORT
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -55,6 +63,20 @@ class Prepared:
     operations: Mapping[str | None, Operation]
     tokens: int
     errors: list[GraphQLError]
+    plans: dict[Any, dict[Any, Any]] = field(default_factory=dict)
+
+    def plan(self, name: str | None, variables: Mapping[str, Any]) -> dict[Any, Any]:
+        """What is found about the fields of a query, which depends on its variables: that of the last ones is kept."""
+        operation = self.operation(name)
+        if operation is None or operation.node.operation is not OperationType.QUERY:
+            return {}
+        if not all(it is None or it.__class__ in NUMBERS or _is_short(it) for it in variables.values()):
+            return {}
+        key = (name, *((key, it.__class__, it) for key, it in variables.items()))
+        if key not in self.plans:
+            self.plans.clear()
+            self.plans[key] = {}
+        return self.plans[key]
 
     def operation(self, name: str | None) -> Operation | None:
         """The operation that is meant: the only one where none is named."""
@@ -87,10 +109,11 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The answer to one request: what it costs, where that is known, and why it is refused."""
+    """The answer to one request: what it costs, where that is known, what is known of its fields, why it is refused."""
 
     document: DocumentNode
     cost: int | None
+    plan: dict[Any, Any]
     errors: list[GraphQLError]
 
 
@@ -128,7 +151,10 @@ class Admission:
         cost = operation.cost(variables or {}) if operation else None
         error = None if prepared.errors else self._refuse(prepared, name, streams=streams)
         error = error or variables_excess(variables) or too_expensive(cost)
-        return Admitted(prepared.document, cost, prepared.errors or ([error] if error else []))
+        errors = prepared.errors or ([error] if error else [])
+        return Admitted(
+            prepared.document, cost, {} if errors else prepared.plan(name, variables or {}), errors
+        )
 
     def _refuse(self, prepared: Prepared, name: str | None, *, streams: bool) -> GraphQLError | None:
         if name is None and len(prepared.operations) > 1:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from json import dumps
 from typing import Any
 
@@ -113,7 +114,7 @@ def json(value: object) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError:
-        return dumps(value, separators=(",", ":")).encode()
+        return dumps(value, separators=(",", ":"), default=datetime.isoformat).encode()
 
 
 def _headers(extensions: Mapping[str, Any]) -> dict[str, str]:

@@ -38,11 +38,9 @@ class ApiKey(Node):
         return mirror(cls, it, it=it)
 
     @strawberry.field(description="The deployment that it opens; null where it is the account's own.")
-    async def deployment(
-        self, info: Info
-    ) -> Annotated["Deployment", strawberry.lazy("schema.deployments")] | None:
+    def deployment(self, info: Info) -> Annotated["Deployment", strawberry.lazy("schema.deployments")] | None:
         """Loaded with the others."""
-        return await lookup(info, self.it.deployment_id, "Deployment")
+        return lookup(info, self.it.deployment_id, "Deployment")
 
 
 @strawberry.type
@@ -50,11 +48,11 @@ class ApiKeyQueries:
     """The keys of the root query."""
 
     @strawberry.field(description="All of the viewer's keys, newest first; the account's own among them.")
-    async def api_keys(
+    def api_keys(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[ApiKey]:
         """A page of them."""
-        return await connect(info, "ApiKey", Page.of(first, after, last, before))
+        return connect(info, "ApiKey", Page.of(first, after, last, before))
 
 
 @strawberry.input(description="A new key.")

@@ -1,17 +1,16 @@
 """What every type of the schema is made of: identity, copying from the domain, loading in batches."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import strawberry
-from strawberry.dataloader import DataLoader
 
 from resolvers import reading
 from resolvers.context import Context
+from schema.loading import Batch, Wanted, loader_of
 
 Info = strawberry.Info[Context, None]
 S = TypeVar("S")
@@ -53,33 +52,17 @@ def noun(cls: type[S]) -> type[S]:
     return cls
 
 
-Batch = Callable[..., Awaitable[Mapping[str, Any]]]
-
-
-async def load(info: Info, resolve: Batch, key: str, *arguments: Any) -> Any:
-    """What `resolve(context, keys, *arguments)` has for `key`, None when it has nothing.
+def load(info: Info, resolve: Batch, key: str, *arguments: Any) -> Any:
+    """`Wanted` of what `resolve(context, keys, *arguments)` has for `key`, None when it has nothing.
 
     All calls with the same resolver and arguments that one step of the operation makes become one call.
     """
-    context = info.context
-    loader = context.loaders.get((resolve, arguments))
-    if loader is None:
-
-        async def batch(keys: list[str]) -> list[Any]:
-            context.enlist()
-            found = await resolve(context, keys, *arguments)
-            return [found.get(it) for it in keys]
-
-        loader = context.loaders[resolve, arguments] = DataLoader(load_fn=batch)
-    # Who waits for the same key shares its future: one that is cancelled, for a field beside it was refused, must
-    # not take it from the others.
-    return await asyncio.shield(loader.load(key))
+    return Wanted(loader_of(info.context, resolve, arguments), key)
 
 
-async def lookup(info: Info, id: str | None, name: str) -> Any:
+def lookup(info: Info, id: str | None, name: str) -> Any:
     """The GraphQL object of a noun with this id, None when there is none, or it is another's."""
-    found = None if id is None else await load(info, reading.many, str(id), name)
-    return None if found is None else OF[name](found)
+    return None if id is None else load(info, reading.many, str(id), name).then(OF[name])
 
 
 def enumeration(kind: type[StrEnum], description: str, **values: str) -> None:

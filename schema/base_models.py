@@ -75,13 +75,13 @@ class BaseModelQueries:
     """The base models of the root query."""
 
     @strawberry.field(description="A base model.")
-    async def base_model(self, info: Info, id: Id) -> BaseModel | None:
+    def base_model(self, info: Info, id: Id) -> BaseModel | None:
         """By id."""
-        return await lookup(info, id, "BaseModel")
+        return lookup(info, id, "BaseModel")
 
     @strawberry.field(description="The models that may be fine-tuned here, by name.")
-    async def base_models(
+    def base_models(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[BaseModel]:
         """A page of them."""
-        return await connect(info, "BaseModel", Page.of(first, after, last, before))
+        return connect(info, "BaseModel", Page.of(first, after, last, before))

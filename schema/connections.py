@@ -1,14 +1,14 @@
 """Relay connections over keyset pages."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import strawberry
 
 from domain.pages import Page, Slice
 from resolvers import reading
-from schema.base import Batch, Info, load
+from schema.base import Info, load
+from schema.loading import Batch
 from schema.selection import asked, shown
 
 T = TypeVar("T")
@@ -43,12 +43,10 @@ class Edge(Generic[T]):
     node: T = strawberry.field(description="The row.")
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(NamedTuple):
     """How a list's length is asked for, when it is."""
 
     resolve: Batch
-    key: str
     arguments: tuple[Any, ...]
 
 
@@ -72,22 +70,25 @@ class Connection(Generic[T]):
         return PageInfo(
             has_next_page=found.has_next,
             has_previous_page=found.has_previous,
-            start_cursor=found.cursor(0) if found.rows else None,
-            end_cursor=found.cursor(len(found.rows) - 1) if found.rows else None,
+            start_cursor=found.cursor(0) if found else None,
+            end_cursor=found.cursor(len(found) - 1) if found else None,
         )
 
     @strawberry.field(description="The length of the whole list, counted no further than 10,001.")
-    async def total_count(self, info: Info) -> int:
+    def total_count(self, info: Info) -> int:
         """Counted only when asked for."""
-        return await load(info, self.total.resolve, self.total.key, *self.total.arguments) or 0
+        return load(info, self.total.resolve, self.found.parent, *self.total.arguments).then(int, nothing=0)
 
 
-def connection(found: Slice[Any], of: Callable[[Any], T], total: Total) -> Connection[T]:
-    """A page as Relay wants it."""
-    return Connection(nodes=[of(row) for row in found.rows], found=found, total=total)
+def page_of(
+    info: Info, resolve: Batch, parent: str, page: Page, of: Callable[[Any], Any], total: Total
+) -> Any:
+    """A page of a parent's list that has a resolver of its own, as Relay wants it."""
+    wanted = load(info, resolve, parent, page, *total.arguments)
+    return wanted.then(lambda found: Connection(nodes=list(map(of, found.rows)), found=found, total=total))
 
 
-async def connect(
+def connect(
     info: Info,
     noun: str,
     page: Page,
@@ -98,5 +99,6 @@ async def connect(
 ) -> Any:
     """A page of a parent's list of a noun; of all that the viewer has where there is no parent."""
     key = parent or info.context.viewer_id
-    found = await load(info, reading.pages, key, noun, by, where, page, asked(info, noun))
-    return connection(found, lambda row: shown(noun, row), Total(reading.totals, key, (noun, by, where)))
+    total = Total(reading.totals, (noun, by, where))
+    wanted = load(info, reading.pages, key, noun, by, where, page, asked(info, noun))
+    return wanted.then(lambda found: Connection(nodes=shown(noun, found), found=found, total=total))

@@ -13,6 +13,7 @@ from resolvers import datasets as resolve
 from resolvers import items as items_resolve
 from resolvers import jobs as jobs_resolve
 from schema.base import OF, Id, Info, Node, enumeration, load, lookup, mirror, noun, or_none
+from schema.calls import BY_ID
 from schema.connections import (
     After,
     Before,
@@ -23,7 +24,7 @@ from schema.connections import (
     Total,
     WithStatus,
     connect,
-    connection,
+    page_of,
 )
 from schema.dataset_inputs import (
     CreateDatasetInput,
@@ -114,9 +115,9 @@ class Dataset(Node):
         return mirror(cls, it, it=it)
 
     @strawberry.field(description="Its project.")
-    async def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
+    def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
         """Loaded with the others."""
-        return await lookup(info, self.it.project_id, "Project")
+        return lookup(info, self.it.project_id, "Project")
 
     @strawberry.field(description="Where its files are in object storage.")
     def s3_path(self, info: Info) -> str:
@@ -128,50 +129,51 @@ class Dataset(Node):
         """Below this server."""
         return f"/api/projects/{self.it.project_id}/training-datasets/{self.id}/download"
 
-    @strawberry.field(description="Earlier prompts, newest first; empty at creation.")
-    async def prompt_history(self, info: Info, first: UpToHundred = 20) -> list[PromptRevision]:
+    @strawberry.field(description="Earlier prompts, newest first; empty at creation.", metadata=BY_ID)
+    def prompt_history(self, info: Info, first: UpToHundred = 20) -> list[PromptRevision]:
         """At most 100."""
-        found = await load(info, resolve.revisions, self.id, within_hundred(first))
-        return [mirror(PromptRevision, it) for it in found or ()]
+        found = load(info, resolve.revisions, self.id, within_hundred(first))
+        return found.then(lambda them: [mirror(PromptRevision, it) for it in them], nothing=[])
 
     @strawberry.field(
-        description="Content hash over the active items: two datasets with the same items have the same hash."
+        description="Content hash over the active items: two datasets with the same items have the same hash.",
+        metadata=BY_ID,
     )
-    async def content_hash(self, info: Info) -> str:
+    def content_hash(self, info: Info) -> str:
         """Computed when asked for."""
-        return await load(info, items_resolve.content_hashes, self.id)
+        return load(info, items_resolve.content_hashes, self.id)
 
-    @strawberry.field(description="The job that worked on it last.")
-    async def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.jobs")] | None:
+    @strawberry.field(description="The job that worked on it last.", metadata=BY_ID)
+    def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.jobs")] | None:
         """Loaded with the others."""
-        found = await load(info, jobs_resolve.latest, self.id)
-        return None if found is None else OF["Job"](found)
+        return load(info, jobs_resolve.latest, self.id).then(OF["Job"])
 
-    @strawberry.field(description="Counts over its items.")
-    async def stats(self, info: Info) -> DatasetStats:
+    @strawberry.field(description="Counts over its items.", metadata=BY_ID)
+    def stats(self, info: Info) -> DatasetStats:
         """Counted with the others."""
-        return DatasetStats.of(await load(info, items_resolve.stats, self.id))
+        return load(info, items_resolve.stats, self.id).then(DatasetStats.of)
 
     @strawberry.field(
         description="The values of the first active items, in the order of fieldNames; empty until it is DONE."
     )
-    async def data_items_sample(self, info: Info, first: UpToHundred = 10) -> list[list[str]]:
+    def data_items_sample(self, info: Info, first: UpToHundred = 10) -> list[list[str]]:
         """At most 100."""
         size = within_hundred(first)
         if self.it.status is not RunStatus.DONE:
             return []
-        return [list(it.values) for it in await load(info, items_resolve.sample, self.id, size)]
+        found = load(info, items_resolve.sample, self.id, size)
+        return found.then(lambda items: [list(it.values) for it in items])
 
-    @strawberry.field(description="The uploads that it was imported from, newest first.")
-    async def documents(
+    @strawberry.field(description="The uploads that it was imported from, newest first.", metadata=BY_ID)
+    def documents(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[Annotated["Document", strawberry.lazy("schema.documents")]]:
         """A page of them."""
-        found = await load(info, resolve.documents, self.id, Page.of(first, after, last, before))
-        return connection(found, OF["Document"], Total(resolve.documents_total, self.id, ()))
+        found, total = resolve.documents, Total(resolve.documents_total, ())
+        return page_of(info, found, self.id, Page.of(first, after, last, before), OF["Document"], total)
 
-    @strawberry.field(description="Its items in their order.")
-    async def items(
+    @strawberry.field(description="Its items in their order.", metadata=BY_ID)
+    def items(
         self,
         info: Info,
         filter: Matching[ItemFilter] = None,
@@ -182,15 +184,15 @@ class Dataset(Node):
     ) -> Connection[DatasetItem]:
         """A page of them."""
         page, where = Page.of(first, after, last, before), condition(filter)
-        return await connect(info, "DatasetItem", page, parent=self.id, by="dataset_id", where=where)
+        return connect(info, "DatasetItem", page, parent=self.id, by="dataset_id", where=where)
 
-    @strawberry.field(description="The fine-tunes that were trained on it, newest first.")
-    async def finetunes(
+    @strawberry.field(description="The fine-tunes that were trained on it, newest first.", metadata=BY_ID)
+    def finetunes(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.finetunes")]]:
         """A page of them."""
         page = Page.of(first, after, last, before)
-        return await connect(info, "Finetune", page, parent=self.id, by="dataset_id", where=FinetuneFilter())
+        return connect(info, "Finetune", page, parent=self.id, by="dataset_id", where=FinetuneFilter())
 
 
 @strawberry.type
@@ -198,12 +200,12 @@ class DatasetQueries:
     """The datasets of the root query."""
 
     @strawberry.field(description="A dataset of the viewer's.")
-    async def dataset(self, info: Info, id: Id) -> Dataset | None:
+    def dataset(self, info: Info, id: Id) -> Dataset | None:
         """By id."""
-        return await lookup(info, id, "Dataset")
+        return lookup(info, id, "Dataset")
 
     @strawberry.field(description="All of the viewer's datasets, over every project, newest first.")
-    async def datasets(
+    def datasets(
         self,
         info: Info,
         status: WithStatus[RunStatus] = None,
@@ -214,7 +216,7 @@ class DatasetQueries:
     ) -> Connection[Dataset]:
         """A page of them."""
         page, where = Page.of(first, after, last, before), DatasetFilter(status=status)
-        return await connect(info, "Dataset", page, where=where)
+        return connect(info, "Dataset", page, where=where)
 
 
 @strawberry.type(description="The new dataset.")

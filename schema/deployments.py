@@ -11,7 +11,21 @@ from domain.pages import Page
 from resolvers import deployments as resolve
 from resolvers import jobs as resolve_jobs
 from schema.api_keys import ApiKey
-from schema.base import OF, Id, Info, Node, enumeration, given, load, lookup, mirror, noun, optional, or_none
+from schema.base import (
+    OF,
+    Id,
+    Info,
+    Node,
+    enumeration,
+    given,
+    load,
+    lookup,
+    mirror,
+    noun,
+    optional,
+    or_none,
+)
+from schema.calls import BY_ID
 from schema.connections import After, Before, Connection, First, Last, Matching, WithStatus, connect
 from schema.jobs import Job
 from schema.mutations import REPLAY_OF_SECRET, DeleteInput, DeletePayload, Payload, mutation, outcome
@@ -48,30 +62,30 @@ class Deployment(Node):
         return mirror(cls, it, it=it)
 
     @strawberry.field(description="The project that it belongs to.")
-    async def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
+    def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
         """Loaded with the others."""
-        return await lookup(info, self.it.project_id, "Project")
+        return lookup(info, self.it.project_id, "Project")
 
     @strawberry.field(description="The fine-tune that answers; null where the runtime's own model does.")
-    async def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.finetunes")] | None:
+    def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.finetunes")] | None:
         """Loaded with the others."""
-        return await lookup(info, self.it.finetune_id, "Finetune")
+        return lookup(info, self.it.finetune_id, "Finetune")
 
     @strawberry.field(description="`base_url` for any OpenAI client.")
     def base_url(self, info: Info) -> str:
         """As the caller reached this server."""
         return f"{info.context.base_url}/public/{self.it.project_id}"
 
-    @strawberry.field(description="The keys that may ask it, newest first.")
-    async def api_keys(
+    @strawberry.field(description="The keys that may ask it, newest first.", metadata=BY_ID)
+    def api_keys(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[ApiKey]:
         """A page of them."""
         page = Page.of(first, after, last, before)
-        return await connect(info, "ApiKey", page, parent=self.id, by="deployment_id")
+        return connect(info, "ApiKey", page, parent=self.id, by="deployment_id")
 
-    @strawberry.field(description="What it was asked, newest first.")
-    async def logs(
+    @strawberry.field(description="What it was asked, newest first.", metadata=BY_ID)
+    def logs(
         self,
         info: Info,
         filter: Matching[LogFilter] = None,
@@ -83,13 +97,12 @@ class Deployment(Node):
         """A page of it."""
         page = Page.of(first, after, last, before)
         where = domain.LogFilter(**given(filter)) if filter else None
-        return await connect(info, "RequestLog", page, parent=self.id, by="deployment_id", where=where)
+        return connect(info, "RequestLog", page, parent=self.id, by="deployment_id", where=where)
 
-    @strawberry.field(description="The last job that started or moved it.")
-    async def job(self, info: Info) -> Job | None:
+    @strawberry.field(description="The last job that started or moved it.", metadata=BY_ID)
+    def job(self, info: Info) -> Job | None:
         """The newest one."""
-        found = await load(info, resolve_jobs.latest, self.id)
-        return found and OF["Job"](found)
+        return load(info, resolve_jobs.latest, self.id).then(OF["Job"])
 
     @strawberry.field(description="The path of its log's download as CSV (REST).")
     def logs_download_url(self) -> str:
@@ -102,12 +115,12 @@ class DeploymentQueries:
     """The deployments of the root query."""
 
     @strawberry.field(description="A deployment of the viewer's.")
-    async def deployment(self, info: Info, id: Id) -> Deployment | None:
+    def deployment(self, info: Info, id: Id) -> Deployment | None:
         """By id."""
-        return await lookup(info, id, "Deployment")
+        return lookup(info, id, "Deployment")
 
     @strawberry.field(description="The viewer's deployments over every project, newest first.")
-    async def deployments(
+    def deployments(
         self,
         info: Info,
         status: WithStatus[DeploymentStatus] = None,
@@ -118,7 +131,7 @@ class DeploymentQueries:
     ) -> Connection[Deployment]:
         """A page of them."""
         page, where = Page.of(first, after, last, before), DeploymentFilter(status=status)
-        return await connect(info, "Deployment", page, where=where)
+        return connect(info, "Deployment", page, where=where)
 
 
 @strawberry.input(

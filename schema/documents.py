@@ -10,6 +10,7 @@ from domain.documents import DocumentKind, DocumentStatus
 from resolvers import documents as resolve
 from resolvers import jobs as jobs_resolve
 from schema.base import OF, Id, Info, Node, enumeration, load, lookup, mirror, noun, optional, or_none
+from schema.calls import BY_ID
 from schema.mutations import DeleteInput, DeletePayload, Payload, mutation, outcome
 from schema.scalars import JSON, BigInt
 
@@ -84,15 +85,14 @@ class Document(Node):
         return mirror(cls, it, it=it, preview=preview, download_url=path if it.is_stored else None)
 
     @strawberry.field(description="The project that it is in.")
-    async def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
+    def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
         """Loaded with the others."""
-        return await lookup(info, self.it.project_id, "Project")
+        return lookup(info, self.it.project_id, "Project")
 
-    @strawberry.field(description="The job that reads it, once its upload is complete.")
-    async def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.jobs")] | None:
+    @strawberry.field(description="The job that reads it, once its upload is complete.", metadata=BY_ID)
+    def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.jobs")] | None:
         """Loaded with the others."""
-        found = await load(info, jobs_resolve.latest, self.id)
-        return None if found is None else OF["Job"](found)
+        return load(info, jobs_resolve.latest, self.id).then(OF["Job"])
 
 
 @strawberry.type(description="What opens one REST path for its viewer, where no bearer token can be sent.")
@@ -108,9 +108,9 @@ class DocumentQueries:
     """The documents of the root query."""
 
     @strawberry.field(description="A document of the viewer's.")
-    async def document(self, info: Info, id: Id) -> Document | None:
+    def document(self, info: Info, id: Id) -> Document | None:
         """By id."""
-        return await lookup(info, id, "Document")
+        return lookup(info, id, "Document")
 
     @strawberry.field(
         description="A ticket for one download or event stream: a browser's link and EventSource send no bearer "

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import strawberry
@@ -31,15 +32,24 @@ class Interrupted(Exception):
 
 
 class Runner(SchemaExtensionsRunner):
-    """What is done about each result. Strawberry's own asks every extension anew what it does, for each event."""
+    """Runs no extensions: what there is to do about an operation and its results, `Schema` does."""
+
+    def operation(self) -> Any:
+        """Nothing around an operation."""
+        return NOTHING
+
+    executing = operation
 
     async def get_extensions_results(self, ctx: ExecutionContext) -> dict[str, Any]:
         """What is said beside the data: only we say anything."""
         return ctx.extensions_results
 
-    def on_stream_result(self, result: Any) -> AbstractAsyncContextManager[None]:  # type: ignore[override]  # noqa: ARG002
-        """Nothing: what there is to do about a result, `Schema` has done."""
-        return nullcontext()
+    def on_stream_result(self, result: Any) -> Any:  # noqa: ARG002
+        """Nothing around a result."""
+        return NOTHING
+
+
+NOTHING: AbstractAsyncContextManager[None] = nullcontext()
 
 
 class Schema(strawberry.Schema):
@@ -54,6 +64,13 @@ class Schema(strawberry.Schema):
     ) -> SchemaExtensionsRunner:
         """Ours."""
         return Runner(execution_context, extensions)
+
+    def _create_execution_context(self, *args: Any, **named: Any) -> ExecutionContext:
+        """What strawberry knows of an operation, which has loaders of its own."""
+        made = super()._create_execution_context(*args, **named)
+        if isinstance(made.context, Context):
+            made.context = replace(made.context, loaders={}, tasks=set(), plan={})
+        return made
 
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
@@ -88,6 +105,8 @@ class Schema(strawberry.Schema):
         except GraphQLError as error:
             return [error]
         context.graphql_document = admitted.document
+        if request is not None:
+            request.plan = admitted.plan
         if admitted.cost is not None:
             context.extensions_results["cost"] = admitted.cost
         return admitted.errors
@@ -110,6 +129,8 @@ class Schema(strawberry.Schema):
             # What loaders still do is left to end, for fields may wait for it.
             execution_context.result = ExecutionResult(data=None, errors=[_lost(error)])
             return execution_context.result
+        finally:
+            _let_go(execution_context.context)
 
     async def _handle_execution_result(
         self, context: ExecutionContext, result: Any, extensions_runner: SchemaExtensionsRunner, **named: Any
@@ -173,6 +194,17 @@ async def _stop(context: object) -> None:
         for task in context.tasks:
             task.cancel()
         await asyncio.wait(context.tasks, timeout=GRACE)
+
+
+def _let_go(context: object) -> None:
+    """Drop what an operation has loaded.
+
+    It knows its loaders and they know it: all of it would wait for the garbage collector, and that would take as
+    long as several answers.
+    """
+    if isinstance(context, Context):
+        context.loaders.clear()
+        context.tasks.clear()
 
 
 def _too_slow(seconds: float) -> GraphQLError:

@@ -1,19 +1,17 @@
-"""How an answer is put together fast: what is merely an attribute is read, without a resolver, `info` or path.
+"""How an answer is put together fast: field by field for all objects of a list, and not object by object.
 
 graphql-core asks of every single value whether it is an error, can be awaited, is null, and where it would be
-reported, which takes most of the time of a long answer. Here a field's whole selection is looked at once per
-operation: where everything below it is attributes, the values are read in one sweep. Whatever is not the expected
-plain value (null where there must be something, an awaitable, an exception, a scalar out of its range) ends the sweep,
-and graphql-core does the same field again from its start: errors, their order and their places are always its own.
+reported, which takes most of the time of a long answer; and each object of a list that has a resolver takes a task.
+Here a field's whole selection is looked at once per operation, and its values are read in columns. Whatever is not the
+expected plain value (null where there must be something, an awaitable, an exception, a scalar out of its range) ends
+the sweep, and graphql-core does the same field again from its start: errors, their order and their places are always
+its own. Resolvers that only read may be asked twice, then.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-import strawberry
 from graphql import (
-    FieldNode,
     GraphQLField,
     GraphQLObjectType,
     GraphQLOutputType,
@@ -32,39 +30,46 @@ from strawberry.schema.base import BaseSchema
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.base import StrawberryObjectDefinition
-from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 from strawberry.types.field import StrawberryField
 
-from schema.leaves import Finish, Unusual, leaf
+from resolvers.context import Context
+from schema.calls import DEFINITION, Call, call_of, definition_of
+from schema.columns import Column, Field, attribute, instances, listed, nullable, objects
+from schema.leaves import Values, leaf
+from schema.starting import Started
 
-Reader = tuple[str, Finish]
-"""The attribute that a field is, and what is done with its value."""
-
-DEFINITION = "strawberry-definition"
-LISTS: frozenset[Any] = frozenset({list, tuple})
+T = TypeVar("T")
+Plan = dict[Any, Any]
 
 
 class FastExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Strawberry's executor, but for fields that are attributes."""
+    """Strawberry's executor, but for fields whose values can be read in columns."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_wrapped = bool(self.middleware_manager and self.middleware_manager.middlewares)
-        self.forget()
+        context = self.context_value
+        # What is found about fields. Their nodes are told apart by `id`: the document is kept as long as this is.
+        self._plan: Plan = context.plan if isinstance(context, Context) and not self._is_wrapped else {}
 
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:
         """One for an event of a subscription; without what the events before it have left, which would add up."""
         executor = super().build_per_event_executor(payload)
         if isinstance(executor, FastExecutor):
-            executor.forget()
+            executor._relevant_sub_fields = {}  # noqa: SLF001 - one of its own
         return executor
 
-    def forget(self) -> None:
-        """Start anew: what is known is kept by fields, which are others for every event."""
-        self._relevant_sub_fields = {}
-        self._readers: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, Reader | None]] = {}
-        self._calls: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, Call | None]] = {}
-        self._finishes: dict[tuple[GraphQLOutputType, int], tuple[FieldDetailsList, Finish | None]] = {}
+    def _once(
+        self, find: Callable[[Any, FieldDetailsList], T], kind: GraphQLOutputType, details: FieldDetailsList
+    ) -> T:
+        """What is found about a field, of a type or as one; it is looked for once."""
+        nodes = id(details[0].node) if len(details) == 1 else tuple(id(it.node) for it in details)
+        key = (find.__name__, kind, nodes)
+        try:
+            return self._plan[key]
+        except KeyError:
+            found = self._plan[key] = find(kind, details)
+            return found
 
     def execute_field(
         self,
@@ -75,31 +80,25 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         position_context: Any,
     ) -> Any:
         """The field's answer, or an awaitable of it."""
-        reader = self._reader(parent_type, field_details_list)
-        if reader is not None:
-            attribute, finish = reader
+        field = self._once(self._attribute, parent_type, field_details_list)
+        if field is not None and not field.is_later:
             try:
-                return finish(getattr(source, attribute))
+                return field.finished([source])[0]
             except Exception:  # noqa: BLE001, S110 - whatever it was, it comes again where errors are located
                 pass
-        call = self._call(parent_type, field_details_list)
+        call = self._once(self._call, parent_type, field_details_list)
         if call is None:
             return super().execute_field(parent_type, source, field_details_list, path, position_context)
         return self._answer(call, parent_type, source, field_details_list, path)
 
     def _answer(
-        self,
-        call: "Call",
-        parent_type: GraphQLObjectType,
-        source: Any,
-        details: FieldDetailsList,
-        path: Path,
+        self, call: Call, parent_type: GraphQLObjectType, source: Any, details: FieldDetailsList, path: Path
     ) -> Any:
         """What a resolver has for a field: as graphql-core does it, but for the arguments, which are known."""
         kind = call.field.type
         info = self.build_resolve_info(call.field, call.nodes, parent_type, path)
         try:
-            result = call(source, info)
+            result = call.of(info)(source)
             if self.is_awaitable(result):
                 return self.complete_awaitable_value(kind, details, info, path, result, None)
             completed = self.complete_value(kind, details, info, path, result, None)
@@ -127,31 +126,40 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         position_context: Any,
     ) -> Any:
         """What a resolver's value becomes in the answer."""
-        finish = self._finish(return_type, field_details_list)
-        if finish is not None:
-            try:
-                return finish(result)
-            except Exception:  # noqa: BLE001, S110 - as above
-                pass
-        return super().complete_value(return_type, field_details_list, info, path, result, position_context)
+        column = self._once(self._column, return_type, field_details_list)
+        given = (return_type, field_details_list, info, path, result, position_context)
+        if column is None:
+            return super().complete_value(*given)
+        try:
+            done = column.done([result], self._asked)
+            if column.finish is None:
+                done = Started(done)
+                if not done.is_over:
+                    return self._swept(done, *given)
+                done = done.result()
+            return done[0]
+        except Exception:  # noqa: BLE001 - as above
+            return super().complete_value(*given)
 
-    def _call(self, parent: GraphQLObjectType, details: FieldDetailsList) -> "Call | None":
+    async def _swept(self, sweep: Started[Values], *given: Any) -> Any:
+        """The same where it waits for what resolvers want."""
+        try:
+            return (await sweep)[0]
+        except Exception:  # noqa: BLE001 - as above
+            completed = super().complete_value(*given)
+        return await completed if self.is_awaitable(completed) else completed
+
+    def _call(self, parent: GraphQLObjectType, details: FieldDetailsList) -> Call | None:
         """How a field's resolver is called, None where only strawberry knows."""
-        known = self._calls.get((parent, id(details)))
-        if known is None:
-            known = self._calls[parent, id(details)] = (details, self._find_call(parent, details))
-        return known[1]
-
-    def _find_call(self, parent: GraphQLObjectType, details: FieldDetailsList) -> "Call | None":
         field = self.schema.get_field(parent, details[0].node.name.value)
-        definition = (field.extensions or {}).get(DEFINITION) if field else None
-        if not field or not isinstance(definition, StrawberryField) or self._is_wrapped:
+        definition = definition_of(field)
+        if not field or not definition or self._is_wrapped:
             return None
         try:
             given = self._arguments(field, definition, details)
         except Exception:  # noqa: BLE001 - it comes again where errors are located
             return None
-        return call_of(field, definition, [it.node for it in details], given)
+        return call_of(parent, field, definition, [it.node for it in details], given)
 
     def _arguments(
         self, field: GraphQLField, definition: StrawberryField, details: FieldDetailsList
@@ -165,106 +173,72 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         registry = whole.schema_converter.scalar_registry
         return convert_arguments(raw, definition.arguments, registry, whole.config)
 
-    def _reader(self, parent: GraphQLObjectType, details: FieldDetailsList) -> Reader | None:
-        """How a field is read, None where it has a resolver, or something below it has."""
-        known = self._readers.get((parent, id(details)))
-        if known is None:
-            # The list is kept with it, for as long as its `id` means it.
-            known = self._readers[parent, id(details)] = (details, self._find_reader(parent, details))
-        return known[1]
+    def _field(self, parent: GraphQLObjectType, details: FieldDetailsList) -> Field | None:
+        """How a field of many objects is answered, None where only graphql-core knows."""
+        return self._attribute(parent, details) or self._resolved(parent, details)
 
-    def _find_reader(self, parent: GraphQLObjectType, details: FieldDetailsList) -> Reader | None:
+    def _attribute(self, parent: GraphQLObjectType, details: FieldDetailsList) -> Field | None:
+        """The same where it is an attribute."""
         node = details[0].node
         field = self.schema.get_field(parent, node.name.value)
         if field is None or field.args or node.arguments or self._is_wrapped:
             return None
         if field is TypeNameMetaFieldDef:
-            return "__class__", lambda _: parent.name
-        attribute = _attribute(field)
-        finish = self._finish(field.type, details) if attribute else None
-        return (attribute, finish) if attribute and finish else None
+            return Field(AS_IT_IS, lambda sources: [parent.name] * len(sources))
+        definition = definition_of(field)
+        if not definition or not definition.is_basic_field or definition.default_resolver is not getattr:
+            return None
+        column = self._once(self._column, field.type, details)
+        return None if column is None else Field(column, attribute(definition.python_name))
 
-    def _finish(self, kind: GraphQLOutputType, details: FieldDetailsList) -> Finish | None:
-        """How a value of a type becomes what is sent, None where that takes a resolver."""
-        known = self._finishes.get((kind, id(details)))
-        if known is None:
-            known = self._finishes[kind, id(details)] = (details, self._find_finish(kind, details))
-        return known[1]
+    def _resolved(self, parent: GraphQLObjectType, details: FieldDetailsList) -> Field | None:
+        """The same where it is what a resolver has."""
+        call = self._once(self._call, parent, details)
+        if call is None or call.takes_a_task:
+            return None
+        column = self._once(self._column, call.field.type, details)
+        if column is None:
+            return None
+        return Field(column, None, call)
 
-    def _find_finish(self, kind: GraphQLOutputType, details: FieldDetailsList) -> Finish | None:
+    def _asked(self, call: Call) -> Callable[[Any], Any]:
+        """How a resolver is called for many objects, none of which has a place in the answer of its own."""
+        nowhere: Any = None
+        return call.of(self.build_resolve_info(call.field, call.nodes, call.parent, nowhere))
+
+    def _column(self, kind: GraphQLOutputType, details: FieldDetailsList) -> Column | None:
+        """How values of a type become what is sent, None where only graphql-core knows."""
         if self._is_wrapped:
             return None
         if is_non_null_type(kind):
             return self._required(kind.of_type, details)
-        finish = self._required(kind, details)
-        return finish and (lambda value: None if value is None else finish(value))
+        column = self._required(kind, details)
+        return column and nullable(column)
 
-    def _required(self, kind: GraphQLOutputType, details: FieldDetailsList) -> Finish | None:
+    def _required(self, kind: GraphQLOutputType, details: FieldDetailsList) -> Column | None:
         if is_leaf_type(kind):
-            return leaf(kind)
+            return Column(leaf(kind))
         if is_list_type(kind):
-            item = self._finish(kind.of_type, details)
-            return item and _list(item)
+            item = self._once(self._column, kind.of_type, details)
+            return item and listed(item)
         return self._object(kind, details) if is_object_type(kind) else None
 
-    def _object(self, kind: GraphQLObjectType, details: FieldDetailsList) -> Finish | None:
+    def _object(self, kind: GraphQLObjectType, details: FieldDetailsList) -> Column | None:
         classes = _classes(kind)
         try:
-            fields, deferred, _ = self.collect_subfields(kind, details)
+            selected, deferred, _ = self.collect_subfields(kind, details)
         except Exception:  # noqa: BLE001 - it comes again, should the field be reached at all
             return None
-        readers = [(name, self._reader(kind, it)) for name, it in fields.items()]
-        known = [(name, *reader) for name, reader in readers if reader is not None]
-        if deferred or not classes or len(known) < len(readers):
+        if deferred or not classes:
             return None
-
-        def finish(source: Any) -> dict[str, Any]:
-            if source.__class__ not in classes or hasattr(source, TYPE_CAST_ATTRIBUTE):
-                raise Unusual
-            return {name: made(getattr(source, attribute)) for name, attribute, made in known}
-
-        return finish
+        fields = {name: self._once(self._field, kind, it) for name, it in selected.items()}
+        known = {name: it for name, it in fields.items() if it is not None}
+        if len(known) < len(fields):
+            return None
+        return objects(instances(classes), known)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A resolver with its arguments, which are the same for every object of a list."""
-
-    field: GraphQLField
-    nodes: list[FieldNode]
-    definition: StrawberryField
-    resolve: Callable[..., Any]
-    arguments: dict[str, Any]
-    takes_self: bool
-    info: str | None
-
-    def __call__(self, source: Any, info: GraphQLResolveInfo[Any]) -> Any:
-        """What the resolver has."""
-        named = self.arguments
-        if self.info:
-            named = {**named, self.info: strawberry.Info(_raw_info=info, _field=self.definition)}
-        return self.resolve(source, **named) if self.takes_self else self.resolve(**named)
-
-
-def call_of(
-    field: GraphQLField, definition: StrawberryField, nodes: list[FieldNode], arguments: dict[str, Any]
-) -> Call | None:
-    """How a resolver is called; None for what strawberry does around one, or where it wants the parent by name."""
-    found = definition.base_resolver
-    if not found or definition.is_subscription or definition.extensions:
-        return None
-    if found.parent_parameter or found.root_parameter:
-        return None
-    info = found.info_parameter.name if found.info_parameter else None
-    return Call(field, nodes, definition, found, arguments, bool(found.self_parameter), info)
-
-
-def _attribute(field: GraphQLField) -> str | None:
-    """The attribute that a field is; None where it is found in another way."""
-    definition = (field.extensions or {}).get(DEFINITION)
-    if not isinstance(definition, StrawberryField) or not definition.is_basic_field:
-        return None
-    return definition.python_name if definition.default_resolver is getattr else None
+AS_IT_IS = Column(lambda values: values)
 
 
 def _classes(kind: GraphQLObjectType) -> frozenset[type]:
@@ -274,12 +248,3 @@ def _classes(kind: GraphQLObjectType) -> frozenset[type]:
         return frozenset()
     generic = definition.concrete_of
     return frozenset({definition.origin, generic.origin} if generic else {definition.origin})
-
-
-def _list(item: Finish) -> Finish:
-    def finish(values: Any) -> list[Any]:
-        if values.__class__ not in LISTS:
-            raise Unusual
-        return [item(value) for value in values]
-
-    return finish

@@ -15,7 +15,8 @@ from resolvers import datasets as resolve_datasets
 from resolvers import finetunes as resolve
 from resolvers import jobs as resolve_jobs
 from schema.base import OF, Id, Info, Node, load, lookup, mirror, noun
-from schema.connections import After, Before, Connection, First, Last, Total, WithStatus, connect, connection
+from schema.calls import BY_ID
+from schema.connections import After, Before, Connection, First, Last, Total, WithStatus, connect, page_of
 from schema.finetune_results import (
     Artifact,
     Hyperparameters,
@@ -104,82 +105,80 @@ class Finetune(Node):
         )
 
     @strawberry.field(description="The project that it belongs to.")
-    async def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
+    def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
         """Loaded with the others."""
-        return await lookup(info, self.it.project_id, "Project")
+        return lookup(info, self.it.project_id, "Project")
 
     @strawberry.field(description="What was tuned.")
-    async def base_model(
-        self, info: Info
-    ) -> Annotated["BaseModel", strawberry.lazy("schema.base_models")] | None:
+    def base_model(self, info: Info) -> Annotated["BaseModel", strawberry.lazy("schema.base_models")] | None:
         """Loaded with the others."""
-        return await lookup(info, self.it.base_model_id, "BaseModel")
+        return lookup(info, self.it.base_model_id, "BaseModel")
 
     @strawberry.field(description="The dataset that it was made from; seen here also when it is DELETED.")
-    async def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.datasets")] | None:
+    def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.datasets")] | None:
         """Loaded with the others."""
-        found = await load(info, resolve_datasets.referred, self.it.dataset_id)
-        return found and OF["Dataset"](found)
+        return load(info, resolve_datasets.referred, self.it.dataset_id).then(OF["Dataset"])
 
     @strawberry.field(
-        description="What it is trained on, frozen: later edits of the dataset do not change it."
+        description="What it is trained on, frozen: later edits of the dataset do not change it.",
+        metadata=BY_ID,
     )
-    async def trained_items(
+    def trained_items(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[Annotated["DatasetItem", strawberry.lazy("schema.items")]]:
         """A page of them, in their dataset's order."""
-        found = await load(info, resolve.trained_items, self.id, Page.of(first, after, last, before))
-        return connection(found, OF["DatasetItem"], Total(resolve.trained_total, self.id, ()))
+        found, total = resolve.trained_items, Total(resolve.trained_total, ())
+        return page_of(info, found, self.id, Page.of(first, after, last, before), OF["DatasetItem"], total)
 
-    @strawberry.field(description="How far it is, 0.0 to 1.0.")
-    async def progress(self, info: Info) -> float:
+    @strawberry.field(description="How far it is, 0.0 to 1.0.", metadata=BY_ID)
+    def progress(self, info: Info) -> float:
         """As its newest job says."""
-        job = await load(info, resolve_jobs.latest, self.id)
-        return job.progress if job else 0.0
+        return load(info, resolve_jobs.latest, self.id).then(lambda job: job.progress, nothing=0.0)
 
-    @strawberry.field(description="What it is doing; null once it has ended.")
-    async def current_step(self, info: Info) -> str | None:
+    @strawberry.field(description="What it is doing; null once it has ended.", metadata=BY_ID)
+    def current_step(self, info: Info) -> str | None:
         """As its newest job says."""
-        job = await load(info, resolve_jobs.latest, self.id)
-        return None if job is None or job.is_final else job.message
+        return load(info, resolve_jobs.latest, self.id).then(
+            lambda job: None if job.is_final else job.message
+        )
 
     @strawberry.field(description="How long it has run, or ran, in seconds.")
     def elapsed_seconds(self, info: Info) -> float | None:
         """Until now, or until it ended."""
         return self.it.elapsed_seconds(info.context.now())
 
-    @strawberry.field(description="The last lines of its log, oldest first; 1 to 1,000.")
-    async def recent_logs(
+    @strawberry.field(description="The last lines of its log, oldest first; 1 to 1,000.", metadata=BY_ID)
+    def recent_logs(
         self,
         info: Info,
         lines: Annotated[int, strawberry.argument(description="How many lines, 1 to 1,000.")] = 100,
     ) -> list[str]:
         """Of its newest job."""
         within(lines, "lines", 1, MAX_LINES)
-        return await load(info, resolve.recent_logs, self.id, lines) or []
+        return load(info, resolve.recent_logs, self.id, lines).then(list, nothing=[])
 
-    @strawberry.field(description="Its curve, oldest point first.")
-    async def history(
+    @strawberry.field(description="Its curve, oldest point first.", metadata=BY_ID)
+    def history(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[TrainingPoint]:
         """A page of its points."""
-        found = await load(info, resolve.history, self.id, Page.of(first, after, last, before))
-        total = Total(resolve.history_total, self.id, ())
-        return connection(found, lambda point: mirror(TrainingPoint, point), total)
+        page, total = Page.of(first, after, last, before), Total(resolve.history_total, ())
+        return page_of(
+            info, resolve.history, self.id, page, lambda point: mirror(TrainingPoint, point), total
+        )
 
-    @strawberry.field(description="The job that trains it.")
-    async def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.jobs")] | None:
+    @strawberry.field(description="The job that trains it.", metadata=BY_ID)
+    def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.jobs")] | None:
         """The newest one."""
-        found = await load(info, resolve_jobs.latest, self.id)
-        return found and OF["Job"](found)
+        return load(info, resolve_jobs.latest, self.id).then(OF["Job"])
 
-    @strawberry.field(description="Where it is deployed, newest first.")
-    async def deployments(
+    @strawberry.field(description="Where it is deployed, newest first.", metadata=BY_ID)
+    def deployments(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.deployments")]]:
         """A page of them."""
         page = Page.of(first, after, last, before)
-        return await connect(info, "Deployment", page, parent=self.id, by="finetune_id")
+        return connect(info, "Deployment", page, parent=self.id, by="finetune_id")
 
     @strawberry.field(description="Where the model file is in object storage, once there is one.")
     def output_path(self, info: Info) -> str | None:
@@ -197,12 +196,12 @@ class FinetuneQueries:
     """The fine-tunes of the root query."""
 
     @strawberry.field(description="A fine-tune of the viewer's.")
-    async def finetune(self, info: Info, id: Id) -> Finetune | None:
+    def finetune(self, info: Info, id: Id) -> Finetune | None:
         """By id."""
-        return await lookup(info, id, "Finetune")
+        return lookup(info, id, "Finetune")
 
     @strawberry.field(description="The viewer's fine-tunes over every project, newest first.")
-    async def finetunes(
+    def finetunes(
         self,
         info: Info,
         status: WithStatus[RunStatus] = None,
@@ -213,4 +212,4 @@ class FinetuneQueries:
     ) -> Connection[Finetune]:
         """A page of them."""
         page, where = Page.of(first, after, last, before), FinetuneFilter(status=status)
-        return await connect(info, "Finetune", page, where=where)
+        return connect(info, "Finetune", page, where=where)

@@ -66,9 +66,9 @@ class ItemSource:
     end: int | None = strawberry.field(description="Where it ends in the document; null for tables.")
 
     @strawberry.field(description="The upload, while it is there.")
-    async def document(self, info: Info) -> Annotated["Document", strawberry.lazy("schema.documents")] | None:
+    def document(self, info: Info) -> Annotated["Document", strawberry.lazy("schema.documents")] | None:
         """Loaded with the others."""
-        return await lookup(info, self.it.document_id, "Document")
+        return lookup(info, self.it.document_id, "Document")
 
 
 @noun
@@ -97,25 +97,25 @@ class DatasetItem(Node):
         return mirror(cls, it, it=it, source=source, problems=problems)
 
     @strawberry.field(description="The dataset that it belongs to.")
-    async def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.datasets")]:
+    def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.datasets")]:
         """Loaded with the others, the deleted ones too."""
-        return OF["Dataset"](await load(info, datasets_resolve.referred, self.it.dataset_id))
+        return load(info, datasets_resolve.referred, self.it.dataset_id).then(OF["Dataset"])
 
     @strawberry.field(description="Its texts by field name.")
-    async def data(self, info: Info) -> JSON:
+    def data(self, info: Info) -> JSON:
         """Named as its dataset names them."""
-        dataset = await load(info, datasets_resolve.referred, self.it.dataset_id)
-        return dict(zip(dataset.field_names, self.it.values, strict=True))
+        found = load(info, datasets_resolve.referred, self.it.dataset_id)
+        return found.then(lambda dataset: dict(zip(dataset.field_names, self.it.values, strict=True)))
 
     @strawberry.field(description="The item that it corrects.")
-    async def corrects(self, info: Info) -> "DatasetItem | None":
+    def corrects(self, info: Info) -> "DatasetItem | None":
         """Loaded with the others."""
-        return await lookup(info, self.it.corrects_id, "DatasetItem")
+        return lookup(info, self.it.corrects_id, "DatasetItem")
 
     @strawberry.field(description="The item that corrects it.")
-    async def corrected_by(self, info: Info) -> "DatasetItem | None":
+    def corrected_by(self, info: Info) -> "DatasetItem | None":
         """Loaded with the others."""
-        return await lookup(info, self.it.corrected_by_id, "DatasetItem")
+        return lookup(info, self.it.corrected_by_id, "DatasetItem")
 
 
 @strawberry.type(description="The valid items of one split.")

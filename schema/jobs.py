@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from weakref import WeakKeyDictionary
 
 import strawberry
@@ -16,6 +16,7 @@ from domain.training import Checkpoint, Line, Measured, Progress
 from resolvers import jobs as resolve
 from resolvers import reading
 from schema.base import OF, Id, Info, Node, enumeration, load, lookup, mirror, noun
+from schema.calls import BY_ID
 from schema.connections import (
     After,
     Before,
@@ -26,7 +27,7 @@ from schema.connections import (
     Total,
     WithStatus,
     connect,
-    connection,
+    page_of,
 )
 from schema.mutations import Payload, mutation, outcome
 from schema.scalars import JSON
@@ -172,19 +173,19 @@ class Job(Node):
         return mirror(cls, it, it=it)
 
     @strawberry.field(description="The project that it belongs to.")
-    async def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
+    def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.projects")]:
         """Loaded with the others."""
-        return await lookup(info, self.it.project_id, "Project")
+        return lookup(info, self.it.project_id, "Project")
 
     @strawberry.field(
         description="The Document, Dataset, Finetune or Deployment that it works on; null once that is deleted."
     )
-    async def subject(self, info: Info) -> Node | None:
+    def subject(self, info: Info) -> Node | None:
         """Loaded with the others."""
-        return await node_by_id(info, self.it.subject_id)
+        return node_by_id(info, self.it.subject_id)
 
-    @strawberry.field(description="What happened in it, oldest first.")
-    async def events(
+    @strawberry.field(description="What happened in it, oldest first.", metadata=BY_ID)
+    def events(
         self,
         info: Info,
         kinds: Annotated[
@@ -197,19 +198,15 @@ class Job(Node):
         before: Before = None,
     ) -> Connection[JobEvent]:
         """A page of them."""
-        page, wanted = (
-            Page.of(first, after, last, before),
-            frozenset(kinds) if kinds is not None else ALL_KINDS,
-        )
-        found = await load(info, resolve.events, self.id, page, wanted)
-        return connection(found, event_of, Total(resolve.events_total, self.id, (wanted,)))
+        wanted = frozenset(kinds) if kinds is not None else ALL_KINDS
+        page, total = Page.of(first, after, last, before), Total(resolve.events_total, (wanted,))
+        return page_of(info, resolve.events, self.id, page, event_of, total)
 
 
-async def node_by_id(info: Info, id: str) -> Node | None:
+def node_by_id(info: Info, id: str) -> Any:
     """Any object by id, null when there is none, or it is another's."""
-    found = await load(info, reading.by_id, id)
     name = noun_of(id)
-    return None if found is None or name is None else OF[name](found)
+    return None if name is None else load(info, reading.by_id, id).then(OF[name])
 
 
 @strawberry.type
@@ -217,12 +214,12 @@ class JobQueries:
     """The jobs of the root query."""
 
     @strawberry.field(description="A job of the viewer's.")
-    async def job(self, info: Info, id: Id) -> Job | None:
+    def job(self, info: Info, id: Id) -> Job | None:
         """By id."""
-        return await lookup(info, id, "Job")
+        return lookup(info, id, "Job")
 
     @strawberry.field(description="The viewer's jobs over every project, newest first.")
-    async def jobs(
+    def jobs(
         self,
         info: Info,
         type: OfType[JobType] = None,
@@ -234,7 +231,7 @@ class JobQueries:
     ) -> Connection[Job]:
         """A page of them."""
         page = Page.of(first, after, last, before)
-        return await connect(info, "Job", page, where=JobFilter(type=type, status=status))
+        return connect(info, "Job", page, where=JobFilter(type=type, status=status))
 
 
 @strawberry.input(description="Which job to cancel.")

@@ -1,11 +1,11 @@
 """What the values of scalars and enums become in an answer, where they are plainly what their type promises."""
 
-from collections.abc import Callable
-from datetime import date, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
 from enum import Enum
 from functools import lru_cache
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 from graphql import (
@@ -21,11 +21,16 @@ from graphql import (
     Undefined,
 )
 
-Finish = Callable[[Any], Any]
-"""Turns a field's value into what is sent; raises where the value is not a plain one."""
+Values = Sequence[Any]
+"""The values of one field, of many objects."""
+Finish = Callable[[Values], Values]
+"""Turns a field's values into what is sent; raises where one is not a plain one."""
 
-PLAIN: frozenset[type] = frozenset({bool, bytes, date, datetime, dict, float, int, list, str, UUID})
+PLAIN = frozenset({bool, bytes, date, datetime, dict, float, int, list, str, UUID})
 """Classes whose instances are neither errors nor awaitable."""
+
+MOMENT = frozenset({datetime})
+UTC_ALONE = frozenset({UTC})
 
 
 class Unusual(Exception):
@@ -40,14 +45,20 @@ def leaf(kind: GraphQLLeafType) -> Finish:
     return BUILT_IN.get(kind) or _scalar(kind)
 
 
+def all_of(classes: frozenset[type], values: Values) -> None:
+    """Raise `Unusual` unless each value is an instance of one of these classes itself."""
+    if not classes.issuperset(map(type, values)):
+        raise Unusual
+
+
 def _enum(kind: GraphQLEnumType) -> Finish:
     """A member is found by what it is: it may be a string at the same time, and equal to another enum's."""
     wrapped: Any = getattr(kind, "wrapped_cls", ())
     names = {id(it): _coerced(kind, it) for it in wrapped}
     known = {key: name for key, name in names.items() if name is not None}
 
-    def finish(value: Any) -> Any:
-        return known[id(value)]
+    def finish(values: Values) -> Values:
+        return list(map(known.__getitem__, map(id, values)))
 
     return finish
 
@@ -62,39 +73,56 @@ def _coerced(kind: GraphQLEnumType, member: Enum) -> str | None:
 def _scalar(kind: GraphQLLeafType) -> Finish:
     coerce = kind.coerce_output_value
 
-    def finish(value: Any) -> Any:
-        if value.__class__ not in PLAIN:
+    def finish(values: Values) -> Values:
+        all_of(PLAIN, values)
+        coerced = list(map(coerce, values))
+        if None in coerced or Undefined in coerced:
             raise Unusual
-        coerced = coerce(value)
-        return _unusual() if coerced is None or coerced is Undefined else coerced
+        return coerced
+
+    return _moments(finish) if kind.name == "DateTime" else finish
+
+
+def _moments(finish: Finish) -> Finish:
+    """Times in UTC are left to the encoder of the answer, which writes them the same and five times as fast."""
+
+    def as_they_are(values: Values) -> Values:
+        if MOMENT.issuperset(map(type, values)) and UTC_ALONE.issuperset([it.tzinfo for it in values]):
+            return values
+        return finish(values)
+
+    return as_they_are
+
+
+def _plain(*classes: type) -> Finish:
+    expected = frozenset(classes)
+
+    def finish(values: Values) -> Values:
+        all_of(expected, values)
+        return values
 
     return finish
 
 
-def _text(value: Any) -> Any:
-    return value if value.__class__ is str else _unusual()
+_ints, _floats = _plain(int), _plain(float)
 
 
-def _boolean(value: Any) -> Any:
-    return value if value.__class__ is bool else _unusual()
+def _in_range(values: Values) -> Values:
+    if _ints(values) and not GRAPHQL_MIN_INT <= min(values) <= max(values) <= GRAPHQL_MAX_INT:
+        raise Unusual
+    return values
 
 
-def _int(value: Any) -> Any:
-    return value if value.__class__ is int and GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT else _unusual()
-
-
-def _float(value: Any) -> Any:
-    return value if value.__class__ is float and isfinite(value) else _unusual()
-
-
-def _unusual() -> NoReturn:
-    raise Unusual
+def _finite(values: Values) -> Values:
+    if not all(map(isfinite, _floats(values))):
+        raise Unusual
+    return values
 
 
 BUILT_IN: dict[GraphQLLeafType, Finish] = {
-    GraphQLString: _text,
-    GraphQLID: _text,
-    GraphQLBoolean: _boolean,
-    GraphQLInt: _int,
-    GraphQLFloat: _float,
+    GraphQLString: _plain(str),
+    GraphQLID: _plain(str),
+    GraphQLBoolean: _plain(bool),
+    GraphQLInt: _in_range,
+    GraphQLFloat: _finite,
 }

@@ -1,13 +1,10 @@
 """What holds for every operation: its own loaders, and errors that say nothing of our inside."""
 
 import logging
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from graphql import GraphQLError, ValueNode
 from graphql.execution import ExecutionResult as CoreResult
-from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 from strawberry.types.execution import ExecutionResult
 
@@ -30,17 +27,6 @@ CODES = {
 
 MAX_MESSAGE = 1_000
 MASKED = "Something went wrong inside Luthier."
-
-
-class Operation(SchemaExtension):
-    """One operation, over HTTP or one of many on a WebSocket."""
-
-    def on_operation(self) -> Iterator[None]:
-        """Give it loaders of its own."""
-        context = self.execution_context.context
-        if isinstance(context, Context):
-            self.execution_context.context = replace(context, loaders={}, tasks=set(), asked={})
-        yield
 
 
 def clean_result(result: Any, context: object) -> None:

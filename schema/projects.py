@@ -14,6 +14,7 @@ from domain.pages import Page
 from domain.projects import ProjectStage, ProjectStatus, TaskType
 from resolvers import projects as resolve
 from schema.base import Id, Info, Node, given, load, lookup, mirror, noun, or_none
+from schema.calls import BY_ID
 from schema.connections import After, Before, Connection, First, Last, Matching, OfType, WithStatus, connect
 from schema.mutations import DeleteInput, DeletePayload, Payload, mutation, outcome
 from schema.project_inputs import CreateProjectInput, ProjectFilter, UpdateProjectInput, flat
@@ -72,41 +73,39 @@ class Project(Node):
         return mirror(cls, it, it=it, config=mirror(ProjectConfig, it))
 
     @strawberry.field(description="Whose it is.")
-    async def owner(self, info: Info) -> Annotated["User", strawberry.lazy("schema.accounts")]:
+    def owner(self, info: Info) -> Annotated["User", strawberry.lazy("schema.accounts")]:
         """Loaded with the other owners."""
-        return await lookup(info, self.it.owner_id, "User")
+        return lookup(info, self.it.owner_id, "User")
 
-    @strawberry.field(description="How far the project has come; derived from what it holds, never stored.")
-    async def stage(self, info: Info) -> ProjectStage:
+    @strawberry.field(
+        description="How far the project has come; derived from what it holds, never stored.", metadata=BY_ID
+    )
+    def stage(self, info: Info) -> ProjectStage:
         """Derived with the other projects'."""
-        return await load(info, resolve.stages, self.id)
+        return load(info, resolve.stages, self.id)
 
-    @strawberry.field(description="How much it holds.")
-    async def stats(self, info: Info) -> ProjectStats:
+    @strawberry.field(description="How much it holds.", metadata=BY_ID)
+    def stats(self, info: Info) -> ProjectStats:
         """Counted with the other projects'."""
-        return mirror(ProjectStats, await load(info, resolve.stats, self.id))
+        return load(info, resolve.stats, self.id).then(lambda it: mirror(ProjectStats, it))
 
     @strawberry.field(description="The base model that was chosen.")
-    async def base_model(
-        self, info: Info
-    ) -> Annotated["BaseModel", strawberry.lazy("schema.base_models")] | None:
+    def base_model(self, info: Info) -> Annotated["BaseModel", strawberry.lazy("schema.base_models")] | None:
         """Loaded with the others."""
-        return await lookup(info, self.it.base_model_id, "BaseModel")
+        return lookup(info, self.it.base_model_id, "BaseModel")
 
     @strawberry.field(description="The chosen dataset; null at creation.")
-    async def training_dataset(
-        self, info: Info
-    ) -> Annotated["Dataset", strawberry.lazy("schema.datasets")] | None:
+    def training_dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.datasets")] | None:
         """Loaded with the others."""
-        return await lookup(info, self.it.training_dataset_id, "Dataset")
+        return lookup(info, self.it.training_dataset_id, "Dataset")
 
     @strawberry.field(description="The chosen fine-tune; null at creation.")
-    async def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.finetunes")] | None:
+    def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.finetunes")] | None:
         """Loaded with the others."""
-        return await lookup(info, self.it.finetune_id, "Finetune")
+        return lookup(info, self.it.finetune_id, "Finetune")
 
-    @strawberry.field(description="Its uploads, newest first.")
-    async def documents(
+    @strawberry.field(description="Its uploads, newest first.", metadata=BY_ID)
+    def documents(
         self,
         info: Info,
         kind: Annotated[
@@ -119,18 +118,18 @@ class Project(Node):
     ) -> Connection[Annotated["Document", strawberry.lazy("schema.documents")]]:
         """A page of them."""
         page, where = Page.of(first, after, last, before), DocumentFilter(kind=kind)
-        return await connect(info, "Document", page, parent=self.id, by="project_id", where=where)
+        return connect(info, "Document", page, parent=self.id, by="project_id", where=where)
 
-    @strawberry.field(description="Its training datasets, newest first.")
-    async def datasets(
+    @strawberry.field(description="Its training datasets, newest first.", metadata=BY_ID)
+    def datasets(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[Annotated["Dataset", strawberry.lazy("schema.datasets")]]:
         """A page of them."""
         page = Page.of(first, after, last, before)
-        return await connect(info, "Dataset", page, parent=self.id, by="project_id")
+        return connect(info, "Dataset", page, parent=self.id, by="project_id")
 
-    @strawberry.field(description="Its fine-tunes, newest first.")
-    async def finetunes(
+    @strawberry.field(description="Its fine-tunes, newest first.", metadata=BY_ID)
+    def finetunes(
         self,
         info: Info,
         status: WithStatus[RunStatus] = None,
@@ -141,18 +140,18 @@ class Project(Node):
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.finetunes")]]:
         """A page of them."""
         page, where = Page.of(first, after, last, before), FinetuneFilter(status=status)
-        return await connect(info, "Finetune", page, parent=self.id, by="project_id", where=where)
+        return connect(info, "Finetune", page, parent=self.id, by="project_id", where=where)
 
-    @strawberry.field(description="Its deployments, newest first.")
-    async def deployments(
+    @strawberry.field(description="Its deployments, newest first.", metadata=BY_ID)
+    def deployments(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.deployments")]]:
         """A page of them."""
         page = Page.of(first, after, last, before)
-        return await connect(info, "Deployment", page, parent=self.id, by="project_id")
+        return connect(info, "Deployment", page, parent=self.id, by="project_id")
 
-    @strawberry.field(description="Its jobs, newest first.")
-    async def jobs(
+    @strawberry.field(description="Its jobs, newest first.", metadata=BY_ID)
+    def jobs(
         self,
         info: Info,
         type: OfType[JobType] = None,
@@ -164,7 +163,7 @@ class Project(Node):
     ) -> Connection[Annotated["Job", strawberry.lazy("schema.jobs")]]:
         """A page of them."""
         page, where = Page.of(first, after, last, before), JobFilter(type=type, status=status)
-        return await connect(info, "Job", page, parent=self.id, by="project_id", where=where)
+        return connect(info, "Job", page, parent=self.id, by="project_id", where=where)
 
 
 @strawberry.type
@@ -172,12 +171,12 @@ class ProjectQueries:
     """The projects of the root query."""
 
     @strawberry.field(description="A project of the viewer's.")
-    async def project(self, info: Info, id: Id) -> Project | None:
+    def project(self, info: Info, id: Id) -> Project | None:
         """By id."""
-        return await lookup(info, id, "Project")
+        return lookup(info, id, "Project")
 
     @strawberry.field(description="The viewer's projects, newest first.")
-    async def projects(
+    def projects(
         self,
         info: Info,
         filter: Matching[ProjectFilter] = None,
@@ -189,7 +188,7 @@ class ProjectQueries:
         """A page of them."""
         page = Page.of(first, after, last, before)
         where = domain.ProjectFilter(**given(filter)) if filter else None
-        return await connect(info, "Project", page, where=where)
+        return connect(info, "Project", page, where=where)
 
 
 @strawberry.type(description="The new project.")

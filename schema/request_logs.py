@@ -39,9 +39,9 @@ class RequestLog(Node):
         return mirror(cls, it, it=it)
 
     @strawberry.field(description="The key that asked; null once it is deleted.")
-    async def api_key(self, info: Info) -> Annotated["ApiKey", strawberry.lazy("schema.api_keys")] | None:
+    def api_key(self, info: Info) -> Annotated["ApiKey", strawberry.lazy("schema.api_keys")] | None:
         """Loaded with the others."""
-        return await lookup(info, self.it.api_key_id, "ApiKey")
+        return lookup(info, self.it.api_key_id, "ApiKey")
 
 
 @strawberry.input(description="Which requests a list shows.")

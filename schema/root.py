@@ -1,6 +1,5 @@
 """The one schema."""
 
-import asyncio
 from copy import copy
 from typing import Annotated
 
@@ -22,7 +21,7 @@ from schema.finetunes import FinetuneQueries
 from schema.health import HealthQueries
 from schema.items import ItemMutations
 from schema.jobs import EVENT_TYPES, JobMutations, JobQueries, JobSubscriptions, node_by_id
-from schema.operations import Operation
+from schema.loading import settled
 from schema.projects import ProjectMutations, ProjectQueries
 from schema.request_logs import RequestLog
 from schema.scalars import SCALARS
@@ -47,9 +46,9 @@ class Query(
     """What can be read."""
 
     @strawberry.field(description="Any object by id; null where it is unknown or not the viewer's.")
-    async def node(self, info: Info, id: Id) -> Node | None:
+    def node(self, info: Info, id: Id) -> Node | None:
         """By id."""
-        return await node_by_id(info, id)
+        return node_by_id(info, id)
 
     @strawberry.field(description="At most 100 ids; null where an id is unknown or not the viewer's.")
     async def nodes(
@@ -62,7 +61,7 @@ class Query(
             raise Invalid(
                 f"At most {MAX_NODES} ids can be asked for at once.", reason="TOO_MANY", field="ids"
             )
-        return list(await asyncio.gather(*(node_by_id(info, id) for id in ids)))
+        return await settled([node_by_id(info, id) for id in ids])
 
 
 @strawberry.type(description="What can be done. Every payload carries `userErrors`.")
@@ -91,7 +90,6 @@ schema = Schema(
     Subscription,
     types=[*EVENT_TYPES, RequestLog],
     config=StrawberryConfig(scalar_map=SCALARS),
-    extensions=[Operation],
     execution_context_class=SharingExecutor,
 )
 

@@ -12,22 +12,30 @@ from graphql import (
     SelectionSetNode,
 )
 from strawberry.types.base import get_object_definition
+from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from domain.pages import Part
+from domain.pages import Slice
 from schema.base import OF, Info
+from schema.calls import NEEDS
+from schema.parts import Parts
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 
 
 @cache
-def attributes(noun: str) -> Mapping[str, str]:
-    """The fields of a noun that have no resolver: their GraphQL name, and the attribute that they are."""
+def attributes(noun: str) -> Mapping[str, frozenset[str]]:
+    """The attributes that a noun's fields need, by their GraphQL names; without those that may need any."""
     definition = get_object_definition(OF[noun].__self__, strict=True)  # type: ignore[attr-defined]
     fields = definition.fields if definition else []  # there always is one
+    needs = {it: _needs(it) for it in fields}
     return {
-        it.graphql_name or to_camel_case(it.python_name): it.python_name for it in fields if it.is_basic_field
+        it.graphql_name or to_camel_case(it.python_name): of for it, of in needs.items() if of is not None
     }
+
+
+def _needs(field: StrawberryField) -> frozenset[str] | None:
+    return frozenset({field.python_name}) if field.is_basic_field else field.metadata.get(NEEDS)
 
 
 def asked(info: Info, noun: str) -> frozenset[str] | None:
@@ -35,32 +43,28 @@ def asked(info: Info, noun: str) -> frozenset[str] | None:
 
     A field of a fragment counts whether or not it applies, and so does one that is skipped: to read it is harmless.
     """
-    raw, known = info._raw_info, info.context.asked  # noqa: SLF001 - strawberry's own selections are far slower
+    raw, known = info._raw_info, info.context.plan  # noqa: SLF001 - strawberry's own selections are far slower
     # By all of its nodes: a field of a fragment is merged with others in one place, and not in the other.
-    key = tuple(map(id, raw.field_nodes))
+    key = (asked, noun, *map(id, raw.field_nodes))
     if key not in known:  # every parent's list of an operation is asked for the same
         known[key] = _asked(raw, attributes(noun))
     found: frozenset[str] | None = known[key]
     return found
 
 
-def shown(noun: str, row: Any) -> Any:
-    """A row as the API shows it: of a part only that part, whose other fields nobody asked for."""
+def shown(noun: str, found: Slice[Any]) -> Any:
+    """Rows as the API shows them: of a part only that part, whose other fields nobody asked for."""
     of = OF[noun]
-    if not isinstance(row, Part):
-        return of(row)
-    made = object.__new__(of.__self__)  # type: ignore[attr-defined]
-    vars(made).update(row)
-    return made
+    return list(map(of, found.rows)) if found.part is None else Parts(of.__self__, found.part)  # type: ignore[attr-defined]
 
 
-def _asked(info: Any, plain: Mapping[str, str]) -> frozenset[str] | None:
+def _asked(info: Any, needs: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
     listed = list(fields_in([it.selection_set for it in info.field_nodes], info.fragments, set()))
     edges = [it.selection_set for it in listed if it.name.value == "edges"]
     rows = [it.selection_set for it in listed if it.name.value == "nodes"]
     rows += [it.selection_set for it in fields_in(edges, info.fragments, set()) if it.name.value == "node"]
     names = {it.name.value for it in fields_in(rows, info.fragments, set())} - {"__typename"}
-    return frozenset(plain[it] for it in names) if names <= plain.keys() else None
+    return frozenset().union(*(needs[it] for it in names)) if names <= needs.keys() else None
 
 
 def fields_in(

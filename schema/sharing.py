@@ -93,10 +93,11 @@ class SharingExecutor(FastExecutor):
 
     def _has_plain_events(self, root: GraphQLObjectType, details: FieldDetailsList) -> bool:
         field = self.schema.get_field(root, details[0].node.name.value)
-        return field is not None and all(
-            is_object_type(kind) and self._object(kind, details) is not None
-            for kind in self._kinds(get_named_type(field.type))
-        )
+        if field is None:
+            return False
+        kinds = self._kinds(get_named_type(field.type))
+        columns = [self._object(kind, details) if is_object_type(kind) else None for kind in kinds]
+        return all(it is not None and it.finish is not None for it in columns)
 
     def _kinds(self, kind: GraphQLNamedType) -> Sequence[GraphQLNamedType]:
         """The types that a value of a type may have."""

@@ -1,5 +1,6 @@
 """A schema with a field of every kind, and worlds with values in them that do not fit."""
 
+import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +12,9 @@ import strawberry
 from graphql import GraphQLSchema, Undefined
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
+
+from schema.base import load
+from schema.calls import BY_ID
 
 T = TypeVar("T")
 Info = strawberry.Info["World", None]
@@ -143,10 +147,24 @@ class Choosy(Named):
         return isinstance(value, Choosy) and value.whole % 2 == 0
 
 
+async def found(world: "World", keys: list[str]) -> Mapping[str, Any]:
+    """Leaves by key; some keys have none, and one is refused with all that are asked for beside it."""
+    await asyncio.sleep(0)
+    if "bad" in keys:
+        raise LookupError("a bad key")
+    return {it: world.leaves[ord(it[-1]) % 3] for it in keys if it != "none"}
+
+
+async def found_many(world: "World", keys: list[str]) -> Mapping[str, list[Any]]:
+    """The same as lists."""
+    return {key: [it] for key, it in (await found(world, keys)).items()}
+
+
 @strawberry.type
 class Branch(Named):
     """Objects in objects."""
 
+    id: strawberry.ID
     leaf: Leaf
     maybe_leaf: Leaf | None
     leaves: list[Leaf]
@@ -169,6 +187,18 @@ class Branch(Named):
     def same(self) -> "Branch":
         """A resolver that gives an object."""
         return self
+
+    @strawberry.field
+    def met(self, info: Info, key: str = "a") -> Leaf | None:
+        """What a loader has."""
+        world: Any = info
+        return load(world, found, key)  # type: ignore[no-any-return]
+
+    @strawberry.field(metadata=BY_ID)  # type: ignore[untyped-decorator]  # for the class is not complete yet
+    def own(self, info: Info) -> list[Leaf]:
+        """What a loader has for the branch."""
+        world: Any = info
+        return load(world, found_many, self.id).then(list, nothing=[])  # type: ignore[no-any-return]
 
     @strawberry.field
     async def fails(self) -> int:
@@ -289,6 +319,8 @@ class World:
     random: Random
     badness: float
     notes: list[str] = field(default_factory=list)
+    loaders: dict[Any, Any] = field(default_factory=dict)
+    tasks: set[Any] = field(default_factory=set)
     leaves: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -334,6 +366,7 @@ class World:
         either: list[Any] = [self.leaf(), *below]
         return Branch(
             name=self._value("name"),
+            id=strawberry.ID(self.random.choice(["a", "b", "none", *["bad"] * self._is_bad()])),
             leaf=self._or_bad(self.leaf()),
             maybe_leaf=self._or_bad(None),
             leaves=self._or_bad(self._leaves()),

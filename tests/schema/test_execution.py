@@ -27,6 +27,7 @@ from schema import connections
 from schema.execution import FastExecutor
 from schema.root import schema, schema_of
 from tests.clients import Api
+from tests.schema import kinds as module
 from tests.schema.kinds import BAD, GOOD, NEAR, Branch, Leaf, World, kinds
 from tests.schema.queries import Queries, Value
 from tests.world import World as Planted
@@ -79,7 +80,7 @@ STOCK, FAST = StrawberryGraphQLCoreExecutionContext, FastExecutor
 
 def value(_field: str, _name: str, argument: GraphQLArgument) -> str | None:
     """An argument's literal."""
-    return {"Int": "2", "Int!": "2", "String!": '"b"'}[str(argument.type)]
+    return {"Int": "2", "Int!": "2", "String!": '"b"', "String": '"a"'}[str(argument.type)]
 
 
 def chance(seed: int) -> Random:
@@ -113,6 +114,7 @@ async def both(document: str, variables: dict[str, Any], world: World) -> list[b
     parsed, answers = parse(document), []
     for executor in (STOCK, FAST):
         world.notes.clear()
+        world.loaders.clear()
         answers.append(await run(executor, parsed, variables, world) + str(world.notes).encode())
     return answers
 
@@ -173,6 +175,29 @@ async def test_the_events_of_a_subscription_are_told_alike() -> None:
         assert fast == stock, (seed, document, variables)
 
 
+@pytest.mark.parametrize(
+    "wanted", ["met { name }", 'met(key: "b") { name }', "own { name soon }", "own { name } met { whole }"]
+)
+async def test_what_many_objects_want_is_read_with_one_call(
+    wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    async def counted(world: World, keys: list[str]) -> dict[str, Any]:
+        calls.append(" ".join(keys))
+        return dict.fromkeys(keys, world.leaves[0])
+
+    monkeypatch.setattr(module, "found", counted)
+    world = World(chance(SEED), 0)
+    document = parse(f"{{ there {{ branches {{ {wanted} branches {{ {wanted} }} }} }} }}")
+    for executor in (STOCK, FAST):
+        calls.clear()
+        world.loaders.clear()
+        assert b"[]" in await run(executor, document, {}, world)
+        assert 0 < len(calls) <= 2 * wanted.count("{"), calls  # on two levels
+        assert len(set(calls)) == len(calls), calls
+
+
 async def test_what_is_put_around_resolvers_is_put_around_attributes() -> None:
     def twice(resolve: Any, *args: Any, **arguments: Any) -> Any:
         found = resolve(*args, **arguments)
@@ -180,6 +205,7 @@ async def test_what_is_put_around_resolvers_is_put_around_attributes() -> None:
 
     document = parse("{ here { leaf { id } leaves { id } } }")
     world = World(chance(SEED), 0)
+    world.world.leaves = world.leaves
     for executor in (STOCK, FAST):
         found = execute(SCHEMA, document, context_value=world, executor_class=executor, middleware=[twice])
         assert isinstance(found, ExecutionResult)

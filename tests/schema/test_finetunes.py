@@ -4,9 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
+from benchmarks.noted import noted
 from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
@@ -394,16 +393,8 @@ async def test_the_number_of_statements_does_not_depend_on_the_number_of_fine_tu
     fields = RUN + " trainedItems(first: 2) { nodes { id } totalCount }"
 
     async def statements() -> int:
-        seen: list[str] = []
-
-        def count(*given: Any) -> None:
-            seen.append(given[2])
-
-        event.listen(Engine, "before_cursor_execute", count)
-        try:
+        with noted() as seen:
             await api.gql(f"{{ finetunes {{ nodes {{ {fields} }} }} }}")
-        finally:
-            event.remove(Engine, "before_cursor_execute", count)
         return len(seen)
 
     await start(services, api)

@@ -117,6 +117,14 @@ async def test_anothers_job_cannot_be_seen_cancelled_or_followed(
     assert [it["extensions"]["code"] for it in answer["errors"]] == ["NOT_FOUND"]
 
 
+async def test_an_id_that_is_no_jobs_is_told_in_a_whole_sentence(api: Api, live: str) -> None:
+    for id, sentence in (("job_1", "There is no job job_1."), ("", "There is no job with this id.")):
+        assert (await api.refused("cancelJob", id=id))["message"] == sentence
+        async with aclosing(sse(live, api, id)) as events:
+            answer = await anext(events)
+        assert [it["message"] for it in answer["errors"]] == [sentence]
+
+
 async def sse(
     url: str, api: Api, job_id: str, after: str | None = None
 ) -> AsyncGenerator[dict[str, Any], None]:

@@ -1,21 +1,26 @@
 """A list that is asked for columns alone reads nothing else, and says the same."""
 
+import ast
 import os
 from collections.abc import Iterator
+from inspect import getsource
 from random import Random
+from textwrap import dedent
 from typing import Any
 
 import pytest
 from graphql import FragmentDefinitionNode, get_named_type, parse
+from strawberry.types.base import get_object_definition
 
-from app.wiring import Wiring
+from benchmarks.noted import noted
 from domain.services import Services
 from schema import connections
+from schema.base import OF
+from schema.calls import NEEDS
 from schema.selection import attributes, fields_in
 from tests.clients import Api
 from tests.finetuning import new_dataset, new_project
 from tests.introspection import LISTS, NODES, selected
-from tests.schema.test_statements import statements
 from tests.world import plant
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +41,7 @@ def lists() -> Iterator[tuple[str, str, str]]:
 
 async def rows(api: Api, parent: str, parent_id: str, name: str, wanted: str) -> list[dict[str, Any]]:
     """The rows of a list."""
-    asked = f"{name}(first: 100) {{ nodes {{ {wanted} }} edges {{ cursor node {{ id }} }} }}"
+    asked = f"{name}(first: 20) {{ nodes {{ {wanted} }} edges {{ cursor node {{ id }} }} }}"
     if not parent:
         return list((await api.gql(f"{{ {asked} }}"))[name]["nodes"])
     document = f"query($id: ID!) {{ node(id: $id) {{ ... on {parent} {{ {asked} }} }} }}"
@@ -72,13 +77,13 @@ async def test_fragments_and_what_is_skipped_are_looked_through(api: Api) -> Non
     assert [it["node"].keys() for it in found["edges"]] == [{"id", "taskType"}]
 
 
-async def test_only_the_columns_that_are_asked_for_are_read(api: Api, wiring: Wiring) -> None:
+async def test_only_the_columns_that_are_asked_for_are_read(api: Api) -> None:
     await api.mutate("createProject", "project { id }", name="one")
-    with statements(wiring) as seen:
+    with noted() as seen:
         await api.gql("{ projects { nodes { name } } }")
     assert len(seen) == 1
-    assert "projects.name" in seen[0]
-    assert "projects.description" not in seen[0]
+    assert "projects.name" in seen[0][0]
+    assert "projects.description" not in seen[0][0]
 
 
 def test_a_fragment_that_is_spread_many_times_is_looked_through_once() -> None:
@@ -153,3 +158,25 @@ async def test_whatever_is_merged_is_the_same_as_with_whole_rows(
             patched.setattr(connections, "asked", lambda *_: None)
             whole = await api.gql(document, id=world.ids["Project"])
         assert parts == whole, document
+
+
+def test_a_field_by_id_looks_at_nothing_but_the_id_and_hands_it_on() -> None:
+    seen = 0
+    for noun, of in OF.items():
+        definition: Any = get_object_definition(of.__self__, strict=True)  # type: ignore[attr-defined]
+        for field in definition.fields:
+            if field.metadata.get(NEEDS) is None:
+                continue
+            resolver: Any = field.base_resolver
+            body = ast.parse(dedent(getsource(resolver.wrapped_func)))
+            uses = [it for it in ast.walk(body) if isinstance(it, ast.Name) and it.id == "self"]
+            handed = [
+                argument
+                for call in ast.walk(body)
+                if isinstance(call, ast.Call)
+                for argument in [*call.args, *(it.value for it in call.keywords)]
+                if ast.unparse(argument) == "self.id"
+            ]
+            assert len(uses) == len(handed) == 1, (noun, field.python_name)
+            seen += 1
+    assert seen > 20

@@ -1,14 +1,12 @@
 """The number of SQL statements of a query depends on its depth, never on its rows."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
-from app.wiring import Wiring
+from benchmarks.noted import noted
 from domain import api_keys, datasets, ids, items, projects, trainings
 from domain.base_models import TINY
 from domain.datasets import Dataset, RunStatus
@@ -81,31 +79,14 @@ async def five_items(dataset: Dataset) -> AsyncIterator[Item]:
         )
 
 
-@contextmanager
-def statements(wiring: Wiring) -> Iterator[list[str]]:
-    """The statements that run meanwhile."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    event.listen(wiring.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(wiring.engine.sync_engine, "before_cursor_execute", note)
-
-
-async def test_fifty_parents_take_as_many_statements_as_one(
-    api: Api, services: Services, wiring: Wiring
-) -> None:
+async def test_fifty_parents_take_as_many_statements_as_one(api: Api, services: Services) -> None:
     await plant(services, api.user_id, 50)
     sizes = set()
     for document in DOCUMENTS:
         await api.gql(document, first=2)  # connections and caches are warm
         counts = {}
         for first in (1, 50):
-            with statements(wiring) as seen:
+            with noted() as seen:
                 found = (await api.gql(document, first=first))["projects"]["nodes"]
             assert len(found) == first
             sizes |= set(lengths(found))
