@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from domain import ids
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid, NotFound, no_such
 from domain.pages import Reads
 from domain.rules import named
 
@@ -72,7 +72,7 @@ async def require(store: "Store", id: str, *, viewer_id: str) -> ApiKey:
     """The viewer's key; raises `NotFound`."""
     key = await store.api_keys.get(id, viewer_id=viewer_id)
     if key is None:
-        raise NotFound(f"There is no API key {id}.", reason="API_KEY_NOT_FOUND", field="id")
+        raise NotFound(no_such("API key", id), reason="API_KEY_NOT_FOUND", field="id")
     return key
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from domain import datasets
 from domain.datasets import Dataset, RunStatus
-from domain.errors import Conflict, Invalid, NotFound
+from domain.errors import Conflict, Invalid, NotFound, no_such
 from domain.items import VALUE_LIMIT, Item, ItemFilter, ItemOrigin, make
 from domain.rules import bounded
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def missing(id: str) -> NotFound:
     """What is said of an item that is not there, or another's."""
-    return NotFound(f"There is no item {id}.", reason="ITEM_NOT_FOUND", field="itemId")
+    return NotFound(no_such("item", id), reason="ITEM_NOT_FOUND", field="itemId")
 
 
 async def correct(store: "Store", id: str, values: Sequence[str], *, viewer_id: str, now: datetime) -> Item:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from domain import ids, projects
 from domain.documents import Document
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotFound, no_such
 from domain.fields import check_descriptions, check_fields, check_language
 from domain.jobs import Job, JobStatus, Runner
 from domain.pages import Page, Reads, Slice
@@ -162,7 +162,7 @@ class Datasets(Reads[Dataset], Protocol):
 
 def missing(id: str) -> NotFound:
     """What is said of a dataset that is not there, or another's."""
-    return NotFound(f"There is no dataset {id}.", reason="DATASET_NOT_FOUND", field="datasetId")
+    return NotFound(no_such("dataset", id), reason="DATASET_NOT_FOUND", field="datasetId")
 
 
 async def require(store: "Store", id: str, *, viewer_id: str) -> Dataset:

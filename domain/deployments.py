@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from domain import accounts, finetunes, ids, jobs, projects
 from domain.api_keys import ApiKey, new_key
-from domain.errors import Conflict, Invalid, NotFound
+from domain.errors import Conflict, Invalid, NotFound, no_such
 from domain.finetunes import Finetune
 from domain.jobs import Job, JobStatus, JobType
 from domain.pages import Reads
@@ -112,7 +112,7 @@ class RequestLogs(Reads[RequestLog], Protocol):
 
 def missing(id: str, field: str = "id") -> NotFound:
     """What is said of a deployment that is not there, or another's; `field` is where the input names it."""
-    return NotFound(f"There is no deployment {id}.", reason="DEPLOYMENT_NOT_FOUND", field=field)
+    return NotFound(no_such("deployment", id), reason="DEPLOYMENT_NOT_FOUND", field=field)
 
 
 async def require(store: "Store", id: str, *, viewer_id: str, field: str = "id") -> Deployment:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from domain import projects
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotFound, no_such
 from domain.jobs import Job, JobStatus
 from domain.pages import Reads
 from domain.rules import safe_name
@@ -126,7 +126,7 @@ class Documents(Reads[Document], Protocol):
 
 def missing(id: str) -> NotFound:
     """What is said of a document that is not there, or another's."""
-    return NotFound(f"There is no document {id}.", reason="DOCUMENT_NOT_FOUND", field="documentId")
+    return NotFound(no_such("document", id), reason="DOCUMENT_NOT_FOUND", field="documentId")
 
 
 async def require(store: "Store", id: str, *, viewer_id: str) -> Document:

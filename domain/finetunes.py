@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from domain.datasets import OF_JOB, Dataset, RunStatus
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotFound, no_such
 from domain.items import Item
 from domain.jobs import Job
 from domain.pages import Page, Reads, Slice
@@ -197,7 +197,7 @@ class Finetunes(Reads[Finetune], Protocol):
 
 def missing(id: str, field: str = "id") -> NotFound:
     """What is said of a fine-tune that is not there, or another's; `field` is where the input names it."""
-    return NotFound(f"There is no fine-tune {id}.", reason="FINETUNE_NOT_FOUND", field=field)
+    return NotFound(no_such("fine-tune", id), reason="FINETUNE_NOT_FOUND", field=field)
 
 
 def already_running(id: str | None) -> Conflict:

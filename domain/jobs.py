@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from domain import ids
-from domain.errors import Conflict, Invalid, NotFound
+from domain.errors import Conflict, Invalid, NotFound, no_such
 from domain.pages import Page, Reads, Slice
 from domain.training import Checkpoint, Line, Measured, Progress
 
@@ -257,7 +257,7 @@ def place_of(cursor: str | None, *, field: str = "after") -> int:
 
 def missing(id: str, *, field: str = "id") -> NotFound:
     """What is said of a job that is not there, or another's."""
-    return NotFound(f"There is no job {id}.", reason="JOB_NOT_FOUND", field=field)
+    return NotFound(no_such("job", id), reason="JOB_NOT_FOUND", field=field)
 
 
 def not_cancellable(job: Job) -> Conflict:

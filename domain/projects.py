@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from domain import accounts, ids
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid, NotFound, no_such
 from domain.jobs import JobStatus
 from domain.pages import Reads
 from domain.patches import changes
@@ -134,7 +134,7 @@ class Projects(Reads[Project], Protocol):
 
 def missing(id: str) -> NotFound:
     """What is said of a project that is not there, or another's."""
-    return NotFound(f"There is no project {id}.", reason="PROJECT_NOT_FOUND", field="projectId")
+    return NotFound(no_such("project", id), reason="PROJECT_NOT_FOUND", field="projectId")
 
 
 async def require(store: "Store", id: str, *, viewer_id: str) -> Project:
@@ -193,7 +193,7 @@ async def _check_choices(store: "Store", project: Project, changed: Mapping[str,
     if (model := changed.get("base_model_id")) and not await store.base_models.get(
         model, viewer_id=project.owner_id
     ):
-        raise NotFound(f"There is no base model {model}.", reason="NOT_FOUND", field="base_model_id")
+        raise NotFound(no_such("base model", model), reason="NOT_FOUND", field="base_model_id")
 
 
 async def delete(store: "Store", id: str, *, viewer_id: str) -> str:

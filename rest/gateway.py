@@ -26,7 +26,9 @@ from rest.gateway_reading import Asked, Events
 
 logger = logging.getLogger(__name__)
 
-PATH = re.compile(r"/public/([^/]+)/(?:v1/)?(chat/completions|completions|models)/?$")
+ENDPOINTS = {"chat/completions": "POST", "completions": "POST", "models": "GET"}
+"""What it answers below a project, and to which method."""
+PATH = re.compile(rf"/public/([^/]+)/(?:v1/)?({'|'.join(ENDPOINTS)})/?$")
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=600.0)
 """A model may think for ten minutes between two bytes."""
 IDLE_S = 2.0
@@ -77,7 +79,7 @@ class Gateway:
         if found is None:
             raise OpenAIError(404, f"There is no {scope['path']}.", code="unknown_url")
         project_id, endpoint = found.groups()
-        if scope["method"] != ("GET" if endpoint == "models" else "POST"):
+        if scope["method"] != ENDPOINTS[endpoint]:
             raise OpenAIError(405, f"{scope['method']} is not possible here.", code="method_not_allowed")
         if endpoint == "models":
             await self._list_models(project_id, bearer(scope), reply)

@@ -1,11 +1,11 @@
-"""GET /graphiql: the GraphQL editor, which hatch_build.py put beside this module."""
+"""GET /graphiql: the GraphQL editor, which hatch_build.py put beside this module. GET / leads there."""
 
 import re
 import secrets
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from rest.errors import refusal
@@ -50,6 +50,13 @@ ASSET_HEADERS = {
 }
 
 
+def front_door(_: Request) -> Response:
+    """To the page, for who opens the server's address in a browser; 404 where the package was built without it."""
+    if not (BUILT / "index.html").is_file():
+        return refusal(404, "NOT_FOUND", "There is no page here: ask /graphql.")
+    return RedirectResponse("/graphiql")
+
+
 def page(_: Request) -> Response:
     """The page, with a nonce of its own; 503 where the package was built without it."""
     try:
@@ -81,4 +88,8 @@ def _asset(name: str) -> Path | None:
     return path if NAME.fullmatch(name) and path.suffix in MEDIA_TYPES and path.is_file() else None
 
 
-ROUTES = [Route("/graphiql", page, methods=["GET"]), Route("/graphiql/assets/{name}", asset, methods=["GET"])]
+ROUTES = [
+    Route("/", front_door, methods=["GET"]),
+    Route("/graphiql", page, methods=["GET"]),
+    Route("/graphiql/assets/{name}", asset, methods=["GET"]),
+]

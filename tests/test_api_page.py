@@ -13,11 +13,22 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route, WebSocketRoute
 
+from app.asgi import mount
+from app.settings import Settings
+from app.wiring import Wiring
+from domain import ids
 from domain.rates import DOCUMENTED
 from domain.services import Services
 from infra.rates import open_rates
+from rest import gateway
+from tests.clients import Api
 from tests.conftest import Worker
+from tests.external import KEY
+from tests.fakes.runtime import FakeRuntime
+from tests.rest.gateway_world import CHAT, FakeModel, serving, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +37,17 @@ PAGE = (ROOT / "docs" / "api.md").read_text()
 SERVER = "http://localhost:8000"
 BLOCK = re.compile(r"^```(\w+) ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VARIES = re.compile(r"[\w.-]+…")
+TOKYO = "The capital of Japan is Tokyo."
+ROW = re.compile(r"^\| ((?:`[A-Z]+`(?:, )?)+) \| `(/\S*)` \| ([^|]+) \|", re.MULTILINE)
+"""A row of the table of paths: methods, path, and who is let in."""
+OPEN_TO = {
+    "anyone": {"nobody", "bearer", "ticket", "worker"},
+    "bearer": {"bearer"},
+    "bearer or ticket": {"bearer", "ticket"},
+    "bearer or worker's key": {"bearer", "worker"},
+    "deployment's key": set(),
+}
+"""Which credentials are not answered with 401."""
 PROGRAMS = {
     "python": [sys.executable, "-c"],
     "js": [str(Path(sys.executable).with_name("node")), "--input-type=module", "--eval"],
@@ -34,9 +56,21 @@ PROGRAMS = {
 
 @pytest.fixture
 async def services(services: Services) -> AsyncIterator[Services]:
-    """The same ports, with the rate limits that the page tells of."""
+    """The same ports, with the rate limits that the page tells of, and a key for external workers."""
     async with open_rates(DOCUMENTED, "memory://") as rates:
-        yield replace(services, rates=rates)
+        yield replace(services, rates=rates, external_api_key=KEY["x-api-key"])
+
+
+@pytest.fixture
+async def model(wiring: Wiring, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """What answers as the tuned model: it knows one capital. `tests/test_main_job.py` asks a trained one."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": TOKYO}, "finish_reason": "stop"}
+    knowing = FakeModel()
+    knowing.answer = whole(200, CHAT | {"choices": [choice]})
+    async with serving(knowing) as url:
+        runtime.base_url = f"{url}/v1"
+        monkeypatch.setattr(wiring.gateway, "_runtime", runtime)
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +112,8 @@ class Reader:
             curl(text) if example.language == "sh" else self._operation(text, self._filled(example.variables))
         )
         async with httpx.AsyncClient(base_url=self.url) as client:
-            reply = await client.request("POST", **sent)
-        self._compare(example.outcome, reply.text)
+            reply = await client.request(**{"method": "POST"} | sent)
+        self._compare(example.outcome, reply.text or str(reply.status_code))
 
     def _filled(self, text: str) -> str:
         own = VARIES.sub(lambda found: self.values.get(found[0], found[0]), text)
@@ -106,7 +140,8 @@ class Reader:
         assert process.returncode == 0, err.decode()
         return out.decode()
 
-    def _compare(self, shown: str, said: str) -> None:
+    def _compare(self, outcome: str, said: str) -> None:
+        shown = outcome.replace(SERVER, self.url)
         if not said.startswith("{"):
             parts = map(re.escape, shown.strip().split("…"))
             assert re.fullmatch(".*".join(parts), said.strip(), re.DOTALL), said
@@ -141,6 +176,10 @@ def curl(command: str) -> dict[str, Any]:
             name, _, sent["headers"][name] = next(words).partition(": ")
         elif word == "-d":
             sent["content"] = next(words)
+        elif word == "-T":
+            sent |= {"method": "PUT", "content": (ROOT / next(words)).read_bytes()}
+        elif word == "-w":
+            assert next(words) == "%{http_code}"
         elif word == "-F":
             _add_part(sent, next(words))
         elif not word.startswith("-"):
@@ -157,12 +196,64 @@ def _add_part(sent: dict[str, Any], part: str) -> None:
         sent["data"][name] = value
 
 
+@pytest.mark.usefixtures("model")
 async def test_every_example_of_the_page_about_the_api_does_what_it_says(live: str, worker: Worker) -> None:
     reader, found = Reader(live), list(examples(PAGE))
     assert {it.language for it in found} == {"graphql", "sh", *PROGRAMS}
     for example in found:
         await reader.follow(example)
         await worker.drain()
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Method, path and who is let in, for each method of each path in the page's table."""
+    return [
+        (method, path, who)
+        for methods, path, who in ROW.findall(PAGE)
+        for method in re.findall(r"[A-Z]+", methods)
+    ]
+
+
+def served(wiring: Wiring, settings: Settings) -> list[tuple[str, str]]:
+    """Method and path of everything that the application and the gateway answer."""
+    app = Starlette()
+    mount(app, wiring, settings)
+    found = [(method, f"/public/{{project_id}}/{it}") for it, method in gateway.ENDPOINTS.items()]
+    for route in app.routes:
+        match route:
+            case Route(methods=methods, path=path):
+                found += [(it, path) for it in methods or ("GET", "POST") if it != "HEAD"]
+            case WebSocketRoute(path=path):
+                found.append(("WS", path))
+            case _:
+                assert isinstance(route, Mount)
+                assert (route.path, route.app) == ("/public", wiring.gateway)
+    return found
+
+
+def test_the_page_has_every_path_of_the_application(wiring: Wiring, settings: Settings) -> None:
+    assert sorted(it[:2] for it in rows()) == sorted(served(wiring, settings))
+
+
+async def test_each_path_lets_in_whom_the_page_names(
+    api: Api, anonymous: httpx.AsyncClient, services: Services
+) -> None:
+    seen: dict[tuple[str, str], set[str]] = {}
+    for method, path, _ in rows():
+        url = re.sub(r"{(\w+?)(_id)?}", lambda it: ids.new(it[1].capitalize()) if it[2] else it[1], path)
+        credentials: dict[str, dict[str, Any]] = {
+            "nobody": {},
+            "bearer": {"headers": {"authorization": f"Bearer {api.token}"}},
+            "ticket": {"params": {"ticket": services.tokens.ticket(api.user_id, url)[0]}},
+            "worker": {"headers": KEY},
+        }
+        if method != "WS":
+            statuses = {
+                it: (await anonymous.request(method, url, **sent)).status_code
+                for it, sent in credentials.items()
+            }
+            seen[method, path] = {it for it, status in statuses.items() if status != 401}
+    assert seen == {(method, path): OPEN_TO[who] for method, path, who in rows() if method != "WS"}
 
 
 def test_what_differs_from_the_page_is_seen() -> None:

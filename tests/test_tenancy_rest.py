@@ -18,7 +18,7 @@ from tests.world import Of, World, masked, owned, plant, snapshot, trespasses, u
 
 pytestmark = pytest.mark.anyio
 
-OPEN = {"/health", "/graphiql", "/graphiql/assets/{name}"}
+OPEN = {"/", "/health", "/graphiql", "/graphiql/assets/{name}"}
 """Paths that anyone may ask."""
 TESTED_APART = {"/graphql", "/public"}
 EXTERNAL = "/api/external/"

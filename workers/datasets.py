@@ -105,7 +105,7 @@ def _progress(work: Import) -> Progress:
     """How far the reading is, by the rows that the preview counted."""
     expected = work.document.preview.row_count if work.document.preview else 0
     share = min(work.rows / expected, 1.0) if expected else 0.0
-    return Progress(0.9 * share, f"{work.rows:,} rows read")
+    return Progress(round(0.9 * share, 4), f"{work.rows:,} rows read")
 
 
 async def _counts(store: Store, job: Job, document: Document, rows: int) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from domain.runtime import ModelFile, Upstream
 
 
 class FakeRuntime:
-    """Remembers what it was asked for; `refuse` makes it refuse with that sentence."""
+    """Remembers what it was asked for; `refuse` makes it refuse with that sentence. Models are at `base_url`."""
 
     def __init__(self) -> None:
+        self.base_url = "http://models.test/v1"
         self.loaded: list[ModelFile | str] = []
         self.removed: list[str] = []
         self.refuse: str | None = None
@@ -19,7 +20,7 @@ class FakeRuntime:
             raise Invalid(self.refuse, reason="MODEL_DAMAGED")
         self.loaded.append(model)
         name = model if isinstance(model, str) else model.model_id
-        return Upstream(base_url="http://models.test/v1", model=name)
+        return Upstream(base_url=self.base_url, model=name)
 
     def forget(self, model_id: str) -> None:
         """Nothing is cached."""

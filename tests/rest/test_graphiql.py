@@ -131,6 +131,13 @@ async def test_no_other_file_is_served(anonymous: httpx.AsyncClient, name: str) 
     assert (reply.status_code, reply.json()["error_code"]) == (404, "NOT_FOUND")
 
 
+async def test_the_servers_address_leads_a_browser_to_the_page(anonymous: httpx.AsyncClient) -> None:
+    reply = await anonymous.get("/")
+    assert (reply.status_code, reply.headers["location"]) == (307, "/graphiql")
+    assert (await anonymous.get("/", follow_redirects=True)).headers["content-type"].startswith("text/html")
+    assert (await anonymous.post("/")).status_code == 405
+
+
 async def test_a_package_without_graphiql_says_so(
     anonymous: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +148,7 @@ async def test_a_package_without_graphiql_says_so(
         "GraphiQL was left out when this Luthier was built.",
     )
     assert (await anonymous.get("/graphiql/assets/index.js")).status_code == 404
+    assert (await anonymous.get("/")).status_code == 404
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.name))

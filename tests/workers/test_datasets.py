@@ -286,9 +286,7 @@ async def test_fifty_thousand_rows_come_in_within_seconds_and_flat_memory(
                 break
     assert await handling == {"rows": rows, "valid": rows, "invalid": 0, "duplicates": 0}
     assert time.perf_counter() - began < 30  # about 4 s on two cores that nobody else uses
-    shares = [share for share, _ in seen]
-    assert shares == sorted(shares)
-    assert len(shares) == 10
+    assert [share for share, _ in seen] == [0.09, 0.18, 0.27, 0.36, 0.45, 0.54, 0.63, 0.72, 0.81, 0.9]
     assert max(resident for _, resident in seen) - before < 32  # the rows as objects would be 100
 
 
