@@ -10,7 +10,7 @@ setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml hatch_build.py $(wildcard web/graphiql/* web/graphiql/examples/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Luthier needs Python 3.11 or newer; PYTHON=... names one.")'
-	@echo "Installing into .venv (about 1.5 GB with a CPU build of torch; see README for choosing one)"
+	@echo "Installing into .venv (some minutes, and about 2.3 GB with a CPU build of torch; see README for choosing one)"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,training,redis,dev]'
 	@touch $@
