@@ -46,13 +46,9 @@ HOW_TO_SUBSCRIBE = (
     "or use a WebSocket with the protocol graphql-transport-ws."
 )
 
-NUMBERS = (bool, int, float)
-SHORT = 256
-"""Characters of a text that is kept with a document, as a variable's value."""
-
-
-def _is_short(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= SHORT
+PLAIN = (bool, int, float, str)
+SHORT = 1_024
+"""Characters of the variables that are kept with a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +66,13 @@ class Prepared:
         operation = self.operation(name)
         if operation is None or operation.node.operation is not OperationType.QUERY:
             return {}
-        if not all(it is None or it.__class__ in NUMBERS or _is_short(it) for it in variables.values()):
+        declared = (it.variable.name.value for it in operation.node.variable_definitions or ())
+        values = [(it, variables[it]) for it in declared if it in variables]
+        if not all(it is None or isinstance(it, PLAIN) for _, it in values):
             return {}
-        key = (name, *((key, it.__class__, it) for key, it in variables.items()))
+        key = (name, repr(values))  # which tells 1 from True and from "1"
+        if len(key[1]) > SHORT:
+            return {}
         if key not in self.plans:
             self.plans.clear()
             self.plans[key] = {}

@@ -1,4 +1,4 @@
-"""What holds for every operation: its own loaders, and errors that say nothing of our inside."""
+"""What holds for the result of every operation: its errors say nothing of our inside."""
 
 import logging
 from typing import Any

@@ -82,7 +82,10 @@ class Reading:
         self._connection: Connection | None = None
 
     async def fetch(self, statement: Statement, given: Mapping[str, Any]) -> Rows:
-        """Run a statement on any connection of the pool."""
+        """Run a statement, on any connection of the pool unless there is one already."""
+        if self._connection is not None:
+            opened: Any = await self._connection.get_raw_connection()
+            return await statement.run(opened.driver_connection, given)
         with reading():
             held = await self._engine.raw_connection()
         driver: AsyncConnection[Any] = held.driver_connection  # type: ignore[assignment]
@@ -104,10 +107,6 @@ class Reading:
     async def scalars(self, *given: Any) -> Any:
         """As a session."""
         return await (await self._opened()).scalars(*given)
-
-    async def stream(self, *given: Any, **named: Any) -> Any:
-        """As a session."""
-        return await (await self._opened()).stream(*given, **named)
 
     async def _opened(self) -> Connection:
         if self._connection is None:

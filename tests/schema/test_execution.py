@@ -89,9 +89,9 @@ def chance(seed: int) -> Random:
 
 
 def told(result: ExecutionResult) -> bytes:
-    """An answer as it is sent."""
-    errors = [it.formatted for it in result.errors or ()]
-    return orjson.dumps([result.data, errors], default=lambda it: type(it).__name__)
+    """An answer as it is sent, but for the order of its errors, which is left open."""
+    errors = [orjson.dumps(it.formatted, default=repr).decode() for it in result.errors or ()]
+    return orjson.dumps([result.data, sorted(errors)], default=lambda it: type(it).__name__)
 
 
 async def run(
@@ -188,7 +188,7 @@ async def test_what_many_objects_want_is_read_with_one_call(
         return dict.fromkeys(keys, world.leaves[0])
 
     monkeypatch.setattr(module, "found", counted)
-    world = World(chance(SEED), 0)
+    world = World(chance(1), 0)
     document = parse(f"{{ there {{ branches {{ {wanted} branches {{ {wanted} }} }} }} }}")
     for executor in (STOCK, FAST):
         calls.clear()
