@@ -10,7 +10,7 @@ import strawberry
 
 from resolvers import reading
 from resolvers.context import Context
-from schema.loading import Batch, Wanted, loader_of
+from schema.loading import BatchResolver, Wanted, loader_of
 
 Info = strawberry.Info[Context, None]
 S = TypeVar("S")
@@ -52,7 +52,7 @@ def noun(cls: type[S]) -> type[S]:
     return cls
 
 
-def load(info: Info, resolve: Batch, key: str, *arguments: Any) -> Any:
+def load(info: Info, resolve: BatchResolver, key: str, *arguments: Any) -> Any:
     """`Wanted` of what `resolve(context, keys, *arguments)` has for `key`, None when it has nothing.
 
     All calls with the same resolver and arguments that one step of the operation makes become one call.

@@ -8,7 +8,7 @@ import strawberry
 from domain.pages import Page, Slice
 from resolvers import reading
 from schema.base import Info, load
-from schema.loading import Batch
+from schema.loading import BatchResolver
 from schema.selection import asked, shown
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Edge(Generic[T]):
 class Total(NamedTuple):
     """How a list's length is asked for, when it is."""
 
-    resolve: Batch
+    resolve: BatchResolver
     arguments: tuple[Any, ...]
 
 
@@ -81,7 +81,7 @@ class Connection(Generic[T]):
 
 
 def page_of(
-    info: Info, resolve: Batch, parent: str, page: Page, of: Callable[[Any], Any], total: Total
+    info: Info, resolve: BatchResolver, parent: str, page: Page, of: Callable[[Any], Any], total: Total
 ) -> Any:
     """A page of a parent's list that has a resolver of its own, as Relay wants it."""
     wanted = load(info, resolve, parent, page, *total.arguments)

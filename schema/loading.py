@@ -7,7 +7,7 @@ from typing import Any
 from resolvers.context import Context
 from schema.starting import together
 
-Batch = Callable[..., Awaitable[Mapping[str, Any]]]
+BatchResolver = Callable[..., Awaitable[Mapping[str, Any]]]
 
 
 class Wanted:
@@ -51,8 +51,8 @@ class Wanted:
         return it if self._make is None else self._make(it)
 
 
-class Call:
-    """One call for many keys: what it found, and who waits for that."""
+class Batch:
+    """The keys that are read with one call: what there is for them, and who waits for that."""
 
     __slots__ = ("_answer", "_waiting", "keys")
 
@@ -90,35 +90,35 @@ class Loader:
     def __init__(self, context: Context, read: Callable[[list[str]], Awaitable[Mapping[str, Any]]]) -> None:
         self._context = context
         self._read = read
-        self._calls: dict[str, Call] = {}
-        self._next: Call | None = None
+        self._batches: dict[str, Batch] = {}
+        self._next: Batch | None = None
 
     async def many(self, keys: Sequence[str]) -> Mapping[str, Any]:
         """What there is for these keys, and maybe for others."""
         for key in keys:
-            if key not in self._calls:
-                self._calls[key] = self._call_with(key)
-        calls = {self._calls[key] for key in keys}
-        if len(calls) == 1:
-            return await calls.pop().answer()
-        return {key: it for call in calls for key, it in (await call.answer()).items()}
+            if key not in self._batches:
+                self._batches[key] = self._batch_with(key)
+        batches = {self._batches[key] for key in keys}
+        if len(batches) == 1:
+            return await batches.pop().answer()
+        return {key: it for batch in batches for key, it in (await batch.answer()).items()}
 
-    def _call_with(self, key: str) -> Call:
-        """The next call, which begins when all have said what they want."""
+    def _batch_with(self, key: str) -> Batch:
+        """The next batch, which begins when all have said what they want."""
         if self._next is None:
-            self._next = Call()
+            self._next = Batch()
             asyncio.get_running_loop().call_soon(self._begin, self._next)
         self._next.keys.append(key)
         return self._next
 
-    def _begin(self, call: Call) -> None:
+    def _begin(self, batch: Batch) -> None:
         self._next = None
-        task = asyncio.ensure_future(self._read(call.keys))
+        task = asyncio.ensure_future(self._read(batch.keys))
         self._context.tasks.add(task)
-        task.add_done_callback(call.end)
+        task.add_done_callback(batch.end)
 
 
-def loader_of(context: Context, resolve: Batch, arguments: tuple[Any, ...]) -> Loader:
+def loader_of(context: Context, resolve: BatchResolver, arguments: tuple[Any, ...]) -> Loader:
     """What reads by a resolver with certain arguments, within one operation."""
     loader: Loader | None = context.loaders.get((resolve, arguments))
     if loader is None:
