@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.wiring import Wiring, wire
 from rest import datasets, deployments, downloads, files, finetunes, graphiql, health, streams, webhooks
 from rest.errors import refusal
-from schema.view import GraphQLView
+from schema.http._view import GraphQLView
 
 REASONS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 REST = (health, files, downloads, datasets, finetunes, deployments, streams, webhooks, graphiql)

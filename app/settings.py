@@ -107,7 +107,9 @@ class Settings(StorageSettings):
     max_project_mb: int = Field(500, ge=1)
     public_url: Address | None = None
     console_origins: str = ""
-    fast_execution: bool = True  # of GraphQL: schema/execution.py rather than strawberry's own executor
+    fast_execution: bool = (
+        True  # of GraphQL: schema/execution/_executor.py rather than strawberry's own executor
+    )
     max_subscriptions_per_user: int = Field(
         100, ge=1
     )  # and logs that are followed; these four: in each process

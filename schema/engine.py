@@ -17,9 +17,9 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from resolvers.context import Context
-from schema.admission import Admission
-from schema.operations import clean_result, is_of_input
-from schema.throttling import throttled
+from schema.admission._admission import Admission
+from schema.admission._rate_limits import throttled
+from schema.shared.errors import clean_result, is_of_input
 
 SECONDS = {OperationType.QUERY: 10.0, OperationType.MUTATION: 60.0}
 """How long an operation may run. A mutation may delete millions of rows or ask a model; a subscription has no end."""

@@ -8,24 +8,32 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from domain.errors import Invalid
-from schema.accounts import AccountMutations, AccountQueries
-from schema.api_keys import ApiKeyMutations, ApiKeyQueries
-from schema.base import Id, Info, Node
-from schema.base_models import BaseModelQueries
-from schema.datasets import DatasetMutations, DatasetQueries
-from schema.deployments import DeploymentMutations, DeploymentQueries
-from schema.documents import DocumentMutations, DocumentQueries
 from schema.engine import Schema
-from schema.finetune_mutations import FinetuneMutations
-from schema.finetunes import FinetuneQueries
-from schema.health import HealthQueries
-from schema.items import ItemMutations
-from schema.jobs import EVENT_TYPES, JobMutations, JobQueries, JobSubscriptions, node_by_id
-from schema.loading import settled
-from schema.projects import ProjectMutations, ProjectQueries
-from schema.request_logs import RequestLog
-from schema.scalars import SCALARS
-from schema.sharing import SharingExecutor
+from schema.execution._dataloader import settled
+from schema.execution._shared_events import SharingExecutor
+from schema.mutations.accounts import AccountMutations
+from schema.mutations.api_keys import ApiKeyMutations
+from schema.mutations.datasets import DatasetMutations
+from schema.mutations.deployments import DeploymentMutations
+from schema.mutations.documents import DocumentMutations
+from schema.mutations.finetunes import FinetuneMutations
+from schema.mutations.items import ItemMutations
+from schema.mutations.jobs import JobMutations
+from schema.mutations.projects import ProjectMutations
+from schema.shared.nodes import Id, Info, Node, node_by_id
+from schema.shared.scalars import SCALARS
+from schema.types.accounts import AccountQueries
+from schema.types.api_keys import ApiKeyQueries
+from schema.types.base_models import BaseModelQueries
+from schema.types.datasets import DatasetQueries
+from schema.types.deployments import DeploymentQueries
+from schema.types.documents import DocumentQueries
+from schema.types.finetunes import FinetuneQueries
+from schema.types.health import HealthQueries
+from schema.types.job_events import EVENT_TYPES, JobSubscriptions
+from schema.types.jobs import JobQueries
+from schema.types.projects import ProjectQueries
+from schema.types.request_logs import RequestLog
 
 MAX_NODES = 100
 

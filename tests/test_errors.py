@@ -23,7 +23,7 @@ from domain.services import Services
 from rest.errors import REASON_STATUS, STATUS
 from rest.gateway import Gateway
 from rest.gateway_errors import REFUSALS
-from schema.operations import CODES
+from schema.shared.errors import CODES
 from tests.breaking import Breaking
 from tests.clients import Api
 from tests.introspection import SCHEMA

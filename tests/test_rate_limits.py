@@ -20,8 +20,8 @@ from domain.accounts import Passwords
 from domain.rates import DOCUMENTED, Kind, Limits, Rate
 from domain.services import Services
 from infra.rates import Memory, Windows
+from schema.admission._rate_limits import calls, fields
 from schema.root import schema
-from schema.throttling import calls, fields
 from tests.clients import Api
 from tests.external import KEY
 from tests.schema.test_jobs import websocket

@@ -13,8 +13,8 @@ from graphql import GraphQLSchema, Undefined
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
 
-from schema.base import load
-from schema.calls import BY_ID
+from schema.execution._bound_resolver import BY_ID
+from schema.shared.nodes import load
 
 T = TypeVar("T")
 Info = strawberry.Info["World", None]

@@ -23,9 +23,9 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.utils.await_maybe import await_maybe
 
 from domain.services import Services
-from schema import connections
-from schema.execution import FastExecutor
+from schema.execution._executor import FastExecutor
 from schema.root import schema, schema_of
+from schema.shared import connections
 from tests.clients import Api
 from tests.schema import kinds as module
 from tests.schema.kinds import BAD, GOOD, NEAR, Branch, Leaf, World, kinds

@@ -8,10 +8,10 @@ import pytest
 from graphql import GraphQLError, get_introspection_query, parse, print_ast
 from graphql.validation.rules import overlapping_fields_can_be_merged as overlapping
 
-from schema.admission import CACHED_DOCUMENTS, CACHED_TOKENS, COMPARISONS, Admission
-from schema.operations import clean
+from schema.admission._admission import CACHED_DOCUMENTS, CACHED_TOKENS, COMPARISONS, Admission
+from schema.admission._weights import INTROSPECTION, MAX_COST
 from schema.root import schema
-from schema.weights import INTROSPECTION, MAX_COST
+from schema.shared.errors import clean
 from tests.schema.attacks import ATTACKS, IDS, Attack, many, nested
 
 SCHEMA = schema._schema

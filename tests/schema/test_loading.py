@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from resolvers.context import Context
-from schema.loading import Loader, Wanted, loader_of, settled
+from schema.execution._dataloader import Loader, Wanted, loader_of, settled
 from tests.schema.test_starting import in_turns
 
 pytestmark = pytest.mark.anyio

@@ -16,8 +16,8 @@ from app.wiring import Wiring
 from domain.errors import DomainError, ErrorCode
 from domain.services import Services
 from schema import engine
-from schema.operations import CODES
-from schema.weights import INTROSPECTION
+from schema.admission._weights import INTROSPECTION
+from schema.shared.errors import CODES
 from tests.clients import Api
 from tests.jobs import begin, new_job, succeed
 from tests.schema.attacks import IDS, nested

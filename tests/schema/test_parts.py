@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.pages import Rows
-from schema.parts import Joined, Parts
+from schema.execution._partial_rows import Joined, Parts
 
 
 @dataclass

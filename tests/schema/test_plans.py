@@ -6,7 +6,7 @@ import pytest
 from graphql import parse
 from httpx import AsyncClient
 
-from schema.admission import SHORT, Admission, Prepared
+from schema.admission._admission import SHORT, Admission, Prepared
 from schema.root import schema
 from tests.clients import Api
 

@@ -13,8 +13,8 @@ from graphql import (
 )
 
 from domain.ids import PREFIXES
-from schema.base import OF
 from schema.root import schema
+from schema.shared.nodes import OF
 
 SDL = Path(__file__).parents[2] / "schema" / "schema.graphql"
 TYPES = {name: it for name, it in schema._schema.type_map.items() if not name.startswith("__")}

@@ -14,10 +14,10 @@ from strawberry.types.base import get_object_definition
 
 from benchmarks.noted import noted
 from domain.services import Services
-from schema import connections
-from schema.base import OF
-from schema.calls import NEEDS
-from schema.selection import attributes, fields_in
+from schema.execution._bound_resolver import NEEDS
+from schema.shared import connections
+from schema.shared.nodes import OF
+from schema.shared.projection import attributes, fields_in
 from tests.clients import Api
 from tests.finetuning import new_dataset, new_project
 from tests.introspection import LISTS, NODES, selected

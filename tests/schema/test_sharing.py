@@ -14,10 +14,10 @@ from strawberry.types import ExecutionResult
 from domain.services import Services
 from domain.training import Checkpoint, Line, Measured, Progress, TrainingPoint
 from resolvers.context import Context
-from schema.answers import body_of, json
 from schema.engine import Schema
+from schema.execution._shared_events import MOST, Shareable, SharingExecutor
+from schema.http._responses import body_of, json
 from schema.root import schema_of
-from schema.sharing import MOST, Shareable, SharingExecutor
 from tests.clients import Api
 from tests.jobs import begin, new_job, say, succeed
 

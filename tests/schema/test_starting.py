@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schema.starting import Started, together
+from schema.execution._eager import Started, together
 
 
 async def given(value: Any) -> Any:

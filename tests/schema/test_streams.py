@@ -27,7 +27,7 @@ from domain.jobs import Job, Recorded
 from domain.services import Services
 from domain.streams import EventStreams
 from domain.training import Line
-from schema.requests import MAX_BODY
+from schema.http._requests import MAX_BODY
 from tests.clients import Api
 from tests.finetuning import launch, new_dataset, new_project
 from tests.jobs import begin, new_job, say, succeed
@@ -260,7 +260,7 @@ async def test_one_connection_runs_so_many_operations(api: Api, services: Servic
 async def test_strangers_cannot_hoard_sockets(
     api: Api, live: str, slots: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("schema.sockets.INIT_S", 0.2)
+    monkeypatch.setattr("schema.http._websocket.INIT_S", 0.2)
     async with opened(live) as silent:
         async with opened(live) as second:
             assert (await closed(second))[0] == 4429

@@ -15,10 +15,10 @@ from strawberry.types.execution import ExecutionResult
 
 from domain.services import Services
 from resolvers.context import Context
-from schema.answers import GRAPHQL, accepted, answer
-from schema.answers import json as encoded
-from schema.requests import JSON, MAX_BODY, MAX_NESTING, Refused, decoded
-from schema.view import GraphQLView
+from schema.http._requests import JSON, MAX_BODY, MAX_NESTING, Refused, decoded
+from schema.http._responses import GRAPHQL, accepted, answer
+from schema.http._responses import json as encoded
+from schema.http._view import GraphQLView
 from tests.clients import Api
 
 pytestmark = pytest.mark.anyio
@@ -273,7 +273,7 @@ async def test_a_fault_of_the_endpoint_is_masked_and_logged(
     (error,) = reply.json()["errors"]
     assert error["extensions"] == {"code": "INTERNAL", "requestId": "r-1"}
     assert "the inside" not in reply.text
-    (record,) = [it for it in caplog.records if it.name == "schema.view"]
+    (record,) = [it for it in caplog.records if it.name == "schema.http._view"]
     assert (vars(record)["request_id"], "the inside of Luthier" in caplog.text) == ("r-1", True)
 
 

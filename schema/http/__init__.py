@@ -1,0 +1,1 @@
+"""How GraphQL travels: over HTTP, server-sent events and WebSocket. It is handed the schema."""

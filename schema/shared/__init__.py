@@ -1,0 +1,1 @@
+"""What all nouns share: nodes, connections, payloads, errors, scalars and projection. No noun may enter."""

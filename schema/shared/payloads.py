@@ -1,0 +1,70 @@
+"""How a mutation is made: one payload, and refusals as data."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import strawberry
+
+from domain.errors import DomainError, RateLimited, SignInRequired
+from schema.shared.errors import UserError
+
+P = TypeVar("P")
+
+
+REPLAY = "Within a day, a second call with the same key and the same input gives what the first one made."
+"""What an input's `idempotencyKey` is for."""
+REPLAY_OF_SECRET = f"{REPLAY} Its secret is not shown again."
+"""The same, where what is made comes with a secret."""
+
+
+@strawberry.type
+class Payload:
+    """What every mutation's payload has."""
+
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list,
+        description="What the caller got wrong; the other fields are null when there is anything.",
+    )
+
+
+def outcome(description: str) -> Any:
+    """A payload's field: null where the mutation was refused."""
+    return strawberry.field(default=None, description=description)
+
+
+def mutation(resolver: Callable[..., Awaitable[P]]) -> Any:
+    """A mutation whose refusals become `userErrors`; its docstring is its description, `input` has its type's."""
+    hints = get_type_hints(resolver)
+    payload, taken = hints["return"], hints["input"]
+    words = strawberry.argument(description=taken.__strawberry_definition__.description)
+    resolver.__annotations__["input"] = Annotated[taken, words]
+
+    @wraps(resolver)
+    async def answer(*args: Any, **kwargs: Any) -> P:
+        kwargs[
+            "info"
+        ].context.loaders.clear()  # an earlier mutation of this operation may have changed anything
+        try:
+            return await resolver(*args, **kwargs)
+        except (SignInRequired, RateLimited):
+            raise
+        except DomainError as error:
+            return payload(user_errors=[UserError.of(error)])
+
+    return strawberry.mutation(resolver=answer, description=inspect.getdoc(resolver))
+
+
+@strawberry.input(description="What to delete.")
+class DeleteInput:
+    """What to delete."""
+
+    id: strawberry.ID = strawberry.field(description="Its TypeID; a second call is refused as NOT_FOUND.")
+
+
+@strawberry.type(description="What was deleted.")
+class DeletePayload(Payload):
+    """What was deleted."""
+
+    deleted_id: strawberry.ID | None = outcome("The TypeID of what is gone.")

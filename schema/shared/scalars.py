@@ -1,0 +1,48 @@
+"""Scalars of our own."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NewType
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
+
+if TYPE_CHECKING:
+    JSON = Any
+else:
+    from strawberry.scalars import JSON
+
+
+__all__ = ["JSON", "SCALARS", "BigInt"]
+
+
+SAFE = 2**53
+
+
+BigInt = NewType("BigInt", int)
+
+
+def _serialize(value: int) -> int | str:
+    return value if abs(value) <= SAFE else str(value)
+
+
+def _parse(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise GraphQLError("A BigInt is a whole number, or a string of one.")
+    try:
+        number = int(value)
+    except ValueError:
+        raise GraphQLError("A BigInt is a whole number, or a string of one.") from None
+    if abs(number) >= 2**63:
+        raise GraphQLError("A BigInt has at most 63 bits.")
+    return number
+
+
+SCALARS: Mapping[object, ScalarDefinition] = {
+    BigInt: strawberry.scalar(
+        name="BigInt",
+        description="A whole number past 2^31, as a JSON number up to 2^53 and as a string past it.",
+        serialize=_serialize,
+        parse_value=_parse,
+    )
+}

@@ -1,0 +1,55 @@
+"""The API keys of the GraphQL API."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from domain import api_keys as domain
+from domain.pages import Page
+from schema.shared.connections import After, Before, Connection, First, Last, connect
+from schema.shared.nodes import Info, Node, lookup, mirror, noun
+
+if TYPE_CHECKING:
+    from schema.types.deployments import Deployment
+
+
+@noun
+@strawberry.type(
+    description="A key without a deployment is the account's own, for /v1. The secret is shown once, when the "
+    "key is made; only its digest is kept."
+)
+class ApiKey(Node):
+    """An API key."""
+
+    it: strawberry.Private[domain.ApiKey]
+    name: str = strawberry.field(description="What it is called.")
+    prefix: str = strawberry.field(description="How its secret begins, to know it again.")
+    expires_at: datetime | None = strawberry.field(description="From when on it is refused.")
+    revoked_at: datetime | None = strawberry.field(description="When it was revoked.")
+    last_used_at: datetime | None = strawberry.field(description="When it was used last, to the minute.")
+    created_at: datetime = strawberry.field(description="When it was made.")
+
+    @classmethod
+    def of(cls, it: domain.ApiKey) -> "ApiKey":
+        """A key as the API shows it."""
+        return mirror(cls, it, it=it)
+
+    @strawberry.field(description="The deployment that it opens; null where it is the account's own.")
+    def deployment(
+        self, info: Info
+    ) -> Annotated["Deployment", strawberry.lazy("schema.types.deployments")] | None:
+        """Loaded with the others."""
+        return lookup(info, self.it.deployment_id, "Deployment")
+
+
+@strawberry.type
+class ApiKeyQueries:
+    """The keys of the root query."""
+
+    @strawberry.field(description="All of the viewer's keys, newest first; the account's own among them.")
+    def api_keys(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[ApiKey]:
+        """A page of them."""
+        return connect(info, "ApiKey", Page.of(first, after, last, before))

@@ -1,0 +1,122 @@
+"""The deployments of the GraphQL API."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from domain import deployments as domain
+from domain.deployments import DeploymentFilter, DeploymentStatus
+from domain.pages import Page
+from resolvers import jobs as resolve_jobs
+from schema.execution._bound_resolver import BY_ID
+from schema.shared.connections import After, Before, Connection, First, Last, Matching, WithStatus, connect
+from schema.shared.enums import enumeration
+from schema.shared.inputs import given
+from schema.shared.nodes import OF, Id, Info, Node, load, lookup, mirror, noun
+from schema.types.api_keys import ApiKey
+from schema.types.jobs import Job
+from schema.types.request_logs import LogFilter, RequestLog
+
+if TYPE_CHECKING:
+    from schema.types.finetunes import Finetune
+    from schema.types.projects import Project
+
+
+enumeration(
+    DeploymentStatus,
+    "STARTING until the model runtime has loaded the model.",
+    STARTING="Its model is being loaded, or will be.",
+    READY="It answers.",
+    FAILED="Its model could not be loaded; `error` says why.",
+    STOPPED="Its loading was cancelled: it does not answer.",
+)
+
+
+@noun
+@strawberry.type(description="A model that answers OpenAI requests under a name.")
+class Deployment(Node):
+    """A deployment."""
+
+    it: strawberry.Private[domain.Deployment]
+    model_name: str = strawberry.field(description="The `model` of a request.")
+    status: DeploymentStatus = strawberry.field(description="Whether it answers.")
+    error: str | None = strawberry.field(description="Why it does not, as a sentence.")
+    created_at: datetime = strawberry.field(description="When it was asked for.")
+
+    @classmethod
+    def of(cls, it: domain.Deployment) -> "Deployment":
+        """A deployment as the API shows it."""
+        return mirror(cls, it, it=it)
+
+    @strawberry.field(description="The project that it belongs to.")
+    def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
+        """Loaded with the others."""
+        return lookup(info, self.it.project_id, "Project")
+
+    @strawberry.field(description="The fine-tune that answers; null where the runtime's own model does.")
+    def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.types.finetunes")] | None:
+        """Loaded with the others."""
+        return lookup(info, self.it.finetune_id, "Finetune")
+
+    @strawberry.field(description="`base_url` for any OpenAI client.")
+    def base_url(self, info: Info) -> str:
+        """As the caller reached this server."""
+        return f"{info.context.base_url}/public/{self.it.project_id}"
+
+    @strawberry.field(description="The keys that may ask it, newest first.", metadata=BY_ID)
+    def api_keys(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[ApiKey]:
+        """A page of them."""
+        page = Page.of(first, after, last, before)
+        return connect(info, "ApiKey", page, parent=self.id, by="deployment_id")
+
+    @strawberry.field(description="What it was asked, newest first.", metadata=BY_ID)
+    def logs(
+        self,
+        info: Info,
+        filter: Matching[LogFilter] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[RequestLog]:
+        """A page of it."""
+        page = Page.of(first, after, last, before)
+        where = domain.LogFilter(**given(filter)) if filter else None
+        return connect(info, "RequestLog", page, parent=self.id, by="deployment_id", where=where)
+
+    @strawberry.field(description="The last job that started or moved it.", metadata=BY_ID)
+    def job(self, info: Info) -> Job | None:
+        """The newest one."""
+        return load(info, resolve_jobs.latest, self.id).then(OF["Job"])
+
+    @strawberry.field(description="The path of its log's download as CSV (REST).")
+    def logs_download_url(self) -> str:
+        """A path of this server."""
+        return f"/api/projects/{self.it.project_id}/deployments/{self.id}/logs_download"
+
+
+@strawberry.type
+class DeploymentQueries:
+    """The deployments of the root query."""
+
+    @strawberry.field(description="A deployment of the viewer's.")
+    def deployment(self, info: Info, id: Id) -> Deployment | None:
+        """By id."""
+        return lookup(info, id, "Deployment")
+
+    @strawberry.field(description="The viewer's deployments over every project, newest first.")
+    def deployments(
+        self,
+        info: Info,
+        status: WithStatus[DeploymentStatus] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Deployment]:
+        """A page of them."""
+        page, where = Page.of(first, after, last, before), DeploymentFilter(status=status)
+        return connect(info, "Deployment", page, where=where)
