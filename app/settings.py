@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.failures import Failure
-from domain.rates import limits_of
+from domain.rate_limits import limits_of
 
 MEBIBYTE = 1_048_576
 

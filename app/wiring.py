@@ -15,9 +15,9 @@ from app.settings import MEBIBYTE, Settings
 from app.storage import storage_of
 from domain.connections import Connections, connections_of
 from domain.documents import Limits
-from domain.rates import limits_of
+from domain.ports.storage import Storage
+from domain.rate_limits import limits_of
 from domain.services import Services
-from domain.storage import Storage
 from infra.completions import OpenAICompletions
 from infra.db.engine import conninfo, engine
 from infra.db.session import SqlTransactions

@@ -11,9 +11,9 @@ from procrastinate.exceptions import ConnectorException
 
 from app.settings import Settings
 from app.wiring import wire
-from domain import lifecycle
 from domain.jobs import JobType
 from domain.services import Services
+from domain.use_cases import job_lifecycle
 from infra.queue import DEFAULT, PURGE, RESCUE, TIDY, TRAINING, UNLOAD, WORK, Retry
 from workers import datasets, deployments, documents, finetunes
 from workers.base import Dispatcher, Handler
@@ -68,7 +68,7 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
     @queue.task(name=TIDY, queueing_lock=TIDY, queue=DEFAULT)
     async def tidy(timestamp: int) -> None:  # noqa: ARG001 - every periodic task is given it
         async with services.transactions.begin() as store:
-            await store.chores.delete_files(await store.documents.expire())
+            await store.background_tasks.delete_files(await store.documents.expire())
             await store.idempotency.expire()
 
     @queue.periodic(cron="* * * * * */5")  # seconds stand last
@@ -83,7 +83,7 @@ async def put_back(queue: procrastinate.App, services: Services, stalled_s: floa
         with contextlib.suppress(ConnectorException):  # another worker's rescue was first
             await queue.job_manager.retry_job(job)
     async with services.transactions.begin() as store:
-        await lifecycle.put_back(store)
+        await job_lifecycle.put_back(store)
 
 
 async def _work(queue: procrastinate.App, name: str, stalled_s: float) -> None:

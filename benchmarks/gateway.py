@@ -30,8 +30,8 @@ from app.embedded import servers
 from domain import ids
 from domain.api_keys import new_key
 from domain.deployments import DeploymentStatus
+from domain.ports.storage import Storage
 from domain.projects import ProjectStatus, TaskType
-from domain.storage import Storage
 from infra.db.engine import conninfo, engine
 from infra.db.tables import api_keys, deployments, metadata, projects, request_logs, users
 from infra.directory import LiveDirectory

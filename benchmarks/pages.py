@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from benchmarks.machine import stage
 from benchmarks.noted import noted
 from domain import ids
+from domain.ids import Noun
 from domain.pages import Page
 from infra.db.cursors import mark_of
 from infra.db.engine import conninfo, engine
@@ -78,7 +79,7 @@ class Cost:
 
 async def plant(own: AsyncEngine) -> tuple[str, str]:
     """The rows; the ids of the user and of the dataset."""
-    user, dataset = ids.new("User"), ids.new("Dataset")
+    user, dataset = ids.new(Noun.USER), ids.new(Noun.DATASET)
     named = {"user": ids.uuid_of(user, "user"), "dataset": ids.uuid_of(dataset, "ds")}
     for statement in PLANT.format(**named, projects=PROJECTS, rows=ROWS).split(";\n"):
         if statement.strip():

@@ -20,8 +20,10 @@ from app.migrations import keep_catalogue, migrate
 from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire
 from app.worker import register
-from domain import accounts, datasets, jobs, projects
-from domain.jobs import JobType
+from domain.accounts import new_user
+from domain.datasets import Dataset
+from domain.jobs import JobType, new_job
+from domain.use_cases import accounts, datasets, projects
 from infra.db.engine import raw
 
 ROUNDS = 200
@@ -58,17 +60,17 @@ async def measure(settings: Settings) -> tuple[list[float], list[float]]:
         return ours[10:], theirs[10:]  # the first ones warm up
 
 
-async def plant(wiring: Wiring) -> datasets.Dataset:
+async def plant(wiring: Wiring) -> Dataset:
     now = datetime.now(UTC)
     async with wiring.services.transactions.begin() as store:
-        user = await accounts.register(store, accounts.new_user("a@example.org", "A", "-", now=now))
+        user = await accounts.register(store, new_user("a@example.org", "A", "-", now=now))
         project = await projects.create(store, {"name": "p"}, viewer_id=user.id, now=now)
         fields = {"input_field": "q", "output_field": "a", "field_names": ("q", "a")}
         return await datasets.create(store, project.id, fields, viewer_id=user.id, now=now)
 
 
-async def one_of_ours(wiring: Wiring, dataset: datasets.Dataset) -> float:
-    job = jobs.new(
+async def one_of_ours(wiring: Wiring, dataset: Dataset) -> float:
+    job = new_job(
         JobType.DATASET_IMPORT,
         project_id=dataset.project_id,
         owner_id=dataset.owner_id,

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import ids
 from domain.datasets import Dataset, RunStatus
+from domain.ids import Noun
 from domain.jobs import Job, JobStatus, JobType
 from domain.projects import Project
 from infra.db.tables import datasets, jobs, projects
@@ -54,13 +55,13 @@ def _project(owner: str, number: int) -> Project:
     at = START + timedelta(minutes=number)
     name, about = f"Support tickets, part {number}", "Answers that our people gave, as examples."
     return Project(
-        id=ids.new("Project"), owner_id=owner, name=name, description=about, created_at=at, updated_at=at
+        id=ids.new(Noun.PROJECT), owner_id=owner, name=name, description=about, created_at=at, updated_at=at
     )
 
 
 def _dataset(project: Project, number: int) -> Dataset:
     return Dataset(
-        id=ids.new("Dataset"),
+        id=ids.new(Noun.DATASET),
         project_id=project.id,
         owner_id=project.owner_id,
         version=number + 1,
@@ -76,12 +77,12 @@ def _dataset(project: Project, number: int) -> Dataset:
 
 def _job(project: Project, number: int) -> Job:
     return Job(
-        id=ids.new("Job"),
+        id=ids.new(Noun.JOB),
         project_id=project.id,
         owner_id=project.owner_id,
         type=JobType.DATASET_IMPORT,
         status=JobStatus.SUCCESS,
-        subject_id=ids.new("Dataset"),
+        subject_id=ids.new(Noun.DATASET),
         progress=1.0,
         message=f"{number + 1:,} rows read",
         attempt=1,

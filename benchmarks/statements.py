@@ -17,16 +17,19 @@ from app.settings import read_settings
 from app.wiring import wire
 from benchmarks import machine
 from benchmarks.noted import noted
-from domain import accounts, api_keys, datasets, ids, items, jobs, projects, trainings
+from domain import api_keys, finetunes, ids, items
+from domain.accounts import new_user
 from domain.base_models import TINY
 from domain.datasets import Dataset, RunStatus
 from domain.deployments import Deployment
-from domain.finetunes import Finetune
+from domain.finetunes import Finetune, FinetuneMethod
+from domain.ids import Noun
 from domain.items import Item, ItemOrigin
-from domain.jobs import JobType
+from domain.job_events import Line
+from domain.jobs import JobType, new_job
 from domain.projects import Project
 from domain.store import Store
-from domain.training import FinetuneMethod, Line
+from domain.use_cases import accounts, datasets, projects
 
 PARENTS = (1, 50, 100)
 CHILDREN = 3
@@ -76,7 +79,7 @@ async def _plant(store: Store, project: Project) -> None:
     finetune = _finetune(project, dataset)
     await store.finetunes.add(finetune)
     deployment = Deployment(
-        id=ids.new("Deployment"),
+        id=ids.new(Noun.DEPLOYMENT),
         project_id=project.id,
         owner_id=project.owner_id,
         model_name=finetune.model_name,
@@ -100,11 +103,11 @@ async def _items(dataset: Dataset) -> AsyncIterator[Item]:
 
 def _finetune(project: Project, dataset: Dataset) -> Finetune:
     return Finetune(
-        id=ids.new("Finetune"),
+        id=ids.new(Noun.FINETUNE),
         project_id=project.id,
         owner_id=project.owner_id,
         version=dataset.version,
-        model_name=trainings.model_name(TINY.model_id, project.name, dataset.version),
+        model_name=finetunes.model_name(TINY.model_id, project.name, dataset.version),
         base_model_name=TINY.model_id,
         base_model_id=TINY.id,
         status=RunStatus.DONE,
@@ -116,13 +119,13 @@ def _finetune(project: Project, dataset: Dataset) -> Finetune:
 
 
 async def _plant_job(store: Store, project: Project, type: JobType, subject_id: str) -> None:
-    job = jobs.new(
+    job = new_job(
         type, project_id=project.id, owner_id=project.owner_id, subject_id=subject_id, now=NOW, arguments={}
     )
     await store.jobs.add(job)
     begun = await store.jobs.begin(job.id)
     assert begun is not None
-    await store.jobs.append(begun, [Line("began"), Line("went on")])
+    await store.job_events.append(begun, [Line("began"), Line("went on")])
 
 
 @asynccontextmanager
@@ -133,7 +136,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         async with wire(settings) as wiring:
             app = Starlette(exception_handlers=HANDLERS)
             mount(app, wiring, settings)
-            user = accounts.new_user("a@example.org", "A", "-", now=NOW)
+            user = new_user("a@example.org", "A", "-", now=NOW)
             async with wiring.services.transactions.begin() as store:
                 await accounts.register(store, user)
                 await plant(store, user.id, max(PARENTS))

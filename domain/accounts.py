@@ -1,16 +1,14 @@
-"""People with an account: signing up, signing in, and what they have used."""
+"""People with an account: records and rules."""
 
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from domain import ids
-from domain.errors import Conflict, Invalid, SignInRequired, Unauthenticated
+from domain.errors import Invalid, Unauthenticated
+from domain.ids import Noun
 from domain.rules import named
-
-if TYPE_CHECKING:
-    from domain.store import Store
 
 MIN_PASSWORD = 6
 MAX_PASSWORD = 1_000  # argon2 would hash any length, at a cost that the caller chooses
@@ -40,61 +38,23 @@ class Usage:
     tokens_used: int
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A signed-in user and the bearer token that proves it."""
+class AccountReads(Protocol):
+    """The accounts, as they can be read."""
 
-    user: User
-    access_token: str
-    expires_at: datetime
-
-
-class Accounts(Protocol):
-    """The accounts that are kept."""
-
-    async def get(self, id: str, *, viewer_id: str) -> User | None: ...
-    async def by_email(self, email: str) -> User | None: ...
-    async def add(self, user: User) -> bool:
-        """False when the e-mail is taken."""
+    async def get(self, id: str, *, viewer_id: str) -> User | None:
+        """The viewer's own account; everybody else's is absent."""
         ...
 
+    async def many(self, ids: list[str], *, viewer_id: str) -> dict[str, User]: ...
+    async def by_email(self, email: str) -> User | None: ...
     async def usage(self, *, viewer_id: str) -> Usage: ...
 
 
-class Passwords(Protocol):
-    """Hashes passwords, slowly by design: neither call may run on an event loop's thread."""
+class Accounts(AccountReads, Protocol):
+    """The accounts that are kept."""
 
-    async def hash(self, password: str) -> str: ...
-    async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Takes as long for None, an unknown account, as for a wrong password."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Whose token was read, and when the bearer token ends that it is, or was made with."""
-
-    id: str
-    until: datetime
-
-
-class Tokens(Protocol):
-    """Issues and reads bearer tokens."""
-
-    def issue(self, user_id: str) -> tuple[str, datetime]:
-        """A token and when it ends."""
-        ...
-
-    def viewer(self, token: str) -> Viewer | None:
-        """Whose token it is, and until when; None when it is forged, expired or for something else."""
-        ...
-
-    def ticket(self, user_id: str, path: str, until: datetime | None = None) -> tuple[str, datetime]:
-        """A token that opens one REST path, and when it ends; what it opened may go on to `until`."""
-        ...
-
-    def ticket_viewer(self, ticket: str, path: str) -> Viewer | None:
-        """Whose ticket it is, and until when what it opens may go on; None when it is not for this path."""
+    async def add(self, user: User) -> bool:
+        """False when the e-mail is taken."""
         ...
 
 
@@ -120,27 +80,12 @@ def checked_password(password: str) -> str:
 def new_user(email: str, name: str, password_hash: str, *, now: datetime) -> User:
     """A new account, checked."""
     return User(
-        id=ids.new("User"),
+        id=ids.new(Noun.USER),
         email=checked_email(email),
         name=named(name, "name"),
         password_hash=password_hash,
         created_at=now,
     )
-
-
-async def register(store: "Store", user: User) -> User:
-    """Add an account; raises `Conflict` when the e-mail has one."""
-    if not await store.accounts.add(user):
-        raise Conflict("An account with this e-mail exists already.", reason="EMAIL_TAKEN", field="email")
-    return user
-
-
-async def require(store: "Store", viewer_id: str) -> User:
-    """The viewer's account; raises `SignInRequired` when its token outlived it."""
-    user = await store.accounts.get(viewer_id, viewer_id=viewer_id)
-    if user is None:
-        raise SignInRequired
-    return user
 
 
 def wrong_credentials() -> Unauthenticated:

@@ -4,15 +4,13 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from domain import ids
-from domain.errors import Invalid, NotFound, no_such
-from domain.pages import Reads
+from domain.errors import Invalid
+from domain.ids import Noun
+from domain.reading import Reads
 from domain.rules import named
-
-if TYPE_CHECKING:
-    from domain.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +54,7 @@ def new_key(
     if expires_at is not None and expires_at <= now:
         raise Invalid("`expiresAt` must be in the future.", reason="OUT_OF_RANGE", field="expiresAt")
     key = ApiKey(
-        id=ids.new("ApiKey"),
+        id=ids.new(Noun.API_KEY),
         owner_id=owner_id,
         name=named(name, "name"),
         prefix=secret[:10],
@@ -66,19 +64,3 @@ def new_key(
         created_at=now,
     )
     return key, secret
-
-
-async def require(store: "Store", id: str, *, viewer_id: str) -> ApiKey:
-    """The viewer's key; raises `NotFound`."""
-    key = await store.api_keys.get(id, viewer_id=viewer_id)
-    if key is None:
-        raise NotFound(no_such("API key", id), reason="API_KEY_NOT_FOUND", field="id")
-    return key
-
-
-async def revoke(store: "Store", id: str, *, viewer_id: str, now: datetime) -> ApiKey:
-    """Refuse a key from now on; the second call changes nothing."""
-    key = await require(store, id, viewer_id=viewer_id)
-    if key.revoked_at is None:
-        await store.api_keys.revoke(id, now=now)
-    return await require(store, id, viewer_id=viewer_id)

@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from domain.errors import Invalid
-from domain.pages import Reads
+from domain.finetunes import Hyperparameters
+from domain.reading import Reads
 from domain.rules import within
-from domain.training import Hyperparameters
 
 
 class ModelSource(StrEnum):
@@ -103,10 +103,15 @@ class BaseModel:
             )
 
 
-class BaseModels(Reads[BaseModel], Protocol):
-    """The base models that are kept; they are everybody's."""
+class BaseModelReads(Reads[BaseModel], Protocol):
+    """The base models, as they can be read; they are everybody's."""
 
     async def by_model_id(self, model_id: str) -> BaseModel | None: ...
+
+
+class BaseModels(BaseModelReads, Protocol):
+    """The base models that are kept."""
+
     async def keep(self, models: tuple[BaseModel, ...]) -> None:
         """Add the catalogue, or bring it up to date."""
         ...

@@ -1,22 +1,15 @@
-"""Training datasets: one version within its project, from its first plan to its items."""
+"""Training datasets: records and rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from domain import ids, projects
-from domain.documents import Document
-from domain.errors import Conflict, NotFound, no_such
-from domain.fields import check_descriptions, check_fields, check_language
-from domain.jobs import Job, JobStatus, Runner
-from domain.pages import Page, Reads, Slice
-from domain.patches import changes
+from domain.errors import Invalid
+from domain.jobs import JobStatus
+from domain.reading import Locks, Reads
 from domain.rules import NAME_LIMIT, TEXT_LIMIT, bounded, named, within
-
-if TYPE_CHECKING:
-    from domain.store import Store
 
 
 class DatasetOrigin(StrEnum):
@@ -131,136 +124,89 @@ class DatasetFilter:
     status: RunStatus | None = None
 
 
-class Datasets(Reads[Dataset], Protocol):
-    """The datasets that are kept."""
+class DatasetReads(Reads[Dataset], Protocol):
+    """The datasets, as they can be read."""
 
-    async def add(self, dataset: Dataset) -> None: ...
-    async def change(self, id: str, values: Mapping[str, Any]) -> None: ...
-    async def lock(self, id: str, *, viewer_id: str) -> Dataset | None: ...
-    async def add_revision(self, id: str, revision: PromptRevision) -> None: ...
     async def revisions(self, ids: list[str], first: int) -> dict[str, list[PromptRevision]]:
         """The newest revisions of each dataset, newest first."""
         ...
 
-    async def owner_of(self, id: str) -> str | None: ...
-    async def referred(self, ids: list[str], *, viewer_id: str) -> dict[str, Dataset]:
-        """As `many`, but for what still refers to a dataset: the deleted ones too."""
+    async def owner_of(self, id: str) -> str | None:
+        """Whose it is, for those who come without a viewer."""
         ...
 
+    async def referred(self, ids: list[str], *, viewer_id: str) -> dict[str, Dataset]:
+        """Datasets by id, also the deleted ones: for what still refers to them."""
+        ...
+
+
+class Datasets(DatasetReads, Locks[Dataset], Protocol):
+    """The datasets that are kept."""
+
+    async def add(self, dataset: Dataset) -> None: ...
+    async def change(self, id: str, values: Mapping[str, Any]) -> None: ...
+    async def add_revision(self, id: str, revision: PromptRevision) -> None: ...
     async def link(self, id: str, document_id: str, size_bytes: int) -> bool:
         """Remember that a dataset was imported from a document, and count it once; False when it was before."""
         ...
 
-    async def documents_page(
-        self, ids: list[str], page: Page, *, viewer_id: str
-    ) -> dict[str, Slice[Document]]: ...
-    async def documents_total(self, ids: list[str], *, viewer_id: str) -> dict[str, int]: ...
     async def delete(self, id: str) -> None:
         """Mark DELETED; only the items that a fine-tune was trained on are kept."""
         ...
-
-
-def missing(id: str) -> NotFound:
-    """What is said of a dataset that is not there, or another's."""
-    return NotFound(no_such("dataset", id), reason="DATASET_NOT_FOUND", field="datasetId")
-
-
-async def require(store: "Store", id: str, *, viewer_id: str) -> Dataset:
-    """The viewer's dataset; raises `NotFound`."""
-    dataset = await store.datasets.get(id, viewer_id=viewer_id)
-    if dataset is None:
-        raise missing(id)
-    return dataset
-
-
-async def require_locked(store: "Store", id: str, *, viewer_id: str) -> Dataset:
-    """The viewer's dataset, held until the transaction ends; raises `NotFound`."""
-    dataset = await store.datasets.lock(id, viewer_id=viewer_id)
-    if dataset is None:
-        raise missing(id)
-    return dataset
-
-
-async def create(
-    store: "Store", project_id: str, values: Mapping[str, Any], *, viewer_id: str, now: datetime
-) -> Dataset:
-    """The next version of a project's dataset, PLANNING and without items."""
-    project = await projects.require_locked(store, project_id, viewer_id=viewer_id)
-    projects.require_active(project)
-    given = dict(values)
-    name = given.pop("name", None)
-    dataset = Dataset(
-        id=ids.new("Dataset"),
-        project_id=project_id,
-        owner_id=viewer_id,
-        version=await store.projects.next_version(project_id, "dataset"),
-        name=name if name is not None else project.name,
-        origin=DatasetOrigin.GENERATED if given.get("generate_prompt") else DatasetOrigin.UPLOADED,
-        train_share=project.train_eval_split,
-        max_tokens=project.max_seq_length,
-        created_at=now,
-        updated_at=now,
-        **given,
-    ).checked()
-    await store.datasets.add(dataset)
-    return dataset
 
 
 ALWAYS_EDITABLE = frozenset({"name", "description"})
 REQUIRED = frozenset({"name", "input_field", "output_field", "field_names", "language_iso"})
 
 
-async def update(
-    store: "Store", id: str, patch: Mapping[str, Any], *, viewer_id: str, now: datetime
-) -> Dataset:
-    """Change name and description at any time, the rest while the dataset is PLANNING."""
-    dataset = await require_locked(store, id, viewer_id=viewer_id)
-    changed = changes(dataset, patch, required=REQUIRED)
-    fixed = sorted(changed.keys() - ALWAYS_EDITABLE)
-    if fixed and (dataset.status is not RunStatus.PLANNING or await busy(store, dataset)):
-        raise Conflict(
-            "Only name and description can be changed once work on the dataset has begun.",
-            reason="DATASET_NOT_PLANNING",
-            field=fixed[0],
+MAX_FIELDS = 50
+
+
+def check_fields(names: tuple[str, ...], input_field: str, output_field: str) -> None:
+    """Raise `Invalid` unless the names differ and hold both the input and the output, two different ones."""
+    if not 2 <= len(names) <= MAX_FIELDS:
+        raise Invalid(
+            f"A dataset needs from 2 to {MAX_FIELDS} fields.", reason="INVALID_FIELDS", field="fieldNames"
         )
-    if "generate_prompt" in changed and dataset.generate_prompt is not None:
-        await store.datasets.add_revision(id, PromptRevision(dataset.generate_prompt, now))
-    dataset = replace(dataset, **changed, updated_at=now).checked()
-    await store.datasets.change(id, {name: getattr(dataset, name) for name in (*changed, "updated_at")})
-    return dataset
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise Invalid(f"The field '{twice[0]}' is named twice.", reason="DUPLICATE_FIELD", field="fieldNames")
+    for field, name in (("inputField", input_field), ("outputField", output_field)):
+        if name not in names:
+            raise Invalid(
+                f"`{field}` is '{name}', which is not one of the field names {', '.join(names)}.",
+                reason="UNKNOWN_FIELD",
+                field=field,
+            )
+    if input_field == output_field:
+        raise Invalid("Input and output must be two fields.", reason="INVALID_FIELDS", field="outputField")
 
 
-async def busy(store: "Store", dataset: Dataset) -> bool:
-    """Whether a job that has not ended works on the dataset."""
-    latest = await store.jobs.latest([dataset.id], viewer_id=dataset.owner_id)
-    return dataset.id in latest and not latest[dataset.id].is_final
-
-
-async def require_idle(store: "Store", dataset: Dataset) -> None:
-    """Raise `Conflict` while a job works on the dataset."""
-    if dataset.status is RunStatus.RUNNING or await busy(store, dataset):
-        raise Conflict("A job is working on this dataset.", reason="DATASET_BUSY", field="datasetId")
-
-
-async def follow(store: "Store", job: Job) -> None:
-    """A dataset is what its job makes of it, but one that held items before a failed import is DONE still."""
-    dataset = await store.datasets.lock(job.subject_id, viewer_id=job.owner_id)
-    if dataset is None:
+def check_descriptions(fields: Any) -> None:
+    """Raise `Invalid` unless `fields` is None, or says of each field in words what it holds."""
+    if fields is None:
         return
-    status = OF_JOB[job.status]
-    failed = job.is_final and job.status is not JobStatus.SUCCESS
-    if failed and dataset.file_count:
-        status = RunStatus.DONE
-    values: dict[str, Any] = {"status": status, "error": job.error if failed else None}
-    if job.runner is Runner.LOCAL and job.status is JobStatus.SUCCESS:
-        values["origin"] = DatasetOrigin.UPLOADED
-    await store.datasets.change(dataset.id, values)
+    if not isinstance(fields, dict) or not all(isinstance(it, str) for it in fields.values()):
+        raise Invalid(
+            "`jsonObjectFields` is an object: a text for each field name.",
+            reason="INVALID_JSON_FIELDS",
+            field="jsonObjectFields",
+        )
+    if len(fields) > MAX_FIELDS:
+        raise Invalid(
+            f"`jsonObjectFields` may have at most {MAX_FIELDS} fields.",
+            reason="INVALID_JSON_FIELDS",
+            field="jsonObjectFields",
+        )
+    for name, description in fields.items():
+        bounded(named(name, "jsonObjectFields"), "jsonObjectFields")
+        bounded(description, "jsonObjectFields")
 
 
-async def delete(store: "Store", id: str, *, viewer_id: str) -> str:
-    """Delete a dataset and its files; fine-tunes keep what they were trained on."""
-    dataset = await require_locked(store, id, viewer_id=viewer_id)
-    await require_idle(store, dataset)
-    await store.chores.delete_files([dataset.prefix])
-    await store.datasets.delete(id)
-    return id
+def check_language(code: str) -> None:
+    """Raise `Invalid` unless a language is named as ISO 639-3 does."""
+    if not (len(code) == 3 and code.isascii() and code.isalpha() and code.islower()):
+        raise Invalid(
+            "`languageIso` is a code of three lower-case letters, such as eng or deu.",
+            reason="INVALID_LANGUAGE",
+            field="languageIso",
+        )

@@ -1,19 +1,19 @@
-"""Documents: what was uploaded, and what was read from it."""
+"""Documents: what was uploaded, what may be, and what was read from it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import PurePosixPath
+from typing import Any, Protocol
 
-from domain import projects
-from domain.errors import Conflict, NotFound, no_such
-from domain.jobs import Job, JobStatus
-from domain.pages import Reads
-from domain.rules import safe_name
-
-if TYPE_CHECKING:
-    from domain.store import Store
+from domain import ids
+from domain.errors import Conflict, Invalid, LimitExceeded
+from domain.ids import Noun
+from domain.reading import Locks, Reads
+from domain.rules import bounded, safe_name
+from domain.texts import storable
 
 
 class DocumentKind(StrEnum):
@@ -101,22 +101,11 @@ class DocumentFilter:
     kind: DocumentKind | None = None
 
 
-class Documents(Reads[Document], Protocol):
-    """The documents that are kept."""
+class DocumentReads(Reads[Document], Protocol):
+    """The documents, as they can be read."""
 
-    async def add(self, document: Document) -> None: ...
-    async def change(self, id: str, values: Mapping[str, Any], *, expected: DocumentStatus) -> bool:
-        """Change a document that has the expected status; False when it has another by now."""
-        ...
-
-    async def lock(self, id: str, *, viewer_id: str) -> Document | None: ...
-    async def delete(self, id: str) -> None: ...
     async def total_bytes(self, project_id: str) -> int:
         """The bytes of all uploads of a project that count against its limit."""
-        ...
-
-    async def expire(self) -> list[str]:
-        """Delete announced uploads that never came; the prefixes where their bytes may be."""
         ...
 
     async def in_use(self, id: str) -> bool:
@@ -124,45 +113,135 @@ class Documents(Reads[Document], Protocol):
         ...
 
 
-def missing(id: str) -> NotFound:
-    """What is said of a document that is not there, or another's."""
-    return NotFound(no_such("document", id), reason="DOCUMENT_NOT_FOUND", field="documentId")
+class Documents(DocumentReads, Locks[Document], Protocol):
+    """The documents that are kept."""
+
+    async def add(self, document: Document) -> None: ...
+    async def change(self, id: str, values: Mapping[str, Any], *, expected: DocumentStatus) -> bool:
+        """Change a document that has the expected status; False when it has another by now."""
+        ...
+
+    async def delete(self, id: str) -> None: ...
+    async def expire(self) -> list[str]:
+        """Delete announced uploads that never came; the prefixes where their bytes may be."""
+        ...
 
 
-async def require(store: "Store", id: str, *, viewer_id: str) -> Document:
-    """The viewer's document; raises `NotFound`."""
-    document = await store.documents.get(id, viewer_id=viewer_id)
-    if document is None:
-        raise missing(id)
-    return document
+MEBIBYTE = 1_048_576
+TYPES: Mapping[DocumentKind, Mapping[str, tuple[str, ...]]] = {
+    DocumentKind.RAW_DOC: {
+        "application/pdf": ("pdf",),
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ("docx",),
+        "text/plain": ("txt", "text", "log"),
+        "text/markdown": ("md", "markdown"),
+    },
+    DocumentKind.DATASET_UPLOAD: {
+        "text/csv": ("csv", "tsv"),
+        "application/jsonl": ("jsonl", "ndjson"),
+        "application/json": ("json",),
+        "text/plain": ("txt",),
+        "application/vnd.apache.parquet": ("parquet",),
+        "application/zip": ("zip",),
+    },
+}
+"""The media types that each kind takes, and the file extensions that tell them where a client says nothing."""
 
 
-async def follow(store: "Store", job: Job) -> None:
-    """A document is FAILED when its reading failed; the imports that waited for it go on, or fail with it."""
-    if not job.is_final:
-        return
-    if job.status is not JobStatus.SUCCESS:
-        error = job.error or "Reading the document was cancelled."
-        await store.documents.change(
-            job.subject_id,
-            {"status": DocumentStatus.FAILED, "error": error},
-            expected=DocumentStatus.PROCESSING,
+ALIASES = {
+    "application/x-ndjson": "application/jsonl",
+    "application/x-jsonlines": "application/jsonl",
+    "application/vnd.ms-excel": "text/csv",  # what browsers on Windows say of a .csv
+    "application/csv": "text/csv",
+    "text/tab-separated-values": "text/csv",
+    "application/x-parquet": "application/vnd.apache.parquet",
+    "application/x-zip-compressed": "application/zip",
+}
+AMBIGUOUS = frozenset({"", "application/octet-stream", "text/plain", "application/json"})
+"""Media types that clients give to many files: the extension knows better."""
+
+
+def clean_filename(name: str) -> str:
+    """The name without its path and without control characters; raises `Invalid` when nothing is left."""
+    name = PurePosixPath(storable(name).replace("\\", "/")).name
+    name = re.sub(r"[\x00-\x1f\x7f]", "", name).strip()
+    if not name or name in {".", ".."}:
+        raise Invalid("The file needs a name.", reason="INVALID_FILE_NAME", field="fileName")
+    return bounded(name, "fileName", limit=200)
+
+
+def media_type(kind: DocumentKind, filename: str, declared: str) -> str:
+    """The media type that an upload of `kind` is kept under; raises `Invalid` when it may not have it."""
+    declared = declared.partition(";")[0].strip().lower()
+    declared = ALIASES.get(declared, declared)
+    extension = filename.rpartition(".")[2].lower()
+    if declared in AMBIGUOUS:
+        for known, extensions in TYPES[kind].items():
+            if extension in extensions:
+                return known
+    if declared in TYPES[kind]:
+        return declared
+    raise Invalid(
+        f"The file '{filename}' has the type '{declared or 'unknown'}', which {kind} does not take; "
+        f"it takes {', '.join(TYPES[kind])}.",
+        reason="UNSUPPORTED_FILE_TYPE",
+        field="fileType",
+    )
+
+
+def check_size(size: int, limits: Limits) -> None:
+    """Raise `LimitExceeded` when a file is too large, `Invalid` when it is empty."""
+    if size > limits.file_bytes:
+        raise LimitExceeded(
+            f"The file exceeds the maximum size of {limits.file_bytes / MEBIBYTE:g} MB.",
+            reason="FILE_TOO_LARGE",
+            field="sizeBytes",
+            context={"limitBytes": limits.file_bytes},
         )
-    for waiting in await store.jobs.waiting_for(job.subject_id):
-        await store.jobs.enqueue(waiting)
+    if size <= 0:
+        raise Invalid("The file is empty.", reason="FILE_EMPTY", field="sizeBytes")
 
 
-async def delete(store: "Store", id: str, *, viewer_id: str) -> str:
-    """Delete an upload and its bytes; items that came from it stay and keep its file name."""
-    project_id = (await require(store, id, viewer_id=viewer_id)).project_id
-    await projects.require_locked(store, project_id, viewer_id=viewer_id)
-    document = await store.documents.lock(id, viewer_id=viewer_id)
-    if document is None:
-        raise missing(id)
-    if await store.documents.in_use(id):
-        raise Conflict(
-            "A dataset is being imported from this document.", reason="DOCUMENT_IN_USE", field="id"
+def check_room(size: int, present: int, limits: Limits) -> None:
+    """Raise `LimitExceeded` when a project has no room for `size` more bytes."""
+    if present + size > limits.project_bytes:
+        raise LimitExceeded(
+            f"The project's files would exceed {limits.project_bytes / MEBIBYTE:g} MB.",
+            reason="PROJECT_FULL",
+            field="sizeBytes",
+            context={"limitBytes": limits.project_bytes, "presentBytes": present},
         )
-    await store.chores.delete_files([document.prefix])
-    await store.documents.delete(id)
-    return id
+
+
+def new_document(
+    project_id: str, filename: str, declared_type: str, kind: DocumentKind, size: int | None, *, now: datetime
+) -> Document:
+    """A document of a file that a client names; raises `Invalid` when it cannot be one."""
+    filename = clean_filename(filename)
+    if size is not None and size <= 0:
+        raise Invalid("The file is empty.", reason="FILE_EMPTY", field="sizeBytes")
+    return Document(
+        id=ids.new(Noun.DOCUMENT),
+        project_id=project_id,
+        filename=filename,
+        kind=kind,
+        mime_type=media_type(kind, filename, declared_type),
+        size_bytes=size or 0,
+        created_at=now,
+    )
+
+
+def check_key(document: Document, s3_key: str) -> None:
+    """Raise `Invalid` when a client completes another upload than it began."""
+    if s3_key != document.s3_key:
+        raise Invalid(
+            "This is not the key that the upload was begun with.", reason="S3_KEY_MISMATCH", field="s3Key"
+        )
+
+
+def not_uploaded() -> Conflict:
+    """What is said when the bytes are not there."""
+    return Conflict(
+        "Nothing was uploaded under this key; PUT the bytes to the upload's URL first.",
+        reason="NOT_UPLOADED",
+        field="s3Key",
+    )

@@ -59,11 +59,6 @@ class NotFound(DomainError):
     code = ErrorCode.NOT_FOUND
 
 
-def no_such(noun: str, id: str) -> str:
-    """What is said of an id that names nothing; an empty one is not repeated."""
-    return f"There is no {noun} {id}." if id.strip() else f"There is no {noun} with this id."
-
-
 class Conflict(DomainError):
     """The thing is not in a state that allows this."""
 

@@ -1,28 +1,77 @@
-"""Fine-tunes: what one is, and what it leaves. How one is started is in `trainings`."""
+"""Fine-tunes: what a training run is given, what it measures and what it leaves."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from enum import StrEnum
+from typing import Any, Protocol
 
-from domain.datasets import OF_JOB, Dataset, RunStatus
-from domain.errors import Conflict, NotFound, no_such
+from domain.datasets import Dataset, RunStatus
+from domain.errors import Conflict
 from domain.items import Item
-from domain.jobs import Job
-from domain.pages import Page, Reads, Slice
+from domain.job_events import Measured
+from domain.jobs import Runner
+from domain.reading import Locks, Pages, Reads
 from domain.rules import safe_name
-from domain.training import (
-    ArtifactKind,
-    FinetuneMethod,
-    Hyperparameters,
-    InferenceSample,
-    Measured,
-    ParityReport,
-    TrainingPoint,
-)
 
-if TYPE_CHECKING:
-    from domain.store import Store
+
+class FinetuneMethod(StrEnum):
+    """How the weights are tuned."""
+
+    LORA = "LORA"
+    QLORA = "QLORA"
+    FULL = "FULL"
+
+
+class ArtifactKind(StrEnum):
+    """What an artefact is for."""
+
+    GGUF = "GGUF"
+    ADAPTER = "ADAPTER"
+    MERGED = "MERGED"
+    CONFIG = "CONFIG"
+    METRICS = "METRICS"
+    REPORT = "REPORT"
+    ARCHIVE = "ARCHIVE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """Every knob of a run, with nothing left to a library's default."""
+
+    num_epochs: float
+    learning_rate: float
+    per_device_batch_size: int
+    gradient_accumulation_steps: int
+    max_seq_length: int
+    lora_r: int
+    lora_alpha: int
+    lora_dropout: float
+    target_modules: tuple[str, ...]
+    warmup_ratio: float
+    weight_decay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceSample:
+    """One prompt, answered greedily by the base model and by the tuned one."""
+
+    prompt: str
+    expected: str | None = None
+    base_output: str | None = None
+    tuned_output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityReport:
+    """Whether the exported GGUF answers as the trained model did."""
+
+    passed: bool
+    prompts_compared: int
+    template_matches: bool
+    token_ids_match: bool
+    outputs_matching: int
+    detail: str | None = None
 
 
 SAVE_CHECKPOINT = "save_checkpoint"
@@ -152,16 +201,9 @@ class Selection:
     seed: int
 
 
-class Finetunes(Reads[Finetune], Protocol):
-    """The fine-tunes that are kept, with their frozen items, curves and artefacts."""
+class FinetuneReads(Reads[Finetune], Protocol):
+    """The fine-tunes, as they can be read."""
 
-    async def add(self, finetune: Finetune) -> None:
-        """Raises `Conflict` while another of the project's is planned or under way."""
-        ...
-
-    async def change(self, id: str, values: Mapping[str, Any]) -> None: ...
-    async def lock(self, id: str, *, viewer_id: str) -> Finetune | None: ...
-    async def delete(self, id: str) -> None: ...
     async def by_model_name(self, project_id: str, model_name: str, *, viewer_id: str) -> Finetune | None: ...
     async def owner_of(self, id: str) -> str | None:
         """Whose it is, for those who come without a viewer."""
@@ -171,33 +213,29 @@ class Finetunes(Reads[Finetune], Protocol):
         """The fine-tune of a project that is planned or under way."""
         ...
 
-    async def freeze_items(self, id: str, dataset: Dataset, selection: Selection) -> tuple[int, str]:
-        """Keep the valid active items as they are now; how many are trained on, and their content hash."""
+
+class Finetunes(FinetuneReads, Locks[Finetune], Protocol):
+    """The fine-tunes that are kept, with their artefacts."""
+
+    async def add(self, finetune: Finetune) -> None:
+        """Raises `Conflict` while another of the project's is planned or under way."""
         ...
 
-    def frozen_items(self, id: str) -> AsyncGenerator[Item, None]:
-        """The items of a run in order, trained ones and held-out ones."""
-        ...
-
-    async def add_points(self, id: str, points: Sequence[TrainingPoint]) -> None:
-        """Add points of the curve; where the step is there already, what was measured now counts."""
-        ...
-
-    async def points_page(
-        self, ids: list[str], page: Page, *, viewer_id: str
-    ) -> dict[str, Slice[TrainingPoint]]: ...
-    async def points_total(self, ids: list[str], *, viewer_id: str) -> dict[str, int]: ...
-    async def trained_page(self, ids: list[str], page: Page, *, viewer_id: str) -> dict[str, Slice[Item]]:
-        """The same page of each fine-tune's trained items, in order."""
-        ...
-
-    async def trained_total(self, ids: list[str], *, viewer_id: str) -> dict[str, int]: ...
+    async def change(self, id: str, values: Mapping[str, Any]) -> None: ...
+    async def delete(self, id: str) -> None: ...
     async def set_artifacts(self, id: str, artifacts: Sequence[Artifact]) -> None: ...
 
 
-def missing(id: str, field: str = "id") -> NotFound:
-    """What is said of a fine-tune that is not there, or another's; `field` is where the input names it."""
-    return NotFound(no_such("fine-tune", id), reason="FINETUNE_NOT_FOUND", field=field)
+class FrozenItems(Pages, Protocol):
+    """The items that fine-tunes are trained on; in pages the trained ones alone, in order."""
+
+    async def freeze(self, finetune_id: str, dataset: Dataset, selection: Selection) -> tuple[int, str]:
+        """Keep the valid active items as they are now; how many are trained on, and their content hash."""
+        ...
+
+    def stream(self, finetune_id: str) -> AsyncGenerator[Item, None]:
+        """The items of a run in order, trained ones and held-out ones."""
+        ...
 
 
 def already_running(id: str | None) -> Conflict:
@@ -207,51 +245,6 @@ def already_running(id: str | None) -> Conflict:
         reason="TRAINING_ALREADY_RUNNING",
         context={"finetuneId": id} if id else None,
     )
-
-
-async def require(store: "Store", id: str, *, viewer_id: str, field: str = "id") -> Finetune:
-    """The viewer's fine-tune; raises `NotFound`."""
-    finetune = await store.finetunes.get(id, viewer_id=viewer_id)
-    if finetune is None:
-        raise missing(id, field)
-    return finetune
-
-
-async def follow(store: "Store", job: Job) -> None:
-    """A fine-tune is what its job makes of it."""
-    values: dict[str, Any] = {"status": OF_JOB[job.status], "error": job.error}
-    if job.started_at is not None:
-        values["started_at"] = job.started_at
-    if job.finished_at is not None:
-        values["completed_at"] = job.finished_at
-    await store.finetunes.change(job.subject_id, values)
-
-
-async def delete(store: "Store", id: str, *, viewer_id: str) -> str:
-    """Delete a fine-tune and its files; not while it is trained or deployed."""
-    found = await require(store, id, viewer_id=viewer_id)
-    await store.projects.lock(found.project_id, viewer_id=viewer_id)  # first, as everywhere: no deadlock
-    finetune = await store.finetunes.lock(id, viewer_id=viewer_id)
-    if finetune is None:
-        raise missing(id)
-    if finetune.status in {RunStatus.PLANNING, RunStatus.RUNNING}:
-        raise Conflict(
-            "The fine-tune is still being trained; cancel it first.", reason="TRAINING_RUNNING", field="id"
-        )
-    if await store.deployments.of_finetune(id):
-        raise Conflict(
-            "The fine-tune is deployed; delete the deployment first.", reason="FINETUNE_DEPLOYED", field="id"
-        )
-    await store.chores.delete_files([finetune.prefix])
-    await store.chores.unload([id])
-    await store.finetunes.delete(id)
-    return id
-
-
-async def job_of(store: "Store", id: str, *, viewer_id: str) -> tuple[Finetune, Job]:
-    """A fine-tune with its newest job; raises `NotFound`."""
-    finetune = await require(store, id, viewer_id=viewer_id)
-    return finetune, (await store.jobs.latest([id], viewer_id=viewer_id))[id]
 
 
 def require_gguf(finetune: Finetune) -> Artifact:
@@ -264,3 +257,38 @@ def require_gguf(finetune: Finetune) -> Artifact:
             reason="NOT_READY",
         )
     return finetune.gguf
+
+
+MAX_SEED = 2**31 - 1
+"""What every library that is seeded takes, and GraphQL's Int too."""
+
+
+Refusal = Callable[[FinetuneMethod], str | None]
+"""Why a method cannot run on Luthier's own workers, as a sentence; None where it can."""
+
+
+def project_slug(name: str) -> str:
+    """A project's name as part of a model's name: lower case, letters and digits, spaces to underscores."""
+    slug = "".join("_" if c.isspace() else c for c in name.lower() if c.isalnum() or c.isspace())
+    return slug if slug.strip("_") else "project"
+
+
+def model_name(base_model_name: str, project_name: str, version: int) -> str:
+    """`{base_model_name}_{project}_v{version}`."""
+    return f"{base_model_name}_{project_slug(project_name)}_v{version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFinetune:
+    """What is asked for."""
+
+    project_id: str
+    base_model_name: str
+    training_dataset_id: str
+    training_dataset_number_examples: int | None = None
+    training_dataset_select_random: bool = False
+    seed: int | None = None
+    method: FinetuneMethod | None = None
+    hyperparameters: Mapping[str, Any] | None = None
+    runner: Runner = Runner.LOCAL
+    output_name: str | None = None

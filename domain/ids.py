@@ -1,35 +1,59 @@
 """One identity everywhere: a TypeID (`finetune_01j…`) is the same in GraphQL, paths, logs and file names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from uuid import UUID
 
 from typeid import TypeID
 from typeid.codecs.base32 import decode, encode
 
-PREFIXES = {
-    "User": "user",
-    "Project": "prj",
-    "Document": "doc",
-    "Dataset": "ds",
-    "DatasetItem": "item",
-    "BaseModel": "model",
-    "Finetune": "finetune",
-    "Job": "job",
-    "Deployment": "dep",
-    "ApiKey": "key",
-    "RequestLog": "log",
+
+class Noun(StrEnum):
+    """What has an identity; each value is the name of its GraphQL type."""
+
+    USER = "User"
+    PROJECT = "Project"
+    DOCUMENT = "Document"
+    DATASET = "Dataset"
+    ITEM = "DatasetItem"
+    BASE_MODEL = "BaseModel"
+    FINETUNE = "Finetune"
+    JOB = "Job"
+    DEPLOYMENT = "Deployment"
+    API_KEY = "ApiKey"
+    REQUEST_LOG = "RequestLog"
+
+    @property
+    def words(self) -> str:
+        """What sentences call it."""
+        return WORDS.get(self) or self.name.lower().replace("_", " ")
+
+
+WORDS: Mapping[Noun, str] = {Noun.FINETUNE: "fine-tune", Noun.API_KEY: "API key"}
+PREFIXES: Mapping[Noun, str] = {
+    Noun.USER: "user",
+    Noun.PROJECT: "prj",
+    Noun.DOCUMENT: "doc",
+    Noun.DATASET: "ds",
+    Noun.ITEM: "item",
+    Noun.BASE_MODEL: "model",
+    Noun.FINETUNE: "finetune",
+    Noun.JOB: "job",
+    Noun.DEPLOYMENT: "dep",
+    Noun.API_KEY: "key",
+    Noun.REQUEST_LOG: "log",
 }
-"""Each noun that has an identity, and the prefix of its ids."""
+"""How the ids of each noun begin."""
 
-NOUNS = {prefix: noun for noun, prefix in PREFIXES.items()}
+NOUNS: Mapping[str, Noun] = {prefix: noun for noun, prefix in PREFIXES.items()}
 
 
-def new(noun: str) -> str:
+def new(noun: Noun) -> str:
     """A fresh id; ids made later sort later."""
     return str(TypeID(PREFIXES[noun]))
 
 
-def noun_of(id: str) -> str | None:
+def noun_of(id: str) -> Noun | None:
     """The noun that an id names, None for garbage."""
     noun = NOUNS.get(id.rpartition("_")[0])
     return noun if noun and bytes_of(id, PREFIXES[noun]) else None
@@ -38,7 +62,7 @@ def noun_of(id: str) -> str | None:
 def bytes_of(id: str, prefix: str) -> bytes | None:
     """The 16 bytes of the UUID inside an id, None when it is garbage or another noun's.
 
-    Without a TypeID in between, here and below, which takes ten times as long.
+    Decoded without a TypeID object, which would take ten times as long.
     """
     kind, _, suffix = id.rpartition("_")
     if kind != prefix or suffix[:1] > "7":  # 26 letters of five bits are two bits more than a UUID has
@@ -61,6 +85,6 @@ def id_of(uuid: bytes, prefix: str) -> str:
 
 
 def ids_of(uuids: Iterable[bytes | None], prefix: str) -> list[str | None]:
-    """The same of a column, in which there may be none."""
+    """The ids that show a column of stored UUIDs, in which some may be null."""
     start = f"{prefix}_"
-    return [None if it is None else start + encode(it) for it in uuids]
+    return [None if uuid is None else start + encode(uuid) for uuid in uuids]

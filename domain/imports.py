@@ -1,22 +1,11 @@
-"""Imports: how the rows of an upload become the items of a dataset."""
+"""Imports: which uploads may become items, and which column holds which field."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from domain import datasets, documents, items, jobs, projects
-from domain.datasets import Dataset
 from domain.documents import Document, DocumentKind, DocumentStatus
 from domain.errors import Conflict, DomainError, Invalid
-from domain.items import Item, ItemOrigin, Source
-from domain.jobs import Job, JobType
-from domain.tabular import Table
-
-if TYPE_CHECKING:
-    from domain.store import Store
 
 
 class ImportFormat(StrEnum):
@@ -32,45 +21,6 @@ FORMATS = {
     "application/jsonl": ImportFormat.JSONL,
 }
 """How an upload of each type is read, where nobody says."""
-
-
-async def begin(
-    store: "Store",
-    dataset_id: str,
-    document_id: str,
-    format: ImportFormat | None,
-    *,
-    viewer_id: str,
-    now: datetime,
-) -> tuple[Dataset, Job]:
-    """Have a document's rows made into items; waits for a document that is still being read."""
-    dataset = await datasets.require_locked(store, dataset_id, viewer_id=viewer_id)
-    projects.require_active(await projects.require(store, dataset.project_id, viewer_id=viewer_id))
-    await datasets.require_idle(store, dataset)
-    document = await store.documents.lock(document_id, viewer_id=viewer_id)
-    if document is None or document.project_id != dataset.project_id:
-        raise documents.missing(document_id)
-    check_importable(document, format)
-    job = jobs.new(
-        JobType.DATASET_IMPORT,
-        project_id=dataset.project_id,
-        owner_id=viewer_id,
-        subject_id=dataset.id,
-        now=now,
-        arguments={"document_id": document_id, "format": format},
-    )
-    await store.jobs.add(job)
-    if document.status is DocumentStatus.READY:
-        await store.jobs.enqueue(job)  # else `documents.follow` does, once the document is read
-    return dataset, job
-
-
-async def again(store: "Store", job_id: str, *, viewer_id: str) -> tuple[Dataset, Job]:
-    """What an earlier call began: the dataset as it is now, and that call's job; raises `NotFound`."""
-    job = await store.jobs.get(job_id, viewer_id=viewer_id)
-    if job is None:
-        raise jobs.missing(job_id)
-    return await datasets.require(store, job.subject_id, viewer_id=viewer_id), job
 
 
 def import_format(document: Document, asked: ImportFormat | None) -> ImportFormat:
@@ -145,35 +95,3 @@ def _column(name: str, headers: Sequence[str]) -> str | None:
 def _listed(names: Sequence[str], limit: int = 20) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
-
-
-@dataclass(slots=True)
-class Import:
-    """One import under way: its rows as items, and how many there were so far."""
-
-    dataset: Dataset
-    document: Document
-    table: Table
-    first_position: int
-    now: datetime
-    rows: int = 0
-
-    def items(self) -> Iterator[Item]:
-        """Every row as an item, keyed by document and line: read again, it is the same item."""
-        header_of = columns(self.dataset.field_names, self.table.headers)
-        source = Source(document_id=self.document.id, source_document=self.document.filename)
-        for row in self.table.rows():
-            values = {name: row.values.get(header, "") for name, header in header_of.items()}
-            position = self.first_position + self.rows
-            self.rows += 1
-            yield items.make(
-                self.dataset,
-                values,
-                key=f"{self.document.id}:{row.line}",
-                position=position,
-                origin=ItemOrigin.UPLOADED,
-                now=self.now,
-                source=source,
-                problems=row.problems,
-                line=row.line,
-            )

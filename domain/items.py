@@ -8,9 +8,11 @@ from typing import Protocol
 
 from domain import ids
 from domain.datasets import Dataset
-from domain.measures import digest_of, estimate_tokens, fingerprint_of, score_of, storable
-from domain.pages import Reads
+from domain.ids import Noun
+from domain.measures import digest_of, estimate_tokens, fingerprint_of, score_of
+from domain.reading import Reads
 from domain.rules import bounded
+from domain.texts import storable
 
 HOLD_OUT_FROM = 50
 """Fewer valid items than this hold nothing out."""
@@ -160,7 +162,29 @@ class Row:
     problems: tuple[Problem, ...] = ()
 
 
-class Items(Reads[Item], Protocol):
+class ItemReads(Reads[Item], Protocol):
+    """The items, as they can be read."""
+
+    async def next_position(self, dataset_id: str) -> int:
+        """The position after the last item's."""
+        ...
+
+    async def sample(self, dataset_ids: list[str], first: int, *, viewer_id: str) -> dict[str, list[Item]]:
+        """The first active items of each dataset."""
+        ...
+
+    async def stats(
+        self, dataset_ids: list[str], *, document_id: str | None = None, viewer_id: str
+    ) -> dict[str, DatasetStats]:
+        """Counts over each dataset's items; over those that came from one document where it is named."""
+        ...
+
+    async def content_hashes(self, dataset_ids: list[str], *, viewer_id: str) -> dict[str, str]:
+        """SHA-256 over the sorted digests of each dataset's active items, as hexadecimal digits."""
+        ...
+
+
+class Items(ItemReads, Protocol):
     """The items that are kept."""
 
     async def load(self, items: AsyncIterator[Item]) -> int:
@@ -188,24 +212,6 @@ class Items(Reads[Item], Protocol):
 
         Splits are only looked at when the dataset begins or ends to hold items out.
         """
-        ...
-
-    async def next_position(self, dataset_id: str) -> int:
-        """The position after the last item's."""
-        ...
-
-    async def sample(self, dataset_ids: list[str], first: int, *, viewer_id: str) -> dict[str, list[Item]]:
-        """The first active items of each dataset."""
-        ...
-
-    async def stats(
-        self, dataset_ids: list[str], *, document_id: str | None = None, viewer_id: str
-    ) -> dict[str, DatasetStats]:
-        """Counts over each dataset's items; over those that came from one document where it is named."""
-        ...
-
-    async def content_hashes(self, dataset_ids: list[str], *, viewer_id: str) -> dict[str, str]:
-        """SHA-256 over the sorted digests of each dataset's active items, as hexadecimal digits."""
         ...
 
     def stream(
@@ -275,7 +281,7 @@ def make(
     found = tuple(problems) or tuple(_placed(problems_of(dataset, ordered, tokens), line))
     score = score_of(dataset.seed, input_text)
     return Item(
-        id=ids.new("DatasetItem"),
+        id=ids.new(Noun.ITEM),
         dataset_id=dataset.id,
         position=position,
         key=key,

@@ -4,13 +4,7 @@ import hashlib
 import json
 import re
 
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 PIECES = re.compile(r"\w+|[^\w\s]")
-
-
-def storable(text: str) -> str:
-    """A text with what neither UTF-8 nor PostgreSQL can hold replaced: NUL and halves of surrogate pairs."""
-    return UNSTORABLE.sub("\ufffd", text)
 
 
 def estimate_tokens(text: str) -> int:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from domain.errors import Invalid
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 DEFAULT_SIZE = 20
 MAX_SIZE = 100
@@ -98,37 +97,3 @@ class Slice(Generic[T]):
     def __len__(self) -> int:
         """How many rows the page has."""
         return len(self.rows if self.part is None else self.part)
-
-
-class Reads(Protocol[T_co]):
-    """How any noun is read. Rows that `viewer_id` may not see are as absent as missing ones."""
-
-    async def get(self, id: str, *, viewer_id: str) -> T_co | None:
-        """One row, None when there is none."""
-        ...
-
-    async def many(self, ids: list[str], *, viewer_id: str) -> "dict[str, Any]":
-        """Rows by id; the missing ones are absent."""
-        ...
-
-    async def pages(
-        self,
-        parents: list[str],
-        page: Page,
-        *,
-        by: str | None = None,
-        where: Any = None,
-        only: frozenset[str] | None = None,
-        viewer_id: str,
-    ) -> "dict[str, Slice[Any]]":
-        """The same page of each parent's list in one statement; `by` names the parent's column.
-
-        With `only` there may be parts that have at least these attributes.
-        """
-        ...
-
-    async def totals(
-        self, parents: list[str], *, by: str | None = None, where: Any = None, viewer_id: str
-    ) -> dict[str, int]:
-        """How many rows each parent's list has, at most `COUNT_CEILING`."""
-        ...

@@ -4,17 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from domain import accounts, ids
-from domain.errors import Invalid, NotFound, no_such
+from domain.errors import Invalid
+from domain.ids import Noun
 from domain.jobs import JobStatus
-from domain.pages import Reads
-from domain.patches import changes
+from domain.reading import Locks, Reads
 from domain.rules import bounded, named, within
-
-if TYPE_CHECKING:
-    from domain.store import Store
 
 
 class TaskType(StrEnum):
@@ -104,22 +100,8 @@ class ProjectFilter:
     name_contains: str | None = None
 
 
-class Projects(Reads[Project], Protocol):
-    """The projects that are kept."""
-
-    async def add(self, project: Project) -> None: ...
-    async def change(self, id: str, values: Mapping[str, Any]) -> None: ...
-    async def lock(self, id: str, *, viewer_id: str) -> Project | None:
-        """Read a project that nobody else may count up or delete until the transaction ends."""
-        ...
-
-    async def next_version(self, id: str, noun: str) -> int:
-        """The next version number of a project's datasets or fine-tunes; none is given twice."""
-        ...
-
-    async def delete(self, id: str) -> None:
-        """Delete the project with everything under it."""
-        ...
+class ProjectReads(Reads[Project], Protocol):
+    """The projects, as they can be read."""
 
     async def stats(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStats]: ...
     async def stages(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStage]: ...
@@ -132,77 +114,23 @@ class Projects(Reads[Project], Protocol):
         ...
 
 
-def missing(id: str) -> NotFound:
-    """What is said of a project that is not there, or another's."""
-    return NotFound(no_such("project", id), reason="PROJECT_NOT_FOUND", field="projectId")
+class Projects(ProjectReads, Locks[Project], Protocol):
+    """The projects that are kept."""
 
+    async def add(self, project: Project) -> None: ...
+    async def change(self, id: str, values: Mapping[str, Any]) -> None: ...
+    async def next_version(self, id: str, noun: Noun) -> int:
+        """The next version number of a project's datasets or fine-tunes; none is given twice."""
+        ...
 
-async def require(store: "Store", id: str, *, viewer_id: str) -> Project:
-    """The viewer's project; raises `NotFound`."""
-    project = await store.projects.get(id, viewer_id=viewer_id)
-    if project is None:
-        raise missing(id)
-    return project
-
-
-async def require_locked(store: "Store", id: str, *, viewer_id: str) -> Project:
-    """The viewer's project, held until the transaction ends; raises `NotFound`."""
-    project = await store.projects.lock(id, viewer_id=viewer_id)
-    if project is None:
-        raise missing(id)
-    return project
-
-
-async def create(store: "Store", values: Mapping[str, Any], *, viewer_id: str, now: datetime) -> Project:
-    """A new, empty, active project of the viewer's."""
-    await accounts.require(store, viewer_id)
-    project = Project(id=ids.new("Project"), owner_id=viewer_id, created_at=now, updated_at=now, **values)
-    project = project.checked()
-    await store.projects.add(project)
-    return project
+    async def delete(self, id: str) -> None:
+        """Delete the project with everything under it."""
+        ...
 
 
 REQUIRED = frozenset(
     {"name", "task_type", "status", "num_examples_target", "max_seq_length", "train_eval_split"}
 )
-
-
-async def update(
-    store: "Store", id: str, patch: Mapping[str, Any], *, viewer_id: str, now: datetime
-) -> Project:
-    """Change what `patch` names; the chosen dataset and fine-tune must be the project's own."""
-    project = await require_locked(store, id, viewer_id=viewer_id)
-    changed = changes(project, patch, required=REQUIRED)
-    await _check_choices(store, project, changed)
-    project = replace(project, **changed, updated_at=now).checked()
-    await store.projects.change(id, {name: getattr(project, name) for name in (*changed, "updated_at")})
-    return project
-
-
-async def _check_choices(store: "Store", project: Project, changed: Mapping[str, Any]) -> None:
-    """Raise `NotFound` when a chosen dataset, fine-tune or base model is not one that the project can have."""
-    for name, reads, word in (
-        ("training_dataset_id", store.datasets, "dataset"),
-        ("finetune_id", store.finetunes, "fine-tune"),
-    ):
-        if (chosen := changed.get(name)) is None:
-            continue
-        found = await reads.get(chosen, viewer_id=project.owner_id)
-        if found is None or found.project_id != project.id:
-            raise NotFound(f"The project has no {word} {chosen}.", reason="NOT_FOUND", field=name)
-    if (model := changed.get("base_model_id")) and not await store.base_models.get(
-        model, viewer_id=project.owner_id
-    ):
-        raise NotFound(no_such("base model", model), reason="NOT_FOUND", field="base_model_id")
-
-
-async def delete(store: "Store", id: str, *, viewer_id: str) -> str:
-    """Delete a project with everything under it; its files and loaded models go once this is committed."""
-    project = await require_locked(store, id, viewer_id=viewer_id)
-    await store.chores.delete_files(await store.projects.file_prefixes(project.id))
-    await store.chores.unload(await store.projects.model_ids(project.id))
-    await store.projects.delete(project.id)
-    return project.id
 
 
 def require_active(project: Project) -> None:

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from domain.accounts import Passwords, Tokens
-from domain.completions import Completions
 from domain.connections import Connections
 from domain.documents import Limits
-from domain.health import Health
-from domain.rates import Rates
-from domain.runtime import ModelRuntime
-from domain.storage import Storage
+from domain.ports.completions import Completions
+from domain.ports.event_streams import EventStreams
+from domain.ports.health import Health
+from domain.ports.model_runtime import ModelRuntime
+from domain.ports.passwords import Passwords
+from domain.ports.rate_limiter import Rates
+from domain.ports.storage import Storage
+from domain.ports.tokens import Tokens
+from domain.ports.trainer import Trainer
 from domain.store import Transactions
-from domain.streams import EventStreams
-from domain.training import Trainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

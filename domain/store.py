@@ -3,30 +3,70 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from domain.accounts import Accounts
-from domain.api_keys import ApiKeys
-from domain.base_models import BaseModels
-from domain.datasets import Datasets
-from domain.deployments import Deployments, RequestLogs
-from domain.documents import Documents
-from domain.finetunes import Finetunes
+from domain.accounts import AccountReads, Accounts
+from domain.api_keys import ApiKey, ApiKeys
+from domain.background_tasks import BackgroundTasks
+from domain.base_models import BaseModelReads, BaseModels
+from domain.datasets import DatasetReads, Datasets
+from domain.deployments import DeploymentReads, Deployments
+from domain.documents import DocumentReads, Documents
+from domain.finetunes import FinetuneReads, Finetunes, FrozenItems
 from domain.idempotency import Idempotency
-from domain.items import Items
-from domain.jobs import Chores, Jobs
-from domain.projects import Projects
+from domain.items import ItemReads, Items
+from domain.job_events import JobEventReads, JobEvents
+from domain.jobs import JobReads, Jobs
+from domain.projects import ProjectReads, Projects
+from domain.reading import Pages, Reads
+from domain.request_logs import RequestLog, RequestLogs
+from domain.training_points import TrainingPoints
 
 
-class Store(Protocol):
-    """The stores of every noun, on one connection."""
+class ReadStore(Protocol):
+    """What can be read of every noun. It has nothing that writes."""
+
+    @property
+    def accounts(self) -> AccountReads: ...
+    @property
+    def api_keys(self) -> Reads[ApiKey]: ...
+    @property
+    def base_models(self) -> BaseModelReads: ...
+    @property
+    def datasets(self) -> DatasetReads: ...
+    @property
+    def deployments(self) -> DeploymentReads: ...
+    @property
+    def documents(self) -> DocumentReads: ...
+    @property
+    def finetunes(self) -> FinetuneReads: ...
+    @property
+    def frozen_items(self) -> Pages: ...
+    @property
+    def imported_documents(self) -> Pages: ...
+    @property
+    def items(self) -> ItemReads: ...
+    @property
+    def job_events(self) -> JobEventReads: ...
+    @property
+    def jobs(self) -> JobReads: ...
+    @property
+    def projects(self) -> ProjectReads: ...
+    @property
+    def request_logs(self) -> Reads[RequestLog]: ...
+    @property
+    def training_points(self) -> Pages: ...
+
+
+class Store(ReadStore, Protocol):
+    """The stores of every noun, on one connection in a transaction."""
 
     @property
     def accounts(self) -> Accounts: ...
     @property
     def api_keys(self) -> ApiKeys: ...
     @property
-    def base_models(self) -> BaseModels: ...
+    def background_tasks(self) -> BackgroundTasks: ...
     @property
-    def chores(self) -> Chores: ...
+    def base_models(self) -> BaseModels: ...
     @property
     def datasets(self) -> Datasets: ...
     @property
@@ -36,21 +76,27 @@ class Store(Protocol):
     @property
     def finetunes(self) -> Finetunes: ...
     @property
+    def frozen_items(self) -> FrozenItems: ...
+    @property
     def idempotency(self) -> Idempotency: ...
     @property
     def items(self) -> Items: ...
+    @property
+    def job_events(self) -> JobEvents: ...
     @property
     def jobs(self) -> Jobs: ...
     @property
     def projects(self) -> Projects: ...
     @property
     def request_logs(self) -> RequestLogs: ...
+    @property
+    def training_points(self) -> TrainingPoints: ...
 
 
 class Transactions(Protocol):
     """Opens transactions, and what only reads, which needs none."""
 
-    def read(self) -> AbstractAsyncContextManager[Store]:
+    def read(self) -> AbstractAsyncContextManager[ReadStore]:
         """For statements that change nothing and lock nothing: each sees what is committed when it begins."""
         ...
 

@@ -4,9 +4,9 @@ import httpx
 import openai
 from openai.types.chat import ChatCompletion
 
-from domain.completions import Completion, NotReached
 from domain.errors import Unavailable
-from domain.runtime import Upstream
+from domain.ports.completions import Completion, NotReached
+from domain.ports.model_runtime import Upstream
 
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 NO_KEY = "none"

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.api_keys import digest_of
 from domain.deployments import DeploymentStatus
 from domain.errors import NotFound, Unauthenticated, Unavailable
-from domain.gateway import Route
+from domain.ports.gateway import Route
+from domain.ports.model_runtime import ModelFile
 from domain.rules import safe_name
-from domain.runtime import ModelFile
 from infra.db.gateway import CHANNEL
 from infra.db.tables import api_keys, deployments, finetunes
 

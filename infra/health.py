@@ -7,9 +7,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.health import CONNECTED, Health
-from domain.runtime import ModelRuntime
-from domain.storage import Storage
+from domain.ports.health import CONNECTED, Health
+from domain.ports.model_runtime import ModelRuntime
+from domain.ports.storage import Storage
 
 TIMEOUT_S = 3.0
 

@@ -17,7 +17,8 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 
 from domain.errors import RateLimited
-from domain.rates import Asked, Limits, Rate, Rates, refused
+from domain.ports.rate_limiter import Rates
+from domain.rate_limits import Asked, Limits, Rate, refused
 
 ANSWER_S = 0.5
 """How long Redis may take before this process counts by itself."""

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import ids
-from domain.deployments import RequestLog
+from domain.request_logs import RequestLog
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from domain.errors import NotFound, Unavailable
-from domain.storage import Changed, PresignedPut, StoredObject
+from domain.ports.storage import Changed, PresignedPut, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,7 +9,7 @@ import jwt
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from domain.accounts import Viewer
+from domain.ports.tokens import Viewer
 
 ALGORITHM = "HS256"
 TOKEN_LIFE = timedelta(days=7)

@@ -10,9 +10,10 @@ from weakref import WeakValueDictionary
 import psycopg
 
 from domain.errors import Unavailable
-from domain.jobs import FINAL, Job, Recorded, StatusChanged
+from domain.job_events import Recorded, StatusChanged
+from domain.jobs import FINAL, Job
 from domain.store import Transactions
-from infra.db.events import CHANNEL
+from infra.db.job_events import CHANNEL
 from infra.shared import Shared
 
 RECONNECT_S = 0.5
@@ -96,7 +97,7 @@ class News(NamedTuple):
 
 
 class JobStreams:
-    """Follows jobs, as `domain.streams` has it. Who has a job's events up to the same one waits and looks together."""
+    """Follows jobs, as `domain.ports.event_streams` has it. Who has a job's events up to the same one waits and looks together."""
 
     def __init__(self, hub: Hub, transactions: Transactions) -> None:
         self._hub = hub
@@ -155,10 +156,10 @@ class JobStreams:
     async def _look(self, job_id: str, after: int) -> tuple[list[Recorded], bool]:
         """The next events; where there are none, whether the job has ended or is gone."""
         async with self._transactions.read() as store:
-            recorded = await store.jobs.events_after(job_id, after, BATCH)
+            recorded = await store.job_events.after(job_id, after, BATCH)
             if recorded or not await store.jobs.is_over(job_id):
                 return recorded, False
-            return await store.jobs.events_after(job_id, after, BATCH), True  # what came between the two
+            return await store.job_events.after(job_id, after, BATCH), True  # what came between the two
 
 
 def _ends(recorded: Recorded) -> bool:

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping
 
-from domain import accounts
-from domain.accounts import Session, Usage, User
-from domain.rates import Kind, attempt
+from domain.accounts import Usage, User, checked_email, checked_password, new_user, wrong_credentials
+from domain.ports.tokens import Session
+from domain.rate_limits import Kind, attempt
+from domain.use_cases import accounts
 from resolvers.context import Context
 
 
 async def register(context: Context, email: str, password: str, name: str) -> Session:
     """A new account, signed in."""
-    accounts.checked_email(email)
-    accounts.checked_password(password)
+    checked_email(email)
+    checked_password(password)
     await _count(context, Kind.SIGN_UP, email)
     hashed = await context.services.passwords.hash(password)
-    user = accounts.new_user(email, name, hashed, now=context.now())
+    user = new_user(email, name, hashed, now=context.now())
     async with context.transactions.begin() as store:
         await accounts.register(store, user)
     return _session(context, user)
@@ -32,7 +33,7 @@ async def login(context: Context, email: str, password: str) -> Session:
         not await context.services.passwords.verify(user.password_hash if user else None, password)
         or not user
     ):
-        raise accounts.wrong_credentials()
+        raise wrong_credentials()
     await _forget(context, Kind.SIGN_IN, email)
     return _session(context, user)
 

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from domain import api_keys, deployments, idempotency
 from domain.api_keys import ApiKey
+from domain.reading import require
 from domain.store import Store
+from domain.use_cases import api_keys, idempotency
 from resolvers.context import Context
 
 
@@ -19,7 +20,7 @@ async def create(
             "createApiKey",
             key,
             [deployment_id, name, expires_at],
-            make=lambda: deployments.add_key(
+            make=lambda: api_keys.create(
                 store, deployment_id, name, expires_at, viewer_id=viewer, now=context.now()
             ),
             again=lambda id: _again(store, id, viewer),
@@ -29,7 +30,7 @@ async def create(
 
 
 async def _again(store: Store, id: str, viewer_id: str) -> tuple[ApiKey, None]:
-    return await api_keys.require(store, id, viewer_id=viewer_id), None
+    return await require(store.api_keys, id, viewer_id=viewer_id), None
 
 
 async def revoke(context: Context, id: str) -> ApiKey:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.errors import SignInRequired
-from domain.rates import caller
+from domain.rate_limits import caller
 from domain.services import Services
 from domain.store import Transactions
 

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from domain import datasets, idempotency, imports
 from domain.datasets import Dataset, PromptRevision
-from domain.documents import Document
 from domain.imports import ImportFormat
 from domain.jobs import Job
-from domain.pages import Page, Slice
+from domain.reading import require
+from domain.use_cases import datasets, idempotency, imports
 from resolvers.context import Context
 
 
@@ -22,7 +21,7 @@ async def create(context: Context, project_id: str, values: Mapping[str, Any], k
             key,
             {"project_id": project_id, **values},
             make=lambda: datasets.create(store, project_id, values, viewer_id=viewer, now=context.now()),
-            again=lambda id: datasets.require(store, id, viewer_id=viewer),
+            again=lambda id: require(store.datasets, id, viewer_id=viewer),
             id_of=lambda dataset: dataset.id,
             viewer_id=viewer,
         )
@@ -70,15 +69,3 @@ async def revisions(context: Context, ids: list[str], first: int) -> Mapping[str
     """The earlier prompts of datasets that the viewer was shown, newest first."""
     async with context.transactions.read() as store:
         return await store.datasets.revisions(ids, first)
-
-
-async def documents(context: Context, ids: list[str], page: Page) -> Mapping[str, Slice[Document]]:
-    """The same page of the documents that each dataset was imported from."""
-    async with context.transactions.read() as store:
-        return await store.datasets.documents_page(ids, page, viewer_id=context.viewer_id)
-
-
-async def documents_total(context: Context, ids: list[str]) -> Mapping[str, int]:
-    """How many documents each dataset was imported from."""
-    async with context.transactions.read() as store:
-        return await store.datasets.documents_total(ids, viewer_id=context.viewer_id)

@@ -1,8 +1,9 @@
 """Answers for deployments: one transaction each, domain types in and out."""
 
-from domain import deployments, idempotency
-from domain.deployments import Created
+from domain.reading import require
 from domain.store import Store
+from domain.use_cases import deployments, idempotency
+from domain.use_cases.deployments import Created
 from resolvers.context import Context
 
 
@@ -28,7 +29,7 @@ async def create(
 
 async def _again(store: Store, id: str, viewer_id: str) -> Created:
     """What an earlier call made; its secret is not shown again."""
-    deployment = await deployments.require(store, id, viewer_id=viewer_id)
+    deployment = await require(store.deployments, id, viewer_id=viewer_id)
     job = (await store.jobs.latest([id], viewer_id=viewer_id))[id]
     return Created(deployment, job, None)
 

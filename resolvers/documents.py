@@ -2,11 +2,20 @@
 
 from datetime import datetime, timedelta
 
-from domain import documents, idempotency, uploads
-from domain.documents import UPLOAD_URL_S, Document, DocumentKind, DocumentStatus
+from domain.documents import (
+    UPLOAD_URL_S,
+    Document,
+    DocumentKind,
+    DocumentStatus,
+    check_key,
+    new_document,
+    not_uploaded,
+)
 from domain.errors import DomainError, Invalid
 from domain.jobs import Job
-from domain.storage import PresignedPut
+from domain.ports.storage import PresignedPut
+from domain.reading import require
+from domain.use_cases import documents, idempotency
 from resolvers.context import Context
 
 
@@ -24,15 +33,17 @@ async def initiate_upload(
     A replayed key gives a fresh URL, but none once the upload is complete: it would replace what was read.
     """
     viewer, now = context.viewer_id, context.now()
-    document = uploads.new(project_id, filename, declared_type, kind, size, now=now)
+    document = new_document(project_id, filename, declared_type, kind, size, now=now)
     async with context.transactions.begin() as store:
         document = await idempotency.once(
             store,
             "initiateUpload",
             key,
             [project_id, filename, declared_type, kind, size],
-            make=lambda: uploads.announce(store, document, limits=context.services.limits, viewer_id=viewer),
-            again=lambda id: documents.require(store, id, viewer_id=viewer),
+            make=lambda: documents.announce(
+                store, document, limits=context.services.limits, viewer_id=viewer
+            ),
+            again=lambda id: require(store.documents, id, viewer_id=viewer),
             id_of=lambda made: made.id,
             viewer_id=viewer,
         )
@@ -47,15 +58,15 @@ async def complete_upload(context: Context, document_id: str, s3_key: str) -> tu
     """Have an upload read whose bytes are in storage; a second call gives the same."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
-        document = await documents.require(store, document_id, viewer_id=viewer)
-        uploads.check_key(document, s3_key)
+        document = await require(store.documents, document_id, viewer_id=viewer)
+        check_key(document, s3_key)
         if document.status is not DocumentStatus.PENDING_UPLOAD:
-            return await uploads.completed(store, document, viewer_id=viewer)
+            return await documents.completed(store, document, viewer_id=viewer)
     stored = await context.services.storage.head(document.s3_key)
     if stored is None:
-        raise uploads.not_uploaded()
+        raise not_uploaded()
     async with context.transactions.begin() as store:
-        completed = await uploads.complete(
+        completed = await documents.complete(
             store,
             document_id,
             stored.size,

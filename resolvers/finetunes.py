@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from domain import completions, deployments, finetunes, idempotency, lifecycle, trainings
-from domain.completions import Completion, Question
-from domain.finetunes import Finetune
-from domain.items import Item
+from domain.finetunes import SAVE_CHECKPOINT, Finetune, NewFinetune
 from domain.jobs import Job
-from domain.pages import Page, Slice
-from domain.training import TrainingPoint
-from domain.trainings import NewFinetune
+from domain.ports.completions import Completion, Question
+from domain.reading import require
+from domain.use_cases import completions, deployments, finetunes, idempotency, job_lifecycle
 from resolvers.context import Context
 
 
@@ -23,7 +20,7 @@ async def create(context: Context, new: NewFinetune, key: str | None) -> tuple[F
             "createFinetune",
             key,
             asdict(new),
-            make=lambda: trainings.create(store, new, refusal, viewer_id=viewer, now=context.now()),
+            make=lambda: finetunes.create(store, new, refusal, viewer_id=viewer, now=context.now()),
             again=lambda id: finetunes.job_of(store, id, viewer_id=viewer),
             id_of=lambda made: made[0].id,
             viewer_id=viewer,
@@ -35,9 +32,9 @@ async def cancel(context: Context, id: str, *, save_checkpoint: bool) -> Finetun
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
         _, job = await finetunes.job_of(store, id, viewer_id=viewer)
-        arguments = {finetunes.SAVE_CHECKPOINT: save_checkpoint}
-        await lifecycle.cancel(store, job.id, viewer_id=viewer, arguments=arguments)
-        return await finetunes.require(store, id, viewer_id=viewer)
+        arguments = {SAVE_CHECKPOINT: save_checkpoint}
+        await job_lifecycle.cancel(store, job.id, viewer_id=viewer, arguments=arguments)
+        return await require(store.finetunes, id, viewer_id=viewer)
 
 
 async def delete(context: Context, id: str) -> str:
@@ -50,7 +47,7 @@ async def complete(context: Context, id: str, question: Question) -> Completion:
     """One answer from a fine-tune; no transaction is open while the model thinks."""
     question = question.checked()
     async with context.transactions.begin() as store:
-        finetune = await finetunes.require(store, id, viewer_id=context.viewer_id, field="finetuneId")
+        finetune = await require(store.finetunes, id, viewer_id=context.viewer_id, field="finetuneId")
     model, services = deployments.model_file(finetune), context.services
     return await completions.ask(services.runtime, services.completions, model, question)
 
@@ -59,29 +56,5 @@ async def recent_logs(context: Context, ids: list[str], lines: int) -> Mapping[s
     """The last lines of each fine-tune's newest job."""
     async with context.transactions.read() as store:
         latest = await store.jobs.latest(ids, viewer_id=context.viewer_id)
-        logs = await store.jobs.logs([job.id for job in latest.values()], lines)
+        logs = await store.job_events.logs([job.id for job in latest.values()], lines)
     return {id: logs.get(job.id, []) for id, job in latest.items()}
-
-
-async def history(context: Context, ids: list[str], page: Page) -> Mapping[str, Slice[TrainingPoint]]:
-    """The same page of each fine-tune's curve."""
-    async with context.transactions.read() as store:
-        return await store.finetunes.points_page(ids, page, viewer_id=context.viewer_id)
-
-
-async def history_total(context: Context, ids: list[str]) -> Mapping[str, int]:
-    """How many points each curve has."""
-    async with context.transactions.read() as store:
-        return await store.finetunes.points_total(ids, viewer_id=context.viewer_id)
-
-
-async def trained_items(context: Context, ids: list[str], page: Page) -> Mapping[str, Slice[Item]]:
-    """The same page of what each fine-tune was trained on."""
-    async with context.transactions.read() as store:
-        return await store.finetunes.trained_page(ids, page, viewer_id=context.viewer_id)
-
-
-async def trained_total(context: Context, ids: list[str]) -> Mapping[str, int]:
-    """How many items each fine-tune was trained on."""
-    async with context.transactions.read() as store:
-        return await store.finetunes.trained_total(ids, viewer_id=context.viewer_id)

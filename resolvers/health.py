@@ -1,6 +1,6 @@
 """Whether the installation is well."""
 
-from domain.health import Health
+from domain.ports.health import Health
 from resolvers.context import Context
 
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from domain import curation
 from domain.datasets import Dataset
 from domain.items import DatasetStats, Item, ItemFilter
+from domain.use_cases import items
 from resolvers.context import Context
 
 
 async def correct(context: Context, id: str, values: Sequence[str]) -> Item:
     """A new item in the place of an old one."""
     async with context.transactions.begin() as store:
-        return await curation.correct(store, id, values, viewer_id=context.viewer_id, now=context.now())
+        return await items.correct(store, id, values, viewer_id=context.viewer_id, now=context.now())
 
 
 async def set_deleted(
@@ -24,7 +24,7 @@ async def set_deleted(
 ) -> tuple[Dataset, int]:
     """Delete or restore items of one dataset; the count is of those that changed."""
     async with context.transactions.begin() as store:
-        return await curation.set_deleted(
+        return await items.set_deleted(
             store,
             deleted,
             item_ids=item_ids,

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from domain import idempotency, projects
 from domain.projects import Project, ProjectStage, ProjectStats
+from domain.reading import require
+from domain.use_cases import idempotency, projects
 from resolvers.context import Context
 
 
@@ -18,7 +19,7 @@ async def create(context: Context, values: Mapping[str, Any], key: str | None) -
             key,
             values,
             make=lambda: projects.create(store, values, viewer_id=viewer, now=context.now()),
-            again=lambda id: projects.require(store, id, viewer_id=viewer),
+            again=lambda id: require(store.projects, id, viewer_id=viewer),
             id_of=lambda project: project.id,
             viewer_id=viewer,
         )

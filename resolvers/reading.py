@@ -3,63 +3,82 @@
 from collections.abc import Mapping
 from typing import Any
 
-from domain.errors import NotFound
-from domain.ids import noun_of
-from domain.pages import Page, Reads, Slice
-from domain.store import Store
+from domain.ids import Noun, noun_of
+from domain.pages import Page, Slice
+from domain.reading import ById, Collection, Pages, Parent
+from domain.store import ReadStore
 from resolvers.context import Context
 
 
-def reads(store: Store, noun: str) -> Reads[Any]:
-    """The store of a noun."""
-    return {  # type: ignore[return-value]  # accounts have no pages
-        "ApiKey": store.api_keys,
-        "BaseModel": store.base_models,
-        "Dataset": store.datasets,
-        "DatasetItem": store.items,
-        "Deployment": store.deployments,
-        "Document": store.documents,
-        "Finetune": store.finetunes,
-        "Job": store.jobs,
-        "Project": store.projects,
-        "RequestLog": store.request_logs,
-        "User": store.accounts,
-    }[noun]
+def collection_of(store: ReadStore, collection: Collection) -> Pages:
+    """What reads a collection."""
+    readers: Mapping[Collection, Pages] = {
+        Collection.API_KEYS: store.api_keys,
+        Collection.BASE_MODELS: store.base_models,
+        Collection.DATASETS: store.datasets,
+        Collection.DEPLOYMENTS: store.deployments,
+        Collection.DOCUMENTS: store.documents,
+        Collection.FINETUNES: store.finetunes,
+        Collection.FROZEN_ITEMS: store.frozen_items,
+        Collection.IMPORTED_DOCUMENTS: store.imported_documents,
+        Collection.ITEMS: store.items,
+        Collection.JOB_EVENTS: store.job_events,
+        Collection.JOBS: store.jobs,
+        Collection.PROJECTS: store.projects,
+        Collection.REQUEST_LOGS: store.request_logs,
+        Collection.TRAINING_POINTS: store.training_points,
+    }
+    return readers[collection]
 
 
-async def many(context: Context, ids: list[str], noun: str) -> Mapping[str, Any]:
+async def many(context: Context, ids: list[str], noun: Noun) -> Mapping[str, Any]:
     """Objects by id; what is missing or another's is absent."""
     async with context.transactions.read() as store:
-        return await reads(store, noun).many(ids, viewer_id=context.viewer_id)
+        readers: Mapping[Noun, ById] = {
+            Noun.API_KEY: store.api_keys,
+            Noun.BASE_MODEL: store.base_models,
+            Noun.DATASET: store.datasets,
+            Noun.DEPLOYMENT: store.deployments,
+            Noun.DOCUMENT: store.documents,
+            Noun.FINETUNE: store.finetunes,
+            Noun.ITEM: store.items,
+            Noun.JOB: store.jobs,
+            Noun.PROJECT: store.projects,
+            Noun.REQUEST_LOG: store.request_logs,
+            Noun.USER: store.accounts,
+        }
+        return await readers[noun].many(ids, viewer_id=context.viewer_id)
 
 
 async def pages(
     context: Context,
     parents: list[str],
-    noun: str,
-    by: str | None,
+    collection: Collection,
+    by: Parent | None,
     where: Any,
     page: Page,
     only: frozenset[str] | None,
 ) -> Mapping[str, Slice[Any]]:
     """The same page of each parent's list; of `only` these attributes, where they can be read alone."""
     async with context.transactions.read() as store:
-        return await reads(store, noun).pages(
+        return await collection_of(store, collection).pages(
             parents, page, by=by, where=where, only=only, viewer_id=context.viewer_id
         )
 
 
 async def totals(
-    context: Context, parents: list[str], noun: str, by: str | None, where: Any
+    context: Context, parents: list[str], collection: Collection, by: Parent | None, where: Any
 ) -> Mapping[str, int]:
     """The length of each parent's list."""
     async with context.transactions.read() as store:
-        return await reads(store, noun).totals(parents, by=by, where=where, viewer_id=context.viewer_id)
+        return await collection_of(store, collection).totals(
+            parents, by=by, where=where, viewer_id=context.viewer_id
+        )
 
 
 async def by_id(context: Context, ids: list[str]) -> Mapping[str, Any]:
     """Objects of any noun by id, one statement a noun."""
-    nouns: dict[str, list[str]] = {}
+    nouns: dict[Noun, list[str]] = {}
     for id in ids:
         if (noun := noun_of(id)) is not None:
             nouns.setdefault(noun, []).append(id)
@@ -67,11 +86,3 @@ async def by_id(context: Context, ids: list[str]) -> Mapping[str, Any]:
     for noun, of_noun in nouns.items():
         found |= await many(context, of_noun, noun)
     return found
-
-
-async def require(context: Context, id: str, noun: str) -> Any:
-    """One object; raises `NotFound`."""
-    it = (await many(context, [id], noun)).get(id)
-    if it is None:
-        raise NotFound(f"There is no {noun} {id}.")
-    return it

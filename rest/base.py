@@ -8,8 +8,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.accounts import Viewer
 from domain.errors import DomainError, Invalid, LimitExceeded, SignInRequired
+from domain.ports.tokens import Viewer
 from domain.services import Services
 from rest.errors import error_response
 

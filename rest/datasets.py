@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from domain import datasets
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Invalid
+from domain.files.csv_writer import BOM, csv_line
 from domain.items import Item, Split, Which
-from domain.rates import Kind
+from domain.rate_limits import Kind
+from domain.reading import require_in_project
 from domain.rules import safe_name
 from domain.services import Services
-from domain.spreadsheets import BOM, csv_line
 from rest.base import endpoint, services, viewer_or_ticket
 from rest.streaming import Streamed, in_pieces
 from rest.throttling import limited
@@ -83,9 +83,7 @@ async def _require_done(request: Request, viewer: str) -> Dataset:
     """The dataset of the path; raises `NotFound`, or `Conflict` while it is not DONE."""
     project_id, dataset_id = request.path_params["project_id"], request.path_params["dataset_id"]
     async with services(request).transactions.begin() as store:
-        dataset = await datasets.require(store, dataset_id, viewer_id=viewer)
-    if dataset.project_id != project_id:
-        raise datasets.missing(dataset_id)
+        dataset = await require_in_project(store.datasets, dataset_id, project_id, viewer_id=viewer)
     if dataset.status is not RunStatus.DONE:
         raise Conflict(
             f"The dataset is {dataset.status}; it can be downloaded once it is DONE.", reason="NOT_READY"

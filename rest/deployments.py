@@ -7,12 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from domain import deployments
-from domain.deployments import Deployment, RequestLog
-from domain.rates import Kind
+from domain.deployments import Deployment
+from domain.files.csv_writer import BOM, csv_line
+from domain.rate_limits import Kind
+from domain.reading import require_in_project
+from domain.request_logs import RequestLog
 from domain.rules import safe_name
 from domain.services import Services
-from domain.spreadsheets import BOM, csv_line
 from rest.base import endpoint, services, viewer_or_ticket
 from rest.streaming import Streamed, in_pieces
 from rest.throttling import limited
@@ -37,10 +38,7 @@ async def _require(request: Request, viewer: str) -> Deployment:
     """The deployment of the path; raises `NotFound`."""
     project_id, deployment_id = request.path_params["project_id"], request.path_params["deployment_id"]
     async with services(request).transactions.begin() as store:
-        deployment = await deployments.require(store, deployment_id, viewer_id=viewer)
-    if deployment.project_id != project_id:
-        raise deployments.missing(deployment_id)
-    return deployment
+        return await require_in_project(store.deployments, deployment_id, project_id, viewer_id=viewer)
 
 
 async def _lines(ports: Services, deployment: Deployment) -> AsyncGenerator[str, None]:

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from domain import documents
 from domain.documents import Document
 from domain.errors import Conflict, NotFound
-from domain.rates import Kind
+from domain.ports.storage import Changed, Storage
+from domain.rate_limits import Kind
+from domain.reading import require_in_project
 from domain.rules import safe_name
-from domain.storage import Changed, Storage
 from rest.base import endpoint, services, viewer_or_ticket
 from rest.errors import refusal
 from rest.streaming import Streamed
@@ -155,10 +155,9 @@ async def _require(request: Request) -> Document:
     """The document of the path; raises `NotFound`."""
     viewer, id = viewer_or_ticket(request), request.path_params["document_id"]
     async with services(request).transactions.begin() as store:
-        found = await documents.require(store, id, viewer_id=viewer)
-    if found.project_id != request.path_params["project_id"]:
-        raise documents.missing(id)
-    return found
+        return await require_in_project(
+            store.documents, id, request.path_params["project_id"], viewer_id=viewer
+        )
 
 
 ROUTES = [Route("/api/projects/{project_id}/documents/{document_id}/download", document, methods=["GET"])]

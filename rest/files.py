@@ -8,11 +8,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from domain import ids, projects, uploads
-from domain.documents import Document, DocumentKind
+from domain import ids
+from domain.documents import Document, DocumentKind, check_room, check_size, clean_filename, media_type
 from domain.errors import DomainError, Invalid, LimitExceeded, Unavailable
-from domain.rates import Kind
+from domain.ids import Noun
+from domain.projects import require_active
+from domain.rate_limits import Kind
+from domain.reading import require
 from domain.services import Services
+from domain.use_cases.documents import receive
 from rest.base import endpoint, services, viewer_id
 from rest.errors import refusal
 from rest.multipart import Part, boundary_of, parts
@@ -53,19 +57,19 @@ class _Upload:
         self.taken.append((part.content_type, document))
         media_type = document.mime_type or "application/octet-stream"
         size = await self.services.storage.write(document.s3_key, self._counted(part), media_type)
-        uploads.check_size(size, self.services.limits)
+        check_size(size, self.services.limits)
         self.taken[-1] = part.content_type, replace(document, size_bytes=size)
 
     def _announced(self, part: Part, filename: str) -> Document:
         """The document of a file; its type is judged now when the kind is known, else at the end."""
-        filename = uploads.clean_filename(filename)
+        filename = clean_filename(filename)
         kind = self.kind
         return Document(
-            id=ids.new("Document"),
+            id=ids.new(Noun.DOCUMENT),
             project_id=self.project_id,
             filename=filename,
             kind=kind or DocumentKind.RAW_DOC,
-            mime_type=uploads.media_type(kind, filename, part.content_type) if kind else "",
+            mime_type=media_type(kind, filename, part.content_type) if kind else "",
             created_at=self.services.now(),
         )
 
@@ -76,8 +80,8 @@ class _Upload:
         async for chunk in part.chunks:
             size += len(chunk)
             if size > limits.file_bytes:
-                uploads.check_size(size, limits)
-            uploads.check_room(size + stored, self.present, limits)
+                check_size(size, limits)
+            check_room(size + stored, self.present, limits)
             yield chunk
 
     def documents(self) -> list[Document]:
@@ -88,7 +92,7 @@ class _Upload:
             raise kind_required()
         kind = self.kind
         return [
-            replace(it, kind=kind, mime_type=uploads.media_type(kind, it.filename, declared))
+            replace(it, kind=kind, mime_type=media_type(kind, it.filename, declared))
             for declared, it in self.taken
         ]
 
@@ -128,7 +132,7 @@ async def upload(request: Request) -> Response:
         async for part in parts(request, boundary):
             await found.take(part)
         async with ports.transactions.begin() as store:
-            documents = await uploads.receive(
+            documents = await receive(
                 store,
                 project_id,
                 found.documents(),
@@ -145,7 +149,7 @@ async def upload(request: Request) -> Response:
 async def _present(request: Request, project_id: str, viewer: str) -> int:
     """What the project holds, before anything of the body is read; raises `NotFound`."""
     async with services(request).transactions.begin() as store:
-        projects.require_active(await projects.require(store, project_id, viewer_id=viewer))
+        require_active(await require(store.projects, project_id, viewer_id=viewer))
         return await store.documents.total_bytes(project_id)
 
 
@@ -153,7 +157,7 @@ def _check_length(request: Request, present: int, ports: Services) -> None:
     """Refuse at once what says itself that it is too long."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit():
-        uploads.check_room(max(0, int(announced) - OVERHEAD), present, ports.limits)
+        check_room(max(0, int(announced) - OVERHEAD), present, ports.limits)
 
 
 async def _discard(ports: Services, documents: list[Document]) -> None:
@@ -168,7 +172,7 @@ async def _discard(ports: Services, documents: list[Document]) -> None:
 async def _discard_later(ports: Services, document: Document) -> None:
     try:
         async with ports.transactions.begin() as store:
-            await store.chores.delete_files([document.prefix])
+            await store.background_tasks.delete_files([document.prefix])
     except Unavailable:
         return  # neither answers: the request fails with that, and the bytes are under an id that nobody has
 

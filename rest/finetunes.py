@@ -10,10 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from stream_zip import ZIP_64, Method, async_stream_zip
 
-from domain import finetunes
 from domain.errors import Conflict, NotFound
-from domain.finetunes import Artifact, Finetune
-from domain.rates import Kind
+from domain.finetunes import Artifact, Finetune, require_gguf
+from domain.rate_limits import Kind
+from domain.reading import require_in_project
 from domain.rules import safe_name
 from domain.services import Services
 from rest.base import endpoint, services, viewer_or_ticket
@@ -33,7 +33,7 @@ Member = tuple[str, datetime, int, Method, AsyncIterator[bytes]]
 async def download(request: Request) -> Response:
     """The model file; `Conflict` NOT_READY while there is none."""
     finetune = await _require(request)
-    return await _file(request, finetune, finetunes.require_gguf(finetune))
+    return await _file(request, finetune, require_gguf(finetune))
 
 
 @endpoint
@@ -67,10 +67,7 @@ async def _require(request: Request) -> Finetune:
     viewer = viewer_or_ticket(request)
     project_id, finetune_id = request.path_params["project_id"], request.path_params["finetune_id"]
     async with services(request).transactions.begin() as store:
-        finetune = await finetunes.require(store, finetune_id, viewer_id=viewer)
-    if finetune.project_id != project_id:
-        raise finetunes.missing(finetune_id)
-    return finetune
+        return await require_in_project(store.finetunes, finetune_id, project_id, viewer_id=viewer)
 
 
 async def _file(request: Request, finetune: Finetune, file: Artifact) -> Response:

@@ -17,8 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from domain import ids
 from domain.errors import DomainError
-from domain.gateway import Directory, RequestRecorder
-from domain.runtime import ModelRuntime, Upstream
+from domain.ids import Noun
+from domain.ports.gateway import Directory, RequestRecorder
+from domain.ports.model_runtime import ModelRuntime, Upstream
 from rest.gateway_errors import NO_RETRY, OpenAIError, of_domain, of_event, of_upstream
 from rest.gateway_exchange import Exchange
 from rest.gateway_http import ClientLeftError, Header, Reply, bearer, read_body, while_there
@@ -61,7 +62,7 @@ class Gateway:
         if scope["type"] != "http":
             await send({"type": "websocket.close"})  # before it was accepted: 403
             return
-        reply = Reply(send, ids.new("RequestLog"))
+        reply = Reply(send, ids.new(Noun.REQUEST_LOG))
         try:
             await self._dispatch(scope, receive, reply)
         except ClientLeftError:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
 
-from domain.deployments import RequestLog
-from domain.gateway import Route
+from domain.ports.gateway import Route
+from domain.request_logs import RequestLog
 from rest.gateway_errors import OpenAIError, message_of
 from rest.gateway_http import Reply
 from rest.gateway_reading import Answer, Asked

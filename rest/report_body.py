@@ -7,10 +7,12 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from domain.datasets import RunStatus
-from domain.reports import Report, ReportedFile, Results, unprocessable
+from domain.finetunes import ArtifactKind, InferenceSample
+from domain.job_events import Measured
 from domain.rules import TEXT_LIMIT, safe_name
-from domain.tabular import text_problem
-from domain.training import ArtifactKind, InferenceSample, Measured, TrainingPoint
+from domain.status_updates import Report, ReportedFile, Results, unprocessable
+from domain.texts import text_problem
+from domain.training_points import TrainingPoint
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

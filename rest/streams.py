@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from domain import finetunes
 from domain.finetunes import Finetune
-from domain.jobs import FINAL, Job, JobStatus, Recorded, StatusChanged, place_of
-from domain.rates import Kind
-from domain.training import Checkpoint, Line, Measured, Progress
+from domain.job_events import Checkpoint, Line, Measured, Progress, Recorded, StatusChanged, place_of
+from domain.jobs import FINAL, Job, JobStatus
+from domain.rate_limits import Kind
+from domain.reading import require_in_project
+from domain.use_cases import finetunes
 from rest.base import endpoint, let_in, services
 from rest.streaming import EventStream
 from rest.throttling import limited
@@ -27,9 +28,10 @@ async def logs(request: Request) -> Response:
     request.scope["viewer"] = viewer.id  # for the log, should the client stop reading
     after = place_of(request.headers.get("last-event-id"))
     async with services(request).transactions.begin() as store:
-        finetune, job = await finetunes.job_of(store, finetune_id, viewer_id=viewer.id)
-    if finetune.project_id != request.path_params["project_id"]:
-        raise finetunes.missing(finetune_id)
+        await require_in_project(
+            store.finetunes, finetune_id, request.path_params["project_id"], viewer_id=viewer.id
+        )
+        _, job = await finetunes.job_of(store, finetune_id, viewer_id=viewer.id)
     return EventStream(
         _events(request, job, after),
         life_s=(viewer.until - services(request).now()).total_seconds(),

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.errors import SignInRequired
-from domain.rates import Asked, Kind, caller
+from domain.rate_limits import Asked, Kind, caller
 from rest.base import Handler, services, viewer_or_ticket
 
 

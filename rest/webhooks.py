@@ -11,14 +11,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from domain import datasets, finetunes, reports, results
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Unauthenticated
 from domain.finetunes import Finetune
+from domain.ids import Noun
 from domain.jobs import Replaced
-from domain.reports import UNDER_WAY, Report
-from domain.results import ResultFile
+from domain.reading import missing, require
 from domain.services import Services
+from domain.status_updates import UNDER_WAY, Report
+from domain.use_cases import generation_results, status_updates
+from domain.use_cases.generation_results import ResultFile
 from rest.base import bearer, endpoint, json_object, services, viewer_id
 from rest.report_body import read_report
 
@@ -36,7 +38,7 @@ async def dataset(request: Request) -> Response:
         return _answer(await _report_dataset(ports, found, report, []))
     await asyncio.to_thread(ports.work_folder.mkdir, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=ports.work_folder, prefix="results-") as folder:
-        files = await results.fetch(ports.storage, found, Path(folder))
+        files = await generation_results.fetch(ports.storage, found, Path(folder))
         return _answer(await _report_dataset(ports, found, report, files))
 
 
@@ -46,9 +48,9 @@ async def _report_dataset(
     """The status and the items, both or neither."""
     owner, now = found.owner_id, ports.now()
     async with ports.transactions.begin() as store:
-        if await reports.report_dataset(store, found.id, report, owner_id=owner, now=now):
-            await results.load(store, found, files, now=now)
-        return await datasets.require(store, found.id, viewer_id=owner)
+        if await status_updates.report_dataset(store, found.id, report, owner_id=owner, now=now):
+            await generation_results.load(store, found, files, now=now)
+        return await require(store.datasets, found.id, viewer_id=owner)
 
 
 @endpoint
@@ -65,9 +67,11 @@ async def finetune(request: Request) -> Response:
 
 async def _report_finetune(ports: Services, found: Finetune, report: Report) -> Finetune:
     is_end = report.status is RunStatus.DONE and found.status in UNDER_WAY
-    artifacts = await reports.stored_artifacts(ports.storage, found, report.results) if is_end else []
+    artifacts = await status_updates.stored_artifacts(ports.storage, found, report.results) if is_end else []
     async with ports.transactions.begin() as store:
-        return await reports.report_finetune(store, found.id, report, artifacts, owner_id=found.owner_id)
+        return await status_updates.report_finetune(
+            store, found.id, report, artifacts, owner_id=found.owner_id
+        )
 
 
 def _answer(it: Dataset | Finetune) -> Response:
@@ -79,8 +83,8 @@ async def _dataset(request: Request, id: str) -> Dataset:
     async with services(request).transactions.begin() as store:
         owner = await _reporter(request, store.datasets.owner_of, id)
         if owner is None:
-            raise datasets.missing(id)
-        return await datasets.require(store, id, viewer_id=owner)
+            raise missing(Noun.DATASET, id)
+        return await require(store.datasets, id, viewer_id=owner)
 
 
 async def _finetune(request: Request, id: str) -> Finetune:
@@ -88,8 +92,8 @@ async def _finetune(request: Request, id: str) -> Finetune:
     async with services(request).transactions.begin() as store:
         owner = await _reporter(request, store.finetunes.owner_of, id)
         if owner is None:
-            raise finetunes.missing(id)
-        return await finetunes.require(store, id, viewer_id=owner)
+            raise missing(Noun.FINETUNE, id)
+        return await require(store.finetunes, id, viewer_id=owner)
 
 
 async def _reporter(

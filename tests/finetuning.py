@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from domain import datasets, items
+from domain import items
 from domain.datasets import Dataset, RunStatus
 from domain.items import Item, ItemOrigin
 from domain.services import Services
+from domain.use_cases import datasets
 from tests.clients import Api
 from tests.conftest import Worker
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from domain import jobs, lifecycle
-from domain.jobs import Event, Job, JobType
+from domain.job_events import Event
+from domain.jobs import Job, JobType, new_job
 from domain.services import Services
 from domain.store import Store
+from domain.use_cases import job_lifecycle
 from tests.clients import Api
 
 
@@ -24,10 +25,10 @@ async def new_dataset(api: Api, project_id: str, **given: Any) -> str:
     return str(made["dataset"]["id"])
 
 
-async def new_job(api: Api, services: Services) -> Job:
+async def queued_job(api: Api, services: Services) -> Job:
     """A queued import that nobody works on."""
     project_id = await new_project(api)
-    job = jobs.new(
+    job = new_job(
         JobType.DATASET_IMPORT,
         project_id=project_id,
         owner_id=api.user_id,
@@ -42,7 +43,7 @@ async def new_job(api: Api, services: Services) -> Job:
 async def begin(services: Services, job_id: str) -> Job:
     """Take a job as a worker does."""
     async with services.transactions.begin() as store:
-        job = await lifecycle.begin(store, job_id)
+        job = await job_lifecycle.begin(store, job_id)
     assert job is not None
     return job
 
@@ -50,13 +51,13 @@ async def begin(services: Services, job_id: str) -> Job:
 async def say(services: Services, job: Job, *events: Event) -> None:
     """Record events as a worker does."""
     async with services.transactions.begin() as store:
-        await store.jobs.append(job, events)
+        await store.job_events.append(job, events)
 
 
 async def succeed(services: Services, job: Job) -> Job:
     """End a job well."""
     async with services.transactions.begin() as store:
-        return await lifecycle.succeed(store, job, {"rows": 1})
+        return await job_lifecycle.succeed(store, job, {"rows": 1})
 
 
 def begun_between(store: Store, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import ids
+from domain.ids import Noun
 from infra.db import tables
 from tests.introspection import NODES, SCHEMA
 from tests.world import SHARED, World
@@ -59,7 +60,7 @@ def unique() -> str:
     return f"{next(NUMBERS)}"
 
 
-def by_id(noun: str, *columns: str) -> Make:
+def by_id(noun: Noun, *columns: str) -> Make:
     """Rows in the order of their ids; these columns may not have the same value twice."""
 
     def make(random: Random) -> tuple[Row, dict[str, Any]]:
@@ -90,7 +91,7 @@ def numbered(column: str) -> Make:
     return make
 
 
-ITEM = by_id("DatasetItem", "key")
+ITEM = by_id(Noun.ITEM, "key")
 ITEMS = Kind(
     table="items",
     make=behind(ITEM, "position", lambda random: random.randrange(6)),
@@ -98,22 +99,22 @@ ITEMS = Kind(
     key=lambda at, node: (at, number_of(node["id"])),
 )
 KINDS = {
-    "Project": Kind(table="projects", make=by_id("Project")),
-    "Document": Kind(table="documents", make=by_id("Document")),
-    "Dataset": Kind(table="datasets", make=by_id("Dataset", "version")),
+    "Project": Kind(table="projects", make=by_id(Noun.PROJECT)),
+    "Document": Kind(table="documents", make=by_id(Noun.DOCUMENT)),
+    "Dataset": Kind(table="datasets", make=by_id(Noun.DATASET, "version")),
     "DatasetItem": ITEMS,
     "BaseModel": Kind(
         table="base_models",
-        make=behind(by_id("BaseModel", "model_id"), "name", lambda random: random.choice("abc")),
+        make=behind(by_id(Noun.BASE_MODEL, "model_id"), "name", lambda random: random.choice("abc")),
         shown="id name",
         newest_first=False,
         key=lambda _, node: (node["name"], number_of(node["id"])),
     ),
-    "Finetune": Kind(table="finetunes", make=by_id("Finetune", "version")),
-    "Job": Kind(table="jobs", make=by_id("Job")),
-    "Deployment": Kind(table="deployments", make=by_id("Deployment", "model_name")),
-    "ApiKey": Kind(table="api_keys", make=by_id("ApiKey", "digest")),
-    "RequestLog": Kind(table="request_logs", make=by_id("RequestLog")),
+    "Finetune": Kind(table="finetunes", make=by_id(Noun.FINETUNE, "version")),
+    "Job": Kind(table="jobs", make=by_id(Noun.JOB)),
+    "Deployment": Kind(table="deployments", make=by_id(Noun.DEPLOYMENT, "model_name")),
+    "ApiKey": Kind(table="api_keys", make=by_id(Noun.API_KEY, "digest")),
+    "RequestLog": Kind(table="request_logs", make=by_id(Noun.REQUEST_LOG)),
     "TrainingPoint": Kind(
         table="training_points",
         make=numbered("step"),
@@ -135,7 +136,7 @@ KINDS = {
 }
 """The rows of every type that a list may be of."""
 LINKED = {
-    "Dataset.documents": Kind(table="documents", make=by_id("Document"), link="dataset_documents"),
+    "Dataset.documents": Kind(table="documents", make=by_id(Noun.DOCUMENT), link="dataset_documents"),
     "Finetune.trainedItems": Kind(
         table="items",
         make=behind(ITEM, "ordinal", lambda random: random.randrange(10, 2**40), alone=True),

@@ -20,7 +20,8 @@ from app.asgi import mount
 from app.settings import Settings
 from app.wiring import Wiring
 from domain import ids
-from domain.rates import DOCUMENTED
+from domain.ids import Noun
+from domain.rate_limits import DOCUMENTED
 from domain.services import Services
 from infra.rates import open_rates
 from rest import gateway
@@ -240,7 +241,9 @@ async def test_each_path_lets_in_whom_the_page_names(
 ) -> None:
     seen: dict[tuple[str, str], set[str]] = {}
     for method, path, _ in rows():
-        url = re.sub(r"{(\w+?)(_id)?}", lambda it: ids.new(it[1].capitalize()) if it[2] else it[1], path)
+        url = re.sub(
+            r"{(\w+?)(_id)?}", lambda it: ids.new(Noun(it[1].capitalize())) if it[2] else it[1], path
+        )
         credentials: dict[str, dict[str, Any]] = {
             "nobody": {},
             "bearer": {"headers": {"authorization": f"Bearer {api.token}"}},

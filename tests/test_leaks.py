@@ -32,7 +32,7 @@ from app.asgi import RequestIds
 from app.logs import JsonLines
 from app.wiring import Wiring
 from domain.errors import Unavailable
-from domain.jobs import Recorded
+from domain.job_events import Recorded
 from domain.services import Services
 from infra.s3 import _translated
 from rest.gateway import Gateway

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks.noted import noted
 from domain import ids
+from domain.ids import Noun
 from domain.services import Services
 from infra.db import tables
 from infra.db.cursors import VERSION, mark_of
@@ -197,7 +198,7 @@ def cursor(*parts: Any) -> str:
 
 async def test_what_is_no_cursor_is_refused(lists: dict[str, Listed]) -> None:
     of = lists["Dataset.items"]
-    item, mark = ids.new("DatasetItem"), mark_of(of.owner.ids["User"])
+    item, mark = ids.new(Noun.ITEM), mark_of(of.owner.ids["User"])
     assert "errors" not in await of.answer(of.owner, after=cursor(VERSION, "items", mark, 1, item))
     for wrong in (
         cursor(VERSION - 1, "items", 1, item),
@@ -205,7 +206,7 @@ async def test_what_is_no_cursor_is_refused(lists: dict[str, Listed]) -> None:
         cursor(VERSION, "jobs", mark, 1, item),
         cursor(VERSION, "items", mark, 1),
         cursor(VERSION, "items", mark, 1, item, item),
-        cursor(VERSION, "items", mark, 1, ids.new("Job")),
+        cursor(VERSION, "items", mark, 1, ids.new(Noun.JOB)),
         cursor(VERSION, "items", mark, 1, "x\x00"),
         cursor(VERSION, "items", mark, True, item),
         cursor(VERSION, "items", mark, 2**63, item),

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 from app.asgi import HANDLERS, REST, mount
 from app.settings import Settings
 from app.wiring import Wiring, wire
-from domain.accounts import Passwords
-from domain.rates import DOCUMENTED, Kind, Limits, Rate
+from domain.ports.passwords import Passwords
+from domain.rate_limits import DOCUMENTED, Kind, Limits, Rate
 from domain.services import Services
 from infra.rates import Memory, Windows
 from schema.admission._rate_limits import calls, fields

@@ -9,12 +9,15 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain import finetunes, ids
+from domain import ids
 from domain.base_models import TINY
-from domain.deployments import RequestLog
-from domain.finetunes import Artifact
+from domain.finetunes import Artifact, ArtifactKind
+from domain.ids import Noun
+from domain.job_events import Line
+from domain.reading import require
+from domain.request_logs import RequestLog
 from domain.services import Services
-from domain.training import ArtifactKind, Line, TrainingPoint
+from domain.training_points import TrainingPoint
 from infra.db import tables
 from tests.clients import Api
 from tests.external import store
@@ -74,10 +77,10 @@ async def _tune(services: Services, api: Api, project_id: str, dataset_id: str) 
     id, job = made["finetune"]["id"], await begin(services, made["job"]["id"])
     await say(services, job, Line("trained"))
     async with services.transactions.begin() as kept:
-        finetune = await finetunes.require(kept, id, viewer_id=api.user_id)
+        finetune = await require(kept.finetunes, id, viewer_id=api.user_id)
         filename = finetune.gguf_key.removeprefix(finetune.prefix)
         gguf = Artifact(filename=filename, kind=ArtifactKind.GGUF, size_bytes=len(MODEL), sha256="0" * 64)
-        await kept.finetunes.add_points(id, [TrainingPoint(step=1, epoch=1.0, train_loss=1.0, at=NOW)])
+        await kept.training_points.add(id, [TrainingPoint(step=1, epoch=1.0, train_loss=1.0, at=NOW)])
         await kept.finetunes.set_artifacts(id, [gguf])
     await store(services, finetune.gguf_key, MODEL)
     await succeed(services, job)
@@ -102,7 +105,7 @@ async def _deploy(services: Services, api: Api, project_id: str, finetune_id: st
 async def _ask(services: Services, deployment_id: str, key_id: str) -> str:
     """A request that the deployment answered."""
     log = RequestLog(
-        id=ids.new("RequestLog"), deployment_id=deployment_id, api_key_id=key_id, date=NOW,
+        id=ids.new(Noun.REQUEST_LOG), deployment_id=deployment_id, api_key_id=key_id, date=NOW,
         endpoint="chat/completions", input="a question", output="an answer", status=200, latency_ms=1.0,
     )  # fmt: skip
     async with services.transactions.begin() as kept:

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from domain import lifecycle
 from domain.errors import DomainError, Unavailable
-from domain.jobs import Event, Job, JobType, Replaced
+from domain.job_events import Event, Line
+from domain.jobs import Job, JobType, Replaced
 from domain.services import Services
-from domain.training import Line
+from domain.use_cases import job_lifecycle
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class TryAgainError(Exception):
 async def report(services: Services, job: Job, events: Sequence[Event]) -> None:
     """Record what a job says, in a short transaction of its own. Raises `Replaced`: then stop."""
     async with services.transactions.begin() as store:
-        await store.jobs.append(job, events)
+        await store.job_events.append(job, events)
 
 
 class Dispatcher:
@@ -44,7 +44,7 @@ class Dispatcher:
         """
         try:
             async with self._services.transactions.begin() as store:
-                job = await lifecycle.begin(store, job_id)
+                job = await job_lifecycle.begin(store, job_id)
             if job is not None:
                 await self._end(job, await self._handle(job))
         except Replaced:
@@ -75,15 +75,15 @@ class Dispatcher:
 
     async def _is_stuck(self, job: Job) -> bool:
         async with self._services.transactions.begin() as store:
-            return await lifecycle.is_stuck(store, job, MAX_ATTEMPTS)
+            return await job_lifecycle.is_stuck(store, job, MAX_ATTEMPTS)
 
     async def _end(self, job: Job, outcome: Mapping[str, Any] | DomainError | None) -> None:
         async with self._services.transactions.begin() as store:
             if isinstance(outcome, DomainError):
-                await store.jobs.append(job, [Line(outcome.message)])
-                await lifecycle.fail(store, job, outcome.message)
+                await store.job_events.append(job, [Line(outcome.message)])
+                await job_lifecycle.fail(store, job, outcome.message)
             else:
-                await lifecycle.succeed(store, job, outcome)
+                await job_lifecycle.succeed(store, job, outcome)
 
 
 class Fault(Unavailable):

@@ -8,17 +8,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from domain import datasets, documents, imports
+from domain import imports
 from domain.documents import Document, DocumentStatus
 from domain.errors import Conflict, Invalid
-from domain.imports import Import, ImportFormat
+from domain.files.tables import Table, open_table
+from domain.imports import ImportFormat
 from domain.items import Item, ProblemCode
+from domain.job_events import Progress
 from domain.jobs import Job
+from domain.ports.storage import Changed
+from domain.reading import require, require_locked
 from domain.services import Services
-from domain.storage import Changed
 from domain.store import Store
-from domain.tabular import Table, open_table
-from domain.training import Progress
+from domain.use_cases.imports import Import
 from workers.base import report
 
 BATCH = 500
@@ -45,7 +47,7 @@ async def _document(services: Services, job: Job) -> Document:
     """What is imported; raises `Conflict` when it could not be read, `NotFound` when it is gone."""
     document_id = (job.arguments or {})["document_id"]
     async with services.transactions.begin() as store:
-        document = await documents.require(store, document_id, viewer_id=job.owner_id)
+        document = await require(store.documents, document_id, viewer_id=job.owner_id)
     if document.status is DocumentStatus.FAILED:
         raise imports.unreadable(document)
     if document.status is not DocumentStatus.READY:
@@ -67,14 +69,14 @@ async def _import(
     Rows come in before anything is locked. What is locked then is locked as a cancellation does it, the
     job before the dataset: a cancelled or replaced worker leaves nothing behind and holds nobody up.
     """
-    dataset = await datasets.require(store, job.subject_id, viewer_id=job.owner_id)
+    dataset = await require(store.datasets, job.subject_id, viewer_id=job.owner_id)
     position = await store.items.next_position(dataset.id)
     work = Import(dataset, document, table, position, services.now())
     await store.items.load(_items(services, job, work))
     if not work.rows:
         raise Invalid("The file has a header but no rows.", reason="TABLE_EMPTY")
-    await store.jobs.append(job, [Progress(0.95, f"{work.rows:,} rows read; looking for duplicates")])
-    dataset = await datasets.require_locked(store, dataset.id, viewer_id=job.owner_id)
+    await store.job_events.append(job, [Progress(0.95, f"{work.rows:,} rows read; looking for duplicates")])
+    dataset = await require_locked(store.datasets, dataset.id, viewer_id=job.owner_id)
     await store.items.settle(dataset)
     await store.datasets.link(dataset.id, document.id, document.size_bytes)
     return await _counts(store, job, document, work.rows)

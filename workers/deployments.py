@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from domain import completions, deployments, finetunes
-from domain.completions import Question
+from domain.job_events import Progress
 from domain.jobs import Job
-from domain.runtime import ModelFile
+from domain.ports.completions import Question
+from domain.ports.model_runtime import ModelFile
+from domain.reading import require
 from domain.services import Services
-from domain.training import Progress
+from domain.use_cases import completions, deployments
 from workers.base import report
 
 PROOF = Question("Hello", max_tokens=1, temperature=0.0)
@@ -24,8 +25,8 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
 async def _model(services: Services, job: Job) -> tuple[str, ModelFile | str]:
     """The name that the deployment answers under, and what the runtime is to load."""
     async with services.transactions.begin() as store:
-        deployment = await deployments.require(store, job.subject_id, viewer_id=job.owner_id)
+        deployment = await require(store.deployments, job.subject_id, viewer_id=job.owner_id)
         finetune = None
         if deployment.finetune_id is not None:
-            finetune = await finetunes.require(store, deployment.finetune_id, viewer_id=job.owner_id)
+            finetune = await require(store.finetunes, deployment.finetune_id, viewer_id=job.owner_id)
     return deployment.model_name, deployments.model_of(deployment, finetune)

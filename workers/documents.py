@@ -6,20 +6,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from domain import documents
 from domain.documents import Document, DocumentKind, DocumentStatus, TablePreview
 from domain.errors import Conflict
+from domain.files.tables import open_table, preview
 from domain.imports import FORMATS, file_format
+from domain.job_events import Progress
 from domain.jobs import Job
+from domain.reading import require
 from domain.services import Services
-from domain.tabular import open_table, preview
-from domain.training import Progress
 
 
 async def handle(services: Services, job: Job) -> dict[str, Any] | None:
     """Read the job's document once, from the first byte to the last; a second run finds the same."""
     async with services.transactions.begin() as store:
-        document = await documents.require(store, job.subject_id, viewer_id=job.owner_id)
+        document = await require(store.documents, job.subject_id, viewer_id=job.owner_id)
     await asyncio.to_thread(services.work_folder.mkdir, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=services.work_folder, prefix="document-") as folder:
         path = Path(folder) / "upload"
@@ -28,7 +28,7 @@ async def handle(services: Services, job: Job) -> dict[str, Any] | None:
         sha256 = await _fetch(services, document, path, etag)
         table = await asyncio.to_thread(_preview, services, document, path)
     async with services.transactions.begin() as store:
-        await store.jobs.append(job, [Progress(0.99, "The file was read.")])
+        await store.job_events.append(job, [Progress(0.99, "The file was read.")])
         await store.documents.change(
             document.id,
             {"status": DocumentStatus.READY, "sha256": sha256, "etag": etag, "preview": table},

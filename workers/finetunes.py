@@ -9,23 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from domain import datasets, finetunes
 from domain.datasets import Dataset
 from domain.errors import DomainError, Invalid, Unavailable
 from domain.finetunes import SAVE_CHECKPOINT, Artifact, Finetune, TrainingMetrics, metrics_after
+from domain.ids import Noun
 from domain.items import Item
-from domain.jobs import Event, Job, JobStatus, Replaced
+from domain.job_events import Event, Line, Measured, Progress
+from domain.jobs import Job, JobStatus, Replaced
+from domain.ports.trainer import ProducedFile, Report, TrainingFailed, TrainingResult, TrainingRun
+from domain.reading import missing, require
 from domain.services import Services
-from domain.training import (
-    Line,
-    Measured,
-    ProducedFile,
-    Progress,
-    Report,
-    TrainingFailed,
-    TrainingResult,
-    TrainingRun,
-)
 from workers.base import report
 from workers.batches import Batches
 
@@ -72,10 +65,10 @@ async def _clear(services: Services, finetune: Finetune) -> None:
 async def _subject(services: Services, job: Job) -> tuple[Finetune, Dataset]:
     """What is trained, and the dataset that its items are of, which may be deleted by now."""
     async with services.transactions.begin() as store:
-        finetune = await finetunes.require(store, job.subject_id, viewer_id=job.owner_id)
+        finetune = await require(store.finetunes, job.subject_id, viewer_id=job.owner_id)
         found = await store.datasets.referred([finetune.dataset_id], viewer_id=job.owner_id)
     if finetune.dataset_id not in found:
-        raise datasets.missing(finetune.dataset_id)
+        raise missing(Noun.DATASET, finetune.dataset_id)
     return finetune, found[finetune.dataset_id]
 
 
@@ -84,7 +77,7 @@ async def _run(services: Services, finetune: Finetune, dataset: Dataset, folder:
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     path = folder / "items.jsonl"
     async with services.transactions.begin() as store:
-        lines = (_line(dataset, item) async for item in store.finetunes.frozen_items(finetune.id))
+        lines = (_line(dataset, item) async for item in store.frozen_items.stream(finetune.id))
         await _write(path, lines)
     return TrainingRun(
         finetune_id=finetune.id,
@@ -174,9 +167,9 @@ async def _record(
     for each in measured:
         metrics = metrics_after(metrics, each)
     async with services.transactions.begin() as store:
-        await store.jobs.append(job, events)
+        await store.job_events.append(job, events)
         if measured:
-            await store.finetunes.add_points(job.subject_id, [it.point for it in measured])
+            await store.training_points.add(job.subject_id, [it.point for it in measured])
             await store.finetunes.change(job.subject_id, {"metrics": metrics})
     return metrics
 
@@ -201,10 +194,10 @@ async def _publish(services: Services, job: Job, finetune: Finetune, result: Tra
         media_type = MEDIA_TYPES.get(file.path.suffix, BINARY)
         await services.storage.upload(finetune.prefix + file.filename, file.path, media_type)
     async with services.transactions.begin() as store:
-        await store.jobs.append(job, [*_parity_lines(result), Line("Published.")])
+        await store.job_events.append(job, [*_parity_lines(result), Line("Published.")])
         await store.finetunes.change(finetune.id, _known(result))
         await store.finetunes.set_artifacts(finetune.id, [_artifact(file) for file in result.files])
-        return await finetunes.require(store, finetune.id, viewer_id=job.owner_id)
+        return await require(store.finetunes, finetune.id, viewer_id=job.owner_id)
 
 
 def _parity_lines(result: TrainingResult) -> list[Event]:

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 from sqlalchemy import ColumnElement, insert, update
 
 from domain.api_keys import ApiKey
+from domain.ids import Noun
+from domain.reading import Parent
 from infra.db import gateway
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import api_keys
@@ -16,6 +18,8 @@ class SqlApiKeys(Reader[ApiKey]):
     """The keys of one transaction, newest first."""
 
     name = "api_keys"
+    noun = Noun.API_KEY
+    parents: ClassVar[Any] = {Parent.DEPLOYMENT: api_keys.c.deployment_id}
     source = api_keys
     columns = tuple(api_keys.c)
     alone = names(columns)
@@ -29,7 +33,7 @@ class SqlApiKeys(Reader[ApiKey]):
         """The viewer's own: an account's key has no project."""
         return api_keys.c.owner_id == viewer_id
 
-    def reachable(self, by: str, parent: ColumnElement[Any], viewer_id: str) -> ColumnElement[bool]:  # noqa: ARG002
+    def reachable(self, by: Parent, parent: ColumnElement[Any], viewer_id: str) -> ColumnElement[bool]:  # noqa: ARG002
         """A key says itself whose it is."""
         return self.visible(viewer_id)
 

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.base_models import BaseModel
+from domain.ids import Noun
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import base_models
 
@@ -15,6 +16,7 @@ class SqlBaseModels(Reader[BaseModel]):
     """The base models of one transaction, by name."""
 
     name = "base_models"
+    noun = Noun.BASE_MODEL
     source = base_models
     columns = tuple(base_models.c)
     alone = names(columns)

@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.datasets import Dataset, DatasetFilter, PromptRevision, RunStatus
 from domain.documents import Document
-from domain.pages import Page, Slice
+from domain.ids import Noun
+from domain.reading import Parent
 from infra.db.documents import SqlDocuments
 from infra.db.engine import take_time
 from infra.db.reading import Reader, Row, names
@@ -27,10 +28,11 @@ from infra.db.tenancy import may_see
 FIELDS = [*(datasets.c[it.name] for it in fields(Dataset) if it.name != "owner_id"), projects.c.owner_id]
 
 
-class Imported(SqlDocuments):
+class SqlImportedDocuments(SqlDocuments):
     """The documents that datasets were imported from, newest first."""
 
     source = dataset_documents.join(documents).outerjoin(projects, documents.c.project_id == projects.c.id)
+    parents: ClassVar[Any] = {Parent.DATASET: dataset_documents.c.dataset_id}
     columns: ClassVar[Any] = (*SqlDocuments.columns, dataset_documents.c.document_id)
     order: ClassVar[Any] = (dataset_documents.c.document_id,)
 
@@ -43,6 +45,8 @@ class SqlDatasets(Reader[Dataset]):
     """The datasets of one transaction, newest first."""
 
     name = "datasets"
+    noun = Noun.DATASET
+    parents: ClassVar[Any] = {Parent.PROJECT: datasets.c.project_id}
     source = datasets.outerjoin(projects, datasets.c.project_id == projects.c.id)
     columns = FIELDS
     alone = names(FIELDS)
@@ -129,16 +133,6 @@ class SqlDatasets(Reader[Dataset]):
         }
         await self.change(id, counted | {"updated_at": func.now()})
         return True
-
-    async def documents_page(
-        self, ids: list[str], page: Page, *, viewer_id: str
-    ) -> dict[str, Slice[Document]]:
-        """The same page of the documents that each dataset was imported from."""
-        return await Imported(self._session).pages(ids, page, by="dataset_id", viewer_id=viewer_id)
-
-    async def documents_total(self, ids: list[str], *, viewer_id: str) -> dict[str, int]:
-        """How many documents each dataset was imported from."""
-        return await Imported(self._session).totals(ids, by="dataset_id", viewer_id=viewer_id)
 
     async def delete(self, id: str) -> None:
         """Mark DELETED; the items that a fine-tune was trained on stay."""

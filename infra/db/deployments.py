@@ -8,6 +8,8 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.deployments import Deployment, DeploymentFilter
+from domain.ids import Noun
+from domain.reading import Parent
 from infra.db import gateway
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import deployments, projects
@@ -22,6 +24,11 @@ class SqlDeployments(Reader[Deployment]):
     """The deployments of one transaction, newest first."""
 
     name = "deployments"
+    noun = Noun.DEPLOYMENT
+    parents: ClassVar[Any] = {
+        Parent.PROJECT: deployments.c.project_id,
+        Parent.FINETUNE: deployments.c.finetune_id,
+    }
     source = deployments.outerjoin(projects)
     columns = FIELDS
     alone = names(FIELDS)

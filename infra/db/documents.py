@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 
 from domain.documents import UPLOAD_OVER_S, Document, DocumentFilter, DocumentStatus, TablePreview
+from domain.ids import Noun
 from domain.jobs import JobStatus, JobType
+from domain.reading import Parent
 from infra.db.engine import take_time
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import documents, jobs, projects
@@ -23,6 +25,8 @@ class SqlDocuments(Reader[Document]):
     """The documents of one transaction, newest first."""
 
     name = "documents"
+    noun = Noun.DOCUMENT
+    parents: ClassVar[Any] = {Parent.PROJECT: documents.c.project_id}
     source = documents.outerjoin(projects)
     columns = FIELDS
     alone = names(FIELDS, "preview")

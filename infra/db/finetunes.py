@@ -1,29 +1,29 @@
 """Fine-tunes as rows; what is a record of its own is JSON in them."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.datasets import Dataset, RunStatus
+from domain.datasets import RunStatus
 from domain.finetunes import (
     Artifact,
+    ArtifactKind,
     Finetune,
     FinetuneFilter,
-    Selection,
+    Hyperparameters,
+    InferenceSample,
+    ParityReport,
     TrainingMetrics,
     already_running,
 )
-from domain.items import Item
-from domain.pages import Page, Slice
-from domain.training import ArtifactKind, Hyperparameters, InferenceSample, ParityReport, TrainingPoint
+from domain.ids import Noun
+from domain.reading import Parent
 from infra.db import gateway
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import finetunes, projects
-from infra.db.training import FrozenItems, TrainingPoints
 
 FIELDS = [*(finetunes.c[it.name] for it in fields(Finetune) if it.name != "owner_id"), projects.c.owner_id]
 RUNNING = "uq_finetunes_project_id_running"
@@ -52,16 +52,13 @@ class SqlFinetunes(Reader[Finetune]):
     """The fine-tunes of one transaction, newest first."""
 
     name = "finetunes"
+    noun = Noun.FINETUNE
+    parents: ClassVar[Any] = {Parent.PROJECT: finetunes.c.project_id, Parent.DATASET: finetunes.c.dataset_id}
     source = finetunes.outerjoin(projects, finetunes.c.project_id == projects.c.id)
     columns = FIELDS
     alone = names(FIELDS, *PARTS)
     order: ClassVar[Any] = (finetunes.c.id,)
     project = finetunes.c.project_id
-
-    def __init__(self, session: AsyncSession) -> None:
-        super().__init__(session)
-        self._points = TrainingPoints(session)
-        self._frozen = FrozenItems(session)
 
     def build(self, row: Row) -> Finetune:
         """A domain object from one row."""
@@ -119,36 +116,6 @@ class SqlFinetunes(Reader[Finetune]):
         running = finetunes.c.status.in_([RunStatus.PLANNING, RunStatus.RUNNING])
         statement = select(finetunes.c.id).where(finetunes.c.project_id == project_id, running)
         return await self._session.scalar(statement)
-
-    async def freeze_items(self, id: str, dataset: Dataset, selection: Selection) -> tuple[int, str]:
-        """Keep the valid active items as they are now; how many are trained on, and their content hash."""
-        return await self._frozen.freeze(id, dataset.id, selection)
-
-    def frozen_items(self, id: str) -> AsyncGenerator[Item, None]:
-        """The items of a run in order, from a server-side cursor."""
-        return self._frozen.stream(id)
-
-    async def trained_page(self, ids: list[str], page: Page, *, viewer_id: str) -> dict[str, Slice[Item]]:
-        """The same page of each fine-tune's trained items."""
-        return await self._frozen.pages(ids, page, by="finetune_id", viewer_id=viewer_id)
-
-    async def trained_total(self, ids: list[str], *, viewer_id: str) -> dict[str, int]:
-        """How many items each fine-tune was trained on, counted no further than any list."""
-        return await self._frozen.totals(ids, by="finetune_id", viewer_id=viewer_id)
-
-    async def add_points(self, id: str, points: Sequence[TrainingPoint]) -> None:
-        """Add points of the curve; where the step is there already, what was measured now counts."""
-        await self._points.add(id, points)
-
-    async def points_page(
-        self, ids: list[str], page: Page, *, viewer_id: str
-    ) -> dict[str, Slice[TrainingPoint]]:
-        """The same page of each fine-tune's curve."""
-        return await self._points.pages(ids, page, by="finetune_id", viewer_id=viewer_id)
-
-    async def points_total(self, ids: list[str], *, viewer_id: str) -> dict[str, int]:
-        """How many points each curve has."""
-        return await self._points.totals(ids, by="finetune_id", viewer_id=viewer_id)
 
 
 def dump(value: Any) -> Any:

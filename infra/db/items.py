@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, RowMapping, func, insert, literal_column, 
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from domain.datasets import Dataset
+from domain.ids import Noun
 from domain.items import (
     DatasetStats,
     Item,
@@ -20,6 +21,7 @@ from domain.items import (
     Which,
 )
 from domain.pages import Page
+from domain.reading import Parent
 from infra.db import bulk_items
 from infra.db.bulk_items import ACTIVE, VALID
 from infra.db.engine import take_time
@@ -69,6 +71,8 @@ class SqlItems(Reader[Item]):
     """The items of one transaction, in the order of their dataset."""
 
     name = "items"
+    noun = Noun.ITEM
+    parents: ClassVar[Any] = {Parent.DATASET: items.c.dataset_id}
     source = items.outerjoin(datasets).outerjoin(projects, datasets.c.project_id == projects.c.id)
     columns = tuple(items.c)
     alone = names(columns, "problems")
@@ -147,7 +151,7 @@ class SqlItems(Reader[Item]):
     async def sample(self, dataset_ids: list[str], first: int, *, viewer_id: str) -> dict[str, list[Item]]:
         """The first active items of each dataset."""
         page, active = Page(size=first), ItemFilter(active=True)
-        found = await self.pages(dataset_ids, page, by="dataset_id", where=active, viewer_id=viewer_id)
+        found = await self.pages(dataset_ids, page, by=Parent.DATASET, where=active, viewer_id=viewer_id)
         return {dataset_id: list(part.rows) for dataset_id, part in found.items()}
 
     async def stats(

@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, case, delete, exists, func, insert, litera
 from domain.datasets import RunStatus
 from domain.deployments import DeploymentStatus
 from domain.documents import DocumentStatus
+from domain.ids import Noun
 from domain.jobs import JobStatus
 from domain.projects import Project, ProjectFilter, ProjectStage, ProjectStats
-from infra.db import events, gateway
+from infra.db import gateway, job_events
 from infra.db.engine import take_time
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import datasets, deployments, documents, finetunes, items, jobs, projects
@@ -72,10 +73,15 @@ STATS = {
 }
 
 
+VERSIONS = {Noun.DATASET: projects.c.dataset_versions, Noun.FINETUNE: projects.c.finetune_versions}
+"""What counts the versions of each noun that has any."""
+
+
 class SqlProjects(Reader[Project]):
     """The projects of one transaction, newest first."""
 
     name = "projects"
+    noun = Noun.PROJECT
     source = projects
     columns = FIELDS
     alone = names(FIELDS)
@@ -109,9 +115,9 @@ class SqlProjects(Reader[Project]):
         statement = self.rows(viewer_id).where(projects.c.id == id).with_for_update(of=projects)
         return (await self._by_id(statement)).get(id)
 
-    async def next_version(self, id: str, noun: str) -> int:
+    async def next_version(self, id: str, noun: Noun) -> int:
         """Count up; a version is never given twice, whatever is deleted."""
-        counter = projects.c[f"{noun}_versions"]
+        counter = VERSIONS[noun]
         counted = (
             update(projects).where(projects.c.id == id).values({counter: counter + 1}).returning(counter)
         )
@@ -121,7 +127,7 @@ class SqlProjects(Reader[Project]):
         """Delete the row and, by the references' own rule, everything under it; workers and gateways hear of it."""
         running = select(jobs.c.id).where(jobs.c.project_id == id, jobs.c.status == JobStatus.RUNNING)
         for job_id in (await self._session.scalars(running)).all():
-            await self._session.execute(select(func.pg_notify(events.CHANNEL, job_id)))
+            await self._session.execute(select(func.pg_notify(job_events.CHANNEL, job_id)))
         await gateway.notify(self._session)
         await take_time(self._session)
         await self._session.execute(delete(projects).where(projects.c.id == id))

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.pages import COUNT_CEILING, Page, Rows, Slice
+from domain.reading import Parent
 from infra.db import cursors
 from infra.db.keyset import EARLIER, LATER, Beyond, Keyset, Place
 from infra.db.statements import Query, Statement, fetched
@@ -52,6 +53,7 @@ class Reader(Generic[T]):
     """
 
     name: ClassVar[str]
+    parents: ClassVar[Mapping[Parent, ColumnElement[Any]]] = {}
     source: ClassVar[FromClause]
     columns: ClassVar[Sequence[ColumnElement[Any]]]
     order: ClassVar[Sequence[ColumnElement[Any]]]
@@ -74,7 +76,7 @@ class Reader(Generic[T]):
         """The conditions that make a row be there for anyone."""
         return []
 
-    def reachable(self, by: str, parent: ColumnElement[Any], viewer_id: str) -> ColumnElement[bool]:
+    def reachable(self, by: Parent, parent: ColumnElement[Any], viewer_id: str) -> ColumnElement[bool]:
         """Whether a viewer may see a parent's rows."""
         return reachable(by, parent, viewer_id)
 
@@ -133,7 +135,7 @@ class Reader(Generic[T]):
         parents: list[str],
         page: Page,
         *,
-        by: str | None = None,
+        by: Parent | None = None,
         where: Any = None,
         only: Only = None,
         viewer_id: str,
@@ -158,11 +160,11 @@ class Reader(Generic[T]):
 
     @classmethod
     @lru_cache(maxsize=512)
-    def _kept_page(cls, by: str | None, shape: Page, only: Only) -> Statement:
+    def _kept_page(cls, by: Parent | None, shape: Page, only: Only) -> Statement:
         """The statement of an unfiltered page; made without a session."""
         return Statement(object.__new__(cls)._page(by, None, shape, only))  # noqa: SLF001 - one of its own
 
-    def _page(self, by: str | None, where: Any, shape: Page, only: Only) -> Select[Any]:
+    def _page(self, by: Parent | None, where: Any, shape: Page, only: Only) -> Select[Any]:
         """The statement of a page of this shape.
 
         When it is executed it is told `viewer_id`, `parents`, and the values of cursors.
@@ -176,7 +178,7 @@ class Reader(Generic[T]):
         return self._for_each(each, keyset.page(shape, after, before))
 
     async def totals(
-        self, parents: list[str], *, by: str | None = None, where: Any = None, viewer_id: str
+        self, parents: list[str], *, by: Parent | None = None, where: Any = None, viewer_id: str
     ) -> dict[str, int]:
         """The length of each parent's list, counted no further than `COUNT_CEILING`."""
         one = literal(1, Integer).label("one")
@@ -205,17 +207,14 @@ class Reader(Generic[T]):
     def _filtered(self, where: Any, viewer_id: str, only: Only = None) -> Select[Any]:
         return self._every(where, only).where(self.visible(viewer_id))
 
-    def _of_each(self, by: str, where: Any, viewer_id: str, only: Only = None) -> tuple[Any, Select[Any]]:
+    def _of_each(self, by: Parent, where: Any, viewer_id: str, only: Only = None) -> tuple[Any, Select[Any]]:
         """The parents as a table, and the rows of each that a viewer may see."""
         each = self._parents(by)
-        rows = self._every(where, only).where(self._parent_column(by) == each.c[PARENT])
+        rows = self._every(where, only).where(self.parents[by] == each.c[PARENT])
         return each, rows.where(self.reachable(by, each.c[PARENT], viewer_id))
 
-    def _parent_column(self, by: str) -> ColumnElement[Any]:
-        return next(it for it in self.source.c if it.name == by)
-
-    def _parents(self, by: str) -> Any:
-        type_ = self._parent_column(by).type
+    def _parents(self, by: Parent) -> Any:
+        type_ = self.parents[by].type
         assert isinstance(type_, Id)
         unnested = func.unnest(bindparam("parents", type_=Ids(type_)))
         return unnested.table_valued(

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, insert, or_
 
-from domain.deployments import LogFilter, RequestLog
+from domain.ids import Noun
+from domain.reading import Parent
+from domain.request_logs import LogFilter, RequestLog
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import deployments, projects, request_logs
 
@@ -15,6 +17,8 @@ class SqlRequestLogs(Reader[RequestLog]):
     """The request logs of one transaction, newest first."""
 
     name = "request_logs"
+    noun = Noun.REQUEST_LOG
+    parents: ClassVar[Any] = {Parent.DEPLOYMENT: request_logs.c.deployment_id}
     source = request_logs.outerjoin(deployments).outerjoin(projects)
     columns = tuple(request_logs.c)
     alone = names(columns)

@@ -13,41 +13,58 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from domain.errors import DomainError, Invalid, Unavailable
 from infra.db.accounts import SqlAccounts
 from infra.db.api_keys import SqlApiKeys
+from infra.db.background_tasks import SqlBackgroundTasks
 from infra.db.base_models import SqlBaseModels
-from infra.db.chores import SqlChores
-from infra.db.datasets import SqlDatasets
+from infra.db.datasets import SqlDatasets, SqlImportedDocuments
 from infra.db.deployments import SqlDeployments
 from infra.db.documents import SqlDocuments
 from infra.db.finetunes import SqlFinetunes
+from infra.db.frozen_items import SqlFrozenItems
 from infra.db.idempotency import SqlIdempotency
 from infra.db.items import SqlItems
-from infra.db.jobs import SqlJobs
+from infra.db.job_events import SqlJobEvents
+from infra.db.jobs import SqlJobReads, SqlJobs
 from infra.db.projects import SqlProjects
 from infra.db.request_logs import SqlRequestLogs
 from infra.db.statements import Reading
+from infra.db.training_points import SqlTrainingPoints
 from infra.queue import Enqueuer
 
 LOST = ("08", "57P")
 """The classes of SQLSTATE of connections that failed, and of servers that are being stopped."""
 
 
-class SqlStore:
-    """What one transaction can reach."""
+class SqlReadStore:
+    """What can be read, each statement by itself. It has nothing that writes but what it is typed not to show."""
 
-    def __init__(self, session: AsyncSession, enqueuer: Enqueuer) -> None:
+    def __init__(self, session: AsyncSession) -> None:
         self.accounts = SqlAccounts(session)
         self.api_keys = SqlApiKeys(session)
         self.base_models = SqlBaseModels(session)
-        self.chores = SqlChores(session, enqueuer)
         self.datasets = SqlDatasets(session)
         self.deployments = SqlDeployments(session)
         self.documents = SqlDocuments(session)
         self.finetunes = SqlFinetunes(session)
-        self.idempotency = SqlIdempotency(session)
+        self.frozen_items = SqlFrozenItems(session)
+        self.imported_documents = SqlImportedDocuments(session)
         self.items = SqlItems(session)
-        self.jobs = SqlJobs(session, enqueuer)
+        self.job_events = SqlJobEvents(session)
+        self.jobs = SqlJobReads(session)
         self.projects = SqlProjects(session)
         self.request_logs = SqlRequestLogs(session)
+        self.training_points = SqlTrainingPoints(session)
+
+
+class SqlStore(SqlReadStore):
+    """What one transaction can reach."""
+
+    jobs: SqlJobs
+
+    def __init__(self, session: AsyncSession, enqueuer: Enqueuer) -> None:
+        super().__init__(session)
+        self.background_tasks = SqlBackgroundTasks(session, enqueuer)
+        self.idempotency = SqlIdempotency(session)
+        self.jobs = SqlJobs(session, enqueuer)
 
 
 class SqlTransactions:
@@ -69,12 +86,15 @@ class SqlTransactions:
                 yield SqlStore(session, self._enqueuer)
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[SqlStore]:
-        """As `begin`, for what only reads: without the two trips to the database that a transaction takes."""
+    async def read(self) -> AsyncIterator[SqlReadStore]:
+        """For what only reads: without the two trips to the database that a transaction takes.
+
+        Raises `Unavailable` where the database is away, too busy or too slow.
+        """
         session = Reading(self._engine)
         with _translated():
             try:
-                yield SqlStore(cast(AsyncSession, session), self._enqueuer)
+                yield SqlReadStore(cast(AsyncSession, session))
             finally:
                 await session.close()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Select, TypeDecorator
+from sqlalchemy import Executable, Select, TypeDecorator
 from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -96,17 +96,22 @@ class Reading:
                 driver.pgconn.finish()  # it was left in the middle of something: the pool replaces it
             held.close()
 
-    async def execute(self, *given: Any) -> Any:
-        """As a session."""
-        return await (await self._opened()).execute(*given)
+    async def execute(self, select: Executable, *given: Any) -> Any:
+        """Run a SELECT as a session does; raises `TypeError` for anything else, which would commit at once."""
+        return await (await self._opened_for(select)).execute(select, *given)
 
-    async def scalar(self, *given: Any) -> Any:
-        """As a session."""
-        return await (await self._opened()).scalar(*given)
+    async def scalar(self, select: Executable, *given: Any) -> Any:
+        """The first value of the first row of a SELECT."""
+        return await (await self._opened_for(select)).scalar(select, *given)
 
-    async def scalars(self, *given: Any) -> Any:
-        """As a session."""
-        return await (await self._opened()).scalars(*given)
+    async def scalars(self, select: Executable, *given: Any) -> Any:
+        """The first value of each row of a SELECT."""
+        return await (await self._opened_for(select)).scalars(select, *given)
+
+    async def _opened_for(self, statement: Executable) -> Connection:
+        if not statement.is_select:
+            raise TypeError("A read transaction runs no statement that writes.")
+        return await self._opened()
 
     async def _opened(self) -> Connection:
         if self._connection is None:

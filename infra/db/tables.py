@@ -27,7 +27,9 @@ from domain import items as it
 from domain import jobs as jb
 from domain import projects as prj
 from domain.base_models import ModelSource, ModelType
-from domain.training import FinetuneMethod
+from domain.finetunes import FinetuneMethod
+from domain.ids import Noun
+from domain.job_events import JobEventKind
 from infra.db.types import AnyId, Id, Name
 
 metadata = MetaData(
@@ -43,12 +45,12 @@ metadata = MetaData(
 Moment = DateTime(timezone=True)
 
 
-def _id(noun: str) -> "Column[str]":
+def _id(noun: Noun) -> "Column[str]":
     return Column("id", Id(noun), primary_key=True)
 
 
 def _ref(
-    name: str, noun: str, target: str, *, cascade: bool = True, nullable: bool = False, index: bool = True
+    name: str, noun: Noun, target: str, *, cascade: bool = True, nullable: bool = False, index: bool = True
 ) -> "Column[str]":
     """A reference; without `cascade` it is cleared when its target is deleted."""
     on_delete = "CASCADE" if cascade else "SET NULL"
@@ -59,7 +61,7 @@ def _ref(
 users = Table(
     "users",
     metadata,
-    _id("User"),
+    _id(Noun.USER),
     Column("email", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
@@ -71,7 +73,7 @@ users = Table(
 base_models = Table(
     "base_models",
     metadata,
-    _id("BaseModel"),
+    _id(Noun.BASE_MODEL),
     Column("model_id", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("description", Text),
@@ -96,8 +98,8 @@ base_models = Table(
 projects = Table(
     "projects",
     metadata,
-    _id("Project"),
-    _ref("owner_id", "User", "users", index=False),
+    _id(Noun.PROJECT),
+    _ref("owner_id", Noun.USER, "users", index=False),
     Column("name", Text, nullable=False),
     Column("description", Text),
     Column("task_type", Name(prj.TaskType), nullable=False),
@@ -105,11 +107,13 @@ projects = Table(
     Column("num_examples_target", Integer, nullable=False),
     Column("max_seq_length", Integer, nullable=False),
     Column("train_eval_split", Double, nullable=False),
-    _ref("base_model_id", "BaseModel", "base_models", cascade=False),
+    _ref("base_model_id", Noun.BASE_MODEL, "base_models", cascade=False),
     Column(
-        "training_dataset_id", Id("Dataset"), ForeignKey("datasets.id", ondelete="SET NULL", use_alter=True)
+        "training_dataset_id",
+        Id(Noun.DATASET),
+        ForeignKey("datasets.id", ondelete="SET NULL", use_alter=True),
     ),
-    Column("finetune_id", Id("Finetune"), ForeignKey("finetunes.id", ondelete="SET NULL", use_alter=True)),
+    Column("finetune_id", Id(Noun.FINETUNE), ForeignKey("finetunes.id", ondelete="SET NULL", use_alter=True)),
     Column("dataset_versions", Integer, nullable=False, server_default="0"),
     Column("finetune_versions", Integer, nullable=False, server_default="0"),
     Column("created_at", Moment, nullable=False),
@@ -120,8 +124,8 @@ projects = Table(
 documents = Table(
     "documents",
     metadata,
-    _id("Document"),
-    _ref("project_id", "Project", "projects", index=False),
+    _id(Noun.DOCUMENT),
+    _ref("project_id", Noun.PROJECT, "projects", index=False),
     Column("filename", Text, nullable=False),
     Column("kind", Name(doc.DocumentKind), nullable=False),
     Column("mime_type", Text, nullable=False),
@@ -140,8 +144,8 @@ documents = Table(
 datasets = Table(
     "datasets",
     metadata,
-    _id("Dataset"),
-    _ref("project_id", "Project", "projects", index=False),
+    _id(Noun.DATASET),
+    _ref("project_id", Noun.PROJECT, "projects", index=False),
     Column("version", Integer, nullable=False),
     Column("name", Text, nullable=False),
     Column("description", Text),
@@ -176,7 +180,7 @@ prompt_revisions = Table(
     "prompt_revisions",
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=True),
-    _ref("dataset_id", "Dataset", "datasets"),
+    _ref("dataset_id", Noun.DATASET, "datasets"),
     Column("prompt", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
 )
@@ -184,10 +188,10 @@ prompt_revisions = Table(
 dataset_documents = Table(
     "dataset_documents",
     metadata,
-    Column("dataset_id", Id("Dataset"), ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True),
+    Column("dataset_id", Id(Noun.DATASET), ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True),
     Column(
         "document_id",
-        Id("Document"),
+        Id(Noun.DOCUMENT),
         ForeignKey("documents.id", ondelete="CASCADE"),
         primary_key=True,
         index=True,
@@ -197,13 +201,13 @@ dataset_documents = Table(
 items = Table(
     "items",
     metadata,
-    _id("DatasetItem"),
-    _ref("dataset_id", "Dataset", "datasets", index=False),
+    _id(Noun.ITEM),
+    _ref("dataset_id", Noun.DATASET, "datasets", index=False),
     Column("position", BigInteger, nullable=False),
     Column("key", Text, nullable=False),
     Column("values", ARRAY(Text), nullable=False),
-    Column("corrects_id", Id("DatasetItem"), unique=True),
-    Column("corrected_by_id", Id("DatasetItem")),
+    Column("corrects_id", Id(Noun.ITEM), unique=True),
+    Column("corrected_by_id", Id(Noun.ITEM)),
     Column("deleted", Boolean, nullable=False),
     Column("split", Name(it.Split), nullable=False),
     Column("problems", JSONB, nullable=False),
@@ -211,7 +215,7 @@ items = Table(
     Column("is_valid", Boolean, Computed("problems = '[]'::jsonb and not is_duplicate", persisted=True)),
     Column("token_count", Integer, nullable=False),
     Column("origin", Name(it.ItemOrigin), nullable=False),
-    _ref("document_id", "Document", "documents", cascade=False),
+    _ref("document_id", Noun.DOCUMENT, "documents", cascade=False),
     Column("source_document", Text),
     Column("source_start", BigInteger),
     Column("source_end", BigInteger),
@@ -229,18 +233,18 @@ items = Table(
 finetunes = Table(
     "finetunes",
     metadata,
-    _id("Finetune"),
-    _ref("project_id", "Project", "projects", index=False),
+    _id(Noun.FINETUNE),
+    _ref("project_id", Noun.PROJECT, "projects", index=False),
     Column("version", Integer, nullable=False),
     Column("model_name", Text, nullable=False),
     Column("output_name", Text),
     Column("base_model_name", Text, nullable=False),
-    _ref("base_model_id", "BaseModel", "base_models", cascade=False),
+    _ref("base_model_id", Noun.BASE_MODEL, "base_models", cascade=False),
     Column("status", Name(ds.RunStatus), nullable=False),
     Column("error", Text),
     Column("method", Name(FinetuneMethod), nullable=False),
     Column("hyperparameters", JSONB, nullable=False),
-    _ref("dataset_id", "Dataset", "datasets", index=False),
+    _ref("dataset_id", Noun.DATASET, "datasets", index=False),
     Column("training_dataset_number_examples", Integer),
     Column("training_dataset_select_random", Boolean, nullable=False),
     Column("seed", BigInteger, nullable=False),
@@ -275,16 +279,20 @@ finetunes = Table(
 finetune_items = Table(
     "finetune_items",
     metadata,
-    Column("finetune_id", Id("Finetune"), ForeignKey("finetunes.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "finetune_id", Id(Noun.FINETUNE), ForeignKey("finetunes.id", ondelete="CASCADE"), primary_key=True
+    ),
     Column("ordinal", BigInteger, primary_key=True),
-    _ref("item_id", "DatasetItem", "items"),
+    _ref("item_id", Noun.ITEM, "items"),
     Column("split", Name(it.Split), nullable=False),
 )
 
 training_points = Table(
     "training_points",
     metadata,
-    Column("finetune_id", Id("Finetune"), ForeignKey("finetunes.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "finetune_id", Id(Noun.FINETUNE), ForeignKey("finetunes.id", ondelete="CASCADE"), primary_key=True
+    ),
     Column("step", Integer, primary_key=True),
     Column("epoch", Double, nullable=False),
     Column("train_loss", Double),
@@ -297,8 +305,8 @@ training_points = Table(
 jobs = Table(
     "jobs",
     metadata,
-    _id("Job"),
-    _ref("project_id", "Project", "projects", index=False),
+    _id(Noun.JOB),
+    _ref("project_id", Noun.PROJECT, "projects", index=False),
     Column("type", Name(jb.JobType), nullable=False),
     Column("status", Name(jb.JobStatus), nullable=False),
     Column("subject_id", AnyId, nullable=False),
@@ -320,9 +328,9 @@ jobs = Table(
 job_events = Table(
     "job_events",
     metadata,
-    Column("job_id", Id("Job"), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("job_id", Id(Noun.JOB), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("seq", BigInteger, primary_key=True),
-    Column("kind", Name(jb.JobEventKind), nullable=False),
+    Column("kind", Name(JobEventKind), nullable=False),
     Column("at", Moment, nullable=False),
     Column("body", JSONB, nullable=False),
     Index("ix_job_events_job_id_kind_seq", "job_id", "kind", "seq"),
@@ -331,10 +339,10 @@ job_events = Table(
 deployments = Table(
     "deployments",
     metadata,
-    _id("Deployment"),
-    _ref("project_id", "Project", "projects", index=False),
+    _id(Noun.DEPLOYMENT),
+    _ref("project_id", Noun.PROJECT, "projects", index=False),
     Column("model_name", Text, nullable=False),
-    _ref("finetune_id", "Finetune", "finetunes", nullable=True, index=False),
+    _ref("finetune_id", Noun.FINETUNE, "finetunes", nullable=True, index=False),
     Column("status", Name(dep.DeploymentStatus), nullable=False),
     Column("error", Text),
     Column("created_at", Moment, nullable=False),
@@ -346,12 +354,12 @@ deployments = Table(
 api_keys = Table(
     "api_keys",
     metadata,
-    _id("ApiKey"),
-    _ref("owner_id", "User", "users", index=False),
+    _id(Noun.API_KEY),
+    _ref("owner_id", Noun.USER, "users", index=False),
     Column("name", Text, nullable=False),
     Column("prefix", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False, unique=True),
-    _ref("deployment_id", "Deployment", "deployments", nullable=True, index=False),
+    _ref("deployment_id", Noun.DEPLOYMENT, "deployments", nullable=True, index=False),
     Column("expires_at", Moment),
     Column("revoked_at", Moment),
     Column("last_used_at", Moment),
@@ -363,9 +371,9 @@ api_keys = Table(
 request_logs = Table(
     "request_logs",
     metadata,
-    _id("RequestLog"),
-    _ref("deployment_id", "Deployment", "deployments", index=False),
-    _ref("api_key_id", "ApiKey", "api_keys", cascade=False),
+    _id(Noun.REQUEST_LOG),
+    _ref("deployment_id", Noun.DEPLOYMENT, "deployments", index=False),
+    _ref("api_key_id", Noun.API_KEY, "api_keys", cascade=False),
     Column("date", Moment, nullable=False),
     Column("endpoint", Text, nullable=False),
     Column("input", Text, nullable=False),
@@ -385,7 +393,7 @@ request_logs = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("user_id", Id("User"), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Id(Noun.USER), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("operation", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("fingerprint", Text, nullable=False),

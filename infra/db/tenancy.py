@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, literal_column, select
 
+from domain.reading import Parent
 from infra.db.tables import datasets, deployments, finetunes, jobs, projects
 
 
@@ -13,17 +14,17 @@ def may_see(viewer_id: str) -> ColumnElement[bool]:
     return projects.c.owner_id == viewer_id
 
 
-HOLDERS: Mapping[str, tuple[FromClause, ColumnElement[Any]]] = {
-    "project_id": (projects, projects.c.id),
-    "dataset_id": (datasets.join(projects, datasets.c.project_id == projects.c.id), datasets.c.id),
-    "finetune_id": (finetunes.join(projects, finetunes.c.project_id == projects.c.id), finetunes.c.id),
-    "deployment_id": (deployments.join(projects), deployments.c.id),
-    "job_id": (jobs.join(projects), jobs.c.id),
+HOLDERS: Mapping[Parent, tuple[FromClause, ColumnElement[Any]]] = {
+    Parent.PROJECT: (projects, projects.c.id),
+    Parent.DATASET: (datasets.join(projects, datasets.c.project_id == projects.c.id), datasets.c.id),
+    Parent.FINETUNE: (finetunes.join(projects, finetunes.c.project_id == projects.c.id), finetunes.c.id),
+    Parent.DEPLOYMENT: (deployments.join(projects), deployments.c.id),
+    Parent.JOB: (jobs.join(projects), jobs.c.id),
 }
 """What a column of a parent refers to, with the project that it is in."""
 
 
-def reachable(by: str, parent: ColumnElement[Any], viewer_id: str) -> ColumnElement[bool]:
+def reachable(by: Parent, parent: ColumnElement[Any], viewer_id: str) -> ColumnElement[bool]:
     """Whether a viewer may see a parent's rows.
 
     It is asked once of each parent and not of each row: a join for it would have PostgreSQL guess how many

@@ -20,7 +20,7 @@ class Id(TypeDecorator[str]):
     impl = Uuid
     cache_ok = True
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: ids.Noun) -> None:
         super().__init__()
         self.prefix = ids.PREFIXES[noun]
 

@@ -6,7 +6,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from domain.runtime import Upstream
+from domain.ports.model_runtime import Upstream
 
 
 class Answers:

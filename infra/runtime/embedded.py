@@ -5,7 +5,7 @@ from dataclasses import asdict
 import httpx
 
 from domain.errors import Invalid, Unavailable
-from domain.runtime import ModelFile, Upstream
+from domain.ports.model_runtime import ModelFile, Upstream
 from infra.runtime.answers import Answers
 
 FRESH_S = 5.0

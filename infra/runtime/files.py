@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from domain.errors import Invalid, NotFound, Unavailable
-from domain.runtime import ModelFile
-from domain.storage import Storage
+from domain.ports.model_runtime import ModelFile
+from domain.ports.storage import Storage
 
 
 def local_path(folder: Path, model_id: str) -> Path:

@@ -5,8 +5,8 @@ import logging
 from collections import defaultdict
 from pathlib import Path
 
-from domain.runtime import ModelFile
-from domain.storage import Storage
+from domain.ports.model_runtime import ModelFile
+from domain.ports.storage import Storage
 from infra.runtime import files
 from infra.runtime.process import ModelProcess, start
 

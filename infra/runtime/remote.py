@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 
 from domain.errors import Invalid, Unavailable
-from domain.runtime import ModelFile, Upstream
-from domain.storage import Storage
+from domain.ports.model_runtime import ModelFile, Upstream
+from domain.ports.storage import Storage
 from infra.runtime.answers import Answers
 
 FRESH_S = 30.0

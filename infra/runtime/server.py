@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from domain.errors import DomainError, Invalid, Unauthenticated, Unavailable
-from domain.runtime import ModelFile
-from domain.storage import Storage
+from domain.ports.model_runtime import ModelFile
+from domain.ports.storage import Storage
 from infra.runtime.models import Models
 
 STATUS: dict[type[DomainError], int] = {Invalid: 422, Unauthenticated: 401, Unavailable: 503}

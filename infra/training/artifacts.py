@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from domain.training import ArtifactKind, ProducedFile
+from domain.finetunes import ArtifactKind
+from domain.ports.trainer import ProducedFile
 from infra.training.frozen import sha256, write_whole
 
 

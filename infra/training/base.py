@@ -14,8 +14,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from domain.ports.trainer import TrainingFailed
 from domain.rules import safe_name
-from domain.training import TrainingFailed
 from infra.training import tiny
 from infra.training.templates import CHATML, chatml_ending_in
 

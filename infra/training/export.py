@@ -9,7 +9,7 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from domain.training import TrainingFailed
+from domain.ports.trainer import TrainingFailed
 from infra.training.base import Base
 from infra.training.children import child, finished
 from infra.training.reporter import Reporter

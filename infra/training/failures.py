@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Iterator
 
-from domain.training import TrainingFailed
+from domain.ports.trainer import TrainingFailed
 
 OUT_OF_MEMORY = (
     "The machine ran out of memory while training; use a smaller batch size, a shorter maximum sequence "

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from domain.training import FinetuneMethod, Hyperparameters, TrainingRun
+from domain.finetunes import FinetuneMethod, Hyperparameters
+from domain.ports.trainer import TrainingRun
 
 NAME = "run.json"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from domain.training import ParityReport
+from domain.finetunes import ParityReport
 from infra.training.base import Base, Conversation
 from infra.training.children import child
 from infra.training.reporter import Reporter

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import BinaryIO
 
-from domain.training import Line, Progress
+from domain.job_events import Line, Progress
 from infra.training.wire import Message, encode
 
 PR_SET_PDEATHSIG = 1

@@ -8,15 +8,9 @@ from pathlib import Path
 import httpx
 from transformers import PreTrainedModel
 
+from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
+from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingResult
 from domain.rules import safe_name
-from domain.training import (
-    ArtifactKind,
-    InferenceSample,
-    ParityReport,
-    ProducedFile,
-    TrainingFailed,
-    TrainingResult,
-)
 from infra.training import artifacts, export, parity, summary, tiny
 from infra.training.answers import greedy, stop_tokens
 from infra.training.base import Base, find

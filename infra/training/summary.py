@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from domain.training import InferenceSample, ParityReport, TrainingPoint
+from domain.finetunes import InferenceSample, ParityReport
+from domain.training_points import TrainingPoint
 from infra.training.base import Base
 from infra.training.data import Prepared
 from infra.training.frozen import FrozenRun

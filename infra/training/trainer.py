@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.training import FinetuneMethod, Line, Report, TrainingFailed, TrainingRun
+from domain.finetunes import FinetuneMethod
+from domain.job_events import Line
+from domain.ports.trainer import Report, TrainingFailed, TrainingRun
 from infra.training import machine
 from infra.training.frozen import FrozenRun
 from infra.training.wire import Failed, decode
@@ -31,7 +33,7 @@ class ProcessTrainer:
     patience: float = 30.0
 
     async def train(self, run: TrainingRun) -> AsyncGenerator[Report, None]:
-        """Run to the end and yield what is reported, `TrainingResult` last; see `domain.training.Trainer`."""
+        """Run to the end and yield what is reported, `TrainingResult` last; see `domain.ports.trainer.Trainer`."""
         await asyncio.to_thread(self._freeze, run)
         async with self._spawned(run.folder) as (process, reports):
             async for line in reports:

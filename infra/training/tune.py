@@ -15,15 +15,10 @@ from peft import LoraConfig
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from domain.training import (
-    Checkpoint,
-    FinetuneMethod,
-    Hyperparameters,
-    Measured,
-    TrainingFailed,
-    TrainingPoint,
-    TrainingRun,
-)
+from domain.finetunes import FinetuneMethod, Hyperparameters
+from domain.job_events import Checkpoint, Measured
+from domain.ports.trainer import TrainingFailed, TrainingRun
+from domain.training_points import TrainingPoint
 from infra.training.base import Base
 from infra.training.data import Prepared
 from infra.training.reporter import Reporter

@@ -6,19 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from domain.training import (
-    ArtifactKind,
-    Checkpoint,
-    InferenceSample,
-    Line,
-    Measured,
-    ParityReport,
-    ProducedFile,
-    Progress,
-    Report,
-    TrainingPoint,
-    TrainingResult,
-)
+from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
+from domain.job_events import Checkpoint, Line, Measured, Progress
+from domain.ports.trainer import ProducedFile, Report, TrainingResult
+from domain.training_points import TrainingPoint
 
 
 @dataclass(frozen=True, slots=True)

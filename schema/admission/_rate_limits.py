@@ -22,7 +22,7 @@ from strawberry.types import ExecutionContext
 from strawberry.types.execution import PreExecutionError
 
 from domain.errors import DomainError, Invalid
-from domain.rates import Asked, Kind, caller
+from domain.rate_limits import Asked, Kind, caller
 from resolvers.context import Context
 
 KINDS: Mapping[str, Kind] = {

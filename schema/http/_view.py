@@ -21,8 +21,8 @@ from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
 from strawberry.types.unset import UNSET, UnsetType
 
-from domain.accounts import Viewer
 from domain.errors import DomainError, RateLimited, Unauthenticated
+from domain.ports.tokens import Viewer
 from domain.services import Services
 from resolvers.context import Context
 from rest.streaming import EventStream

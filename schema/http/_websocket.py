@@ -22,7 +22,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 
 from domain.connections import Connections
 from domain.errors import RateLimited
-from domain.rates import network
+from domain.rate_limits import network
 from resolvers.context import Context
 from schema.http._requests import MAX_BODY, Refused, asked, decoded
 from schema.shared.errors import clean

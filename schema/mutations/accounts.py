@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import strawberry
 
-from domain import accounts as domain
+from domain.ports import tokens as domain
 from resolvers import accounts as resolve
 from schema.shared.nodes import Info
 from schema.shared.payloads import Payload, mutation, outcome

@@ -2,10 +2,9 @@
 
 import strawberry
 
-from domain.completions import Question
+from domain.finetunes import FinetuneMethod, NewFinetune
 from domain.jobs import Runner
-from domain.training import FinetuneMethod
-from domain.trainings import NewFinetune
+from domain.ports.completions import Question
 from resolvers import finetunes as resolve
 from schema.shared.inputs import given, optional, or_none
 from schema.shared.nodes import Info

@@ -1,13 +1,16 @@
 """Relay connections over keyset pages."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Parameter
+from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
 from domain.pages import Page, Slice
+from domain.reading import Collection, Parent
 from resolvers import reading
-from schema.execution._dataloader import BatchResolver
 from schema.shared.nodes import Info, load
 from schema.shared.projection import asked, shown
 
@@ -45,20 +48,13 @@ class Edge(Generic[T]):
     node: T = strawberry.field(description="The row.")
 
 
-class Total(NamedTuple):
-    """How a list's length is asked for, when it is."""
-
-    resolve: BatchResolver
-    arguments: tuple[Any, ...]
-
-
 @strawberry.type(description="A page of a list.")
 class Connection(Generic[T]):
     """A page of a list."""
 
     nodes: list[T] = strawberry.field(description="The rows alone.")
     found: strawberry.Private[Slice[Any]]
-    total: strawberry.Private[Total]
+    counted: strawberry.Private[tuple[Any, ...]]
 
     @strawberry.field(description="The rows with their cursors.")
     def edges(self) -> list[Edge[T]]:
@@ -79,28 +75,70 @@ class Connection(Generic[T]):
     @strawberry.field(description="The length of the whole list, counted no further than 10,001.")
     def total_count(self, info: Info) -> int:
         """Counted only when asked for."""
-        return load(info, self.total.resolve, self.found.parent, *self.total.arguments).then(int, nothing=0)
+        return load(info, reading.totals, self.found.parent, *self.counted).then(int, nothing=0)
 
 
-def page_of(
-    info: Info, resolve: BatchResolver, parent: str, page: Page, of: Callable[[Any], Any], total: Total
-) -> Any:
-    """A page of a parent's list that has a resolver of its own, as Relay wants it."""
-    wanted = load(info, resolve, parent, page, *total.arguments)
-    return wanted.then(lambda found: Connection(nodes=list(map(of, found.rows)), found=found, total=total))
+def connection(description: str, *, metadata: Mapping[str, Any] | None = None) -> Callable[..., Any]:
+    """A field that is a page of a list.
+
+    The resolver takes `page`; the field has Relay's four arguments in its place.
+    """
+
+    def made(resolver: Callable[..., Any]) -> Any:
+        return strawberry.field(resolver=_paged(resolver), description=description, metadata=metadata)
+
+    return made
+
+
+RELAY = {"first": First, "after": After, "last": Last, "before": Before}
+
+
+def _paged(resolver: Callable[..., Any]) -> Callable[..., Any]:
+    """A resolver with Relay's arguments; raises `Invalid` where they make no page."""
+
+    @wraps(resolver)
+    def resolve(
+        source: Any,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        **given: Any,
+    ) -> Any:
+        return resolver(source, page=Page.of(first, after, last, before), **given)
+
+    signature = inspect.signature(resolver)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "page"]
+    relay = [
+        Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=annotation)
+        for name, annotation in RELAY.items()
+    ]
+    resolve.__signature__ = signature.replace(parameters=[*own, *relay])  # type: ignore[attr-defined]
+    annotations = {name: kind for name, kind in resolver.__annotations__.items() if name != "page"}
+    resolve.__annotations__ = annotations | RELAY
+    return resolve
 
 
 def connect(
     info: Info,
-    noun: str,
+    collection: Collection,
     page: Page,
     *,
     parent: str | None = None,
-    by: str | None = None,
+    by: Parent | None = None,
     where: Any = None,
+    of: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """A page of a parent's list of a noun; of all that the viewer has where there is no parent."""
+    """A page of a parent's list; of all that the viewer has where there is no parent.
+
+    `of` makes a GraphQL object of a row that is no node.
+    """
     key = parent or info.context.viewer_id
-    total = Total(reading.totals, (noun, by, where))
-    wanted = load(info, reading.pages, key, noun, by, where, page, asked(info, noun))
-    return wanted.then(lambda found: Connection(nodes=shown(noun, found), found=found, total=total))
+    only = None if collection.noun is None else asked(info, collection.noun)
+    wanted = load(info, reading.pages, key, collection, by, where, page, only)
+
+    def made(found: Slice[Any]) -> Connection[Any]:
+        nodes = list(map(of, found.rows)) if collection.noun is None else shown(collection.noun, found)  # type: ignore[arg-type]
+        return Connection(nodes=nodes, found=found, counted=(collection, by, where))
+
+    return wanted.then(made)

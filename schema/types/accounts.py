@@ -5,6 +5,7 @@ from datetime import datetime
 import strawberry
 
 from domain import accounts as domain
+from domain.ids import Noun
 from resolvers import accounts as resolve
 from schema.execution._bound_resolver import BY_ID
 from schema.shared.nodes import Info, Node, load, lookup, mirror, noun
@@ -50,4 +51,4 @@ class AccountQueries:
     @strawberry.field(description="Who is signed in; null for nobody.")
     def viewer(self, info: Info) -> User | None:
         """The account of the bearer token."""
-        return lookup(info, info.context.viewer, "User")
+        return lookup(info, info.context.viewer, Noun.USER)

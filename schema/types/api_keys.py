@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain import api_keys as domain
+from domain.ids import Noun
 from domain.pages import Page
-from schema.shared.connections import After, Before, Connection, First, Last, connect
+from domain.reading import Collection
+from schema.shared.connections import Connection, connect, connection
 from schema.shared.nodes import Info, Node, lookup, mirror, noun
 
 if TYPE_CHECKING:
@@ -40,16 +42,18 @@ class ApiKey(Node):
         self, info: Info
     ) -> Annotated["Deployment", strawberry.lazy("schema.types.deployments")] | None:
         """Loaded with the others."""
-        return lookup(info, self.it.deployment_id, "Deployment")
+        return lookup(info, self.it.deployment_id, Noun.DEPLOYMENT)
 
 
 @strawberry.type
 class ApiKeyQueries:
     """The keys of the root query."""
 
-    @strawberry.field(description="All of the viewer's keys, newest first; the account's own among them.")
+    @connection("All of the viewer's keys, newest first; the account's own among them.")
     def api_keys(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        page: Page,
     ) -> Connection[ApiKey]:
         """A page of them."""
-        return connect(info, "ApiKey", Page.of(first, after, last, before))
+        return connect(info, Collection.API_KEYS, page)

@@ -4,8 +4,10 @@ import strawberry
 
 from domain import base_models as domain
 from domain.base_models import ModelSource, ModelType
+from domain.ids import Noun
 from domain.pages import Page
-from schema.shared.connections import After, Before, Connection, First, Last, connect
+from domain.reading import Collection
+from schema.shared.connections import Connection, connect, connection
 from schema.shared.enums import enumeration
 from schema.shared.nodes import Id, Info, Node, lookup, mirror, noun
 from schema.shared.scalars import BigInt
@@ -80,11 +82,13 @@ class BaseModelQueries:
     @strawberry.field(description="A base model.")
     def base_model(self, info: Info, id: Id) -> BaseModel | None:
         """By id."""
-        return lookup(info, id, "BaseModel")
+        return lookup(info, id, Noun.BASE_MODEL)
 
-    @strawberry.field(description="The models that may be fine-tuned here, by name.")
+    @connection("The models that may be fine-tuned here, by name.")
     def base_models(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        page: Page,
     ) -> Connection[BaseModel]:
         """A page of them."""
-        return connect(info, "BaseModel", Page.of(first, after, last, before))
+        return connect(info, Collection.BASE_MODELS, page)

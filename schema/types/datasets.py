@@ -8,22 +8,19 @@ import strawberry
 from domain import datasets as domain
 from domain.datasets import DatasetFilter, DatasetOrigin, RunStatus
 from domain.finetunes import FinetuneFilter
+from domain.ids import Noun
 from domain.pages import Page
+from domain.reading import Collection, Parent
 from resolvers import datasets as resolve
 from resolvers import items as items_resolve
 from resolvers import jobs as jobs_resolve
 from schema.execution._bound_resolver import BY_ID
 from schema.shared.connections import (
-    After,
-    Before,
     Connection,
-    First,
-    Last,
     Matching,
-    Total,
     WithStatus,
     connect,
-    page_of,
+    connection,
 )
 from schema.shared.enums import enumeration
 from schema.shared.nodes import OF, Id, Info, Node, load, lookup, mirror, noun
@@ -115,7 +112,7 @@ class Dataset(Node):
     @strawberry.field(description="Its project.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
         """Loaded with the others."""
-        return lookup(info, self.it.project_id, "Project")
+        return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(description="Where its files are in object storage.")
     def s3_path(self, info: Info) -> str:
@@ -144,7 +141,7 @@ class Dataset(Node):
     @strawberry.field(description="The job that worked on it last.", metadata=BY_ID)
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
         """Loaded with the others."""
-        return load(info, jobs_resolve.latest, self.id).then(OF["Job"])
+        return load(info, jobs_resolve.latest, self.id).then(OF[Noun.JOB])
 
     @strawberry.field(description="Counts over its items.", metadata=BY_ID)
     def stats(self, info: Info) -> DatasetStats:
@@ -162,35 +159,36 @@ class Dataset(Node):
         found = load(info, items_resolve.sample, self.id, size)
         return found.then(lambda items: [list(it.values) for it in items])
 
-    @strawberry.field(description="The uploads that it was imported from, newest first.", metadata=BY_ID)
+    @connection("The uploads that it was imported from, newest first.", metadata=BY_ID)
     def documents(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        page: Page,
     ) -> Connection[Annotated["Document", strawberry.lazy("schema.types.documents")]]:
         """A page of them."""
-        found, total = resolve.documents, Total(resolve.documents_total, ())
-        return page_of(info, found, self.id, Page.of(first, after, last, before), OF["Document"], total)
+        return connect(info, Collection.IMPORTED_DOCUMENTS, page, parent=self.id, by=Parent.DATASET)
 
-    @strawberry.field(description="Its items in their order.", metadata=BY_ID)
+    @connection("Its items in their order.", metadata=BY_ID)
     def items(
         self,
         info: Info,
+        page: Page,
         filter: Matching[ItemFilter] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[DatasetItem]:
         """A page of them."""
-        page, where = Page.of(first, after, last, before), condition(filter)
-        return connect(info, "DatasetItem", page, parent=self.id, by="dataset_id", where=where)
+        where = condition(filter)
+        return connect(info, Collection.ITEMS, page, parent=self.id, by=Parent.DATASET, where=where)
 
-    @strawberry.field(description="The fine-tunes that were trained on it, newest first.", metadata=BY_ID)
+    @connection("The fine-tunes that were trained on it, newest first.", metadata=BY_ID)
     def finetunes(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        page: Page,
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.types.finetunes")]]:
         """A page of them."""
-        page = Page.of(first, after, last, before)
-        return connect(info, "Finetune", page, parent=self.id, by="dataset_id", where=FinetuneFilter())
+        return connect(
+            info, Collection.FINETUNES, page, parent=self.id, by=Parent.DATASET, where=FinetuneFilter()
+        )
 
 
 @strawberry.type
@@ -200,18 +198,15 @@ class DatasetQueries:
     @strawberry.field(description="A dataset of the viewer's.")
     def dataset(self, info: Info, id: Id) -> Dataset | None:
         """By id."""
-        return lookup(info, id, "Dataset")
+        return lookup(info, id, Noun.DATASET)
 
-    @strawberry.field(description="All of the viewer's datasets, over every project, newest first.")
+    @connection("All of the viewer's datasets, over every project, newest first.")
     def datasets(
         self,
         info: Info,
+        page: Page,
         status: WithStatus[RunStatus] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[Dataset]:
         """A page of them."""
-        page, where = Page.of(first, after, last, before), DatasetFilter(status=status)
-        return connect(info, "Dataset", page, where=where)
+        where = DatasetFilter(status=status)
+        return connect(info, Collection.DATASETS, page, where=where)

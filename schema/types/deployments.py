@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain import deployments as domain
+from domain import request_logs
 from domain.deployments import DeploymentFilter, DeploymentStatus
+from domain.ids import Noun
 from domain.pages import Page
+from domain.reading import Collection, Parent
 from resolvers import jobs as resolve_jobs
 from schema.execution._bound_resolver import BY_ID
-from schema.shared.connections import After, Before, Connection, First, Last, Matching, WithStatus, connect
+from schema.shared.connections import (
+    Connection,
+    Matching,
+    WithStatus,
+    connect,
+    connection,
+)
 from schema.shared.enums import enumeration
 from schema.shared.inputs import given
 from schema.shared.nodes import OF, Id, Info, Node, load, lookup, mirror, noun
@@ -52,45 +61,42 @@ class Deployment(Node):
     @strawberry.field(description="The project that it belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
         """Loaded with the others."""
-        return lookup(info, self.it.project_id, "Project")
+        return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(description="The fine-tune that answers; null where the runtime's own model does.")
     def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.types.finetunes")] | None:
         """Loaded with the others."""
-        return lookup(info, self.it.finetune_id, "Finetune")
+        return lookup(info, self.it.finetune_id, Noun.FINETUNE)
 
     @strawberry.field(description="`base_url` for any OpenAI client.")
     def base_url(self, info: Info) -> str:
         """As the caller reached this server."""
         return f"{info.context.base_url}/public/{self.it.project_id}"
 
-    @strawberry.field(description="The keys that may ask it, newest first.", metadata=BY_ID)
+    @connection("The keys that may ask it, newest first.", metadata=BY_ID)
     def api_keys(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        page: Page,
     ) -> Connection[ApiKey]:
         """A page of them."""
-        page = Page.of(first, after, last, before)
-        return connect(info, "ApiKey", page, parent=self.id, by="deployment_id")
+        return connect(info, Collection.API_KEYS, page, parent=self.id, by=Parent.DEPLOYMENT)
 
-    @strawberry.field(description="What it was asked, newest first.", metadata=BY_ID)
+    @connection("What it was asked, newest first.", metadata=BY_ID)
     def logs(
         self,
         info: Info,
+        page: Page,
         filter: Matching[LogFilter] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[RequestLog]:
         """A page of it."""
-        page = Page.of(first, after, last, before)
-        where = domain.LogFilter(**given(filter)) if filter else None
-        return connect(info, "RequestLog", page, parent=self.id, by="deployment_id", where=where)
+        where = request_logs.LogFilter(**given(filter)) if filter else None
+        return connect(info, Collection.REQUEST_LOGS, page, parent=self.id, by=Parent.DEPLOYMENT, where=where)
 
     @strawberry.field(description="The last job that started or moved it.", metadata=BY_ID)
     def job(self, info: Info) -> Job | None:
         """The newest one."""
-        return load(info, resolve_jobs.latest, self.id).then(OF["Job"])
+        return load(info, resolve_jobs.latest, self.id).then(OF[Noun.JOB])
 
     @strawberry.field(description="The path of its log's download as CSV (REST).")
     def logs_download_url(self) -> str:
@@ -105,18 +111,15 @@ class DeploymentQueries:
     @strawberry.field(description="A deployment of the viewer's.")
     def deployment(self, info: Info, id: Id) -> Deployment | None:
         """By id."""
-        return lookup(info, id, "Deployment")
+        return lookup(info, id, Noun.DEPLOYMENT)
 
-    @strawberry.field(description="The viewer's deployments over every project, newest first.")
+    @connection("The viewer's deployments over every project, newest first.")
     def deployments(
         self,
         info: Info,
+        page: Page,
         status: WithStatus[DeploymentStatus] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[Deployment]:
         """A page of them."""
-        page, where = Page.of(first, after, last, before), DeploymentFilter(status=status)
-        return connect(info, "Deployment", page, where=where)
+        where = DeploymentFilter(status=status)
+        return connect(info, Collection.DEPLOYMENTS, page, where=where)

@@ -7,6 +7,7 @@ import strawberry
 
 from domain import documents as domain
 from domain.documents import DocumentKind, DocumentStatus
+from domain.ids import Noun
 from resolvers import documents as resolve
 from resolvers import jobs as jobs_resolve
 from schema.execution._bound_resolver import BY_ID
@@ -90,12 +91,12 @@ class Document(Node):
     @strawberry.field(description="The project that it is in.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
         """Loaded with the others."""
-        return lookup(info, self.it.project_id, "Project")
+        return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(description="The job that reads it, once its upload is complete.", metadata=BY_ID)
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
         """Loaded with the others."""
-        return load(info, jobs_resolve.latest, self.id).then(OF["Job"])
+        return load(info, jobs_resolve.latest, self.id).then(OF[Noun.JOB])
 
 
 @strawberry.type(description="What opens one REST path for its viewer, where no bearer token can be sent.")
@@ -113,7 +114,7 @@ class DocumentQueries:
     @strawberry.field(description="A document of the viewer's.")
     def document(self, info: Info, id: Id) -> Document | None:
         """By id."""
-        return lookup(info, id, "Document")
+        return lookup(info, id, Noun.DOCUMENT)
 
     @strawberry.field(
         description="A ticket for one download or event stream: a browser's link and EventSource send no bearer "

@@ -1,30 +1,27 @@
 """The fine-tunes of the GraphQL API."""
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from domain import finetunes as domain
 from domain.datasets import RunStatus
-from domain.finetunes import FinetuneFilter
+from domain.finetunes import FinetuneFilter, FinetuneMethod
+from domain.ids import Noun
 from domain.pages import Page
+from domain.reading import Collection, Parent
 from domain.rules import within
-from domain.training import FinetuneMethod
 from resolvers import datasets as resolve_datasets
 from resolvers import finetunes as resolve
 from resolvers import jobs as resolve_jobs
 from schema.execution._bound_resolver import BY_ID
 from schema.shared.connections import (
-    After,
-    Before,
     Connection,
-    First,
-    Last,
-    Total,
     WithStatus,
     connect,
-    page_of,
+    connection,
 )
 from schema.shared.nodes import OF, Id, Info, Node, load, lookup, mirror, noun
 from schema.shared.scalars import BigInt
@@ -118,30 +115,31 @@ class Finetune(Node):
     @strawberry.field(description="The project that it belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
         """Loaded with the others."""
-        return lookup(info, self.it.project_id, "Project")
+        return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(description="What was tuned.")
     def base_model(
         self, info: Info
     ) -> Annotated["BaseModel", strawberry.lazy("schema.types.base_models")] | None:
         """Loaded with the others."""
-        return lookup(info, self.it.base_model_id, "BaseModel")
+        return lookup(info, self.it.base_model_id, Noun.BASE_MODEL)
 
     @strawberry.field(description="The dataset that it was made from; seen here also when it is DELETED.")
     def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")] | None:
         """Loaded with the others."""
-        return load(info, resolve_datasets.referred, self.it.dataset_id).then(OF["Dataset"])
+        return load(info, resolve_datasets.referred, self.it.dataset_id).then(OF[Noun.DATASET])
 
-    @strawberry.field(
-        description="What it is trained on, frozen: later edits of the dataset do not change it.",
+    @connection(
+        "What it is trained on, frozen: later edits of the dataset do not change it.",
         metadata=BY_ID,
     )
     def trained_items(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        page: Page,
     ) -> Connection[Annotated["DatasetItem", strawberry.lazy("schema.types.items")]]:
         """A page of them, in their dataset's order."""
-        found, total = resolve.trained_items, Total(resolve.trained_total, ())
-        return page_of(info, found, self.id, Page.of(first, after, last, before), OF["DatasetItem"], total)
+        return connect(info, Collection.FROZEN_ITEMS, page, parent=self.id, by=Parent.FINETUNE)
 
     @strawberry.field(description="How far it is, 0.0 to 1.0.", metadata=BY_ID)
     def progress(self, info: Info) -> float:
@@ -170,28 +168,35 @@ class Finetune(Node):
         within(lines, "lines", 1, MAX_LINES)
         return load(info, resolve.recent_logs, self.id, lines).then(list, nothing=[])
 
-    @strawberry.field(description="Its curve, oldest point first.", metadata=BY_ID)
+    @connection("Its curve, oldest point first.", metadata=BY_ID)
     def history(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        page: Page,
     ) -> Connection[TrainingPoint]:
         """A page of its points."""
-        page, total = Page.of(first, after, last, before), Total(resolve.history_total, ())
-        return page_of(
-            info, resolve.history, self.id, page, lambda point: mirror(TrainingPoint, point), total
+        return connect(
+            info,
+            Collection.TRAINING_POINTS,
+            page,
+            parent=self.id,
+            by=Parent.FINETUNE,
+            of=partial(mirror, TrainingPoint),
         )
 
     @strawberry.field(description="The job that trains it.", metadata=BY_ID)
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
         """The newest one."""
-        return load(info, resolve_jobs.latest, self.id).then(OF["Job"])
+        return load(info, resolve_jobs.latest, self.id).then(OF[Noun.JOB])
 
-    @strawberry.field(description="Where it is deployed, newest first.", metadata=BY_ID)
+    @connection("Where it is deployed, newest first.", metadata=BY_ID)
     def deployments(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        page: Page,
     ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.types.deployments")]]:
         """A page of them."""
-        page = Page.of(first, after, last, before)
-        return connect(info, "Deployment", page, parent=self.id, by="finetune_id")
+        return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.FINETUNE)
 
     @strawberry.field(description="Where the model file is in object storage, once there is one.")
     def output_path(self, info: Info) -> str | None:
@@ -211,18 +216,15 @@ class FinetuneQueries:
     @strawberry.field(description="A fine-tune of the viewer's.")
     def finetune(self, info: Info, id: Id) -> Finetune | None:
         """By id."""
-        return lookup(info, id, "Finetune")
+        return lookup(info, id, Noun.FINETUNE)
 
-    @strawberry.field(description="The viewer's fine-tunes over every project, newest first.")
+    @connection("The viewer's fine-tunes over every project, newest first.")
     def finetunes(
         self,
         info: Info,
+        page: Page,
         status: WithStatus[RunStatus] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[Finetune]:
         """A page of them."""
-        page, where = Page.of(first, after, last, before), FinetuneFilter(status=status)
-        return connect(info, "Finetune", page, where=where)
+        where = FinetuneFilter(status=status)
+        return connect(info, Collection.FINETUNES, page, where=where)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain import items as domain
+from domain.ids import Noun
 from domain.items import ItemOrigin, ProblemCode, Split
 from resolvers import datasets as datasets_resolve
 from schema.shared.enums import enumeration
@@ -72,7 +73,7 @@ class ItemSource:
     @strawberry.field(description="The upload, while it is there.")
     def document(self, info: Info) -> Annotated["Document", strawberry.lazy("schema.types.documents")] | None:
         """Loaded with the others."""
-        return lookup(info, self.it.document_id, "Document")
+        return lookup(info, self.it.document_id, Noun.DOCUMENT)
 
 
 @noun
@@ -103,7 +104,7 @@ class DatasetItem(Node):
     @strawberry.field(description="The dataset that it belongs to.")
     def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")]:
         """Loaded with the others, the deleted ones too."""
-        return load(info, datasets_resolve.referred, self.it.dataset_id).then(OF["Dataset"])
+        return load(info, datasets_resolve.referred, self.it.dataset_id).then(OF[Noun.DATASET])
 
     @strawberry.field(description="Its texts by field name.")
     def data(self, info: Info) -> JSON:
@@ -114,12 +115,12 @@ class DatasetItem(Node):
     @strawberry.field(description="The item that it corrects.")
     def corrects(self, info: Info) -> "DatasetItem | None":
         """Loaded with the others."""
-        return lookup(info, self.it.corrects_id, "DatasetItem")
+        return lookup(info, self.it.corrects_id, Noun.ITEM)
 
     @strawberry.field(description="The item that corrects it.")
     def corrected_by(self, info: Info) -> "DatasetItem | None":
         """Loaded with the others."""
-        return lookup(info, self.it.corrected_by_id, "DatasetItem")
+        return lookup(info, self.it.corrected_by_id, Noun.ITEM)
 
 
 @strawberry.type(description="The valid items of one split.")

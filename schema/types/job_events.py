@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary
 
 import strawberry
 
-from domain import jobs as domain
-from domain.jobs import JobEventKind, JobStatus, StatusChanged
-from domain.training import Checkpoint, Line, Measured, Progress
+from domain import job_events as domain
+from domain.job_events import Checkpoint, JobEventKind, Line, Measured, Progress, StatusChanged
+from domain.jobs import JobStatus
 from resolvers import jobs as resolve
 from schema.execution._shared_events import Shareable
 from schema.shared.enums import enumeration

@@ -6,21 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain import jobs as domain
-from domain.jobs import JobEventKind, JobFilter, JobStatus, JobType, Runner
+from domain.ids import Noun
+from domain.job_events import JobEventKind
+from domain.jobs import JobFilter, JobStatus, JobType, Runner
 from domain.pages import Page
-from resolvers import jobs as resolve
+from domain.reading import Collection, Parent
 from schema.execution._bound_resolver import BY_ID
 from schema.shared.connections import (
-    After,
-    Before,
     Connection,
-    First,
-    Last,
     OfType,
-    Total,
     WithStatus,
     connect,
-    page_of,
+    connection,
 )
 from schema.shared.enums import enumeration
 from schema.shared.nodes import Id, Info, Node, lookup, mirror, node_by_id, noun
@@ -77,7 +74,7 @@ class Job(Node):
     @strawberry.field(description="The project that it belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
         """Loaded with the others."""
-        return lookup(info, self.it.project_id, "Project")
+        return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(
         description="The Document, Dataset, Finetune or Deployment that it works on; null once that is deleted."
@@ -86,23 +83,21 @@ class Job(Node):
         """Loaded with the others."""
         return node_by_id(info, self.it.subject_id)
 
-    @strawberry.field(description="What happened in it, oldest first.", metadata=BY_ID)
+    @connection("What happened in it, oldest first.", metadata=BY_ID)
     def events(
         self,
         info: Info,
+        page: Page,
         kinds: Annotated[
             list[JobEventKind] | None,
             strawberry.argument(description="Only events of these kinds; all of them where it is absent."),
         ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[JobEvent]:
         """A page of them."""
         wanted = frozenset(kinds) if kinds is not None else ALL_KINDS
-        page, total = Page.of(first, after, last, before), Total(resolve.events_total, (wanted,))
-        return page_of(info, resolve.events, self.id, page, event_of, total)
+        return connect(
+            info, Collection.JOB_EVENTS, page, parent=self.id, by=Parent.JOB, where=wanted, of=event_of
+        )
 
 
 @strawberry.type
@@ -112,19 +107,15 @@ class JobQueries:
     @strawberry.field(description="A job of the viewer's.")
     def job(self, info: Info, id: Id) -> Job | None:
         """By id."""
-        return lookup(info, id, "Job")
+        return lookup(info, id, Noun.JOB)
 
-    @strawberry.field(description="The viewer's jobs over every project, newest first.")
+    @connection("The viewer's jobs over every project, newest first.")
     def jobs(
         self,
         info: Info,
+        page: Page,
         type: OfType[JobType] = None,
         status: WithStatus[JobStatus] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[Job]:
         """A page of them."""
-        page = Page.of(first, after, last, before)
-        return connect(info, "Job", page, where=JobFilter(type=type, status=status))
+        return connect(info, Collection.JOBS, page, where=JobFilter(type=type, status=status))

@@ -9,21 +9,20 @@ from domain import projects as domain
 from domain.datasets import RunStatus
 from domain.documents import DocumentFilter, DocumentKind
 from domain.finetunes import FinetuneFilter
+from domain.ids import Noun
 from domain.jobs import JobFilter, JobStatus, JobType
 from domain.pages import Page
 from domain.projects import ProjectStage, ProjectStatus, TaskType
+from domain.reading import Collection, Parent
 from resolvers import projects as resolve
 from schema.execution._bound_resolver import BY_ID
 from schema.shared.connections import (
-    After,
-    Before,
     Connection,
-    First,
-    Last,
     Matching,
     OfType,
     WithStatus,
     connect,
+    connection,
 )
 from schema.shared.enums import enumeration
 from schema.shared.inputs import given
@@ -132,7 +131,7 @@ class Project(Node):
     @strawberry.field(description="Whose it is.")
     def owner(self, info: Info) -> Annotated["User", strawberry.lazy("schema.types.accounts")]:
         """Loaded with the other owners."""
-        return lookup(info, self.it.owner_id, "User")
+        return lookup(info, self.it.owner_id, Noun.USER)
 
     @strawberry.field(
         description="How far the project has come; derived from what it holds, never stored.", metadata=BY_ID
@@ -151,80 +150,73 @@ class Project(Node):
         self, info: Info
     ) -> Annotated["BaseModel", strawberry.lazy("schema.types.base_models")] | None:
         """Loaded with the others."""
-        return lookup(info, self.it.base_model_id, "BaseModel")
+        return lookup(info, self.it.base_model_id, Noun.BASE_MODEL)
 
     @strawberry.field(description="The chosen dataset; null at creation.")
     def training_dataset(
         self, info: Info
     ) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")] | None:
         """Loaded with the others."""
-        return lookup(info, self.it.training_dataset_id, "Dataset")
+        return lookup(info, self.it.training_dataset_id, Noun.DATASET)
 
     @strawberry.field(description="The chosen fine-tune; null at creation.")
     def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.types.finetunes")] | None:
         """Loaded with the others."""
-        return lookup(info, self.it.finetune_id, "Finetune")
+        return lookup(info, self.it.finetune_id, Noun.FINETUNE)
 
-    @strawberry.field(description="Its uploads, newest first.", metadata=BY_ID)
+    @connection("Its uploads, newest first.", metadata=BY_ID)
     def documents(
         self,
         info: Info,
+        page: Page,
         kind: Annotated[
             DocumentKind | None, strawberry.argument(description="Only those of this kind.")
         ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[Annotated["Document", strawberry.lazy("schema.types.documents")]]:
         """A page of them."""
-        page, where = Page.of(first, after, last, before), DocumentFilter(kind=kind)
-        return connect(info, "Document", page, parent=self.id, by="project_id", where=where)
+        where = DocumentFilter(kind=kind)
+        return connect(info, Collection.DOCUMENTS, page, parent=self.id, by=Parent.PROJECT, where=where)
 
-    @strawberry.field(description="Its training datasets, newest first.", metadata=BY_ID)
+    @connection("Its training datasets, newest first.", metadata=BY_ID)
     def datasets(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        page: Page,
     ) -> Connection[Annotated["Dataset", strawberry.lazy("schema.types.datasets")]]:
         """A page of them."""
-        page = Page.of(first, after, last, before)
-        return connect(info, "Dataset", page, parent=self.id, by="project_id")
+        return connect(info, Collection.DATASETS, page, parent=self.id, by=Parent.PROJECT)
 
-    @strawberry.field(description="Its fine-tunes, newest first.", metadata=BY_ID)
+    @connection("Its fine-tunes, newest first.", metadata=BY_ID)
     def finetunes(
         self,
         info: Info,
+        page: Page,
         status: WithStatus[RunStatus] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.types.finetunes")]]:
         """A page of them."""
-        page, where = Page.of(first, after, last, before), FinetuneFilter(status=status)
-        return connect(info, "Finetune", page, parent=self.id, by="project_id", where=where)
+        where = FinetuneFilter(status=status)
+        return connect(info, Collection.FINETUNES, page, parent=self.id, by=Parent.PROJECT, where=where)
 
-    @strawberry.field(description="Its deployments, newest first.", metadata=BY_ID)
+    @connection("Its deployments, newest first.", metadata=BY_ID)
     def deployments(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        page: Page,
     ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.types.deployments")]]:
         """A page of them."""
-        page = Page.of(first, after, last, before)
-        return connect(info, "Deployment", page, parent=self.id, by="project_id")
+        return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.PROJECT)
 
-    @strawberry.field(description="Its jobs, newest first.", metadata=BY_ID)
+    @connection("Its jobs, newest first.", metadata=BY_ID)
     def jobs(
         self,
         info: Info,
+        page: Page,
         type: OfType[JobType] = None,
         status: WithStatus[JobStatus] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[Annotated["Job", strawberry.lazy("schema.types.jobs")]]:
         """A page of them."""
-        page, where = Page.of(first, after, last, before), JobFilter(type=type, status=status)
-        return connect(info, "Job", page, parent=self.id, by="project_id", where=where)
+        where = JobFilter(type=type, status=status)
+        return connect(info, Collection.JOBS, page, parent=self.id, by=Parent.PROJECT, where=where)
 
 
 @strawberry.type
@@ -234,19 +226,15 @@ class ProjectQueries:
     @strawberry.field(description="A project of the viewer's.")
     def project(self, info: Info, id: Id) -> Project | None:
         """By id."""
-        return lookup(info, id, "Project")
+        return lookup(info, id, Noun.PROJECT)
 
-    @strawberry.field(description="The viewer's projects, newest first.")
+    @connection("The viewer's projects, newest first.")
     def projects(
         self,
         info: Info,
+        page: Page,
         filter: Matching[ProjectFilter] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
     ) -> Connection[Project]:
         """A page of them."""
-        page = Page.of(first, after, last, before)
         where = domain.ProjectFilter(**given(filter)) if filter else None
-        return connect(info, "Project", page, where=where)
+        return connect(info, Collection.PROJECTS, page, where=where)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from domain import deployments as domain
+from domain import request_logs as domain
+from domain.ids import Noun
 from schema.shared.inputs import optional
 from schema.shared.nodes import Info, Node, lookup, mirror, noun
 from schema.shared.scalars import JSON
@@ -42,7 +43,7 @@ class RequestLog(Node):
     @strawberry.field(description="The key that asked; null once it is deleted.")
     def api_key(self, info: Info) -> Annotated["ApiKey", strawberry.lazy("schema.types.api_keys")] | None:
         """Loaded with the others."""
-        return lookup(info, self.it.api_key_id, "ApiKey")
+        return lookup(info, self.it.api_key_id, Noun.API_KEY)
 
 
 @strawberry.input(description="Which requests a list shows.")

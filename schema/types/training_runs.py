@@ -5,7 +5,7 @@ from datetime import datetime
 import strawberry
 
 from domain import finetunes as domain
-from domain.training import ArtifactKind, FinetuneMethod
+from domain.finetunes import ArtifactKind, FinetuneMethod
 from schema.shared.enums import enumeration
 from schema.shared.nodes import mirror
 from schema.shared.scalars import BigInt

@@ -13,7 +13,7 @@ from tests.conftest import Worker
 from tests.fakes.trainer import FakeTrainer
 from tests.finetuning import launch, new_dataset
 from tests.importing import CAPITALS, drain, new_qa, shown, upload
-from tests.jobs import begin, new_job, new_project
+from tests.jobs import begin, new_project, queued_job
 from workers.base import Dispatcher
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ async def queued(worker: Worker) -> list[Any]:
 async def test_a_job_that_fell_out_of_the_queue_is_put_back_once(
     api: Api, services: Services, worker: Worker, begun: bool
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     if begun:
         await begin(services, job.id)
     await asyncio.gather(*(put_back(worker.queue, services, 20) for _ in range(4)))

@@ -2,9 +2,10 @@
 
 import pytest
 
-from domain.completions import Completion, NotReached, Question, ask
 from domain.errors import Invalid, Unavailable
-from domain.runtime import Upstream
+from domain.ports.completions import Completion, NotReached, Question
+from domain.ports.model_runtime import Upstream
+from domain.use_cases.completions import ask
 from tests.fakes.runtime import FakeRuntime
 
 pytestmark = pytest.mark.anyio

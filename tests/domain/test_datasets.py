@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.datasets import check_descriptions, check_fields
 from domain.errors import Invalid
-from domain.fields import check_descriptions, check_fields
 from domain.imports import columns
 from tests.domain.test_items import DATASET
 

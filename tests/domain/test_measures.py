@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.measures import digest_of, estimate_tokens, fingerprint_of, normalised, score_of, storable
+from domain.measures import digest_of, estimate_tokens, fingerprint_of, normalised, score_of
+from domain.texts import storable
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

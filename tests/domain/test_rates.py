@@ -1,6 +1,6 @@
 import pytest
 
-from domain.rates import DOCUMENTED, Asked, Kind, Rate, attempt, caller, limits_of, network, refused
+from domain.rate_limits import DOCUMENTED, Asked, Kind, Rate, attempt, caller, limits_of, network, refused
 
 
 def test_what_is_documented_holds_unless_it_is_off() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from domain.datasets import RunStatus
 from domain.errors import Conflict
-from domain.reports import check_report
+from domain.status_updates import check_report
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain import tabular
 from domain.errors import Invalid
+from domain.files import tables
+from domain.files.tables import Format, Table, open_table, preview, sniff
 from domain.items import ProblemCode, Row
-from domain.tabular import Format, Table, open_table, preview, sniff
 from infra.encoding import detect
 
 Opened = Callable[..., Table]
@@ -141,7 +141,7 @@ def test_a_bad_byte_far_into_the_file_is_named_by_its_place(opened: Opened) -> N
 
 
 def test_a_line_without_an_end_is_refused(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tabular, "LINE_LIMIT", 100)
+    monkeypatch.setattr(tables, "LINE_LIMIT", 100)
     assert "Line 2 has more than 100" in refusal(opened, "q,a\n1," + "x" * 200).message
 
 

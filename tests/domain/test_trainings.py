@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from domain.base_models import ALL_LINEAR, CATALOGUE, TINY, BaseModel
 from domain.errors import Invalid
-from domain.finetunes import TrainingMetrics, metrics_after
+from domain.finetunes import TrainingMetrics, metrics_after, model_name, project_slug
+from domain.job_events import Measured
 from domain.rules import NAME_LIMIT, safe_name
-from domain.training import Measured, TrainingPoint
-from domain.trainings import model_name, project_slug
-from infra.db.training import by_step
+from domain.training_points import TrainingPoint
+from infra.db.training_points import by_step
 from tests.fakes.trainer import AT
 
 

@@ -1,8 +1,8 @@
 """A model runtime that has every model, and says the same to whatever it is asked."""
 
-from domain.completions import Completion
 from domain.errors import Invalid
-from domain.runtime import ModelFile, Upstream
+from domain.ports.completions import Completion
+from domain.ports.model_runtime import ModelFile, Upstream
 
 
 class FakeRuntime:

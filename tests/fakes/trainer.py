@@ -5,23 +5,11 @@ import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
+from domain.finetunes import ArtifactKind, FinetuneMethod, InferenceSample, ParityReport
+from domain.job_events import Checkpoint, Line, Measured, Progress
+from domain.ports.trainer import ProducedFile, Report, TrainingFailed, TrainingResult, TrainingRun
 from domain.rules import safe_name
-from domain.training import (
-    ArtifactKind,
-    Checkpoint,
-    FinetuneMethod,
-    InferenceSample,
-    Line,
-    Measured,
-    ParityReport,
-    ProducedFile,
-    Progress,
-    Report,
-    TrainingFailed,
-    TrainingPoint,
-    TrainingResult,
-    TrainingRun,
-)
+from domain.training_points import TrainingPoint
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 
 from domain.errors import Unavailable
-from domain.store import Store, Transactions
+from domain.store import ReadStore, Store, Transactions
 
 
 class Outages:
@@ -21,7 +21,7 @@ class Outages:
         self._next()
         return self._real.begin()
 
-    def read(self) -> AbstractAsyncContextManager[Store]:
+    def read(self) -> AbstractAsyncContextManager[ReadStore]:
         """As the real ones, or `Unavailable`."""
         self._next()
         return self._real.read()

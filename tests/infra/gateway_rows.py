@@ -14,8 +14,9 @@ from domain import ids
 from domain.api_keys import new_key
 from domain.datasets import DatasetOrigin, RunStatus
 from domain.deployments import DeploymentStatus
+from domain.finetunes import FinetuneMethod
+from domain.ids import Noun
 from domain.projects import ProjectStatus, TaskType
-from domain.training import FinetuneMethod
 from infra.db.tables import api_keys, datasets, deployments, finetunes, projects, users
 
 NOW = datetime.now(UTC)
@@ -38,7 +39,7 @@ class Rows:
 
     async def finetune(self, artifacts: list[dict[str, Any]]) -> str:
         """A fine-tune named `llama/3.2_demo_v1`."""
-        id, dataset_id = ids.new("Finetune"), ids.new("Dataset")
+        id, dataset_id = ids.new(Noun.FINETUNE), ids.new(Noun.DATASET)
         dataset = {
             "id": dataset_id,
             "project_id": self.project_id,
@@ -89,7 +90,7 @@ class Rows:
         status: DeploymentStatus = DeploymentStatus.READY,
     ) -> str:
         """A deployment of the project."""
-        id = ids.new("Deployment")
+        id = ids.new(Noun.DEPLOYMENT)
         values = {
             "id": id,
             "project_id": self.project_id,
@@ -124,7 +125,7 @@ class Rows:
 
 async def add_project(engine: AsyncEngine) -> Rows:
     """A new user with a project."""
-    rows = Rows(engine, ids.new("User"), ids.new("Project"))
+    rows = Rows(engine, ids.new(Noun.USER), ids.new(Noun.PROJECT))
     user = {
         "id": rows.user_id,
         "email": f"{rows.user_id}@example.test",

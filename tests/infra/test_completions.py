@@ -7,9 +7,9 @@ import httpx
 import pytest
 import respx
 
-from domain.completions import Completion, NotReached
 from domain.errors import Unavailable
-from domain.runtime import Upstream
+from domain.ports.completions import Completion, NotReached
+from domain.ports.model_runtime import Upstream
 from infra.completions import OpenAICompletions
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,8 @@ from app.settings import Settings
 from domain.api_keys import digest_of
 from domain.deployments import DeploymentStatus
 from domain.errors import NotFound, Unauthenticated, Unavailable
-from domain.gateway import Route
-from domain.runtime import ModelFile
+from domain.ports.gateway import Route
+from domain.ports.model_runtime import ModelFile
 from infra.db.engine import conninfo, engine
 from infra.db.tables import api_keys, deployments, finetunes
 from infra.directory import LiveDirectory

@@ -7,10 +7,12 @@ import psycopg
 import pytest
 
 from app.settings import Settings
-from domain import finetunes, ids
+from domain import ids
 from domain.api_keys import new_key
 from domain.deployments import DeploymentStatus
 from domain.errors import Conflict
+from domain.ids import Noun
+from domain.reading import require
 from domain.services import Services
 from domain.store import Store
 from infra.db.engine import conninfo
@@ -75,8 +77,8 @@ async def test_the_database_itself_keeps_a_project_from_training_twice(api: Api,
     project_id = await new_project(api)
     made = await launch(api, project_id, await new_dataset(services, api, project_id))
     async with services.transactions.begin() as store:
-        first = await finetunes.require(store, made["finetune"]["id"], viewer_id=api.user_id)
-    second = replace(first, id=ids.new("Finetune"), version=2)
+        first = await require(store.finetunes, made["finetune"]["id"], viewer_id=api.user_id)
+    second = replace(first, id=ids.new(Noun.FINETUNE), version=2)
     with pytest.raises(Conflict) as refused:
         async with services.transactions.begin() as store:
             await store.finetunes.add(second)

@@ -15,8 +15,9 @@ import pytest
 
 from app.home import free_port
 from domain.errors import RateLimited
-from domain.ids import new
-from domain.rates import DOCUMENTED, Asked, Kind, Rate, Rates
+from domain.ids import Noun, new
+from domain.ports.rate_limiter import Rates
+from domain.rate_limits import DOCUMENTED, Asked, Kind, Rate
 from infra import rates
 from infra.rates import Memory, SharedWindows, Windows, open_rates
 
@@ -88,7 +89,7 @@ async def counting(request: pytest.FixtureRequest, shared: Redis) -> AsyncIterat
 @pytest.fixture
 def who() -> str:
     """A caller that nobody counted yet."""
-    return new("User")
+    return new(Noun.USER)
 
 
 class Clock:

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.settings import Settings
 from domain import ids
-from domain.deployments import RequestLog
+from domain.ids import Noun
+from domain.request_logs import RequestLog
 from infra.db.engine import engine
 from infra.db.tables import api_keys, deployments, request_logs
 from infra.recorder import GroupRecorder
@@ -32,7 +33,7 @@ class World:
 
     def another(self, **change: Any) -> RequestLog:
         """A further request."""
-        return replace(self.log, id=ids.new("RequestLog"), **change)
+        return replace(self.log, id=ids.new(Noun.REQUEST_LOG), **change)
 
     async def kept(self) -> list[RequestLog]:
         """The rows of the deployment, oldest first."""
@@ -48,7 +49,7 @@ async def here(database: AsyncEngine, settings: Settings) -> AsyncIterator[World
     deployment_id = await rows.deployment()
     key_id, _ = await rows.key(deployment_id)
     log = RequestLog(
-        id=ids.new("RequestLog"),
+        id=ids.new(Noun.REQUEST_LOG),
         deployment_id=deployment_id,
         api_key_id=key_id,
         date=NOW,

@@ -8,7 +8,7 @@ import pytest
 
 from app.settings import Settings
 from domain.errors import NotFound, Unavailable
-from domain.storage import Changed
+from domain.ports.storage import Changed
 from infra import s3
 from infra.s3 import CHUNK, PART, S3Storage
 

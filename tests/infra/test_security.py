@@ -5,7 +5,7 @@ from typing import Self
 
 import pytest
 
-from domain.accounts import Viewer
+from domain.ports.tokens import Viewer
 from infra.security import TOKEN_LIFE, JwtTokens
 
 SECRET = "a secret of the tests, and of no server"

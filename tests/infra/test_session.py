@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.settings import Settings
-from domain import documents, projects
 from domain.errors import Unavailable
+from domain.use_cases import documents, projects
 from infra.db.engine import engine
 from infra.db.session import SqlTransactions
 from infra.queue import Enqueuer, open_queue

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from operator import attrgetter
 
 import pytest
 from sqlalchemy import text
@@ -11,32 +12,32 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.settings import Settings
 from app.wiring import Wiring
 from domain.errors import Unavailable
+from domain.ids import Noun
 from domain.pages import Page
+from domain.reading import Collection, Parent
 from domain.services import Services
 from infra.db import engine as module
 from infra.db.engine import engine
 from infra.db.session import SqlTransactions
 from infra.queue import Enqueuer
-from resolvers.reading import reads
 from tests.clients import Api
 from tests.world import plant
 
 pytestmark = pytest.mark.anyio
 
 LISTS = {
-    "ApiKey": None,
-    "BaseModel": None,
-    "Dataset": None,
-    "DatasetItem": "dataset_id",
-    "Deployment": None,
-    "Document": "project_id",
-    "Finetune": None,
-    "Job": None,
-    "Project": None,
-    "RequestLog": "deployment_id",
+    Noun.API_KEY: None,
+    Noun.BASE_MODEL: None,
+    Noun.DATASET: None,
+    Noun.ITEM: Parent.DATASET,
+    Noun.DEPLOYMENT: None,
+    Noun.DOCUMENT: Parent.PROJECT,
+    Noun.FINETUNE: None,
+    Noun.JOB: None,
+    Noun.PROJECT: None,
+    Noun.REQUEST_LOG: Parent.DEPLOYMENT,
 }
-"""Each noun that has pages, and the column of its parent where it has no list over all."""
-PARENTS = {"dataset_id": "Dataset", "project_id": "Project", "deployment_id": "Deployment"}
+"""Each noun that has pages, and its parent where it has no list over all."""
 
 
 @pytest.fixture
@@ -49,15 +50,16 @@ async def impatient(settings: Settings, wiring: Wiring) -> AsyncIterator[SqlTran
 
 @pytest.mark.parametrize("noun", LISTS)
 async def test_a_statement_by_itself_finds_what_one_in_a_transaction_finds(
-    api: Api, services: Services, noun: str
+    api: Api, services: Services, noun: Noun
 ) -> None:
     world, by = await plant(services, api), LISTS[noun]
-    parent = api.user_id if by is None else world.ids[PARENTS[by]]
+    parent = api.user_id if by is None else world.ids[Noun[by.name]]
+    reader = attrgetter(Collection(noun).name.lower())
     found = []
     for opened in (services.transactions.read, services.transactions.begin):
         async with opened() as store:
-            rows = await reads(store, noun).many([world.ids[noun], "garbage"], viewer_id=api.user_id)
-            page = (await reads(store, noun).pages([parent], Page(), by=by, viewer_id=api.user_id))[parent]
+            rows = await reader(store).many([world.ids[noun], "garbage"], viewer_id=api.user_id)
+            page = (await reader(store).pages([parent], Page(), by=by, viewer_id=api.user_id))[parent]
             found.append((rows, page.rows, page.cursor(0), page.has_next, page.has_previous))
     assert found[0] == found[1]
     rows, listed, *_ = found[0]
@@ -70,7 +72,7 @@ async def test_the_same_page_of_many_parents_is_each_one_s_own(api: Api, service
     parents = [it.ids["Project"] for it in worlds]
     async with services.transactions.read() as store:
         pages = await store.datasets.pages(
-            [*parents, "prj_garbage"], Page(), by="project_id", viewer_id=api.user_id
+            [*parents, "prj_garbage"], Page(), by=Parent.PROJECT, viewer_id=api.user_id
         )
     assert [{row.project_id for row in pages[it].rows} for it in parents] == [{it} for it in parents]
     assert pages["prj_garbage"].rows == ()

@@ -7,14 +7,14 @@ import psycopg
 import pytest
 
 from app.settings import Settings
-from domain.jobs import Job, Recorded
+from domain.job_events import Line, Recorded
+from domain.jobs import Job
 from domain.services import Services
-from domain.store import Store, Transactions
-from domain.training import Line
+from domain.store import ReadStore, Store, Transactions
 from infra.db.engine import conninfo
 from infra.streams import Hub, JobStreams
 from tests.clients import Api
-from tests.jobs import begin, new_job, say, succeed
+from tests.jobs import begin, queued_job, say, succeed
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ class Counted:
         self._note()
         return self.real.begin()
 
-    def read(self) -> AbstractAsyncContextManager[Store]:
+    def read(self) -> AbstractAsyncContextManager[ReadStore]:
         """As the real ones."""
         self._note()
         return self.real.read()
@@ -46,7 +46,7 @@ class Counted:
 
 @pytest.fixture
 async def job(api: Api, services: Services) -> Job:
-    return await begin(services, (await new_job(api, services)).id)
+    return await begin(services, (await queued_job(api, services)).id)
 
 
 @pytest.fixture

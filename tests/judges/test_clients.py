@@ -4,10 +4,10 @@ from contextlib import aclosing
 
 import pytest
 
+from domain.job_events import Line
 from domain.services import Services
-from domain.training import Line
 from tests.clients import Api
-from tests.jobs import begin, new_job, say, succeed
+from tests.jobs import begin, queued_job, say, succeed
 from tests.judges.conftest import Node
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_reference_client_asks_changes_follows_and_comes_back_to_its_place(
     api: Api, services: Services, live: str, node: Node, script: str
 ) -> None:
-    job = await begin(services, (await new_job(api, services)).id)
+    job = await begin(services, (await queued_job(api, services)).id)
     async with aclosing(node(script, live, api.token, job.id)) as told:
         assert await anext(told) == {
             "viewer": {"id": api.user_id},

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
+from domain.job_events import Line
 from domain.services import Services
-from domain.training import Line
 from tests.clients import Api
-from tests.jobs import begin, new_job, say, succeed
+from tests.jobs import begin, queued_job, say, succeed
 from tests.judges.browser import CHROMIUM, DRIVER, NEEDED, browser
 
 pytestmark = [
@@ -30,7 +30,7 @@ SUBSCRIPTION = "#graphiql-session-tab-2"
 async def test_graphiql_runs_a_query_and_follows_a_job_without_any_other_host(
     api: Api, services: Services, live: str, tmp_path: Path
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     with browser(tmp_path) as page:
         await page.open(f"{live}/graphiql")
         await page.type(TOKEN, f"Bearer {api.token}")

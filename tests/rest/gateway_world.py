@@ -13,10 +13,10 @@ import uvicorn
 from openai import AsyncOpenAI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from domain.deployments import RequestLog
 from domain.errors import DomainError, NotFound, Unauthenticated
-from domain.gateway import Route
-from domain.runtime import ModelFile, Upstream
+from domain.ports.gateway import Route
+from domain.ports.model_runtime import ModelFile, Upstream
+from domain.request_logs import RequestLog
 from rest.gateway import Gateway
 
 PROJECT, SECRET, MODEL = "prj_1", "lk_secret", "llama_demo_v1"

@@ -12,9 +12,9 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from app.wiring import Wiring
+from domain.files.csv_writer import BOM
 from domain.items import Which
 from domain.services import Services
-from domain.spreadsheets import BOM
 from rest.datasets import FORMATS, items_as_text
 from tests.clients import Api
 from tests.conftest import Worker

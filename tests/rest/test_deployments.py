@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from domain import ids
-from domain.deployments import RequestLog
+from domain.ids import Noun
+from domain.request_logs import RequestLog
 from domain.services import Services
 from tests.clients import Api
 from tests.finetuning import new_project
@@ -28,7 +29,7 @@ async def deployed(api: Api) -> tuple[str, str]:
 async def log(services: Services, deployment_id: str, *said: tuple[str, str | None]) -> None:
     logs = [
         RequestLog(
-            id=ids.new("RequestLog"),
+            id=ids.new(Noun.REQUEST_LOG),
             deployment_id=deployment_id,
             api_key_id=None,
             date=NOON + timedelta(seconds=number),

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.ports.storage import Storage
 from domain.services import Services
-from domain.storage import Storage
 from rest.downloads import Unsatisfiable, attachment, byte_range
 from tests.clients import Api
 from tests.external import store

@@ -12,7 +12,7 @@ from openai import APIError, APIStatusError, BadRequestError
 from starlette.types import Receive, Send
 
 from domain.errors import DomainError, Invalid, LimitExceeded, Unavailable
-from domain.runtime import Upstream
+from domain.ports.model_runtime import Upstream
 from tests.rest.gateway_world import (
     ASK,
     CHAT,

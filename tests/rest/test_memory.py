@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from domain import finetunes
+from domain.reading import require
 from domain.services import Services
 from tests.clients import Api, sign_up
 from tests.conftest import Worker
@@ -101,7 +101,7 @@ async def test_a_gguf_of_five_hundred_megabytes_comes_down_in_flat_memory(
 ) -> None:
     finetune = await trained(services, api, worker)
     async with services.transactions.begin() as store:
-        kept = await finetunes.require(store, finetune["id"], viewer_id=api.user_id)
+        kept = await require(store.finetunes, finetune["id"], viewer_id=api.user_id)
         assert kept.gguf is not None
         await store.finetunes.set_artifacts(kept.id, [replace(kept.gguf, size_bytes=GGUF_SIZE)])
     await services.storage.write(kept.gguf_key, blocks(), "application/octet-stream")

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from domain import reports
 from domain.jobs import Replaced
 from domain.services import Services
+from domain.use_cases import status_updates
 from tests.clients import Api
 from tests.external import KEY, say, store
 from tests.finetuning import launch, new_dataset
@@ -259,7 +259,7 @@ async def test_a_report_that_is_overtaken_again_and_again_is_a_conflict(
     async def overtaken(*_given: Any, **_named: Any) -> None:
         raise Replaced
 
-    monkeypatch.setattr(reports, "report_finetune", overtaken)
+    monkeypatch.setattr(status_updates, "report_finetune", overtaken)
     reply = await say(anonymous, finetune, "RUNNING")
     assert (reply.status_code, reply.json()["error_code"]) == (409, "RUN_CHANGED")
 

@@ -16,12 +16,11 @@ from starlette.types import ASGIApp
 from app.asgi import HANDLERS, edge, mount
 from app.settings import Settings
 from app.wiring import Wiring
-from domain.jobs import Recorded
+from domain.job_events import Line, Recorded
 from domain.services import Services
-from domain.training import Line
 from schema import engine
 from tests.clients import Api
-from tests.jobs import new_job
+from tests.jobs import queued_job
 from tests.schema.test_jobs import FOLLOW, websocket
 
 pytestmark = pytest.mark.anyio
@@ -179,7 +178,7 @@ async def test_a_stream_whose_source_is_cancelled_says_so_and_ends(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     monkeypatch.setattr(type(services.streams), "follow", cancelled_between)
     first, last = await ask(live, api, FOLLOW, id=job.id, after=None)
     assert first["data"]["jobEvents"]["line"] == "said before"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from domain import ids
-from domain.deployments import RequestLog
+from domain.ids import Noun
+from domain.request_logs import RequestLog
 from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
@@ -33,7 +34,7 @@ async def deploy(api: Api, project_id: str, wanted: str = "id", **given: Any) ->
 
 async def log(services: Services, deployment_id: str, input: str, **given: Any) -> RequestLog:
     made = RequestLog(
-        id=ids.new("RequestLog"), deployment_id=deployment_id, input=input,
+        id=ids.new(Noun.REQUEST_LOG), deployment_id=deployment_id, input=input,
         **({"api_key_id": None, "date": NOON, "endpoint": "chat/completions", "status": 200, "latency_ms": 5.0} | given),
     )  # fmt: skip
     async with services.transactions.begin() as store:

@@ -12,12 +12,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from domain import lifecycle
+from domain.job_events import Checkpoint, Line, Progress
 from domain.jobs import JobStatus, Replaced
 from domain.services import Services
-from domain.training import Checkpoint, Line, Progress
+from domain.use_cases import job_lifecycle
 from tests.clients import Api
-from tests.jobs import begin, begun_between, new_job, say, succeed
+from tests.jobs import begin, begun_between, queued_job, say, succeed
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ FOLLOW = """subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after
 
 
 async def test_a_job_tells_what_happened_in_it(api: Api, services: Services) -> None:
-    queued = await new_job(api, services)
+    queued = await queued_job(api, services)
     job = await begin(services, queued.id)
     await say(services, job, Progress(0.5, "half"), Line("a line"))
     await succeed(services, job)
@@ -56,7 +56,7 @@ async def test_a_job_tells_what_happened_in_it(api: Api, services: Services) -> 
 
 
 async def test_jobs_are_listed_by_type_and_status(api: Api, services: Services) -> None:
-    done, queued = await new_job(api, services), await new_job(api, services)
+    done, queued = await queued_job(api, services), await queued_job(api, services)
     await succeed(services, await begin(services, done.id))
     query = "query($t: JobType, $s: JobStatus) { jobs(type: $t, status: $s) { nodes { id } } }"
     listed = [it["id"] for it in (await api.gql(query))["jobs"]["nodes"]]
@@ -69,7 +69,7 @@ async def test_jobs_are_listed_by_type_and_status(api: Api, services: Services) 
 async def test_a_cancelled_job_is_final_at_once_and_its_worker_is_refused(
     api: Api, services: Services
 ) -> None:
-    job = await begin(services, (await new_job(api, services)).id)
+    job = await begin(services, (await queued_job(api, services)).id)
     assert (await api.mutate("cancelJob", "job { status }", id=job.id))["job"] == {"status": "CANCELLED"}
     with pytest.raises(Replaced):
         await say(services, job, Line("still here"))
@@ -82,17 +82,17 @@ async def test_a_cancelled_job_is_final_at_once_and_its_worker_is_refused(
 async def test_a_job_that_is_begun_while_it_is_cancelled_is_cancelled(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     async with services.transactions.begin() as store:
         begun_between(store, services, monkeypatch)
-        cancelled = await lifecycle.cancel(store, job.id, viewer_id=api.user_id)
+        cancelled = await job_lifecycle.cancel(store, job.id, viewer_id=api.user_id)
     assert (cancelled.status, cancelled.attempt) == (JobStatus.CANCELLED, 1)
     seen = (await api.gql(JOB, id=job.id))["job"]["events"]["nodes"]
     assert [it["status"] for it in seen] == ["QUEUED", "RUNNING", "CANCELLED"]
 
 
 async def test_a_replaced_worker_writes_nothing(api: Api, services: Services) -> None:
-    first = await begin(services, (await new_job(api, services)).id)
+    first = await begin(services, (await queued_job(api, services)).id)
     second = await begin(services, first.id)
     with pytest.raises(Replaced):
         await say(services, first, Line("from the dead"))
@@ -104,7 +104,7 @@ async def test_a_replaced_worker_writes_nothing(api: Api, services: Services) ->
 async def test_anothers_job_cannot_be_seen_cancelled_or_followed(
     api: Api, services: Services, live: str
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     assert (
         await api.other.gql("query($id: ID!) { job(id: $id) { id } node(id: $id) { id } }", id=job.id)
     ) == {
@@ -170,7 +170,7 @@ async def over_websocket(
 async def test_a_stream_replays_from_its_cursor_then_follows_to_the_end(
     api: Api, services: Services, live: str, transport: Any
 ) -> None:
-    job = await begin(services, (await new_job(api, services)).id)
+    job = await begin(services, (await queued_job(api, services)).id)
     await say(services, job, Line("kept"))
     async with aclosing(transport(live, api, job.id, "1")) as events:
         seen = [await anext(events), await anext(events)]
@@ -187,7 +187,7 @@ async def test_a_stream_replays_from_its_cursor_then_follows_to_the_end(
 
 
 async def test_a_finished_jobs_stream_replays_and_ends(api: Api, services: Services, live: str) -> None:
-    job = await succeed(services, await begin(services, (await new_job(api, services)).id))
+    job = await succeed(services, await begin(services, (await queued_job(api, services)).id))
     assert len([it async for it in sse(live, api, job.id)]) == 3
     assert [it async for it in sse(live, api, job.id, "3")] == []
 
@@ -195,7 +195,7 @@ async def test_a_finished_jobs_stream_replays_and_ends(api: Api, services: Servi
 async def test_a_hundred_events_of_two_writers_reach_every_reader_in_order(
     api: Api, services: Services, live: str
 ) -> None:
-    job = await begin(services, (await new_job(api, services)).id)
+    job = await begin(services, (await queued_job(api, services)).id)
 
     async def write(name: str) -> None:
         for number in range(50):
@@ -211,7 +211,7 @@ async def test_a_hundred_events_of_two_writers_reach_every_reader_in_order(
 
 
 async def test_a_garbage_cursor_is_refused(api: Api, services: Services, live: str) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     async with aclosing(sse(live, api, job.id, "garbage")) as events:
         answer = await anext(events)
     assert [it["extensions"]["code"] for it in answer["errors"]] == ["BAD_USER_INPUT"]

@@ -19,7 +19,7 @@ from schema import engine
 from schema.admission._weights import INTROSPECTION
 from schema.shared.errors import CODES
 from tests.clients import Api
-from tests.jobs import begin, new_job, succeed
+from tests.jobs import begin, queued_job, succeed
 from tests.schema.attacks import IDS, nested
 from tests.schema.test_jobs import FOLLOW, websocket
 
@@ -119,7 +119,7 @@ async def streamed(rest: httpx.AsyncClient, document: str, **variables: Any) -> 
 
 
 async def test_a_subscription_costs_and_is_limited_like_a_query(api: Api, services: Services) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     await succeed(services, await begin(services, job.id))
     results = await streamed(api.rest, FOLLOW, id=job.id, after=None)
     assert {it["extensions"]["cost"] for it in results} == {1}

@@ -11,15 +11,16 @@ import pytest
 import strawberry
 from strawberry.types import ExecutionResult
 
+from domain.job_events import Checkpoint, Line, Measured, Progress
 from domain.services import Services
-from domain.training import Checkpoint, Line, Measured, Progress, TrainingPoint
+from domain.training_points import TrainingPoint
 from resolvers.context import Context
 from schema.engine import Schema
 from schema.execution._shared_events import MOST, Shareable, SharingExecutor
 from schema.http._responses import body_of, json
 from schema.root import schema_of
 from tests.clients import Api
-from tests.jobs import begin, new_job, say, succeed
+from tests.jobs import begin, queued_job, say, succeed
 
 pytestmark = pytest.mark.anyio
 
@@ -190,7 +191,7 @@ EVERYTHING = """subscription($id: ID!) { jobEvents(jobId: $id) { __typename curs
 
 
 async def test_what_is_shared_is_what_the_stock_executor_says(api: Api, services: Services) -> None:
-    job = await begin(services, (await new_job(api, services)).id)
+    job = await begin(services, (await queued_job(api, services)).id)
     point = TrainingPoint(step=1, epoch=0.5, train_loss=1.25, at=datetime.now(UTC))
     await say(
         services, job, Progress(0.5, "half"), Line("a “line”"), Checkpoint(7, "c-7"), Measured(point, 2)

@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from benchmarks.noted import noted
-from domain import api_keys, datasets, ids, items, projects, trainings
+from domain import api_keys, finetunes, ids, items
 from domain.base_models import TINY
 from domain.datasets import Dataset, RunStatus
 from domain.deployments import Deployment
-from domain.finetunes import Finetune
+from domain.finetunes import Finetune, FinetuneMethod
+from domain.ids import Noun
 from domain.items import Item, ItemOrigin
 from domain.projects import Project
 from domain.services import Services
 from domain.store import Store
-from domain.training import FinetuneMethod
+from domain.use_cases import datasets, projects
 from tests.clients import Api
 
 pytestmark = pytest.mark.anyio
@@ -57,14 +58,14 @@ async def plant_one(store: Store, project: Project) -> None:
     await store.items.load(five_items(dataset))
     await store.datasets.change(dataset.id, {"status": RunStatus.DONE})
     finetune = Finetune(
-        id=ids.new("Finetune"), project_id=project.id, owner_id=project.owner_id, version=dataset.version,
-        model_name=trainings.model_name("luthier/tiny", project.name, dataset.version),
+        id=ids.new(Noun.FINETUNE), project_id=project.id, owner_id=project.owner_id, version=dataset.version,
+        model_name=finetunes.model_name("luthier/tiny", project.name, dataset.version),
         base_model_name=TINY.model_id, base_model_id=TINY.id, status=RunStatus.DONE, method=FinetuneMethod.LORA,
         hyperparameters=TINY.hyperparameters({}, max_seq_length=128), dataset_id=dataset.id, created_at=NOW,
     )  # fmt: skip
     await store.finetunes.add(finetune)
     deployment = Deployment(
-        id=ids.new("Deployment"), project_id=project.id, owner_id=project.owner_id,
+        id=ids.new(Noun.DEPLOYMENT), project_id=project.id, owner_id=project.owner_id,
         model_name=finetune.model_name, finetune_id=finetune.id, created_at=NOW,
     )  # fmt: skip
     await store.deployments.add(deployment)

@@ -23,14 +23,14 @@ from app.asgi import HANDLERS, edge, mount
 from app.settings import Settings
 from app.wiring import Wiring
 from domain.connections import Connections, Slots
-from domain.jobs import Job, Recorded
+from domain.job_events import Line, Recorded
+from domain.jobs import Job
+from domain.ports.event_streams import EventStreams
 from domain.services import Services
-from domain.streams import EventStreams
-from domain.training import Line
 from schema.http._requests import MAX_BODY
 from tests.clients import Api
 from tests.finetuning import launch, new_dataset, new_project
-from tests.jobs import begin, new_job, say, succeed
+from tests.jobs import begin, queued_job, say, succeed
 
 pytestmark = pytest.mark.anyio
 
@@ -177,7 +177,7 @@ async def closed(socket: ClientConnection) -> tuple[int, str]:
 async def test_a_user_has_so_many_streams_over_every_transport_together(
     api: Api, services: Services, slots: Connections, live: str
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     project_id = await new_project(api)
     made = await launch(api, project_id, await new_dataset(services, api, project_id))
     log = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
@@ -212,7 +212,7 @@ async def test_a_user_has_so_many_streams_over_every_transport_together(
 async def test_a_stream_gives_its_place_back_however_it_ends(
     api: Api, services: Services, slots: Connections, live: str, watched: Watched
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     async with websocket(live, api.token) as socket:
         await subscribe(socket, "completed", job.id)
         assert (await received(socket))["type"] == "next"
@@ -247,7 +247,7 @@ async def test_a_user_has_so_many_connections(api: Api, live: str, slots: Connec
 
 
 async def test_one_connection_runs_so_many_operations(api: Api, services: Services, live: str) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     async with websocket(live, api.token) as socket:
         for id in "12":
             await subscribe(socket, id, job.id)
@@ -274,7 +274,7 @@ async def test_strangers_cannot_hoard_sockets(
 async def test_a_token_that_expires_ends_its_streams(
     api: Api, services: Services, slots: Connections, live: str, clock: Clock
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     project_id = await new_project(api)
     made = await launch(api, project_id, await new_dataset(services, api, project_id))
     log = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
@@ -304,7 +304,7 @@ async def test_a_token_that_expires_ends_its_streams(
 
 async def long_job(api: Api, services: Services) -> Job:
     """A job with more to tell than buffers on the way hold."""
-    job = await begin(services, (await new_job(api, services)).id)
+    job = await begin(services, (await queued_job(api, services)).id)
     for _ in range(LINES // 100):
         await say(services, job, *(Line("x" * LENGTH) for _ in range(100)))
     return job
@@ -432,7 +432,7 @@ async def test_a_quiet_stream_shows_that_it_is_there(
     api: Api, services: Services, live: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rest.streaming.QUIET_S", 0.05)
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     async with sse(live, api.token, job.id) as reply:
         async for line in reply.aiter_lines():
             if line.startswith(":"):
@@ -443,7 +443,7 @@ async def test_a_quiet_stream_shows_that_it_is_there(
 async def test_who_accepts_both_gets_a_query_as_json_and_a_subscription_as_events(
     api: Api, services: Services, live: str
 ) -> None:
-    job = await succeed(services, await begin(services, (await new_job(api, services)).id))
+    job = await succeed(services, await begin(services, (await queued_job(api, services)).id))
     both = {
         "accept": "application/graphql-response+json, application/json, text/event-stream, multipart/mixed"
     }

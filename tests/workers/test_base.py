@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from domain import lifecycle
 from domain.errors import Unavailable
-from domain.jobs import Job, JobStatus, JobType, StatusChanged
-from domain.lifecycle import MAX_BEGINS
+from domain.job_events import Progress, StatusChanged
+from domain.jobs import Job, JobStatus, JobType
 from domain.services import Services
-from domain.training import Progress
+from domain.use_cases import job_lifecycle
+from domain.use_cases.job_lifecycle import MAX_BEGINS
 from tests.clients import Api
 from tests.fakes.transactions import Outages
-from tests.jobs import begin, new_job, say
+from tests.jobs import begin, queued_job, say
 from workers.base import MAX_ATTEMPTS, Dispatcher, Handler, TryAgainError
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +63,7 @@ class Watch:
 async def test_work_that_finds_the_database_away_is_tried_again_and_ends(
     api: Api, services: Services, outage: int
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     flaky = replace(services, transactions=Outages(services.transactions, outage))
     with pytest.raises(TryAgainError):
         await dispatcher(flaky, done).work(job.id)
@@ -76,19 +76,19 @@ async def test_work_that_finds_the_database_away_is_tried_again_and_ends(
 async def test_work_goes_on_while_the_watch_over_it_finds_the_database_away(
     api: Api, services: Services
 ) -> None:
-    job = await begin(services, (await new_job(api, services)).id)
+    job = await begin(services, (await queued_job(api, services)).id)
     outages = Outages(services.transactions, 1)
     streams: Any = services.streams
     watching = asyncio.create_task(type(streams)(streams._hub, outages).lost(job))
     await outages.met.wait()
     async with services.transactions.begin() as store:
-        await lifecycle.cancel(store, job.id, viewer_id=job.owner_id)
+        await job_lifecycle.cancel(store, job.id, viewer_id=job.owner_id)
     async with asyncio.timeout(10):
         await watching
 
 
 async def test_a_watch_that_is_away_puts_the_work_back(api: Api, services: Services) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     watched = replace(services, streams=Watch(services.streams, Unavailable("The database is too busy.")))
     with pytest.raises(TryAgainError):
         await dispatcher(watched, endless).work(job.id)
@@ -96,7 +96,7 @@ async def test_a_watch_that_is_away_puts_the_work_back(api: Api, services: Servi
 
 
 async def test_a_watch_that_breaks_ends_the_job_with_a_sentence(api: Api, services: Services) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     watched = replace(services, streams=Watch(services.streams, RuntimeError("a fault of ours")))
     await dispatcher(watched, endless).work(job.id)
     ended = await now(services, job)
@@ -107,7 +107,7 @@ async def test_a_watch_that_breaks_ends_the_job_with_a_sentence(api: Api, servic
 
 
 async def test_a_server_that_stays_away_fails_the_job_with_that_reason(api: Api, services: Services) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     for _ in range(MAX_ATTEMPTS - 1):
         with pytest.raises(TryAgainError):
             await dispatcher(services, away).work(job.id)
@@ -119,7 +119,7 @@ async def test_a_server_that_stays_away_fails_the_job_with_that_reason(api: Api,
 async def test_a_server_that_is_away_late_in_a_job_that_was_stopped_often_is_asked_again(
     api: Api, services: Services
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     for _ in range(MAX_ATTEMPTS):
         await begin(services, job.id)
 
@@ -135,12 +135,12 @@ async def test_a_server_that_is_away_late_in_a_job_that_was_stopped_often_is_ask
 async def test_a_job_that_never_comes_further_is_failed_after_twenty_begins(
     api: Api, services: Services
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     await say(services, await begin(services, job.id), Progress(0.5, "half"))
     for _ in range(MAX_BEGINS):
         await say(services, await begin(services, job.id), Progress(0.5, "half"))  # as far as before
     async with services.transactions.begin() as store:
-        assert await lifecycle.begin(store, job.id) is None
+        assert await job_lifecycle.begin(store, job.id) is None
     ended = await now(services, job)
     assert (ended.status, ended.error) == (
         JobStatus.FAILED,
@@ -151,10 +151,10 @@ async def test_a_job_that_never_comes_further_is_failed_after_twenty_begins(
 async def test_a_job_that_comes_further_each_time_may_be_stopped_as_often_as_it_likes(
     api: Api, services: Services
 ) -> None:
-    job = await new_job(api, services)
+    job = await queued_job(api, services)
     for number in range(MAX_BEGINS + 5):
         await say(services, await begin(services, job.id), Progress(number / 100, "a bit further"))
     assert (await begin(services, job.id)).attempt == MAX_BEGINS + 6
     async with services.transactions.begin() as store:
-        (last,) = (await store.jobs.events_after(job.id, 0))[-1:]
+        (last,) = (await store.job_events.after(job.id, 0))[-1:]
     assert last.event == StatusChanged(JobStatus.RUNNING)

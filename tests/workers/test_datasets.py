@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from domain.errors import Unavailable
+from domain.job_events import Progress
 from domain.jobs import Replaced
 from domain.services import Services
-from domain.training import Progress
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.importing import CAPITALS, add, drain, imported, items, new_qa, shown, table, upload, values

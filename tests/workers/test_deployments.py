@@ -2,8 +2,8 @@
 
 import pytest
 
-from domain import deployments
 from domain.services import Services
+from domain.use_cases import deployments
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.fakes.runtime import FakeRuntime

@@ -10,19 +10,13 @@ from typing import Any
 
 import pytest
 
-from domain import lifecycle
+from domain.finetunes import InferenceSample, ParityReport
+from domain.job_events import Line, Measured, Progress
 from domain.jobs import Job, JobType, Replaced
+from domain.ports.trainer import Report, TrainingRun
 from domain.services import Services
-from domain.training import (
-    InferenceSample,
-    Line,
-    Measured,
-    ParityReport,
-    Progress,
-    Report,
-    TrainingPoint,
-    TrainingRun,
-)
+from domain.training_points import TrainingPoint
+from domain.use_cases import job_lifecycle
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.fakes.trainer import AT, FakeTrainer, result_of
@@ -65,7 +59,7 @@ async def told(services: Services, job_id: str, reports: list[Report], **result:
 
 async def begun(services: Services, job_id: str) -> Job:
     async with services.transactions.begin() as store:
-        job = await lifecycle.begin(store, job_id)
+        job = await job_lifecycle.begin(store, job_id)
     assert job is not None
     return job
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import cast
 
 from domain.errors import NotFound
-from domain.runtime import ModelFile
-from domain.storage import Storage
+from domain.ports.model_runtime import ModelFile
+from domain.ports.storage import Storage
 
 
 class FolderStorage:

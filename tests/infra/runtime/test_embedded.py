@@ -13,8 +13,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from domain.errors import Invalid, Unavailable
-from domain.gateway import Route
-from domain.runtime import ModelFile, Upstream
+from domain.ports.gateway import Route
+from domain.ports.model_runtime import ModelFile, Upstream
 from infra.runtime.embedded import EmbeddedRuntime
 from infra.runtime.models import Models
 from infra.runtime.server import app

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from domain.errors import Invalid, Unavailable
-from domain.runtime import ModelFile
+from domain.ports.model_runtime import ModelFile
 from infra.runtime.remote import RemoteRuntime
 from tests.infra.runtime.folder import FolderStorage, model_file
 from tests.rest.gateway_world import serving

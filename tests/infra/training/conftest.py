@@ -10,15 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from domain.training import (
-    FinetuneMethod,
-    Hyperparameters,
-    Measured,
-    Progress,
-    Report,
-    TrainingResult,
-    TrainingRun,
-)
+from domain.finetunes import FinetuneMethod, Hyperparameters
+from domain.job_events import Measured, Progress
+from domain.ports.trainer import Report, TrainingResult, TrainingRun
 from infra.training.trainer import ProcessTrainer
 
 CAPITALS = Path(__file__).parents[3] / "examples" / "capitals.csv"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.training import FinetuneMethod
+from domain.finetunes import FinetuneMethod
 from infra.training.base import Base, find
 from infra.training.data import IGNORED, Item, prepare, read
 from infra.training.frozen import FrozenRun

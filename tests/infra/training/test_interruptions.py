@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from domain.training import Checkpoint, Line, Measured, Progress, Report, TrainingFailed
+from domain.job_events import Checkpoint, Line, Measured, Progress
+from domain.ports.trainer import Report, TrainingFailed
 from infra.training.frozen import FrozenRun
 from infra.training.tiny import ensure
 from infra.training.trainer import ProcessTrainer

@@ -13,7 +13,8 @@ import pytest
 from huggingface_hub import constants
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from domain.training import FinetuneMethod, Trainer, TrainingFailed
+from domain.finetunes import FinetuneMethod
+from domain.ports.trainer import Trainer, TrainingFailed
 from infra.training import machine
 from infra.training.base import find
 from infra.training.export import check

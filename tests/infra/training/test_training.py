@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from domain.training import ArtifactKind
+from domain.finetunes import ArtifactKind
 from infra.training import parity
 from infra.training.base import Base, find
 from infra.training.children import child

@@ -4,18 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from domain.training import (
-    ArtifactKind,
-    Checkpoint,
-    InferenceSample,
-    Line,
-    Measured,
-    ParityReport,
-    ProducedFile,
-    Progress,
-    TrainingPoint,
-    TrainingResult,
-)
+from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
+from domain.job_events import Checkpoint, Line, Measured, Progress
+from domain.ports.trainer import ProducedFile, TrainingResult
+from domain.training_points import TrainingPoint
 from infra.training.reporter import Reporter
 from infra.training.wire import Failed, Message, decode, encode
 

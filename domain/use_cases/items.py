@@ -3,28 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from domain import datasets
 from domain.datasets import Dataset, RunStatus
-from domain.errors import Conflict, Invalid, NotFound, no_such
+from domain.errors import Conflict, Invalid
+from domain.ids import Noun
 from domain.items import VALUE_LIMIT, Item, ItemFilter, ItemOrigin, make
+from domain.reading import missing, require, require_locked
 from domain.rules import bounded
-
-if TYPE_CHECKING:
-    from domain.store import Store
+from domain.store import Store
 
 
-def missing(id: str) -> NotFound:
-    """What is said of an item that is not there, or another's."""
-    return NotFound(no_such("item", id), reason="ITEM_NOT_FOUND", field="itemId")
-
-
-async def correct(store: "Store", id: str, values: Sequence[str], *, viewer_id: str, now: datetime) -> Item:
+async def correct(store: Store, id: str, values: Sequence[str], *, viewer_id: str, now: datetime) -> Item:
     """A new item that corrects an old one and takes its place in the order."""
-    old = await store.items.get(id, viewer_id=viewer_id)
-    if old is None:
-        raise missing(id)
+    old = await require(store.items, id, viewer_id=viewer_id)
     dataset = await _require_editable(store, old.dataset_id, viewer_id=viewer_id)
     if len(values) != len(dataset.field_names):
         raise Invalid(
@@ -58,7 +49,7 @@ async def correct(store: "Store", id: str, values: Sequence[str], *, viewer_id: 
 
 
 async def set_deleted(
-    store: "Store",
+    store: Store,
     deleted: bool,
     *,
     item_ids: Sequence[str] | None,
@@ -85,21 +76,21 @@ async def set_deleted(
     return dataset, count
 
 
-async def _dataset_of(store: "Store", item_ids: Sequence[str], *, viewer_id: str) -> str:
+async def _dataset_of(store: Store, item_ids: Sequence[str], *, viewer_id: str) -> str:
     """The one dataset of some items."""
     if not 1 <= len(item_ids) <= 250:
         raise Invalid("Give from 1 to 250 item ids.", reason="OUT_OF_RANGE", field="itemIds")
     found = await store.items.many(list(item_ids), viewer_id=viewer_id)
     if lacking := [it for it in item_ids if it not in found]:
-        raise missing(lacking[0])
+        raise missing(Noun.ITEM, lacking[0])
     dataset_ids = {item.dataset_id for item in found.values()}
     if len(dataset_ids) > 1:
         raise Invalid("The items must all be of one dataset.", reason="SEVERAL_DATASETS", field="itemIds")
     return str(dataset_ids.pop())
 
 
-async def _require_editable(store: "Store", dataset_id: str, *, viewer_id: str) -> Dataset:
-    dataset = await datasets.require_locked(store, dataset_id, viewer_id=viewer_id)
+async def _require_editable(store: Store, dataset_id: str, *, viewer_id: str) -> Dataset:
+    dataset = await require_locked(store.datasets, dataset_id, viewer_id=viewer_id)
     if dataset.status is RunStatus.RUNNING:
         raise Conflict("The dataset is being filled; wait until it is DONE.", reason="DATASET_BUSY")
     return dataset

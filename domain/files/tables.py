@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from domain.documents import TablePreview
 from domain.errors import Invalid
 from domain.items import VALUE_LIMIT, Problem, ProblemCode, Row
+from domain.texts import as_text, text_problem
 
 Format = Literal["CSV", "JSONL"]
+
 
 SAMPLE_BYTES = 262_144
 """How much of a file its encoding is told from."""
@@ -25,6 +27,7 @@ MAX_COLUMNS = 1_000
 DELIMITERS = (",", ";", "\t", "|")
 PREVIEW_ROWS = 10
 PREVIEW_CHARS = 2_000
+
 
 csv.field_size_limit(VALUE_LIMIT)
 
@@ -232,20 +235,6 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _json_problem(message: str) -> Problem:
     return Problem(ProblemCode.JSON_INVALID, message)
-
-
-def as_text(value: Any) -> str:
-    """A JSON value as an item keeps it: a string as it is, null as nothing, the rest as JSON text."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def text_problem(text: str) -> str | None:
-    """What a JSON text holds that PostgreSQL cannot keep; None when it can be kept."""
-    if "\x00" in text:
-        return "a NUL character"
-    return "half of a surrogate pair" if any("\ud800" <= it <= "\udfff" for it in text) else None
 
 
 def _lines(path: Path, encoding: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 BOM = "\ufeff"
 """First in the file: without it Excel takes UTF-8 for the machine's own encoding."""
 
+
 FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a formula begins; the last four are the full-width signs, which East Asian spreadsheets take too."""
 NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?%?", re.ASCII)

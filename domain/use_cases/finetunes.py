@@ -1,63 +1,37 @@
-"""Starting a fine-tune: what may be asked for, and what is frozen then."""
+"""Starting, following and deleting fine-tunes."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from domain import ids, jobs, projects
+from domain import ids
 from domain.base_models import BaseModel
-from domain.datasets import Dataset, RunStatus
+from domain.datasets import OF_JOB, Dataset, RunStatus
 from domain.errors import Conflict, Invalid, NotFound
-from domain.finetunes import Finetune, Selection, already_running, require
-from domain.jobs import Job, JobType, Runner
-from domain.projects import Project
+from domain.finetunes import (
+    MAX_SEED,
+    Finetune,
+    FinetuneMethod,
+    Hyperparameters,
+    NewFinetune,
+    Refusal,
+    Selection,
+    already_running,
+    model_name,
+)
+from domain.ids import Noun
+from domain.jobs import Job, JobType, Runner, new_job
+from domain.projects import Project, require_active
+from domain.reading import require, require_locked
 from domain.rules import named, within
-from domain.training import FinetuneMethod, Hyperparameters
-
-if TYPE_CHECKING:
-    from domain.store import Store
-
-MAX_SEED = 2**31 - 1
-"""What every library that is seeded takes, and GraphQL's Int too."""
-
-Refusal = Callable[[FinetuneMethod], str | None]
-"""Why a method cannot run on Luthier's own workers, as a sentence; None where it can."""
-
-
-def project_slug(name: str) -> str:
-    """A project's name as part of a model's name: lower case, letters and digits, spaces to underscores."""
-    slug = "".join("_" if c.isspace() else c for c in name.lower() if c.isalnum() or c.isspace())
-    return slug if slug.strip("_") else "project"
-
-
-def model_name(base_model_name: str, project_name: str, version: int) -> str:
-    """`{base_model_name}_{project}_v{version}`."""
-    return f"{base_model_name}_{project_slug(project_name)}_v{version}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewFinetune:
-    """What is asked for."""
-
-    project_id: str
-    base_model_name: str
-    training_dataset_id: str
-    training_dataset_number_examples: int | None = None
-    training_dataset_select_random: bool = False
-    seed: int | None = None
-    method: FinetuneMethod | None = None
-    hyperparameters: Mapping[str, Any] | None = None
-    runner: Runner = Runner.LOCAL
-    output_name: str | None = None
+from domain.store import Store
 
 
 async def create(
-    store: "Store", new: NewFinetune, refusal: Refusal, *, viewer_id: str, now: datetime
+    store: Store, new: NewFinetune, refusal: Refusal, *, viewer_id: str, now: datetime
 ) -> tuple[Finetune, Job]:
     """Freeze what is learned and queue the training, both or neither; an EXTERNAL run may use any method."""
-    project = await projects.require_locked(store, new.project_id, viewer_id=viewer_id)
-    projects.require_active(project)
+    project = await require_locked(store.projects, new.project_id, viewer_id=viewer_id)
+    require_active(project)
     base = await _require_base(store, new.base_model_name)
     given = dict(new.hyperparameters or {})
     hyperparameters = base.hyperparameters(given, max_seq_length=_length(project, base))
@@ -65,7 +39,7 @@ async def create(
     dataset = await _require_done(store, project, new.training_dataset_id)
     await _require_free(store, project)
     finetune = await _record(store, project, base, dataset, new, method, hyperparameters, now=now)
-    job = jobs.new(
+    job = new_job(
         JobType.FINETUNE,
         project_id=project.id,
         owner_id=viewer_id,
@@ -83,7 +57,7 @@ def _length(project: Project, base: BaseModel) -> int:
     return min(project.max_seq_length, base.max_position_embeddings or project.max_seq_length)
 
 
-async def _require_base(store: "Store", name: str) -> BaseModel:
+async def _require_base(store: Store, name: str) -> BaseModel:
     base = await store.base_models.by_model_id(name)
     if base is None:
         raise Invalid(
@@ -102,7 +76,7 @@ def _method(new: NewFinetune, refusal: Refusal) -> FinetuneMethod:
     return method
 
 
-async def _require_done(store: "Store", project: Project, dataset_id: str) -> Dataset:
+async def _require_done(store: Store, project: Project, dataset_id: str) -> Dataset:
     """The project's dataset, which must be DONE."""
     dataset = await store.datasets.lock(dataset_id, viewer_id=project.owner_id)
     if dataset is None or dataset.project_id != project.id:
@@ -118,7 +92,7 @@ async def _require_done(store: "Store", project: Project, dataset_id: str) -> Da
     return dataset
 
 
-async def _require_free(store: "Store", project: Project) -> None:
+async def _require_free(store: Store, project: Project) -> None:
     """Raise `Conflict` while a training of the project is planned or under way."""
     running = await store.finetunes.running_in(project.id)
     if running is not None:
@@ -126,7 +100,7 @@ async def _require_free(store: "Store", project: Project) -> None:
 
 
 async def _record(
-    store: "Store",
+    store: Store,
     project: Project,
     base: BaseModel,
     dataset: Dataset,
@@ -139,9 +113,9 @@ async def _record(
     if (number := new.training_dataset_number_examples) is not None:
         within(number, "trainingDatasetNumberExamples", 1, 100_000_000)
     within(new.seed or 0, "seed", 0, MAX_SEED)
-    version = await store.projects.next_version(project.id, "finetune")
+    version = await store.projects.next_version(project.id, Noun.FINETUNE)
     finetune = Finetune(
-        id=ids.new("Finetune"),
+        id=ids.new(Noun.FINETUNE),
         project_id=project.id,
         owner_id=project.owner_id,
         version=version,
@@ -161,18 +135,53 @@ async def _record(
     return await _freeze(store, finetune, dataset)
 
 
-async def _freeze(store: "Store", finetune: Finetune, dataset: Dataset) -> Finetune:
+async def _freeze(store: Store, finetune: Finetune, dataset: Dataset) -> Finetune:
     """Fix the items; raises `Invalid` when there is nothing to learn."""
     selection = Selection(
         number=finetune.training_dataset_number_examples,
         random=finetune.training_dataset_select_random,
         seed=finetune.seed,
     )
-    count, content_hash = await store.finetunes.freeze_items(finetune.id, dataset, selection)
+    count, content_hash = await store.frozen_items.freeze(finetune.id, dataset, selection)
     if not count:
         raise Invalid(
             "The dataset has no valid items to train on.", reason="NO_VALID_ITEMS", field="trainingDatasetId"
         )
     values = {"trained_item_count": count, "trained_content_hash": content_hash}
     await store.finetunes.change(finetune.id, values)
-    return await require(store, finetune.id, viewer_id=finetune.owner_id)
+    return await require(store.finetunes, finetune.id, viewer_id=finetune.owner_id)
+
+
+async def follow(store: Store, job: Job) -> None:
+    """A fine-tune is what its job makes of it."""
+    values: dict[str, Any] = {"status": OF_JOB[job.status], "error": job.error}
+    if job.started_at is not None:
+        values["started_at"] = job.started_at
+    if job.finished_at is not None:
+        values["completed_at"] = job.finished_at
+    await store.finetunes.change(job.subject_id, values)
+
+
+async def delete(store: Store, id: str, *, viewer_id: str) -> str:
+    """Delete a fine-tune and its files; not while it is trained or deployed."""
+    found = await require(store.finetunes, id, viewer_id=viewer_id)
+    await store.projects.lock(found.project_id, viewer_id=viewer_id)  # first, as everywhere: no deadlock
+    finetune = await require_locked(store.finetunes, id, viewer_id=viewer_id)
+    if finetune.status in {RunStatus.PLANNING, RunStatus.RUNNING}:
+        raise Conflict(
+            "The fine-tune is still being trained; cancel it first.", reason="TRAINING_RUNNING", field="id"
+        )
+    if await store.deployments.of_finetune(id):
+        raise Conflict(
+            "The fine-tune is deployed; delete the deployment first.", reason="FINETUNE_DEPLOYED", field="id"
+        )
+    await store.background_tasks.delete_files([finetune.prefix])
+    await store.background_tasks.unload([id])
+    await store.finetunes.delete(id)
+    return id
+
+
+async def job_of(store: Store, id: str, *, viewer_id: str) -> tuple[Finetune, Job]:
+    """A fine-tune with its newest job; raises `NotFound`."""
+    finetune = await require(store.finetunes, id, viewer_id=viewer_id)
+    return finetune, (await store.jobs.latest([id], viewer_id=viewer_id))[id]

@@ -1,18 +1,17 @@
 """A job and what it works on move together: each step changes both in the caller's transaction."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from domain import datasets, deployments, documents, finetunes, jobs
-from domain.jobs import Job, JobStatus, JobType, Runner
-
-if TYPE_CHECKING:
-    from domain.store import Store
+from domain.jobs import Job, JobStatus, JobType, Replaced, Runner
+from domain.store import Store
+from domain.use_cases import datasets, deployments, documents, finetunes, jobs
 
 MAX_BEGINS = 20
 """How often a job is begun that comes no further; generous, for a stopping worker puts its jobs back too."""
 
-FOLLOWERS: Mapping[JobType, Callable[["Store", Job], Awaitable[None]]] = {
+
+FOLLOWERS: Mapping[JobType, Callable[[Store, Job], Awaitable[None]]] = {
     JobType.DOCUMENT_READ: documents.follow,
     JobType.DATASET_IMPORT: datasets.follow,
     JobType.FINETUNE: finetunes.follow,
@@ -21,7 +20,7 @@ FOLLOWERS: Mapping[JobType, Callable[["Store", Job], Awaitable[None]]] = {
 """What each type of job does to its subject when the job's status changes."""
 
 
-async def begin(store: "Store", job_id: str) -> Job | None:
+async def begin(store: Store, job_id: str) -> Job | None:
     """Take a job; None when there is nothing left to do for it.
 
     A job that was begun too often without coming further is failed: most likely it kills its worker.
@@ -36,38 +35,38 @@ async def begin(store: "Store", job_id: str) -> Job | None:
     return job
 
 
-async def is_stuck(store: "Store", job: Job, times: int) -> bool:
+async def is_stuck(store: Store, job: Job, times: int) -> bool:
     """Whether a job was begun so often since it last came further than ever before."""
     return job.attempt >= times and await store.jobs.fruitless_begins(job.id) >= times
 
 
-async def put_back(store: "Store") -> None:
+async def put_back(store: Store) -> None:
     """Have the jobs taken again that fell out of the queue, by whatever accident."""
     for job in await store.jobs.stranded():
         await store.jobs.enqueue(job)
 
 
-async def begin_external(store: "Store", job: Job) -> Job:
+async def begin_external(store: Store, job: Job) -> Job:
     """A worker of the user's took the job. Raises `Replaced` when the job ended meanwhile."""
     begun = await store.jobs.begin(job.id, runner=Runner.EXTERNAL)
     if begun is None:
-        raise jobs.Replaced
+        raise Replaced
     await FOLLOWERS[begun.type](store, begun)
     return begun
 
 
-async def succeed(store: "Store", job: Job, result: Mapping[str, Any] | None = None) -> Job:
+async def succeed(store: Store, job: Job, result: Mapping[str, Any] | None = None) -> Job:
     """The job is done. Raises `Replaced` when it is no longer this worker's."""
     return await _finish(store, job, JobStatus.SUCCESS, result=result)
 
 
-async def fail(store: "Store", job: Job, error: str) -> Job:
+async def fail(store: Store, job: Job, error: str) -> Job:
     """The job failed, for a reason that the user can read. Raises `Replaced`."""
     return await _finish(store, job, JobStatus.FAILED, error=error)
 
 
 async def cancel(
-    store: "Store", job_id: str, *, viewer_id: str, arguments: Mapping[str, Any] | None = None
+    store: Store, job_id: str, *, viewer_id: str, arguments: Mapping[str, Any] | None = None
 ) -> Job:
     """Cancel a job that has not ended; its worker notices at once. `arguments` tell it how it is to end."""
     job = await jobs.cancel(store, job_id, viewer_id=viewer_id, arguments=arguments)
@@ -76,7 +75,7 @@ async def cancel(
 
 
 async def _finish(
-    store: "Store",
+    store: Store,
     job: Job,
     status: JobStatus,
     *,

@@ -1,4 +1,4 @@
-"""Chores, enqueued by the transaction that makes them necessary."""
+"""Background tasks, enqueued by the transaction that makes them necessary."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -6,7 +6,7 @@ from infra.db.engine import raw
 from infra.queue import Enqueuer
 
 
-class SqlChores:
+class SqlBackgroundTasks:
     """Unwatched work, enqueued by one transaction."""
 
     def __init__(self, session: AsyncSession, enqueuer: Enqueuer) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from domain.jobs import Job, Recorded
+from domain.job_events import Recorded
+from domain.jobs import Job
 
 
 class EventStreams(Protocol):

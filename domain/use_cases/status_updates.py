@@ -1,86 +1,26 @@
-"""What a worker of the user's reports on a dataset or a fine-tune, and what becomes of it."""
+"""Taking the status updates of external workers."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from domain import datasets, finetunes, lifecycle
 from domain.datasets import DatasetOrigin, RunStatus
-from domain.errors import Conflict, Invalid
-from domain.finetunes import Artifact, Finetune, metrics_after
-from domain.jobs import Event, Job, JobStatus, Runner
-from domain.storage import Storage
-from domain.training import ArtifactKind, InferenceSample, Line, Measured, Progress
-
-if TYPE_CHECKING:
-    from domain.store import Store
-
-UNPROCESSABLE = "UNPROCESSABLE"
-UNDER_WAY = frozenset({RunStatus.PLANNING, RunStatus.RUNNING})
-REPORTABLE = {
-    RunStatus.PLANNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),
-    RunStatus.RUNNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),
-}
-"""Which status a worker of the user's may report, by the status that a run has."""
+from domain.finetunes import Artifact, ArtifactKind, Finetune, metrics_after
+from domain.job_events import Event, Line, Measured, Progress
+from domain.jobs import Job, JobStatus, Runner
+from domain.ports.storage import Storage
+from domain.reading import require, require_locked
+from domain.status_updates import Report, ReportedFile, Results, check_report, unprocessable
+from domain.store import Store
+from domain.use_cases import finetunes, job_lifecycle
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportedFile:
-    """A file that the worker says it left."""
-
-    filename: str
-    kind: ArtifactKind
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
-    """What a finished run says of itself; null is unknown."""
-
-    model_size_gb: float | None = None
-    model_size_parameter: int | None = None
-    model_dtype: str | None = None
-    model_quantization: str | None = None
-    training_time_seconds: float | None = None
-    samples: tuple[InferenceSample, ...] = ()
-    files: tuple[ReportedFile, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """One call of an external worker. `total_steps` of what it measured is 0 where it does not say."""
-
-    status: RunStatus
-    error: str | None = None
-    progress: float | None = None
-    current_step: str | None = None
-    logs: tuple[str, ...] = ()
-    measured: Measured | None = None
-    results: Results = Results()
-
-
-def unprocessable(message: str, field: str | None = None) -> Invalid:
-    """What is said of a report that breaks a rule."""
-    return Invalid(message, reason=UNPROCESSABLE, field=field)
-
-
-def check_report(current: RunStatus, reported: RunStatus, *, is_external: bool) -> bool:
-    """Whether a report changes anything; raises `Conflict` when it may not be made."""
-    if not is_external:
-        raise Conflict("This run is not EXTERNAL: Luthier's own worker reports on it.", reason="NOT_EXTERNAL")
-    if current is reported and current is not RunStatus.RUNNING:
-        return False
-    if reported not in REPORTABLE.get(current, frozenset()):
-        raise Conflict(f"A run that is {current} cannot become {reported}.", reason="INVALID_TRANSITION")
-    return True
-
-
-async def report_dataset(store: "Store", id: str, report: Report, *, owner_id: str, now: datetime) -> bool:
+async def report_dataset(store: Store, id: str, report: Report, *, owner_id: str, now: datetime) -> bool:
     """Take an external worker's word; True when this made the dataset DONE and its results are to be read."""
     status = report.status
-    dataset = await datasets.require_locked(store, id, viewer_id=owner_id)
+    dataset = await require_locked(store.datasets, id, viewer_id=owner_id)
     latest = (await store.jobs.latest([id], viewer_id=owner_id)).get(id)
     is_external = latest is None or latest.runner is Runner.EXTERNAL
     if not check_report(dataset.status, status, is_external=is_external):
@@ -143,7 +83,7 @@ def _described(finetune: Finetune, artifact: Artifact, results: Results) -> Arti
 
 
 async def report_finetune(
-    store: "Store", id: str, report: Report, artifacts: Sequence[Artifact], *, owner_id: str
+    store: Store, id: str, report: Report, artifacts: Sequence[Artifact], *, owner_id: str
 ) -> Finetune:
     """Take an external worker's word; the same final word again changes nothing.
 
@@ -155,22 +95,22 @@ async def report_finetune(
     if not check_report(finetune.status, report.status, is_external=is_external):
         return finetune
     if job.status is JobStatus.QUEUED:
-        job = await lifecycle.begin_external(store, job)
+        job = await job_lifecycle.begin_external(store, job)
     finetune = await _record(store, finetune, job, report)
     await _end(store, finetune, job, report, artifacts)
-    return await finetunes.require(store, id, viewer_id=owner_id)
+    return await require(store.finetunes, id, viewer_id=owner_id)
 
 
-async def _record(store: "Store", finetune: Finetune, job: Job, report: Report) -> Finetune:
+async def _record(store: Store, finetune: Finetune, job: Job, report: Report) -> Finetune:
     """Keep what it says on the way as the job's events, and the curve."""
     measured = _placed(finetune, report.measured)
     events = [*map(Line, report.logs), *([measured] if measured else []), *_progress(job, report)]
     if events:
-        await store.jobs.append(job, events)
+        await store.job_events.append(job, events)
     if measured is None:
         return finetune
     metrics = metrics_after(finetune.metrics, measured)
-    await store.finetunes.add_points(finetune.id, [measured.point])
+    await store.training_points.add(finetune.id, [measured.point])
     await store.finetunes.change(finetune.id, {"metrics": metrics})
     return replace(finetune, metrics=metrics)
 
@@ -191,15 +131,15 @@ def _progress(job: Job, report: Report) -> list[Event]:
 
 
 async def _end(
-    store: "Store", finetune: Finetune, job: Job, report: Report, artifacts: Sequence[Artifact]
+    store: Store, finetune: Finetune, job: Job, report: Report, artifacts: Sequence[Artifact]
 ) -> None:
     """End the run, when that is what is reported."""
     if report.status is RunStatus.FAILED:
-        await lifecycle.fail(store, job, report.error or "The external worker reported a failure.")
+        await job_lifecycle.fail(store, job, report.error or "The external worker reported a failure.")
     if report.status is RunStatus.DONE:
         await store.finetunes.change(finetune.id, _known(report.results))
         await store.finetunes.set_artifacts(finetune.id, artifacts)
-        await lifecycle.succeed(store, job, _summary(finetune, report.results, artifacts))
+        await job_lifecycle.succeed(store, job, _summary(finetune, report.results, artifacts))
 
 
 def _known(results: Results) -> dict[str, Any]:

@@ -1,24 +1,38 @@
 """Job events as rows: append-only, `seq` without gaps in each job, so that every stream replays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, func, lateral, literal, select
+from sqlalchemy import ColumnElement, func, insert, lateral, literal, select, update
 
-from domain.jobs import Event, JobEventKind, JobStatus, Recorded, StatusChanged, place_of
-from domain.training import Checkpoint, Line, Measured, Progress, TrainingPoint
+from domain.job_events import (
+    KINDS,
+    Checkpoint,
+    Event,
+    JobEventKind,
+    Line,
+    Measured,
+    Progress,
+    Recorded,
+    StatusChanged,
+    place_of,
+)
+from domain.jobs import FINAL, Job, JobStatus, Replaced
+from domain.reading import Parent
+from domain.training_points import TrainingPoint
 from infra.db.reading import Reader, Row
 from infra.db.tables import job_events, jobs, projects
 
 CHANNEL = "job_events"
 
 
-class JobEvents(Reader[Recorded]):
+class SqlJobEvents(Reader[Recorded]):
     """The events of jobs, oldest first."""
 
     name = "events"
+    parents: ClassVar[Any] = {Parent.JOB: job_events.c.job_id}
     source = job_events.outerjoin(jobs).outerjoin(projects)
     columns = tuple(job_events.c)
     order: ClassVar[Any] = (job_events.c.seq,)
@@ -87,6 +101,42 @@ class JobEvents(Reader[Recorded]):
         for id, line in await self._session.execute(statement):
             found[id].append(line)
         return found
+
+    async def append(self, job: Job, new: Sequence[Event]) -> None:
+        """Record events; raises `Replaced` unless the attempt is still the job's and the job is not final."""
+        values: dict[str, Any] = {"last_seq": jobs.c.last_seq + len(new)}
+        for event in new:
+            if isinstance(event, Progress):
+                values |= {"progress": event.progress, "message": event.message}
+        last = await self.update_of_attempt(job, values)
+        await self.record(job.id, last - len(new), new)
+
+    async def update_of_attempt(self, job: Job, values: Mapping[str, Any]) -> int:
+        """Change the row while it is this attempt's; the row stays locked, which keeps `seq` without gaps."""
+        mine = (
+            update(jobs)
+            .where(jobs.c.id == job.id, jobs.c.attempt == job.attempt, jobs.c.status.not_in(sorted(FINAL)))
+            .values(**values)
+            .returning(jobs.c.last_seq)
+        )
+        last = (await self._session.execute(mine)).scalar_one_or_none()
+        if last is None:
+            raise Replaced
+        return int(last)
+
+    async def record(self, job_id: str, seq: int, new: Sequence[Event]) -> None:
+        rows = [
+            {
+                "job_id": job_id,
+                "seq": seq + ordinal,
+                "kind": KINDS[type(event)],
+                "at": func.clock_timestamp(),
+                "body": dump(event),
+            }
+            for ordinal, event in enumerate(new, 1)
+        ]
+        await self._session.execute(insert(job_events).values(rows))
+        await self._session.execute(select(func.pg_notify(CHANNEL, job_id)))
 
 
 def dump(event: Event) -> dict[str, Any]:

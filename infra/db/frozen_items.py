@@ -1,29 +1,32 @@
-"""What belongs to a fine-tune row by row: the items that it was trained on, and its curve."""
+"""The items that fine-tunes were trained on, as rows that refer to them."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Select, cast, func, literal, select, text, union_all
+from sqlalchemy import ColumnElement, Select, cast, func, literal, select, union_all
 from sqlalchemy import Text as AsText
 from sqlalchemy.dialects.postgresql import insert
 
+from domain.datasets import Dataset
 from domain.finetunes import Selection
 from domain.items import Item, Split
-from domain.training import TrainingPoint
+from domain.reading import Parent
 from infra.db import items as item_rows
 from infra.db.bulk_items import VALID
+from infra.db.engine import take_time
 from infra.db.reading import Reader, Row
-from infra.db.tables import finetune_items, finetunes, items, projects, training_points
+from infra.db.tables import finetune_items, finetunes, items, projects
 
 FROZEN_SPLIT = "frozen_split"
 OF_PROJECT = finetunes.c.project_id == projects.c.id
 
 
-class FrozenItems(Reader[Item]):
+class SqlFrozenItems(Reader[Item]):
     """The items that fine-tunes learn, in order. Items never change, so a reference freezes them."""
 
     name = "trained_items"
+    parents: ClassVar[Any] = {Parent.FINETUNE: finetune_items.c.finetune_id}
     source = finetune_items.join(items).outerjoin(finetunes).outerjoin(projects, OF_PROJECT)
     columns = (*items.c, finetune_items.c.ordinal, finetune_items.c.split.label(FROZEN_SPLIT))
     order: ClassVar[Any] = (finetune_items.c.ordinal,)
@@ -37,34 +40,32 @@ class FrozenItems(Reader[Item]):
         """The trained ones."""
         return [finetune_items.c.split == Split.TRAIN]
 
-    async def freeze(self, id: str, dataset_id: str, selection: Selection) -> tuple[int, str]:
+    async def freeze(self, finetune_id: str, dataset: Dataset, selection: Selection) -> tuple[int, str]:
         """Keep a dataset's items as they are now; how many are trained on, and their content hash."""
-        await self._session.execute(
-            text("set local statement_timeout = '60s'")
-        )  # a million rows take seconds
-        chosen = union_all(_trained(dataset_id, selection), _held_out(dataset_id)).subquery()
+        await take_time(self._session)
+        chosen = union_all(_trained(dataset.id, selection), _held_out(dataset.id)).subquery()
         place = func.row_number().over(order_by=(chosen.c.position, chosen.c.id))
-        rows = select(literal(id, finetunes.c.id.type), place, chosen.c.id, chosen.c.split)
+        rows = select(literal(finetune_id, finetunes.c.id.type), place, chosen.c.id, chosen.c.split)
         names = ["finetune_id", "ordinal", "item_id", "split"]
         await self._session.execute(insert(finetune_items).from_select(names, rows))
-        return await self._content(id)
+        return await self._content(finetune_id)
 
-    async def _content(self, id: str) -> tuple[int, str]:
+    async def _content(self, finetune_id: str) -> tuple[int, str]:
         """The number of trained items, and the SHA-256 over their digests, whatever their order."""
         statement = (
             select(func.count(), item_rows.CONTENT_HASH)
             .select_from(finetune_items.join(items))
-            .where(finetune_items.c.finetune_id == id, finetune_items.c.split == Split.TRAIN)
+            .where(finetune_items.c.finetune_id == finetune_id, finetune_items.c.split == Split.TRAIN)
         )
         count, content_hash = (await self._session.execute(statement)).one()
         return count, content_hash or ""
 
-    def stream(self, id: str) -> AsyncGenerator[Item, None]:
+    def stream(self, finetune_id: str) -> AsyncGenerator[Item, None]:
         """The items of a run in order, trained ones and held-out ones, from a server-side cursor."""
         statement = (
             select(*self.columns)
             .select_from(self.source)
-            .where(finetune_items.c.finetune_id == id)
+            .where(finetune_items.c.finetune_id == finetune_id)
             .order_by(finetune_items.c.ordinal)
         )
         return self.streamed(statement)
@@ -87,42 +88,3 @@ def _trained(dataset_id: str, selection: Selection) -> Any:
 
 def _held_out(dataset_id: str) -> Select[Any]:
     return _usable(dataset_id, Split.EVAL)
-
-
-class TrainingPoints(Reader[TrainingPoint]):
-    """The curves of fine-tunes, oldest point first."""
-
-    name = "points"
-    source = training_points.outerjoin(finetunes).outerjoin(projects, OF_PROJECT)
-    columns = tuple(training_points.c)
-    order: ClassVar[Any] = (training_points.c.step,)
-    newest_first = False
-
-    def build(self, row: Row) -> TrainingPoint:
-        """A domain object from one row."""
-        return TrainingPoint(**{it.name: row[it.name] for it in fields(TrainingPoint)})
-
-    async def add(self, id: str, points: Sequence[TrainingPoint]) -> None:
-        """Add points; where the step is there already, what was measured now counts."""
-        if not points:
-            return
-        rows = [asdict(point) | {"finetune_id": id} for point in by_step(points)]
-        added = insert(training_points).values(rows)
-        kept = {
-            it.name: func.coalesce(added.excluded[it.name], it)
-            for it in training_points.c
-            if not it.primary_key
-        }
-        await self._session.execute(
-            added.on_conflict_do_update(index_elements=["finetune_id", "step"], set_=kept)
-        )
-
-
-def by_step(points: Iterable[TrainingPoint]) -> list[TrainingPoint]:
-    """One point for each step, with all that was measured there: a loss, and then an evaluation."""
-    found: dict[int, TrainingPoint] = {}
-    for point in points:
-        known = asdict(found[point.step]) if point.step in found else {}
-        new = {name: value for name, value in asdict(point).items() if value is not None}
-        found[point.step] = TrainingPoint(**(known | new)) if known else point
-    return list(found.values())

@@ -1,13 +1,12 @@
-"""How often each kind of call may be made: the documented numbers, how they are set, and who is counted."""
+"""How often each kind of call may be made: the documented numbers, and who is counted."""
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Protocol
 
 from domain.errors import RateLimited
 
@@ -52,6 +51,7 @@ class Rate:
 
 Limits = Mapping[Kind, Rate]
 
+
 DOCUMENTED: Limits = {
     Kind.READS: Rate(60, 60),
     Kind.WRITES: Rate(30, 60),
@@ -71,18 +71,6 @@ class Asked:
     who: str
     calls: int = 1
     times: int = 1
-
-
-class Rates(Protocol):
-    """Counts calls, in this process or for many."""
-
-    async def take(self, asked: Sequence[Asked]) -> None:
-        """Count all of it, or refuse all of it; raises `RateLimited`."""
-        ...
-
-    async def forget(self, asked: Asked) -> None:
-        """Begin anew with what was counted there."""
-        ...
 
 
 def limits_of(text: str) -> Limits | None:

@@ -1,48 +1,18 @@
-"""What one training run is given, and what it says while it works: the port to the training process."""
+"""The port to the training process: what one run is given, and what it reports."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-
-class FinetuneMethod(StrEnum):
-    """How the weights are tuned."""
-
-    LORA = "LORA"
-    QLORA = "QLORA"
-    FULL = "FULL"
-
-
-class ArtifactKind(StrEnum):
-    """What an artefact is for."""
-
-    GGUF = "GGUF"
-    ADAPTER = "ADAPTER"
-    MERGED = "MERGED"
-    CONFIG = "CONFIG"
-    METRICS = "METRICS"
-    REPORT = "REPORT"
-    ARCHIVE = "ARCHIVE"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hyperparameters:
-    """Every knob of a run, with nothing left to a library's default."""
-
-    num_epochs: float
-    learning_rate: float
-    per_device_batch_size: int
-    gradient_accumulation_steps: int
-    max_seq_length: int
-    lora_r: int
-    lora_alpha: int
-    lora_dropout: float
-    target_modules: tuple[str, ...]
-    warmup_ratio: float
-    weight_decay: float
+from domain.finetunes import (
+    ArtifactKind,
+    FinetuneMethod,
+    Hyperparameters,
+    InferenceSample,
+    ParityReport,
+)
+from domain.job_events import Checkpoint, Line, Measured, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,73 +32,6 @@ class TrainingRun:
     seed: int
     items_path: Path
     folder: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingPoint:
-    """One point of the curve. Losses are mean cross-entropy in nats per token."""
-
-    step: int
-    epoch: float
-    train_loss: float | None = None
-    eval_loss: float | None = None
-    perplexity: float | None = None
-    learning_rate: float | None = None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the whole run has come, 0.0 to 1.0, and what it is doing now."""
-
-    progress: float
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One optimiser step or one evaluation, out of `total_steps`."""
-
-    point: TrainingPoint
-    total_steps: int
-    tokens_per_second: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A checkpoint is whole on disk."""
-
-    step: int
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line for the run's log."""
-
-    line: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferenceSample:
-    """One prompt, answered greedily by the base model and by the tuned one."""
-
-    prompt: str
-    expected: str | None = None
-    base_output: str | None = None
-    tuned_output: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParityReport:
-    """Whether the exported GGUF answers as the trained model did."""
-
-    passed: bool
-    prompts_compared: int
-    template_matches: bool
-    token_ids_match: bool
-    outputs_matching: int
-    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

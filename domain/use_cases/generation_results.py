@@ -6,19 +6,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from domain import items
 from domain.datasets import Dataset
 from domain.errors import Invalid
 from domain.items import Item, ItemOrigin, Source
-from domain.measures import storable
-from domain.reports import unprocessable
-from domain.storage import Storage
-from domain.tabular import as_text
-
-if TYPE_CHECKING:
-    from domain.store import Store
+from domain.ports.storage import Storage
+from domain.status_updates import unprocessable
+from domain.store import Store
+from domain.texts import as_text, storable
 
 MAX_FILE = 33_554_432
 """Bytes that one file of results may have."""
@@ -49,7 +46,7 @@ async def fetch(storage: Storage, dataset: Dataset, folder: Path) -> list[Result
     return files
 
 
-async def load(store: "Store", dataset: Dataset, files: Sequence[ResultFile], *, now: datetime) -> None:
+async def load(store: Store, dataset: Dataset, files: Sequence[ResultFile], *, now: datetime) -> None:
     """Make the results items, each once, however often this is done; raises `Invalid` when one is malformed."""
     found = _Items(dataset, files, await store.items.next_position(dataset.id), now)
     await store.items.load(found.all())

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.deployments import RequestLog
-from domain.runtime import ModelFile
+from domain.ports.model_runtime import ModelFile
+from domain.request_logs import RequestLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

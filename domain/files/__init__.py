@@ -1,0 +1,1 @@
+"""How files are read and written: tables that people upload, and CSV that spreadsheets open."""

@@ -1,0 +1,18 @@
+"""Counting calls: the port to memory or to a server that many processes share."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from domain.rate_limits import Asked
+
+
+class Rates(Protocol):
+    """Counts calls, in this process or for many."""
+
+    async def take(self, asked: Sequence[Asked]) -> None:
+        """Count all of it, or refuse all of it; raises `RateLimited`."""
+        ...
+
+    async def forget(self, asked: Asked) -> None:
+        """Begin anew with what was counted there."""
+        ...

@@ -1,0 +1,54 @@
+"""Training curves as rows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from typing import Any, ClassVar
+
+from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import insert
+
+from domain.reading import Parent
+from domain.training_points import TrainingPoint
+from infra.db.frozen_items import OF_PROJECT
+from infra.db.reading import Reader, Row
+from infra.db.tables import finetunes, projects, training_points
+
+
+class SqlTrainingPoints(Reader[TrainingPoint]):
+    """The curves of fine-tunes, oldest point first."""
+
+    name = "points"
+    parents: ClassVar[Any] = {Parent.FINETUNE: training_points.c.finetune_id}
+    source = training_points.outerjoin(finetunes).outerjoin(projects, OF_PROJECT)
+    columns = tuple(training_points.c)
+    order: ClassVar[Any] = (training_points.c.step,)
+    newest_first = False
+
+    def build(self, row: Row) -> TrainingPoint:
+        """A domain object from one row."""
+        return TrainingPoint(**{it.name: row[it.name] for it in fields(TrainingPoint)})
+
+    async def add(self, finetune_id: str, points: Sequence[TrainingPoint]) -> None:
+        """Add points; where the step is there already, what was measured now counts."""
+        if not points:
+            return
+        rows = [asdict(point) | {"finetune_id": finetune_id} for point in by_step(points)]
+        added = insert(training_points).values(rows)
+        kept = {
+            it.name: func.coalesce(added.excluded[it.name], it)
+            for it in training_points.c
+            if not it.primary_key
+        }
+        await self._session.execute(
+            added.on_conflict_do_update(index_elements=["finetune_id", "step"], set_=kept)
+        )
+
+
+def by_step(points: Iterable[TrainingPoint]) -> list[TrainingPoint]:
+    """One point for each step, with all that was measured there: a loss, and then an evaluation."""
+    found: dict[int, TrainingPoint] = {}
+    for point in points:
+        known = asdict(found[point.step]) if point.step in found else {}
+        new = {name: value for name, value in asdict(point).items() if value is not None}
+        found[point.step] = TrainingPoint(**(known | new)) if known else point
+    return list(found.values())
