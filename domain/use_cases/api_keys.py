@@ -28,7 +28,7 @@ async def create(
     """A further key of a deployment, or one of the account's own."""
     await accounts.require(store, viewer_id)
     if deployment_id is not None:
-        await require(store.api_keys, deployment_id, viewer_id=viewer_id, field="deploymentId")
+        await require(store.deployments, deployment_id, viewer_id=viewer_id, field="deploymentId")
     key, secret = new_key(viewer_id, name, deployment_id=deployment_id, expires_at=expires_at, now=now)
     await store.api_keys.add(key)
     return key, secret
