@@ -2,8 +2,6 @@
 
 import gc
 import logging
-import re
-import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,21 +11,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from app.patience import Patience
 from app.settings import Settings
 from app.wiring import Wiring, wire
-from rest import datasets, deployments, downloads, files, finetunes, graphiql, health, streams, webhooks
+from edge.request_ids import RequestIds
+from edge.slow_clients import SlowClientTimeout
+from rest import datasets, deployments, documents, finetune_logs, finetunes, graphiql, health, webhooks
 from rest.errors import refusal
-from schema.http._view import GraphQLView
+from schema.http import GraphQLView
+from schema.root import schema_of
 
 REASONS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
-REST = (health, files, downloads, datasets, finetunes, deployments, streams, webhooks, graphiql)
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+REST = (health, documents, datasets, finetunes, finetune_logs, deployments, webhooks, graphiql)
+
 
 GARBAGE = (50_000, 10, 10)
 """How many objects are made between two looks for garbage: an answer is thousands, and none of them garbage yet."""
+
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +50,20 @@ def application(settings: Settings) -> ASGIApp:
 
 def edge(app: ASGIApp, settings: Settings) -> ASGIApp:
     """What every request passes on its way in, and every answer on its way out."""
-    return RequestIds(Patience(app, settings.slow_consumer_s))
+    return RequestIds(SlowClientTimeout(app, settings.slow_consumer_s))
 
 
 def mount(app: Starlette, wiring: Wiring, settings: Settings) -> None:
     """Put every route in its place."""
     app.state.services = wiring.services
+    app.state.quotas = wiring.quotas
     origins = tuple(filter(None, settings.console_origins.split(",")))
     graphql = GraphQLView(
-        wiring.services, public_url=settings.public_url, origins=origins, fast=settings.fast_execution
+        schema_of(fast=settings.fast_execution),
+        wiring.services,
+        wiring.quotas,
+        public_url=settings.public_url,
+        origins=origins,
     )
     app.router.routes.extend(
         [
@@ -82,32 +88,3 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 HANDLERS: Mapping[Any, Any] = {HTTPException: _refused, Exception: _failed}
-
-
-class RequestIds:
-    """Gives each request an id, or keeps the caller's, and says it in `x-request-id`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its id."""
-        if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
-            return
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = message.setdefault("headers", [])
-                if not any(name.lower() == b"x-request-id" for name, _ in headers):
-                    message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
-            await send(message)
-
-        try:
-            await self._app({**scope, "request_id": request_id}, receive, send_with_id)
-        except Exception:
-            if scope["type"] == "websocket":  # `_failed` is only called for the others
-                log.exception("a socket failed", extra={"request_id": request_id})
-            raise

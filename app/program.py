@@ -2,5 +2,5 @@
 
 import sys
 
-PROGRAM = (sys.executable, "-P", "-m", "app.cli")
+PROGRAM = (sys.executable, "-P", "-m", "app.cli._main")
 """With -P, for a folder `app` where the user stands is not ours."""

@@ -9,7 +9,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from app.patience import CUT
+from edge.slow_clients import CUT
 
 MAX_HEAD = 65_536
 """Bytes of a request before its body."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.failures import Failure
@@ -115,7 +115,11 @@ class Settings(StorageSettings):
     )  # and logs that are followed; these four: in each process
     max_connections_per_user: int = Field(50, ge=1)  # WebSockets; a browser's tab has one
     max_operations_per_connection: int = Field(20, ge=1)  # at a time on one WebSocket
-    max_strangers_per_address: int = Field(100, ge=1)  # WebSockets that have not yet said whose they are
+    max_unauthenticated_per_address: int = Field(
+        100,
+        ge=1,
+        validation_alias=AliasChoices("MAX_UNAUTHENTICATED_PER_ADDRESS", "MAX_STRANGERS_PER_ADDRESS"),
+    )  # WebSockets before connection_init; the second name goes with the release after 0.1
     slow_consumer_s: float = Field(30.0, gt=0)  # a stream whose client takes nothing for this long is cut
     rate_limits: Annotated[str, AfterValidator(_readable)] = "documented"
     rate_limits_url: Annotated[str, AfterValidator(_reachable)] = "memory://"

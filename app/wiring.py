@@ -13,24 +13,24 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.settings import MEBIBYTE, Settings
 from app.storage import storage_of
-from domain.connections import Connections, connections_of
 from domain.documents import Limits
 from domain.ports.storage import Storage
 from domain.rate_limits import limits_of
 from domain.services import Services
+from edge.connection_quotas import ConnectionQuotas
 from infra.completions import OpenAICompletions
 from infra.db.engine import conninfo, engine
 from infra.db.session import SqlTransactions
-from infra.directory import LiveDirectory
 from infra.encoding import detect
+from infra.events.job_streams import Hub, JobStreams
+from infra.gateway.key_table import LiveDirectory
+from infra.gateway.log_writer import GroupRecorder
 from infra.health import HealthCheck
 from infra.queue import Enqueuer, open_queue
-from infra.rates import open_rates
-from infra.recorder import GroupRecorder
+from infra.rate_limiter import open_rates
 from infra.runtime.embedded import EmbeddedRuntime
 from infra.runtime.remote import RemoteRuntime
 from infra.security import Argon2Passwords, JwtTokens
-from infra.streams import Hub, JobStreams
 from infra.training.trainer import ProcessTrainer
 from rest.gateway import Gateway
 
@@ -43,6 +43,7 @@ class Wiring:
 
     services: Services
     gateway: Gateway
+    quotas: ConnectionQuotas
     queue: procrastinate.App
     engine: AsyncEngine
 
@@ -87,11 +88,12 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
             limits=Limits(settings.max_file_mb * MEBIBYTE, settings.max_project_mb * MEBIBYTE),
             external_api_key=settings.app_external_api_key,
             now=_now,
-            connections=_connections(settings),
             rates=rates,
         )
         try:
-            yield Wiring(services=services, gateway=gateway, queue=queue, engine=own)
+            yield Wiring(
+                services=services, gateway=gateway, quotas=_quotas(settings), queue=queue, engine=own
+            )
         finally:
             await gateway.aclose()
             await recorder.aclose()
@@ -111,11 +113,11 @@ async def _running(hub: Hub) -> AsyncIterator[None]:
             await task
 
 
-def _connections(settings: Settings) -> Connections:
-    return connections_of(
+def _quotas(settings: Settings) -> ConnectionQuotas:
+    return ConnectionQuotas(
         streams=settings.max_subscriptions_per_user,
         sockets=settings.max_connections_per_user,
-        strangers=settings.max_strangers_per_address,
+        unauthenticated=settings.max_unauthenticated_per_address,
         operations=settings.max_operations_per_connection,
     )
 

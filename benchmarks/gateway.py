@@ -26,7 +26,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.embedded import servers
+from app.local.servers import servers
 from domain import ids
 from domain.api_keys import new_key
 from domain.deployments import DeploymentStatus
@@ -34,8 +34,8 @@ from domain.ports.storage import Storage
 from domain.projects import ProjectStatus, TaskType
 from infra.db.engine import conninfo, engine
 from infra.db.tables import api_keys, deployments, metadata, projects, request_logs, users
-from infra.directory import LiveDirectory
-from infra.recorder import GroupRecorder
+from infra.gateway.key_table import LiveDirectory
+from infra.gateway.log_writer import GroupRecorder
 from infra.runtime.remote import RemoteRuntime
 from rest.gateway import Gateway
 

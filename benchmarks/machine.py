@@ -18,7 +18,7 @@ from typing import IO, Any
 import httpx
 import psutil
 
-from app.embedded import servers
+from app.local.servers import servers
 from app.migrations import keep_catalogue, migrate
 from app.program import PROGRAM
 

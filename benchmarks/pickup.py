@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.embedded import servers
+from app.local.servers import servers
 from app.migrations import keep_catalogue, migrate
 from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from domain.connections import Connections
 from domain.documents import Limits
 from domain.ports.completions import Completions
 from domain.ports.event_streams import EventStreams
@@ -37,6 +36,5 @@ class Services:
     limits: Limits
     external_api_key: str | None
     now: Callable[[], datetime]
-    connections: Connections
     rates: Rates | None
     """None where nothing is limited."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alembic import command
 
-from app.embedded import servers
+from app.local.servers import servers
 from app.migrations import config, migrate
 
 

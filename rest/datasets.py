@@ -19,9 +19,9 @@ from domain.rate_limits import Kind
 from domain.reading import require_in_project
 from domain.rules import safe_name
 from domain.services import Services
-from rest.base import endpoint, services, viewer_or_ticket
+from rest.endpoints import endpoint, services, viewer_or_ticket
+from rest.rate_limits import limited
 from rest.streaming import Streamed, in_pieces
-from rest.throttling import limited
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

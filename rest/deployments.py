@@ -14,9 +14,9 @@ from domain.reading import require_in_project
 from domain.request_logs import RequestLog
 from domain.rules import safe_name
 from domain.services import Services
-from rest.base import endpoint, services, viewer_or_ticket
+from rest.endpoints import endpoint, services, viewer_or_ticket
+from rest.rate_limits import limited
 from rest.streaming import Streamed, in_pieces
-from rest.throttling import limited
 
 COLUMNS = ("date", "input", "output")
 

@@ -16,10 +16,10 @@ from domain.rate_limits import Kind
 from domain.reading import require_in_project
 from domain.rules import safe_name
 from domain.services import Services
-from rest.base import endpoint, services, viewer_or_ticket
-from rest.downloads import ranged
+from rest.endpoints import endpoint, services, viewer_or_ticket
+from rest.file_responses import ranged
+from rest.rate_limits import limited
 from rest.streaming import Streamed
-from rest.throttling import limited
 
 PATH = "/api/projects/{project_id}/finetunes/{finetune_id}"
 MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8"}

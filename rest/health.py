@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from rest.base import services
+from rest.endpoints import services
 
 
 async def health(request: Request) -> Response:

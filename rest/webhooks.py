@@ -21,8 +21,9 @@ from domain.services import Services
 from domain.status_updates import UNDER_WAY, Report
 from domain.use_cases import generation_results, status_updates
 from domain.use_cases.generation_results import ResultFile
-from rest.base import bearer, endpoint, json_object, services, viewer_id
-from rest.report_body import read_report
+from edge.bearer_tokens import bearer_token
+from rest.endpoints import endpoint, json_object, services, viewer_id
+from rest.webhook_bodies import read_report
 
 ATTEMPTS = 3
 """How often a report is taken anew that another one of the same run overtook."""
@@ -104,7 +105,7 @@ async def _reporter(
     Raises `Unauthenticated`.
     """
     given, key = request.headers.get("x-api-key"), services(request).external_api_key
-    if given is None or (key is None and bearer(request) is not None):
+    if given is None or (key is None and bearer_token(request.headers.get("authorization")) is not None):
         return viewer_id(request)
     if not key or not hmac.compare_digest(given.encode(), key.encode()):
         raise Unauthenticated("The X-API-Key is wrong.", reason="INVALID_API_KEY")

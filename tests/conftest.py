@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from app.asgi import HANDLERS, edge, mount
-from app.embedded import servers
+from app.local.servers import servers
 from app.migrations import keep_catalogue, migrate
 from app.serving import OPTIONS, proxies
 from app.settings import Settings, read_settings

@@ -23,8 +23,8 @@ from domain import ids
 from domain.ids import Noun
 from domain.rate_limits import DOCUMENTED
 from domain.services import Services
-from infra.rates import open_rates
-from rest import gateway
+from infra.rate_limiter import open_rates
+from rest.gateway import _gateway
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.external import KEY
@@ -219,7 +219,7 @@ def served(wiring: Wiring, settings: Settings) -> list[tuple[str, str]]:
     """Method and path of everything that the application and the gateway answer."""
     app = Starlette()
     mount(app, wiring, settings)
-    found = [(method, f"/public/{{project_id}}/{it}") for it, method in gateway.ENDPOINTS.items()]
+    found = [(method, f"/public/{{project_id}}/{it}") for it, method in _gateway.ENDPOINTS.items()]
     for route in app.routes:
         match route:
             case Route(methods=methods, path=path):

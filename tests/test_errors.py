@@ -17,12 +17,12 @@ from starlette.routing import Mount
 
 import app.cli
 import app.worker
-from app.asgi import RequestIds
 from domain.errors import DomainError, ErrorCode, RateLimited, SignInRequired
 from domain.services import Services
+from edge.request_ids import RequestIds
 from rest.errors import REASON_STATUS, STATUS
 from rest.gateway import Gateway
-from rest.gateway_errors import REFUSALS
+from rest.gateway._errors import REFUSALS
 from schema.shared.errors import CODES
 from tests.breaking import Breaking
 from tests.clients import Api

@@ -28,12 +28,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from app.asgi import RequestIds
 from app.logs import JsonLines
 from app.wiring import Wiring
 from domain.errors import Unavailable
 from domain.job_events import Recorded
 from domain.services import Services
+from edge.request_ids import RequestIds
 from infra.s3 import _translated
 from rest.gateway import Gateway
 from tests.breaking import Breaking

@@ -16,7 +16,7 @@ import openai
 import psutil
 import pytest
 
-from app.client import ApiError, Client
+from app.cli.api_client import ApiError, Client
 
 LUTHIER = str(Path(sys.executable).with_name("luthier"))
 EXAMPLE = Path(__file__).parents[1] / "examples" / "capitals.csv"
@@ -38,7 +38,9 @@ class Installation:
 
     def child(self, command: str) -> psutil.Process:
         """The child that runs this command of ours."""
-        return next(it for it in self.up.children() if "app.cli" in it.cmdline() and command in it.cmdline())
+        return next(
+            it for it in self.up.children() if "app.cli._main" in it.cmdline() and command in it.cmdline()
+        )
 
     def after(self, label: str) -> str:
         """What the demo printed after a label."""

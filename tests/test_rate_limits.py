@@ -19,7 +19,7 @@ from app.wiring import Wiring, wire
 from domain.ports.passwords import Passwords
 from domain.rate_limits import DOCUMENTED, Kind, Limits, Rate
 from domain.services import Services
-from infra.rates import Memory, Windows
+from infra.rate_limiter import Memory, Windows
 from schema.admission._rate_limits import calls, fields
 from schema.root import schema
 from tests.clients import Api

@@ -125,6 +125,7 @@ class SqlJobEvents(Reader[Recorded]):
         return int(last)
 
     async def record(self, job_id: str, seq: int, new: Sequence[Event]) -> None:
+        """Add events behind the place `seq`, and wake whoever follows the job; the row of the job is locked."""
         rows = [
             {
                 "job_id": job_id,

@@ -6,7 +6,7 @@ import httpx
 
 from domain.errors import Invalid, Unavailable
 from domain.ports.model_runtime import ModelFile, Upstream
-from infra.runtime.answers import Answers
+from infra.runtime.upstream_cache import Answers
 
 FRESH_S = 5.0
 """So long an answer is used again: the runtime must hear which models are in use."""

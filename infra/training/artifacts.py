@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.finetunes import ArtifactKind
 from domain.ports.trainer import ProducedFile
-from infra.training.frozen import sha256, write_whole
+from infra.training.frozen_run import sha256, write_whole
 
 
 def produced(path: Path, kind: ArtifactKind, quantization: str | None = None) -> ProducedFile:

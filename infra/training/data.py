@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.training.base import Base, Conversation
+from infra.training.base_model import Base, Conversation
 
 IGNORED = -100  # the label of a token that the loss does not count
 

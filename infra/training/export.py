@@ -10,9 +10,9 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from domain.ports.trainer import TrainingFailed
-from infra.training.base import Base
-from infra.training.children import child, finished
+from infra.training.base_model import Base
 from infra.training.reporter import Reporter
+from infra.training.subprocesses import child, finished
 
 QUANTIZATION = "q8_0"
 CANNOT_CONVERT = "llama.cpp's converter cannot export this base model to GGUF; the log's last lines say why."

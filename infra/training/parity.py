@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 
 from domain.finetunes import ParityReport
-from infra.training.base import Base, Conversation
-from infra.training.children import child
+from infra.training.base_model import Base, Conversation
 from infra.training.reporter import Reporter
+from infra.training.subprocesses import child
 
 PROMPTS = 16  # at most
 TOKENS = 32  # of each answer: q8_0's rounding may turn a late token of a long one
@@ -95,7 +95,7 @@ def unloadable(error: Exception, prompts: int) -> ParityReport:
 def _served(gguf: Path, context: int) -> Iterator[httpx.Client]:
     threads = str(os.cpu_count() or 1)
     arguments = (str(gguf), str(context), threads)
-    with child("infra.training.llama", *arguments, stdout=subprocess.PIPE) as process:
+    with child("infra.training.llama_server", *arguments, stdout=subprocess.PIPE) as process:
         if process.stdout is None or not (address := process.stdout.readline().strip()):
             raise OSError("it does not load")
         with httpx.Client(base_url=address, timeout=SECONDS, trust_env=False) as client:

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.training.failures import sentence
-from infra.training.frozen import FrozenRun
+from infra.training.error_messages import sentence
+from infra.training.frozen_run import FrozenRun
+from infra.training.messages import Failed
 from infra.training.reporter import Interrupted, Reporter, die_with
 from infra.training.trainer import INTERRUPTED
-from infra.training.wire import Failed
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 MEBIBYTE = 1024 * 1024
@@ -37,7 +37,7 @@ def main() -> int:
             _prepare_environment()
             _keep_freed_memory()
             # Not at the top of the file: this is what takes seconds.
-            importlib.import_module("infra.training.stages").run(FrozenRun.read(folder), reporter)
+            importlib.import_module("infra.training.pipeline").run(FrozenRun.read(folder), reporter)
     except Interrupted:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last frame of the process: it becomes a sentence

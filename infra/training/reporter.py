@@ -10,7 +10,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from domain.job_events import Line, Progress
-from infra.training.wire import Message, encode
+from infra.training.messages import Message, encode
 
 PR_SET_PDEATHSIG = 1
 

@@ -16,7 +16,7 @@ import torch
 from sentencepiece import SentencePieceTrainer
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer, PreTrainedTokenizerBase
 
-from infra.training.templates import CHATML
+from infra.training.chat_templates import CHATML
 
 NAME = "luthier/tiny"
 VOCABULARY = 1200

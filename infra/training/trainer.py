@@ -13,8 +13,8 @@ from domain.finetunes import FinetuneMethod
 from domain.job_events import Line
 from domain.ports.trainer import Report, TrainingFailed, TrainingRun
 from infra.training import machine
-from infra.training.frozen import FrozenRun
-from infra.training.wire import Failed, decode
+from infra.training.frozen_run import FrozenRun
+from infra.training.messages import Failed, decode
 
 LOG = "training.log"
 INTERRUPTED = 75  # EX_TEMPFAIL: the process was told to stop and kept a checkpoint

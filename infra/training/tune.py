@@ -19,7 +19,7 @@ from domain.finetunes import FinetuneMethod, Hyperparameters
 from domain.job_events import Checkpoint, Measured
 from domain.ports.trainer import TrainingFailed, TrainingRun
 from domain.training_points import TrainingPoint
-from infra.training.base import Base
+from infra.training.base_model import Base
 from infra.training.data import Prepared
 from infra.training.reporter import Reporter
 

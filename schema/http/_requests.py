@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
+from edge.bodies import BodyTooLarge, read_body
+
 MAX_BODY = 262_144
 MAX_NESTING = 64
 """How many objects and lists may be inside each other; graphql-core would follow them until its stack ends."""
@@ -72,20 +74,10 @@ def _accept_type(request: Request) -> None:
 
 
 async def _body(request: Request) -> bytes:
-    """The whole body, bounded before it is read and while it is."""
-    declared = request.headers.get("content-length", "0")
-    if len(declared) > len(str(MAX_BODY)) or (declared.isdecimal() and int(declared) > MAX_BODY):
-        raise _too_large()
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise _too_large()
-    return bytes(body)
-
-
-def _too_large() -> Refused:
-    return Refused(413, f"The body is larger than {MAX_BODY:,} bytes.")
+    try:
+        return await read_body(request.scope, request.receive, MAX_BODY)
+    except BodyTooLarge as error:
+        raise Refused(413, error.message) from None
 
 
 def _parameters(request: Request) -> dict[str, Any]:

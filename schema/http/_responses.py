@@ -10,6 +10,7 @@ import orjson
 from starlette.responses import Response
 from strawberry.types.execution import ExecutionResult
 
+from edge import event_streams
 from schema.http._requests import JSON, Refused
 from schema.shared.errors import MASKED
 
@@ -125,5 +126,5 @@ def _headers(extensions: Mapping[str, Any]) -> dict[str, str]:
 
 
 def event(name: str, body: dict[str, Any] | None = None) -> str:
-    """One server-sent event; browsers drop those without data, so there is always some."""
-    return f"event: {name}\ndata: {json(body).decode() if body else ''}\n\n"
+    """One event of a GraphQL stream: `next` with an answer, or `complete`."""
+    return event_streams.event(name, json(body).decode() if body else "")

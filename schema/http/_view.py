@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
+from strawberry.schema.base import BaseSchema
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
@@ -24,8 +25,10 @@ from strawberry.types.unset import UNSET, UnsetType
 from domain.errors import DomainError, RateLimited, Unauthenticated
 from domain.ports.tokens import Viewer
 from domain.services import Services
+from edge.bearer_tokens import viewer_of
+from edge.connection_quotas import ConnectionQuotas
+from edge.event_streams import EventStream
 from resolvers.context import Context
-from rest.streaming import EventStream
 from schema.engine import is_cancelled
 from schema.http._requests import Asked, Refused, asked_of
 from schema.http._responses import (
@@ -41,7 +44,6 @@ from schema.http._responses import (
     refusal,
 )
 from schema.http._websocket import Socket, SocketMessages
-from schema.root import schema_of
 from schema.shared.errors import clean
 
 EXPIRED = "The token has expired."
@@ -59,15 +61,22 @@ class GraphQLView(GraphQL[Context, None]):
     graphql_transport_ws_handler_class = Socket
 
     def __init__(
-        self, services: Services, *, public_url: str | None, origins: tuple[str, ...] = (), fast: bool = True
+        self,
+        schema: BaseSchema,
+        services: Services,
+        quotas: ConnectionQuotas,
+        *,
+        public_url: str | None,
+        origins: tuple[str, ...] = (),
     ) -> None:
         super().__init__(
-            schema_of(fast=fast),
+            schema,
             graphql_ide=None,
             subscription_protocols=("graphql-transport-ws",),
             allowed_origins=origins,
         )
         self._services = services
+        self.quotas = quotas
         self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,15 +134,15 @@ class GraphQLView(GraphQL[Context, None]):
     def _stream(self, asked: Asked, context: Context) -> Response:
         """The answers as events, if the caller has room for one more stream."""
         try:
-            taken = self._services.connections.streams.take(context.holder)
+            quota = self.quotas.streams.acquire(context.holder)
         except RateLimited as error:
             return answer(ExecutionResult(data=None, errors=[_seen(error, context)]), GRAPHQL)
         expired = ExecutionResult(data=None, errors=[_seen(Unauthenticated(EXPIRED), context)])
         return EventStream(
             self._events(asked, context),
-            taken=taken,
+            quota=quota,
             life_s=context.life_s,
-            last_words=event("next", body_of(expired)) + event("complete"),
+            last_event=event("next", body_of(expired)) + event("complete"),
         )
 
     async def _events(self, asked: Asked, context: Context) -> AsyncGenerator[str, None]:
@@ -170,8 +179,7 @@ class GraphQLView(GraphQL[Context, None]):
         return UNSET
 
     def _viewer(self, authorization: str | None) -> Viewer | None:
-        scheme, _, token = (authorization or "").partition(" ")
-        return self._services.tokens.viewer(token.strip()) if scheme.lower() == "bearer" else None
+        return viewer_of(self._services.tokens, authorization)
 
     def encode_json(self, data: object) -> str:
         """Text, for a WebSocket of `graphql-transport-ws` carries no binary."""

@@ -20,9 +20,9 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
-from domain.connections import Connections
 from domain.errors import RateLimited
 from domain.rate_limits import network
+from edge.connection_quotas import ConnectionQuotas
 from resolvers.context import Context
 from schema.http._requests import MAX_BODY, Refused, asked, decoded
 from schema.shared.errors import clean
@@ -105,7 +105,7 @@ class Socket(BaseGraphQLTransportWSHandler[Context, None]):
         with ExitStack() as self._held:
             try:
                 address = network(self.context.address)
-                self._unnamed = self._held.enter_context(self._connections.strangers.take(address))
+                self._unnamed = self._held.enter_context(self._quotas.unauthenticated.acquire(address))
                 await self._in_time()
             except RateLimited as error:
                 await self.websocket.close(TOO_MANY, error.message)
@@ -146,7 +146,7 @@ class Socket(BaseGraphQLTransportWSHandler[Context, None]):
             await self.view.on_ws_connect(self.context)
         except ConnectionRejectionError:
             raise Closing(FORBIDDEN, "Forbidden") from None
-        self._held.enter_context(self._connections.sockets.take(self.context.holder))
+        self._held.enter_context(self._quotas.sockets.acquire(self.context.holder))
         self._unnamed.close()
         self.websocket.ws.scope["viewer"] = self.context.viewer  # for the log, should the client stop reading
         life_s = self.context.life_s
@@ -171,8 +171,8 @@ class Socket(BaseGraphQLTransportWSHandler[Context, None]):
     def _room(self) -> ExitStack:
         """What an operation holds until it ends; raises `RateLimited`."""
         with ExitStack() as taken:
-            taken.enter_context(self._connections.operations.take(str(id(self))))
-            taken.enter_context(self._connections.streams.take(self.context.holder))
+            taken.enter_context(self._quotas.operations.acquire(str(id(self))))
+            taken.enter_context(self._quotas.streams.acquire(self.context.holder))
             return taken.pop_all()
 
     def _begin(self, operation: Operation[Context, None], taken: ExitStack) -> None:
@@ -182,8 +182,9 @@ class Socket(BaseGraphQLTransportWSHandler[Context, None]):
         self.operations[operation.id] = operation
 
     @property
-    def _connections(self) -> Connections:
-        return self.context.services.connections
+    def _quotas(self) -> ConnectionQuotas:
+        quotas: ConnectionQuotas = self.view.quotas  # type: ignore[attr-defined]  # ours
+        return quotas
 
     async def handle_task_exception(self, error: Exception) -> None:
         """A fault of ours is logged; that the client went is none."""

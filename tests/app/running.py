@@ -18,8 +18,8 @@ OUR_VARIABLES = ("DATABASE_URL", "S3_", "AWS_", "LLM_", "LUTHIER_", "SECRET_KEY"
 UP = """
 import asyncio, functools, logging, os, sys
 from pathlib import Path
-from app.embedded import Commands, up
-from app.supervisor import StartError
+from app.local.servers import Commands, up
+from app.local.supervisor import StartError
 
 home, port, fake = sys.argv[1:]
 play = lambda part: (sys.executable, "-I", "-S", fake, part, home)

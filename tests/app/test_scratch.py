@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from app.scratch import swept
-from app.supervisor import StartError
+from app.local.supervisor import StartError
+from app.work_folder import swept
 
 LEFT = ("document-abc", "import-xyz")
 KEPT = "finetune_01"

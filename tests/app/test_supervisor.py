@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.leftovers import stop_leftovers, write_record
-from app.supervisor import Child, StartError, Step, Tree, serve
+from app.local.leftovers import stop_leftovers, write_record
+from app.local.supervisor import Child, StartError, Step, Tree, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -96,7 +96,7 @@ async def test_a_child_that_does_not_stop_is_killed_after_its_grace(tmp_path: Pa
 async def test_a_child_that_dies_is_started_again(
     tmp_path: Path, tree: Tree, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.supervisor.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("app.local.supervisor.FIRST_PAUSE_S", 0.01)
     await tree.start(child(tmp_path))
     with logged("it is up again") as back:
         os.kill(pids(tmp_path)[0], signal.SIGKILL)
@@ -203,7 +203,7 @@ def logged(line: str) -> Iterator[asyncio.Future[None]]:
             if record.getMessage() == line and not found.done():
                 found.set_result(None)
 
-    listener, supervisor = Listener(), logging.getLogger("app.supervisor")
+    listener, supervisor = Listener(), logging.getLogger("app.local.supervisor")
     supervisor.addHandler(listener)
     try:
         yield found

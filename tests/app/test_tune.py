@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.tune import Order, _fields
+from app.cli.main_job import Order, _fields
 
 FILE = Path("table.csv")
 

@@ -17,7 +17,7 @@ from domain.ports.gateway import Route
 from domain.ports.model_runtime import ModelFile
 from infra.db.engine import conninfo, engine
 from infra.db.tables import api_keys, deployments, finetunes
-from infra.directory import LiveDirectory
+from infra.gateway.key_table import LiveDirectory
 from tests.infra.gateway_rows import GGUF, NOW, Line, Rows, add_project
 
 pytestmark = pytest.mark.anyio

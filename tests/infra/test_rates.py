@@ -13,13 +13,13 @@ from shutil import which
 
 import pytest
 
-from app.home import free_port
+from app.local.home import free_port
 from domain.errors import RateLimited
 from domain.ids import Noun, new
 from domain.ports.rate_limiter import Rates
 from domain.rate_limits import DOCUMENTED, Asked, Kind, Rate
-from infra import rates
-from infra.rates import Memory, SharedWindows, Windows, open_rates
+from infra import rate_limiter
+from infra.rate_limiter import Memory, SharedWindows, Windows, open_rates
 
 pytestmark = pytest.mark.anyio
 
@@ -177,7 +177,7 @@ async def test_memory_keeps_nothing_of_callers_whose_window_has_passed(clock: Cl
 async def test_a_flood_of_callers_costs_the_oldest_windows_and_no_more_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rates, "MAX_WINDOWS", 100)
+    monkeypatch.setattr(rate_limiter, "MAX_WINDOWS", 100)
     memory = Memory()
     windows = Windows(LIMITS, memory)
     for number in range(1000):
@@ -206,7 +206,7 @@ async def test_processes_share_a_limit_in_redis(shared: Redis, who: str) -> None
 async def test_each_process_counts_by_itself_while_redis_is_away_and_says_so_once(
     mortal: Redis, who: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(rates, "AGAIN_S", 0)
+    monkeypatch.setattr(rate_limiter, "AGAIN_S", 0)
     async with open_rates(LIMITS, mortal.url) as counting:
         assert counting is not None
         assert await taken(counting, Asked(Kind.READS, who))
@@ -224,7 +224,7 @@ async def test_each_process_counts_by_itself_while_redis_is_away_and_says_so_onc
 async def test_a_redis_that_hangs_holds_nobody_up(
     mortal: Redis, who: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rates, "ANSWER_S", 0.1)
+    monkeypatch.setattr(rate_limiter, "ANSWER_S", 0.1)
     async with open_rates(LIMITS, mortal.url) as counting:
         assert counting is not None
         assert await taken(counting, Asked(Kind.READS, who))
@@ -257,9 +257,9 @@ class Slow:
 async def test_a_call_that_has_no_turn_to_ask_does_not_take_redis_to_be_away(
     who: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(rates, "QUESTIONS", 1)
-    monkeypatch.setattr(rates, "TURN_S", 0.01)
-    monkeypatch.setattr(rates, "ANSWER_S", 60)
+    monkeypatch.setattr(rate_limiter, "QUESTIONS", 1)
+    monkeypatch.setattr(rate_limiter, "TURN_S", 0.01)
+    monkeypatch.setattr(rate_limiter, "ANSWER_S", 60)
     slow = Slow()
     counting = SharedWindows(slow, Windows(LIMITS, Memory()))
     first = asyncio.create_task(taken(counting, Asked(Kind.READS, who)))

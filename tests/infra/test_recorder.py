@@ -17,7 +17,7 @@ from domain.ids import Noun
 from domain.request_logs import RequestLog
 from infra.db.engine import engine
 from infra.db.tables import api_keys, deployments, request_logs
-from infra.recorder import GroupRecorder
+from infra.gateway.log_writer import GroupRecorder
 from tests.infra.gateway_rows import NOW, Line, Rows, add_project
 
 pytestmark = pytest.mark.anyio
@@ -145,7 +145,7 @@ async def test_one_request_that_is_refused_does_not_keep_the_others_out(
     good = [here.another(), here.another()]
     bad = here.another(status=1 << 40)
 
-    with caplog.at_level(logging.ERROR, logger="infra.recorder"):
+    with caplog.at_level(logging.ERROR, logger="infra.gateway.log_writer"):
         await asyncio.gather(*(here.recorder.record(log) for log in (good[0], bad, good[1])))
 
     assert await here.kept() == good
@@ -185,7 +185,7 @@ async def test_what_finds_no_room_while_the_database_is_down_is_said(
     recorder = GroupRecorder(engine(here.line.url), queue_bytes=1000)
     await here.line.cut()
 
-    with caplog.at_level(logging.ERROR, logger="infra.recorder"):
+    with caplog.at_level(logging.ERROR, logger="infra.gateway.log_writer"):
         await asyncio.gather(*(recorder.record(here.another()) for _ in range(5)))
     assert "1 request logs are lost" in caplog.text
     await here.line.mend()

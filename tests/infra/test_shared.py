@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from infra.shared import AT_ONCE, Shared
+from infra.events.shared_task import AT_ONCE, Shared
 
 pytestmark = pytest.mark.anyio
 

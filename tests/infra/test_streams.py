@@ -12,7 +12,7 @@ from domain.jobs import Job
 from domain.services import Services
 from domain.store import ReadStore, Store, Transactions
 from infra.db.engine import conninfo
-from infra.streams import Hub, JobStreams
+from infra.events.job_streams import Hub, JobStreams
 from tests.clients import Api
 from tests.jobs import begin, queued_job, say, succeed
 
@@ -121,7 +121,7 @@ async def test_a_hub_listens_again_whatever_broke_its_line_and_says_so(
         raise error("it broke")
 
     monkeypatch.setattr(psycopg.AsyncConnection, "connect", fail_once)
-    monkeypatch.setattr("infra.streams.RECONNECT_S", 0)
+    monkeypatch.setattr("infra.events.job_streams.RECONNECT_S", 0)
     bell = deaf.bell("job_x")
     listening = asyncio.create_task(deaf.run())
     await bell.since(0)
@@ -135,7 +135,7 @@ async def test_a_hub_listens_again_whatever_broke_its_line_and_says_so(
 async def test_an_event_arrives_and_a_stream_ends_though_no_wake_up_came(
     services: Services, job: Job, deaf: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.streams.LOOK_ANYWAY_S", 0.05)
+    monkeypatch.setattr("infra.events.job_streams.LOOK_ANYWAY_S", 0.05)
     streams = JobStreams(deaf, services.transactions)
     reader = asyncio.create_task(told(streams, job))
     await say(services, job, Line("a"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from domain.ports.storage import Storage
 from domain.services import Services
-from rest.downloads import Unsatisfiable, attachment, byte_range
+from rest.file_responses import Unsatisfiable, attachment, byte_range
 from tests.clients import Api
 from tests.external import store
 from tests.importing import upload

@@ -483,7 +483,7 @@ async def test_an_error_of_our_own_is_masked_and_logged(
 
     monkeypatch.setattr(here.runtime, "upstream", fail)
 
-    with caplog.at_level(logging.ERROR, logger="rest.gateway"):
+    with caplog.at_level(logging.ERROR, logger="rest.gateway._gateway"):
         answer = await here.ask()
 
     assert answer.status_code == 500

@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from domain.errors import DomainError, ErrorCode
-from rest.gateway_errors import OpenAIError, of_domain, of_upstream
-from rest.gateway_reading import LONGEST_EVENT, Answer, Asked, Events
+from rest.gateway._errors import OpenAIError, of_domain, of_upstream
+from rest.gateway._payloads import LONGEST_EVENT, Answer, Asked, Events
 
 
 def user(content: object) -> dict[str, object]:

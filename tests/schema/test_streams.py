@@ -22,11 +22,11 @@ from websockets.typing import Subprotocol
 from app.asgi import HANDLERS, edge, mount
 from app.settings import Settings
 from app.wiring import Wiring
-from domain.connections import Connections, Slots
 from domain.job_events import Line, Recorded
 from domain.jobs import Job
 from domain.ports.event_streams import EventStreams
 from domain.services import Services
+from edge.connection_quotas import ConnectionQuotas, Quota
 from schema.http._requests import MAX_BODY
 from tests.clients import Api
 from tests.finetuning import launch, new_dataset, new_project
@@ -38,16 +38,16 @@ FOLLOW = "subscription($id: ID!) { jobEvents(jobId: $id) { cursor ... on LogEven
 LINES, LENGTH = 600, 16_000
 
 
-class Counted(Slots):
-    """Tells when one was given back."""
+class Counted(Quota):
+    """Tells when one was released."""
 
     def __init__(self, most: int, what: str) -> None:
         super().__init__(most, what)
-        self.given_back = asyncio.Event()
+        self.released = asyncio.Event()
 
-    def _give_back(self, holder: str) -> None:
-        super()._give_back(holder)
-        self.given_back.set()
+    def _release(self, holder: str) -> None:
+        super()._release(holder)
+        self.released.set()
 
 
 @dataclass
@@ -87,13 +87,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def slots() -> Connections:
-    return Connections(
-        streams=Counted(3, "streams"),
-        sockets=Counted(2, "connections"),
-        strangers=Counted(1, "connections that are not signed in"),
-        operations=Counted(2, "operations on one connection"),
-    )
+async def quotas() -> ConnectionQuotas:
+    made = ConnectionQuotas(streams=3, sockets=2, unauthenticated=1, operations=2)
+    made.streams = Counted(3, "streams")
+    made.sockets = Counted(2, "connections")
+    made.unauthenticated = Counted(1, "connections that are not signed in")
+    made.operations = Counted(2, "operations on one connection")
+    return made
 
 
 @pytest.fixture
@@ -102,24 +102,30 @@ def watched(wiring: Wiring) -> Watched:
 
 
 @pytest.fixture
-def services(services: Services, slots: Connections, watched: Watched, clock: Clock) -> Services:
-    return replace(services, connections=slots, streams=watched, now=clock)
+def services(services: Services, watched: Watched, clock: Clock) -> Services:
+    return replace(services, streams=watched, now=clock)
 
 
 @pytest.fixture
-async def application(wiring: Wiring, services: Services, settings: Settings, clean: None) -> ASGIApp:  # noqa: ARG001
+async def application(
+    wiring: Wiring,
+    services: Services,
+    quotas: ConnectionQuotas,
+    settings: Settings,
+    clean: None,  # noqa: ARG001
+) -> ASGIApp:
     app = Starlette(exception_handlers=HANDLERS)
-    mount(app, replace(wiring, services=services), settings)
+    mount(app, replace(wiring, services=services, quotas=quotas), settings)
     return edge(app, settings.model_copy(update={"slow_consumer_s": 0.3}))
 
 
-async def given_back(slots: Slots, holder: str) -> None:
+async def given_back(quota: Quota, holder: str) -> None:
     """Returns once the holder has nothing open."""
-    assert isinstance(slots, Counted)
-    while slots.held(holder):
-        slots.given_back.clear()
+    assert isinstance(quota, Counted)
+    while quota.held(holder):
+        quota.released.clear()
         async with asyncio.timeout(20):
-            await slots.given_back.wait()
+            await quota.released.wait()
 
 
 @asynccontextmanager
@@ -175,7 +181,7 @@ async def closed(socket: ClientConnection) -> tuple[int, str]:
 
 
 async def test_a_user_has_so_many_streams_over_every_transport_together(
-    api: Api, services: Services, slots: Connections, live: str
+    api: Api, services: Services, quotas: ConnectionQuotas, live: str
 ) -> None:
     job = await queued_job(api, services)
     project_id = await new_project(api)
@@ -205,45 +211,45 @@ async def test_a_user_has_so_many_streams_over_every_transport_together(
         assert (reply.status_code, reply.json()["error_code"]) == (429, "RATE_LIMITED")
         async with sse(live, api.other.token, job.id) as reply:
             assert reply.status_code == 200  # another user's are counted apart
-    await given_back(slots.streams, api.user_id)
-    await given_back(slots.streams, api.other.user_id)
+    await given_back(quotas.streams, api.user_id)
+    await given_back(quotas.streams, api.other.user_id)
 
 
 async def test_a_stream_gives_its_place_back_however_it_ends(
-    api: Api, services: Services, slots: Connections, live: str, watched: Watched
+    api: Api, services: Services, quotas: ConnectionQuotas, live: str, watched: Watched
 ) -> None:
     job = await queued_job(api, services)
     async with websocket(live, api.token) as socket:
         await subscribe(socket, "completed", job.id)
         assert (await received(socket))["type"] == "next"
         await send(socket, type="complete", id="completed")
-        await given_back(slots.streams, api.user_id)
+        await given_back(quotas.streams, api.user_id)
         await subscribe(socket, "refused", "job_x")
         assert [(await received(socket))["type"] for _ in range(2)] == ["next", "complete"]
-        await given_back(slots.streams, api.user_id)
+        await given_back(quotas.streams, api.user_id)
         await subscribe(socket, "cut off", job.id)
         await received(socket)
-        assert slots.streams.held(api.user_id) == 1
-    await given_back(slots.streams, api.user_id)
+        assert quotas.streams.held(api.user_id) == 1
+    await given_back(quotas.streams, api.user_id)
     async with sse(live, api.token, job.id) as reply:
         await anext(reply.aiter_lines())
-    await given_back(slots.streams, api.user_id)
+    await given_back(quotas.streams, api.user_id)
     async with sse(live, api.token, job.id) as reply:
         await succeed(services, await begin(services, job.id))
         assert (await reply.aread()).endswith(b"event: complete\ndata: \n\n")
-    await given_back(slots.streams, api.user_id)
-    await given_back(slots.sockets, api.user_id)
+    await given_back(quotas.streams, api.user_id)
+    await given_back(quotas.sockets, api.user_id)
     assert watched.left == 4
 
 
-async def test_a_user_has_so_many_connections(api: Api, live: str, slots: Connections) -> None:
+async def test_a_user_has_so_many_connections(api: Api, live: str, quotas: ConnectionQuotas) -> None:
     async with websocket(live, api.token), websocket(live, api.token), opened(live) as third:
         await send(third, type="connection_init", payload={"authorization": f"Bearer {api.token}"})
         code, reason = await closed(third)
         assert (code, "connections" in reason) == (4429, True)
         async with websocket(live, api.other.token):
             pass
-    await given_back(slots.sockets, api.user_id)
+    await given_back(quotas.sockets, api.user_id)
 
 
 async def test_one_connection_runs_so_many_operations(api: Api, services: Services, live: str) -> None:
@@ -258,21 +264,21 @@ async def test_one_connection_runs_so_many_operations(api: Api, services: Servic
 
 
 async def test_strangers_cannot_hoard_sockets(
-    api: Api, live: str, slots: Connections, monkeypatch: pytest.MonkeyPatch
+    api: Api, live: str, quotas: ConnectionQuotas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("schema.http._websocket.INIT_S", 0.2)
     async with opened(live) as silent:
         async with opened(live) as second:
             assert (await closed(second))[0] == 4429
         assert await closed(silent) == (4408, "Connection initialisation timeout")
-    await given_back(slots.strangers, "127.0.0.1")
+    await given_back(quotas.unauthenticated, "127.0.0.1")
     async with websocket(live, api.token) as socket:
         await send(socket, type="ping")
         assert await received(socket) == {"type": "pong"}
 
 
 async def test_a_token_that_expires_ends_its_streams(
-    api: Api, services: Services, slots: Connections, live: str, clock: Clock
+    api: Api, services: Services, quotas: ConnectionQuotas, live: str, clock: Clock
 ) -> None:
     job = await queued_job(api, services)
     project_id = await new_project(api)
@@ -299,7 +305,7 @@ async def test_a_token_that_expires_ends_its_streams(
     assert (complete, end) == ("event: complete\ndata: ", "")
     expired = 'event: error\ndata: {"status": "unauthenticated", "error": "The token has expired."}\n\n'
     assert [it.endswith(expired) for it in told] == [True, True]
-    await given_back(slots.streams, api.user_id)
+    await given_back(quotas.streams, api.user_id)
 
 
 async def long_job(api: Api, services: Services) -> Job:
@@ -328,7 +334,7 @@ def cut_by_the_server(client: socket.socket) -> bool:
 
 def check_cut(caplog: pytest.LogCaptureFixture, watched: Watched, viewer: str) -> None:
     """It was told once in the log, to whom, and little was made ready for nobody."""
-    (record,) = [it for it in caplog.records if it.name == "app.patience"]
+    (record,) = [it for it in caplog.records if it.name == "edge.slow_clients"]
     assert "took nothing" in record.getMessage()
     assert vars(record)["viewer"] == viewer
     assert vars(record)["request_id"]
@@ -338,7 +344,7 @@ def check_cut(caplog: pytest.LogCaptureFixture, watched: Watched, viewer: str) -
 
 
 async def test_a_client_of_an_event_stream_that_stops_reading_is_cut(
-    api: Api, services: Services, slots: Connections, live: str, watched: Watched,
+    api: Api, services: Services, quotas: ConnectionQuotas, live: str, watched: Watched,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     job = await long_job(api, services)
@@ -350,12 +356,12 @@ async def test_a_client_of_an_event_stream_that_stops_reading_is_cut(
     with await asyncio.to_thread(narrow, live) as client:
         client.sendall((head + body).encode())
         assert await asyncio.to_thread(cut_by_the_server, client)
-        await given_back(slots.streams, api.user_id)
+        await given_back(quotas.streams, api.user_id)
     check_cut(caplog, watched, api.user_id)
 
 
 async def test_a_client_of_a_websocket_that_stops_reading_is_cut(
-    api: Api, services: Services, slots: Connections, live: str, watched: Watched,
+    api: Api, services: Services, quotas: ConnectionQuotas, live: str, watched: Watched,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     job = await long_job(api, services)
@@ -363,8 +369,8 @@ async def test_a_client_of_a_websocket_that_stops_reading_is_cut(
     client.setblocking(False)
     async with websocket(live, api.token, sock=client, max_queue=1) as opened:
         await subscribe(opened, "1", job.id)
-        await given_back(slots.streams, api.user_id)
-        await given_back(slots.sockets, api.user_id)
+        await given_back(quotas.streams, api.user_id)
+        await given_back(quotas.sockets, api.user_id)
     check_cut(caplog, watched, api.user_id)
 
 
@@ -431,7 +437,7 @@ async def test_a_document_that_is_wrong_ends_its_operation_alone(api: Api, live:
 async def test_a_quiet_stream_shows_that_it_is_there(
     api: Api, services: Services, live: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rest.streaming.QUIET_S", 0.05)
+    monkeypatch.setattr("edge.event_streams.QUIET_S", 0.05)
     job = await queued_job(api, services)
     async with sse(live, api.token, job.id) as reply:
         async for line in reply.aiter_lines():

@@ -16,7 +16,7 @@ from domain.errors import Invalid, Unavailable
 from domain.ports.gateway import Route
 from domain.ports.model_runtime import ModelFile, Upstream
 from infra.runtime.embedded import EmbeddedRuntime
-from infra.runtime.models import Models
+from infra.runtime.loaded_models import Models
 from infra.runtime.server import app
 from rest.gateway import Gateway
 from tests.infra.runtime.folder import FolderStorage, model_file
@@ -68,7 +68,7 @@ async def here(tmp_path: Path) -> AsyncIterator[World]:
 
 def processes() -> list[psutil.Process]:
     """The model processes of this test."""
-    return [it for it in psutil.Process().children() if "infra.runtime.model" in it.cmdline()]
+    return [it for it in psutil.Process().children() if "infra.runtime.model_server" in it.cmdline()]
 
 
 async def test_a_model_is_loaded_once_and_answers_whoever_has_its_key(here: World) -> None:

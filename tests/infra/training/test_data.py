@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from domain.finetunes import FinetuneMethod
-from infra.training.base import Base, find
+from infra.training.base_model import Base, find
 from infra.training.data import IGNORED, Item, prepare, read
-from infra.training.frozen import FrozenRun
+from infra.training.frozen_run import FrozenRun
 from infra.training.tune import newest_whole
 from tests.infra.training.conftest import small_run
 

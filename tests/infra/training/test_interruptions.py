@@ -12,7 +12,7 @@ import pytest
 
 from domain.job_events import Checkpoint, Line, Measured, Progress
 from domain.ports.trainer import Report, TrainingFailed
-from infra.training.frozen import FrozenRun
+from infra.training.frozen_run import FrozenRun
 from infra.training.tiny import ensure
 from infra.training.trainer import ProcessTrainer
 from infra.training.tune import newest_whole

@@ -16,9 +16,9 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from domain.finetunes import FinetuneMethod
 from domain.ports.trainer import Trainer, TrainingFailed
 from infra.training import machine
-from infra.training.base import find
+from infra.training.base_model import find
+from infra.training.error_messages import OUT_OF_MEMORY, UNKNOWN, sentence
 from infra.training.export import check
-from infra.training.failures import OUT_OF_MEMORY, UNKNOWN, sentence
 from infra.training.reporter import Reporter
 from infra.training.trainer import ProcessTrainer
 from infra.training.tune import Narrator

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.training import tiny
-from infra.training.base import Base, find
+from infra.training.base_model import Base, find
 
 # U+2581 is how SentencePiece, and llama.cpp with it, writes a space.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\u2581"))

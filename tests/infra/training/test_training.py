@@ -10,9 +10,9 @@ import pytest
 
 from domain.finetunes import ArtifactKind
 from infra.training import parity
-from infra.training.base import Base, find
-from infra.training.children import child
+from infra.training.base_model import Base, find
 from infra.training.reporter import Reporter
+from infra.training.subprocesses import child
 from tests.infra.training.conftest import Trained, capitals
 
 ODD = [
@@ -53,7 +53,7 @@ def test_the_gguf_answers_every_question_rightly(gguf: Path) -> None:
 
 
 def test_the_gguf_has_the_same_token_ids_for_any_text(gguf: Path, base: Base) -> None:
-    with child("infra.training.llama", str(gguf), "256", "1", stdout=subprocess.PIPE) as server:
+    with child("infra.training.llama_server", str(gguf), "256", "1", stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         with httpx.Client(base_url=server.stdout.readline().strip(), trust_env=False) as client:
             asked = [client.post("/tokenize", json={"content": text, "parse_special": True}) for text in ODD]

@@ -8,8 +8,8 @@ from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
 from domain.job_events import Checkpoint, Line, Measured, Progress
 from domain.ports.trainer import ProducedFile, TrainingResult
 from domain.training_points import TrainingPoint
+from infra.training.messages import Failed, Message, decode, encode
 from infra.training.reporter import Reporter
-from infra.training.wire import Failed, Message, decode, encode
 
 RESULT = TrainingResult(
     model_size_gb=0.1,

@@ -1,0 +1,40 @@
+"""Request bodies of bounded size."""
+
+from collections.abc import Iterable
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
+
+from domain.errors import LimitExceeded
+
+
+class BodyTooLarge(LimitExceeded):
+    """A body is longer than the endpoint takes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit:,} bytes.", reason="BODY_TOO_LARGE")
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body, bounded before it is read and while it is.
+
+    Raises `BodyTooLarge`, and `ClientDisconnect` where the client leaves before its end.
+    """
+    declared = header(scope["headers"], b"content-length")
+    if len(declared) > len(str(limit)) or (declared.isdigit() and int(declared) > limit):
+        raise BodyTooLarge(limit)
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise BodyTooLarge(limit)
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    """The first header of this lower-case name; "" where there is none."""
+    return next((value.decode("latin-1") for key, value in headers if key == name), "")

@@ -1,0 +1,1 @@
+"""What the gateway needs of PostgreSQL: its table of keys, and its log."""

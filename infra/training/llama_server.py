@@ -1,0 +1,33 @@
+"""One GGUF in llama.cpp: `python -m infra.training.llama_server PATH CONTEXT THREADS` prints its address and serves.
+
+In a process of its own, because a bad GGUF aborts the process that loads it.
+"""
+
+import os
+import signal
+import sys
+
+import xllamacpp
+
+from infra.training.reporter import die_with
+
+
+def serve(path: str, context: int, threads: int) -> None:
+    """Load `path`, print the address, and answer until killed."""
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = path
+    parameters.n_ctx = context
+    parameters.n_parallel = 1
+    parameters.cpuparams.n_threads = threads
+    parameters.cache_ram_mib = 0
+    parameters.port = 0
+    parameters.ui = False
+    server = xllamacpp.Server(parameters)
+    print(server.listening_address, flush=True)  # noqa: T201 - the parent reads it
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    die_with(int(os.environ["PARENT"]), signal.SIGKILL)
+    serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

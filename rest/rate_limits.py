@@ -1,0 +1,34 @@
+"""Rate limits on REST endpoints: a request is counted before anything else of it is read."""
+
+from collections.abc import Callable
+from functools import wraps
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from domain.errors import SignInRequired
+from domain.rate_limits import Asked, Kind, caller
+from rest.endpoints import Handler, services, viewer_or_ticket
+
+
+def limited(kind: Kind) -> Callable[[Handler], Handler]:
+    """An endpoint each request of which counts as a call of this kind; raises `RateLimited`."""
+
+    def counted(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def answer(request: Request) -> Response:
+            if (rates := services(request).rates) is not None:
+                await rates.take([Asked(kind, _caller(request))])
+            return await handler(request)
+
+        return answer
+
+    return counted
+
+
+def _caller(request: Request) -> str:
+    try:
+        viewer = viewer_or_ticket(request)
+    except SignInRequired:
+        viewer = None
+    return caller(viewer, request.client.host if request.client else None)
