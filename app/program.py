@@ -2,5 +2,5 @@
 
 import sys
 
-PROGRAM = (sys.executable, "-P", "-m", "app.cli._main")
+PROGRAM = (sys.executable, "-P", "-m", "app.cli")
 """With -P, for a folder `app` where the user stands is not ours."""

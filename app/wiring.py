@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.settings import MEBIBYTE, Settings
 from app.storage import storage_of
-from domain.documents import Limits
+from domain.documents import UploadLimits
 from domain.ports.storage import Storage
 from domain.rate_limits import limits_of
 from domain.services import Services
@@ -85,7 +85,7 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
             trainer=ProcessTrainer(settings.models_folder),
             work_folder=settings.work_folder,
             detect_encoding=detect,
-            limits=Limits(settings.max_file_mb * MEBIBYTE, settings.max_project_mb * MEBIBYTE),
+            limits=UploadLimits(settings.max_file_mb * MEBIBYTE, settings.max_project_mb * MEBIBYTE),
             external_api_key=settings.app_external_api_key,
             now=_now,
             rates=rates,

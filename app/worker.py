@@ -74,16 +74,16 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
     @queue.periodic(cron="* * * * * */5")  # seconds stand last
     @queue.task(name=RESCUE, queueing_lock=RESCUE, queue=DEFAULT)
     async def rescue(timestamp: int) -> None:  # noqa: ARG001 - every periodic task is given it
-        await put_back(queue, services, stalled_s)
+        await requeue(queue, services, stalled_s)
 
 
-async def put_back(queue: procrastinate.App, services: Services, stalled_s: float) -> None:
+async def requeue(queue: procrastinate.App, services: Services, stalled_s: float) -> None:
     """Have the jobs begun again whose worker has given no sign of life for a while, or that nobody holds."""
     for job in await queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled_s):
         with contextlib.suppress(ConnectorException):  # another worker's rescue was first
             await queue.job_manager.retry_job(job)
     async with services.transactions.begin() as store:
-        await job_lifecycle.put_back(store)
+        await job_lifecycle.requeue(store)
 
 
 async def _work(queue: procrastinate.App, name: str, stalled_s: float) -> None:

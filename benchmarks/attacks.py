@@ -21,7 +21,7 @@ HEADERS = {"content-type": "application/json"}
 
 
 @dataclass(slots=True)
-class Measured:
+class Metric:
     """One attack: what is sent, how it was answered, and how long that took."""
 
     body: bytes
@@ -52,7 +52,7 @@ def bodies() -> dict[str, bytes]:
     return {"(a small query)": body("{ __typename }")} | attacks | others
 
 
-async def send(client: httpx.AsyncClient, server: Server, it: Measured) -> None:
+async def send(client: httpx.AsyncClient, server: Server, it: Metric) -> None:
     cpu, began = server.cpu(), perf_counter()
     try:
         reply = await client.post(server.url, content=it.body, headers=HEADERS)
@@ -68,11 +68,11 @@ def _shown(facts: Mapping[str, str]) -> str:
     return " ".join(facts[it] for it in ("code", "reason") if it in facts)
 
 
-def table(measured: Mapping[str, Measured]) -> str:
+def table(metric: Mapping[str, Metric]) -> str:
     lines = [
         f"| {name} | {len(it.body):,} | {it.code} | {statistics.median(it.times_ms):.1f} "
         f"| {max(it.times_ms):.1f} | {statistics.mean(it.cpu_ms):.1f} |"
-        for name, it in measured.items()
+        for name, it in metric.items()
     ]
     head = "| attack | bytes | refused as | median ms | longest ms | CPU ms |\n|---|---:|---|---:|---:|---:|"
     return "\n".join([head, *lines])
@@ -80,13 +80,13 @@ def table(measured: Mapping[str, Measured]) -> str:
 
 async def measure() -> str:
     """Send everything in turns, and the table."""
-    measured = {name: Measured(it) for name, it in bodies().items()}
+    metric = {name: Metric(it) for name, it in bodies().items()}
     async with stage() as variables, luthier(variables) as server, httpx.AsyncClient(timeout=60) as client:
-        await send(client, server, Measured(body("{ __typename }")))  # the connection is open
+        await send(client, server, Metric(body("{ __typename }")))  # the connection is open
         for _ in range(ROUNDS):
-            for it in measured.values():
+            for it in metric.values():
                 await send(client, server, it)
-    return table(measured)
+    return table(metric)
 
 
 if __name__ == "__main__":

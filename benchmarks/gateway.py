@@ -60,7 +60,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Metric:
     """One round: requests per second, median and 95th percentile in ms, CPU per request in µs."""
 
     rate: float
@@ -184,7 +184,7 @@ def _request(target: Target, *, streamed: bool) -> bytes:
     return f"{head}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def _round(target: Target, count: int, *, streamed: bool) -> Measured:
+async def _round(target: Target, count: int, *, streamed: bool) -> Metric:
     request, left, times = _request(target, streamed=streamed), iter(range(count)), []
 
     async def client() -> None:
@@ -200,7 +200,7 @@ async def _round(target: Target, count: int, *, streamed: bool) -> Measured:
     await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
     took, cpu = perf_counter() - began, sum(process.cpu_times()[:2]) - cpu
     late = statistics.quantiles(times, n=20)[-1]
-    return Measured(count / took, statistics.median(times), late, cpu / count * 1e6)
+    return Metric(count / took, statistics.median(times), late, cpu / count * 1e6)
 
 
 async def _compare(bare: Target, gateway: Target, count: int, *, streamed: bool) -> list[str]:
@@ -219,7 +219,7 @@ async def _compare(bare: Target, gateway: Target, count: int, *, streamed: bool)
     ]
 
 
-def _row(kind: str, name: str, rounds: list[Measured], ratio: float) -> str:
+def _row(kind: str, name: str, rounds: list[Metric], ratio: float) -> str:
     rate, middle, late, cpu = (
         statistics.median(getattr(it, value) for it in rounds) for value in ("rate", "median", "late", "cpu")
     )

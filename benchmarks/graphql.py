@@ -67,7 +67,7 @@ QUERIES = (
 
 
 @dataclass(frozen=True)
-class Measured:
+class Metric:
     """One round, and the CPU that each answer took of its server, in µs."""
 
     figures: Figures
@@ -94,12 +94,12 @@ class Bench:
         text = query.ours if name == OURS else query.peer % self.owner
         return Ask(port, "POST", "/graphql", headers, orjson.dumps({"query": text}).decode())
 
-    async def measured(self, name: str, query: Query, seconds: float) -> Measured:
+    async def metric(self, name: str, query: Query, seconds: float) -> Metric:
         """One round of one server."""
         server = self.servers[name]
         before = server.cpu()
         figures = await self.loader.round(self.ask(name, query), seconds, CONNECTIONS)
-        return Measured(figures, (server.cpu() - before) / figures.count * 1e6)
+        return Metric(figures, (server.cpu() - before) / figures.count * 1e6)
 
 
 @asynccontextmanager
@@ -194,16 +194,16 @@ async def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> str:
 
 
 async def _rows(bench: Bench, query: Query, rounds: int, seconds: float) -> list[str]:
-    found: dict[str, list[Measured]] = {name: [] for name in bench.servers}
+    found: dict[str, list[Metric]] = {name: [] for name in bench.servers}
     for number in range(rounds + 1):
         for name in bench.servers:
-            one = await bench.measured(name, query, seconds)
+            one = await bench.metric(name, query, seconds)
             if number:  # the first round warms up: Node compiles what is hot
                 found[name].append(one)
     return [_row(query, name, found) for name in found]
 
 
-def _row(query: Query, name: str, found: dict[str, list[Measured]]) -> str:
+def _row(query: Query, name: str, found: dict[str, list[Metric]]) -> str:
     rate, p50, p99 = (
         statistics.median(getattr(it.figures, value) for it in found[name])
         for value in ("rate", "p50", "p99")
@@ -229,7 +229,7 @@ async def profiles(seconds: float) -> None:
     """Print where our time goes, query by query."""
     async with running(peers=False, program=machine.module("benchmarks.profiled")) as bench:
         for query in QUERIES:
-            await bench.measured(OURS, query, seconds)
+            await bench.metric(OURS, query, seconds)
             done = bench.loader.round(bench.ask(OURS, query), seconds, CONNECTIONS)
             print(f"\n### {query.name}\n\n{await profile(bench.servers[OURS].pid, done)}")
 

@@ -18,7 +18,7 @@ from types import FrameType
 
 import orjson
 
-from app.cli._main import main
+from app.cli import main
 
 EVERY_S = 0.001
 ROOT = Path(__file__).parents[1]

@@ -25,7 +25,7 @@ from domain.deployments import Deployment
 from domain.finetunes import Finetune, FinetuneMethod
 from domain.ids import Noun
 from domain.items import Item, ItemOrigin
-from domain.job_events import Line
+from domain.job_events import LogLine
 from domain.jobs import JobType, new_job
 from domain.projects import Project
 from domain.store import Store
@@ -125,7 +125,7 @@ async def _plant_job(store: Store, project: Project, type: JobType, subject_id: 
     await store.jobs.add(job)
     begun = await store.jobs.begin(job.id)
     assert begun is not None
-    await store.job_events.append(begun, [Line("began"), Line("went on")])
+    await store.job_events.append(begun, [LogLine("began"), LogLine("went on")])
 
 
 @asynccontextmanager

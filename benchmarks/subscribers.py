@@ -20,7 +20,7 @@ from benchmarks import machine, rows
 from benchmarks.followers import AT_ONCE, Arrivals, Crowd, Events, Follower, Socket, line
 from benchmarks.machine import Server
 from benchmarks.profiled import profile
-from domain.job_events import Line
+from domain.job_events import LogLine
 from domain.jobs import Job
 from domain.store import Transactions
 from infra.db.engine import engine
@@ -140,7 +140,7 @@ class Run:
         began = perf_counter()
         job = watched[number % len(watched)]
         async with self.transactions.begin() as store:
-            await store.job_events.append(job, [Line(line(number))])
+            await store.job_events.append(job, [LogLine(line(number))])
         committed = perf_counter()
         watchers = len(range(watched.index(job), count, len(watched)))
         await crowd.arrivals.everywhere(number, watchers, 60)
@@ -161,7 +161,7 @@ async def running(
             watched = await rows.plant_running(own, viewer, count)
             for job in watched:  # what is kept when a subscriber comes: its stream begins with it
                 async with transactions.begin() as store:
-                    await store.job_events.append(job, [Line(line(0))])
+                    await store.job_events.append(job, [LogLine(line(0))])
             yield Run(server, token, transactions, watched, every_s)
     finally:
         await own.dispose()

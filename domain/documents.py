@@ -87,7 +87,7 @@ UPLOAD_OVER_S = 2 * UPLOAD_URL_S
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class UploadLimits:
     """How much may be uploaded, in bytes; models are exempt."""
 
     file_bytes: int
@@ -188,7 +188,7 @@ def media_type(kind: DocumentKind, filename: str, declared: str) -> str:
     )
 
 
-def check_size(size: int, limits: Limits) -> None:
+def check_size(size: int, limits: UploadLimits) -> None:
     """Raise `LimitExceeded` when a file is too large, `Invalid` when it is empty."""
     if size > limits.file_bytes:
         raise LimitExceeded(
@@ -201,7 +201,7 @@ def check_size(size: int, limits: Limits) -> None:
         raise Invalid("The file is empty.", reason="FILE_EMPTY", field="sizeBytes")
 
 
-def check_room(size: int, present: int, limits: Limits) -> None:
+def check_room(size: int, present: int, limits: UploadLimits) -> None:
     """Raise `LimitExceeded` when a project has no room for `size` more bytes."""
     if present + size > limits.project_bytes:
         raise LimitExceeded(

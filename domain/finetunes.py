@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict
 from domain.items import Item
-from domain.job_events import Measured
+from domain.job_events import Metric
 from domain.jobs import Runner
 from domain.reading import Locks, Pages, Reads
 from domain.rules import safe_name
@@ -93,18 +93,18 @@ class TrainingMetrics:
     f1_score: float | None = None
 
 
-def metrics_after(before: TrainingMetrics | None, measured: Measured) -> TrainingMetrics:
+def updated_metrics(before: TrainingMetrics | None, metric: Metric) -> TrainingMetrics:
     """The newest metrics: what a point does not measure stays as it was."""
-    point = measured.point
+    point = metric.point
     known = asdict(before) if before else {}
     new = {
         "train_loss": point.train_loss,
         "eval_loss": point.eval_loss,
         "learning_rate": point.learning_rate,
-        "tokens_per_second": measured.tokens_per_second,
+        "tokens_per_second": metric.tokens_per_second,
     }
     known |= {name: value for name, value in new.items() if value is not None}
-    known |= {"step": point.step, "epoch": point.epoch, "total_steps": measured.total_steps}
+    known |= {"step": point.step, "epoch": point.epoch, "total_steps": metric.total_steps}
     return TrainingMetrics(**known)
 
 

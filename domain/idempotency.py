@@ -19,7 +19,7 @@ class Idempotency(Protocol):
         """
         ...
 
-    async def settle(self, user_id: str, operation: str, key: str, result_id: str) -> None:
+    async def remember(self, user_id: str, operation: str, key: str, result_id: str) -> None:
         """Remember what the call made."""
         ...
 

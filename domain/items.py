@@ -207,7 +207,7 @@ class Items(ItemReads, Protocol):
         """Delete or restore what is named or matches and was not corrected; how many changed."""
         ...
 
-    async def settle(self, dataset: Dataset) -> None:
+    async def recompute(self, dataset: Dataset) -> None:
         """Bring duplicates and splits up to date after items came, went or were corrected.
 
         Splits are only looked at when the dataset begins or ends to hold items out.

@@ -21,7 +21,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Metric:
     """One optimiser step or one evaluation, out of `total_steps`."""
 
     point: TrainingPoint
@@ -38,7 +38,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """One line for the run's log."""
 
     line: str
@@ -62,20 +62,20 @@ class StatusChanged:
     error: str | None = None
 
 
-Event = StatusChanged | Progress | Measured | Checkpoint | Line
+Event = StatusChanged | Progress | Metric | Checkpoint | LogLine
 
 
 KINDS: dict[type[Event], JobEventKind] = {
     StatusChanged: JobEventKind.STATUS,
     Progress: JobEventKind.PROGRESS,
-    Measured: JobEventKind.METRIC,
+    Metric: JobEventKind.METRIC,
     Checkpoint: JobEventKind.CHECKPOINT,
-    Line: JobEventKind.LOG,
+    LogLine: JobEventKind.LOG,
 }
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class Recorded:
+class RecordedEvent:
     """An event as it is kept: `seq` counts 1, 2, 3 … within its job. What is made of it may go when it goes."""
 
     job_id: str
@@ -101,7 +101,7 @@ def place_of(cursor: str | None, *, field: str = "after") -> int:
 class JobEventReads(Pages, Protocol):
     """The events of jobs, oldest first, as they can be read; filtered by `frozenset[JobEventKind]`."""
 
-    async def after(self, job_id: str, seq: int, limit: int = 500) -> list[Recorded]:
+    async def after(self, job_id: str, seq: int, limit: int = 500) -> list[RecordedEvent]:
         """The next events of a job; who may see it was asked before."""
         ...
 
@@ -114,5 +114,5 @@ class JobEvents(JobEventReads, Protocol):
     """The events that are kept."""
 
     async def append(self, job: Job, events: Sequence[Event]) -> None:
-        """Record events. Raises `Replaced` unless `job.attempt` is the job's attempt and it is not final."""
+        """Record events. Raises `Superseded` unless `job.attempt` is the job's attempt and it is not final."""
         ...

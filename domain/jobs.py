@@ -76,7 +76,7 @@ class JobFilter:
     status: JobStatus | None = None
 
 
-class Replaced(Exception):
+class Superseded(Exception):
     """The job is no longer this worker's: another took it over, or it was cancelled or deleted. Stop."""
 
 
@@ -123,12 +123,12 @@ class Jobs(JobReads, Protocol):
     ) -> Job:
         """Move to a final status and record it.
 
-        `arguments` are added to those that the job's worker was given. Raises `Replaced` unless `job.attempt` is
+        `arguments` are added to those that the job's worker was given. Raises `Superseded` unless `job.attempt` is
         the job's attempt and it is not final.
         """
         ...
 
-    async def stranded(self) -> list[Job]:
+    async def orphaned(self) -> list[Job]:
         """Jobs that no worker will ever take, though nothing keeps them waiting.
 
         Two transactions that look at once look one after the other: each such job is found by one of them.

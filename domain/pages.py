@@ -81,7 +81,7 @@ def records(columns: Mapping[str, Iterable[Any]], count: int) -> list[dict[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class Slice(Generic[T]):
+class PageSlice(Generic[T]):
     """The rows of one page of a parent's list, in its order.
 
     `cursor` makes the cursor of the row at an index, should it be asked for. Where only some attributes were asked for there are no `rows`, but a `part` with the columns of those.

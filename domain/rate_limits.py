@@ -18,7 +18,7 @@ IPV6_NETWORK = 64
 """How many bits of an IPv6 address name who holds it: whoever has one address there has all the rest."""
 
 
-class Kind(StrEnum):
+class CallKind(StrEnum):
     """What calls are counted as."""
 
     READS = "reads"
@@ -30,14 +30,14 @@ class Kind(StrEnum):
     SIGN_UP = "sign_up"
 
 
-WORDS: Mapping[Kind, str] = {
-    Kind.READS: "reads",
-    Kind.WRITES: "writes",
-    Kind.UPLOADS: "uploads",
-    Kind.GENERATE: "calls that generate",
-    Kind.TRAIN: "calls that train",
-    Kind.SIGN_IN: "attempts to sign in",
-    Kind.SIGN_UP: "attempts to sign up",
+WORDS: Mapping[CallKind, str] = {
+    CallKind.READS: "reads",
+    CallKind.WRITES: "writes",
+    CallKind.UPLOADS: "uploads",
+    CallKind.GENERATE: "calls that generate",
+    CallKind.TRAIN: "calls that train",
+    CallKind.SIGN_IN: "attempts to sign in",
+    CallKind.SIGN_UP: "attempts to sign up",
 }
 
 
@@ -49,31 +49,31 @@ class Rate:
     seconds: int
 
 
-Limits = Mapping[Kind, Rate]
+RateLimits = Mapping[CallKind, Rate]
 
 
-DOCUMENTED: Limits = {
-    Kind.READS: Rate(60, 60),
-    Kind.WRITES: Rate(30, 60),
-    Kind.UPLOADS: Rate(10, 60),
-    Kind.GENERATE: Rate(5, 60),
-    Kind.TRAIN: Rate(3, 60),
-    Kind.SIGN_IN: Rate(10, 60),
-    Kind.SIGN_UP: Rate(10, 3600),
+DOCUMENTED: RateLimits = {
+    CallKind.READS: Rate(60, 60),
+    CallKind.WRITES: Rate(30, 60),
+    CallKind.UPLOADS: Rate(10, 60),
+    CallKind.GENERATE: Rate(5, 60),
+    CallKind.TRAIN: Rate(3, 60),
+    CallKind.SIGN_IN: Rate(10, 60),
+    CallKind.SIGN_UP: Rate(10, 3600),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RateLimitedCall:
     """Calls of one kind that `who` wants to make; `times` widens the kind's limit."""
 
-    kind: Kind
+    kind: CallKind
     who: str
     calls: int = 1
     times: int = 1
 
 
-def limits_of(text: str) -> Limits | None:
+def limits_of(text: str) -> RateLimits | None:
     """The limits that a setting names, None for `off`; raises ValueError with a sentence's end."""
     if text in {"off", "documented"}:
         return None if text == "off" else DOCUMENTED
@@ -87,10 +87,10 @@ def limits_of(text: str) -> Limits | None:
     return {**DOCUMENTED, **{_kind(name): _rate(name, it) for name, it in given.items()}}
 
 
-def _kind(name: str) -> Kind:
-    if name not in list(Kind):
-        raise ValueError(f"its kinds are {', '.join(Kind)}")
-    return Kind(name)
+def _kind(name: str) -> CallKind:
+    if name not in list(CallKind):
+        raise ValueError(f"its kinds are {', '.join(CallKind)}")
+    return CallKind(name)
 
 
 def _rate(name: str, given: object) -> Rate:
@@ -117,7 +117,9 @@ def network(host: str | None) -> str:
     return str(address.ipv4_mapped or ip_network((int(address), IPV6_NETWORK), strict=False))
 
 
-def attempt(kind: Kind, email: str, host: str | None) -> tuple[Asked, Asked, Asked]:
+def attempt(
+    kind: CallKind, email: str, host: str | None
+) -> tuple[RateLimitedCall, RateLimitedCall, RateLimitedCall]:
     """What an attempt to sign in or up is counted as: this account from here, any from here, this from anywhere.
 
     What stops a guesser is the first, which a success forgets, so that only failures add up. It is kept for each
@@ -127,10 +129,14 @@ def attempt(kind: Kind, email: str, host: str | None) -> tuple[Asked, Asked, Ask
     """
     account = blake2b(email.strip().lower().encode(errors="replace"), digest_size=16).hexdigest()
     here = network(host)
-    return Asked(kind, f"{account}@{here}"), Asked(kind, here, times=3), Asked(kind, account, times=10)
+    return (
+        RateLimitedCall(kind, f"{account}@{here}"),
+        RateLimitedCall(kind, here, times=3),
+        RateLimitedCall(kind, account, times=10),
+    )
 
 
-def refused(asked: Asked, rate: Rate, wait_s: int) -> RateLimited:
+def refused(asked: RateLimitedCall, rate: Rate, wait_s: int) -> RateLimited:
     """What the caller is told: the limit, and when to come back."""
     period = next(name for name, seconds in SECONDS.items() if seconds == rate.seconds)
     limit = f"At most {rate.amount:,} {WORDS[asked.kind]} are allowed per {period}"

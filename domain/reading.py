@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 from domain.errors import NotFound
 from domain.ids import Noun
-from domain.pages import Page, Slice
+from domain.pages import Page, PageSlice
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Pages(Protocol):
         where: Any = None,
         only: frozenset[str] | None = None,
         viewer_id: str,
-    ) -> "dict[str, Slice[Any]]":
+    ) -> dict[str, PageSlice[Any]]:
         """The same page of each parent's list in one statement; without `by` the parent is the viewer.
 
         With `only` a slice may have columns with at least these attributes in the place of rows.
@@ -86,7 +86,7 @@ class Pages(Protocol):
 class ById(Protocol):
     """Rows that are read by their ids."""
 
-    async def many(self, ids: list[str], *, viewer_id: str) -> "dict[str, Any]":
+    async def many(self, ids: list[str], *, viewer_id: str) -> dict[str, Any]:
         """Rows by id; the missing ones are absent."""
         ...
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from domain.documents import Limits
+from domain.documents import UploadLimits
 from domain.ports.completions import Completions
 from domain.ports.event_streams import EventStreams
 from domain.ports.health import Health
 from domain.ports.model_runtime import ModelRuntime
 from domain.ports.passwords import Passwords
-from domain.ports.rate_limiter import Rates
+from domain.ports.rate_limiter import RateLimiter
 from domain.ports.storage import Storage
 from domain.ports.tokens import Tokens
 from domain.ports.trainer import Trainer
@@ -33,8 +33,8 @@ class Services:
     trainer: Trainer
     work_folder: Path
     detect_encoding: Callable[[bytes], str]
-    limits: Limits
+    limits: UploadLimits
     external_api_key: str | None
     now: Callable[[], datetime]
-    rates: Rates | None
+    rates: RateLimiter | None
     """None where nothing is limited."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from domain.datasets import RunStatus
 from domain.errors import Conflict, Invalid
 from domain.finetunes import ArtifactKind, InferenceSample
-from domain.job_events import Measured
+from domain.job_events import Metric
 
 UNPROCESSABLE = "UNPROCESSABLE"
 UNDER_WAY = frozenset({RunStatus.PLANNING, RunStatus.RUNNING})
@@ -17,7 +17,7 @@ REPORTABLE = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportedFile:
+class ReportedArtifact:
     """A file that the worker says it left."""
 
     filename: str
@@ -26,7 +26,7 @@ class ReportedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
+class RunSummary:
     """What a finished run says of itself; null is unknown."""
 
     model_size_gb: float | None = None
@@ -35,11 +35,11 @@ class Results:
     model_quantization: str | None = None
     training_time_seconds: float | None = None
     samples: tuple[InferenceSample, ...] = ()
-    files: tuple[ReportedFile, ...] = ()
+    files: tuple[ReportedArtifact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class StatusUpdate:
     """One call of an external worker. `total_steps` of what it measured is 0 where it does not say."""
 
     status: RunStatus
@@ -47,8 +47,8 @@ class Report:
     progress: float | None = None
     current_step: str | None = None
     logs: tuple[str, ...] = ()
-    measured: Measured | None = None
-    results: Results = Results()
+    metric: Metric | None = None
+    results: RunSummary = RunSummary()
 
 
 def unprocessable(message: str, field: str | None = None) -> Invalid:
@@ -56,7 +56,7 @@ def unprocessable(message: str, field: str | None = None) -> Invalid:
     return Invalid(message, reason=UNPROCESSABLE, field=field)
 
 
-def check_report(current: RunStatus, reported: RunStatus, *, is_external: bool) -> bool:
+def check_transition(current: RunStatus, reported: RunStatus, *, is_external: bool) -> bool:
     """Whether a report changes anything; raises `Conflict` when it may not be made."""
     if not is_external:
         raise Conflict("This run is not EXTERNAL: Luthier's own worker reports on it.", reason="NOT_EXTERNAL")

@@ -8,21 +8,14 @@ from starlette.types import Receive, Scope
 from domain.errors import LimitExceeded
 
 
-class BodyTooLarge(LimitExceeded):
-    """A body is longer than the endpoint takes."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The body is larger than {limit:,} bytes.", reason="BODY_TOO_LARGE")
-
-
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body, bounded before it is read and while it is.
 
-    Raises `BodyTooLarge`, and `ClientDisconnect` where the client leaves before its end.
+    Raises `LimitExceeded` BODY_TOO_LARGE, and `ClientDisconnect` where the client leaves before its end.
     """
     declared = header(scope["headers"], b"content-length")
     if len(declared) > len(str(limit)) or (declared.isdigit() and int(declared) > limit):
-        raise BodyTooLarge(limit)
+        raise _too_large(limit)
     body = bytearray()
     while True:
         message = await receive()
@@ -30,7 +23,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > limit:
-            raise BodyTooLarge(limit)
+            raise _too_large(limit)
         if not message.get("more_body"):
             return bytes(body)
 
@@ -38,3 +31,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
     """The first header of this lower-case name; "" where there is none."""
     return next((value.decode("latin-1") for key, value in headers if key == name), "")
+
+
+def _too_large(limit: int) -> LimitExceeded:
+    return LimitExceeded(f"The body is larger than {limit:,} bytes.", reason="BODY_TOO_LARGE")

@@ -17,8 +17,8 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import StorageError
 
 from domain.errors import RateLimited
-from domain.ports.rate_limiter import Rates
-from domain.rate_limits import Asked, Limits, Rate, refused
+from domain.ports.rate_limiter import RateLimiter
+from domain.rate_limits import Rate, RateLimitedCall, RateLimits, refused
 
 ANSWER_S = 0.5
 """How long Redis may take before this process counts by itself."""
@@ -77,12 +77,12 @@ class Memory(MemoryStorage):
 class Windows:
     """Calls counted in moving windows, one for each kind and caller."""
 
-    def __init__(self, limits: Limits, storage: MemoryStorage | RedisStorage) -> None:
+    def __init__(self, limits: RateLimits, storage: MemoryStorage | RedisStorage) -> None:
         self._limits = limits
         self._storage = storage
         self._strategy = MovingWindowRateLimiter(storage)
 
-    async def take(self, asked: Sequence[Asked]) -> None:
+    async def hit(self, asked: Sequence[RateLimitedCall]) -> None:
         """Count all of it, or refuse all of it; raises `RateLimited`.
 
         Each window is atomic. Several are tested before any is taken; when another call takes the last of one in
@@ -94,23 +94,23 @@ class Windows:
         for it in asked:
             await self._require(it, await self._strategy.hit(*self._window(it), cost=it.calls))
 
-    async def forget(self, asked: Asked) -> None:
+    async def forget(self, asked: RateLimitedCall) -> None:
         """Begin anew with what was counted there."""
         await self._strategy.clear(*self._window(asked))
 
-    def _rate(self, asked: Asked) -> Rate:
+    def _rate(self, asked: RateLimitedCall) -> Rate:
         rate = self._limits[asked.kind]
         return Rate(rate.amount * asked.times, rate.seconds)
 
-    def _window(self, asked: Asked) -> tuple[RateLimitItem, str, str]:
+    def _window(self, asked: RateLimitedCall) -> tuple[RateLimitItem, str, str]:
         return _item(self._rate(asked)), asked.kind, asked.who
 
-    async def _require(self, asked: Asked, is_free: bool) -> None:
+    async def _require(self, asked: RateLimitedCall, is_free: bool) -> None:
         if not is_free:
             rate = self._rate(asked)
             raise refused(asked, rate, await self._wait_s(asked, rate))
 
-    async def _wait_s(self, asked: Asked, rate: Rate) -> int:
+    async def _wait_s(self, asked: RateLimitedCall, rate: Rate) -> int:
         """In how many whole seconds these calls fit: once the last call that is in their way has left."""
         if asked.calls > rate.amount:
             return rate.seconds
@@ -133,18 +133,18 @@ class SharedWindows:
     taking it down the way to guess passwords. So each process then limits what reaches it.
     """
 
-    def __init__(self, shared: Rates, own: Rates) -> None:
+    def __init__(self, shared: RateLimiter, own: RateLimiter) -> None:
         self._shared = shared
         self._own = own
         self._asks_at: float | None = None
         self._questions = asyncio.Semaphore(QUESTIONS)
 
-    async def take(self, asked: Sequence[Asked]) -> None:
+    async def hit(self, asked: Sequence[RateLimitedCall]) -> None:
         """Count all of it, or refuse all of it; raises `RateLimited`."""
-        if not await self._is_answered(self._shared.take, asked):
-            await self._own.take(asked)
+        if not await self._is_answered(self._shared.hit, asked):
+            await self._own.hit(asked)
 
-    async def forget(self, asked: Asked) -> None:
+    async def forget(self, asked: RateLimitedCall) -> None:
         """Begin anew with what was counted there, and here."""
         await self._is_answered(self._shared.forget, asked)
         await self._own.forget(asked)
@@ -204,7 +204,7 @@ class SharedWindows:
 
 
 @asynccontextmanager
-async def open_rates(limits: Limits | None, url: str) -> AsyncIterator[Rates | None]:
+async def open_rates(limits: RateLimits | None, url: str) -> AsyncIterator[RateLimiter | None]:
     """What counts calls, None when nothing is limited; `url` is memory:// or a Redis's."""
     if limits is None:
         yield None

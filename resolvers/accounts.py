@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from domain.accounts import Usage, User, checked_email, checked_password, new_user, wrong_credentials
 from domain.ports.tokens import Session
-from domain.rate_limits import Kind, attempt
+from domain.rate_limits import CallKind, attempt
 from domain.use_cases import accounts
 from resolvers.context import Context
 
@@ -13,7 +13,7 @@ async def register(context: Context, email: str, password: str, name: str) -> Se
     """A new account, signed in."""
     checked_email(email)
     checked_password(password)
-    await _count(context, Kind.SIGN_UP, email)
+    await _count(context, CallKind.SIGN_UP, email)
     hashed = await context.services.passwords.hash(password)
     user = new_user(email, name, hashed, now=context.now())
     async with context.transactions.begin() as store:
@@ -26,7 +26,7 @@ async def login(context: Context, email: str, password: str) -> Session:
 
     Raises `RateLimited`, before the password is looked at.
     """
-    await _count(context, Kind.SIGN_IN, email)
+    await _count(context, CallKind.SIGN_IN, email)
     async with context.transactions.begin() as store:
         user = await store.accounts.by_email(email.strip().lower())
     if (
@@ -34,17 +34,17 @@ async def login(context: Context, email: str, password: str) -> Session:
         or not user
     ):
         raise wrong_credentials()
-    await _forget(context, Kind.SIGN_IN, email)
+    await _forget(context, CallKind.SIGN_IN, email)
     return _session(context, user)
 
 
-async def _count(context: Context, kind: Kind, email: str) -> None:
+async def _count(context: Context, kind: CallKind, email: str) -> None:
     """Count an attempt; raises `RateLimited`."""
     if (rates := context.services.rates) is not None:
-        await rates.take(attempt(kind, email, context.address))
+        await rates.hit(attempt(kind, email, context.address))
 
 
-async def _forget(context: Context, kind: Kind, email: str) -> None:
+async def _forget(context: Context, kind: CallKind, email: str) -> None:
     """Whoever proved to own the account begins anew."""
     if (rates := context.services.rates) is not None:
         await rates.forget(attempt(kind, email, context.address)[0])

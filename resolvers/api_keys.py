@@ -15,7 +15,7 @@ async def create(
     """A new key and its secret; a repeated call gives the key without it."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
-        return await idempotency.once(
+        return await idempotency.run_idempotently(
             store,
             "createApiKey",
             key,

@@ -15,7 +15,7 @@ async def create(context: Context, project_id: str, values: Mapping[str, Any], k
     """The next version of a project's dataset."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
-        return await idempotency.once(
+        return await idempotency.run_idempotently(
             store,
             "createDataset",
             key,
@@ -39,7 +39,7 @@ async def begin_import(
     """Have a document's rows made into items."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
-        return await idempotency.once(
+        return await idempotency.run_idempotently(
             store,
             "importDataset",
             key,

@@ -13,7 +13,7 @@ async def create(
     """A new deployment, the job that loads its model, and the secret of its first key."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
-        return await idempotency.once(
+        return await idempotency.run_idempotently(
             store,
             "createDeployment",
             key,

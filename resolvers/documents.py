@@ -35,7 +35,7 @@ async def initiate_upload(
     viewer, now = context.viewer_id, context.now()
     document = new_document(project_id, filename, declared_type, kind, size, now=now)
     async with context.transactions.begin() as store:
-        document = await idempotency.once(
+        document = await idempotency.run_idempotently(
             store,
             "initiateUpload",
             key,

@@ -15,7 +15,7 @@ async def create(context: Context, new: NewFinetune, key: str | None) -> tuple[F
     """A new fine-tune of what its dataset holds now, and the job that trains it."""
     viewer, refusal = context.viewer_id, context.services.trainer.foreseen
     async with context.transactions.begin() as store:
-        return await idempotency.once(
+        return await idempotency.run_idempotently(
             store,
             "createFinetune",
             key,

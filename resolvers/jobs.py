@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
-from domain.job_events import Recorded
+from domain.job_events import RecordedEvent
 from domain.jobs import Job
 from domain.reading import require
 from domain.use_cases import job_lifecycle
@@ -22,7 +22,7 @@ async def cancel(context: Context, id: str) -> Job:
         return await job_lifecycle.cancel(store, id, viewer_id=context.viewer_id)
 
 
-async def follow(context: Context, job_id: str, after: int) -> AsyncGenerator[Recorded, None]:
+async def follow(context: Context, job_id: str, after: int) -> AsyncGenerator[RecordedEvent, None]:
     """Every event of a job of the viewer's from a place on; raises `NotFound`."""
     async with context.transactions.begin() as store:
         job = await require(store.jobs, job_id, viewer_id=context.viewer_id, field="job_id")

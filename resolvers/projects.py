@@ -13,7 +13,7 @@ async def create(context: Context, values: Mapping[str, Any], key: str | None) -
     """A new project of the viewer's."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
-        return await idempotency.once(
+        return await idempotency.run_idempotently(
             store,
             "createProject",
             key,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.ids import Noun, noun_of
-from domain.pages import Page, Slice
+from domain.pages import Page, PageSlice
 from domain.reading import ById, Collection, Pages, Parent
 from domain.store import ReadStore
 from resolvers.context import Context
@@ -58,7 +58,7 @@ async def pages(
     where: Any,
     page: Page,
     only: frozenset[str] | None,
-) -> Mapping[str, Slice[Any]]:
+) -> Mapping[str, PageSlice[Any]]:
     """The same page of each parent's list; of `only` these attributes, where they can be read alone."""
     async with context.transactions.read() as store:
         return await collection_of(store, collection).pages(

@@ -15,7 +15,7 @@ from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Invalid
 from domain.files.csv_writer import BOM, csv_line
 from domain.items import Item, Split, Which
-from domain.rate_limits import Kind
+from domain.rate_limits import CallKind
 from domain.reading import require_in_project
 from domain.rules import safe_name
 from domain.services import Services
@@ -50,7 +50,7 @@ FORMATS = {
 
 
 @endpoint
-@limited(Kind.READS)
+@limited(CallKind.READS)
 async def download(request: Request) -> Response:
     """The items of a dataset as a file: `format`, `items` and `split` say which and how."""
     viewer = viewer_or_ticket(request)

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from domain.deployments import Deployment
 from domain.files.csv_writer import BOM, csv_line
-from domain.rate_limits import Kind
+from domain.rate_limits import CallKind
 from domain.reading import require_in_project
 from domain.request_logs import RequestLog
 from domain.rules import safe_name
@@ -22,7 +22,7 @@ COLUMNS = ("date", "input", "output")
 
 
 @endpoint
-@limited(Kind.READS)
+@limited(CallKind.READS)
 async def logs_download(request: Request) -> Response:
     """A deployment's requests as CSV, oldest first."""
     deployment = await _require(request, viewer_or_ticket(request))

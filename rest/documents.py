@@ -14,7 +14,7 @@ from domain.errors import Conflict, DomainError, Invalid, LimitExceeded, NotFoun
 from domain.ids import Noun
 from domain.ports.storage import Changed, Storage
 from domain.projects import require_active
-from domain.rate_limits import Kind
+from domain.rate_limits import CallKind
 from domain.reading import require, require_in_project
 from domain.services import Services
 from domain.use_cases.documents import receive
@@ -41,7 +41,7 @@ class _Upload:
     taken: list[tuple[str, Document]] = field(default_factory=list)
     """What each file was declared to be, and the document it becomes."""
 
-    async def take(self, part: Part) -> None:
+    async def hit(self, part: Part) -> None:
         """Store a file, or read the kind; other fields mean nothing here."""
         if part.filename is not None:
             await self._store(part, part.filename)
@@ -118,7 +118,7 @@ def kind_required() -> Invalid:
 
 
 @endpoint
-@limited(Kind.UPLOADS)
+@limited(CallKind.UPLOADS)
 async def upload(request: Request) -> Response:
     """Files as a multipart form; they are read by a worker afterwards."""
     viewer, project_id = viewer_id(request), request.path_params["project_id"]
@@ -132,7 +132,7 @@ async def upload(request: Request) -> Response:
     found = _Upload(ports, project_id, present, kind_of(asked) if asked else None)
     try:
         async for part in parts(request, boundary):
-            await found.take(part)
+            await found.hit(part)
         async with ports.transactions.begin() as store:
             documents = await receive(
                 store,
@@ -192,7 +192,7 @@ def _shown(document: Document) -> dict[str, Any]:
 
 
 @endpoint
-@limited(Kind.READS)
+@limited(CallKind.READS)
 async def document(request: Request) -> Response:
     """An upload as it came."""
     found = await _require(request)

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.finetunes import Finetune
-from domain.job_events import Checkpoint, Line, Measured, Progress, Recorded, StatusChanged, place_of
+from domain.job_events import Checkpoint, LogLine, Metric, Progress, RecordedEvent, StatusChanged, place_of
 from domain.jobs import FINAL, Job, JobStatus
-from domain.rate_limits import Kind
+from domain.rate_limits import CallKind
 from domain.reading import require_in_project
 from domain.use_cases import finetunes
 from edge.event_streams import EventStream, event
@@ -21,7 +21,7 @@ from rest.rate_limits import limited
 
 
 @endpoint
-@limited(Kind.READS)
+@limited(CallKind.READS)
 async def logs(request: Request) -> Response:
     """Replays from `Last-Event-ID` on, then follows; ends with the training, or with the bearer token."""
     viewer, finetune_id = let_in(request), request.path_params["finetune_id"]
@@ -50,7 +50,7 @@ async def _events(request: Request, job: Job, after: int) -> AsyncGenerator[str,
                 yield event(name, json.dumps(data), id=str(it.seq))
 
 
-async def _told(request: Request, job: Job, recorded: Recorded) -> list[tuple[str, dict[str, Any]]]:
+async def _told(request: Request, job: Job, recorded: RecordedEvent) -> list[tuple[str, dict[str, Any]]]:
     """An event under the names of the REST contract."""
     if isinstance(recorded.event, StatusChanged) and recorded.event.status in FINAL:
         async with services(request).transactions.begin() as store:
@@ -59,14 +59,14 @@ async def _told(request: Request, job: Job, recorded: Recorded) -> list[tuple[st
     return list(_named(recorded))
 
 
-def _named(recorded: Recorded) -> Iterator[tuple[str, dict[str, Any]]]:
+def _named(recorded: RecordedEvent) -> Iterator[tuple[str, dict[str, Any]]]:
     match recorded.event:
-        case Measured(point=point) if point.eval_loss is not None:
+        case Metric(point=point) if point.eval_loss is not None:
             yield "eval", {"step": point.step, "eval_loss": point.eval_loss, "perplexity": point.perplexity}
-        case Measured(point=point):
+        case Metric(point=point):
             names = ("step", "train_loss", "learning_rate", "epoch")
             yield "log", {name: getattr(point, name) for name in names}
-        case Line(line):
+        case LogLine(line):
             yield "log", {"line": line}
         case Progress(progress, message):
             yield "progress", {"progress_pct": round(progress * 100, 2), "message": message}

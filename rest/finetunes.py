@@ -12,7 +12,7 @@ from stream_zip import ZIP_64, Method, async_stream_zip
 
 from domain.errors import Conflict, NotFound
 from domain.finetunes import Artifact, Finetune, require_gguf
-from domain.rate_limits import Kind
+from domain.rate_limits import CallKind
 from domain.reading import require_in_project
 from domain.rules import safe_name
 from domain.services import Services
@@ -29,7 +29,7 @@ Member = tuple[str, datetime, int, Method, AsyncIterator[bytes]]
 
 
 @endpoint
-@limited(Kind.READS)
+@limited(CallKind.READS)
 async def download(request: Request) -> Response:
     """The model file; `Conflict` NOT_READY while there is none."""
     finetune = await _require(request)
@@ -37,7 +37,7 @@ async def download(request: Request) -> Response:
 
 
 @endpoint
-@limited(Kind.READS)
+@limited(CallKind.READS)
 async def artifact(request: Request) -> Response:
     """One of the files."""
     finetune, filename = await _require(request), request.path_params["filename"]
@@ -48,7 +48,7 @@ async def artifact(request: Request) -> Response:
 
 
 @endpoint
-@limited(Kind.READS)
+@limited(CallKind.READS)
 async def archive(request: Request) -> Response:
     """All of the files as one archive, packed while it is sent."""
     finetune = await _require(request)

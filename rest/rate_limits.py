@@ -7,18 +7,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.errors import SignInRequired
-from domain.rate_limits import Asked, Kind, caller
+from domain.rate_limits import CallKind, RateLimitedCall, caller
 from rest.endpoints import Handler, services, viewer_or_ticket
 
 
-def limited(kind: Kind) -> Callable[[Handler], Handler]:
+def limited(kind: CallKind) -> Callable[[Handler], Handler]:
     """An endpoint each request of which counts as a call of this kind; raises `RateLimited`."""
 
     def counted(handler: Handler) -> Handler:
         @wraps(handler)
         async def answer(request: Request) -> Response:
             if (rates := services(request).rates) is not None:
-                await rates.take([Asked(kind, _caller(request))])
+                await rates.hit([RateLimitedCall(kind, _caller(request))])
             return await handler(request)
 
         return answer

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from domain.datasets import RunStatus
 from domain.finetunes import ArtifactKind, InferenceSample
-from domain.job_events import Measured
+from domain.job_events import Metric
 from domain.rules import TEXT_LIMIT, safe_name
-from domain.status_updates import Report, ReportedFile, Results, unprocessable
+from domain.status_updates import ReportedArtifact, RunSummary, StatusUpdate, unprocessable
 from domain.texts import text_problem
 from domain.training_points import TrainingPoint
 
@@ -129,16 +129,16 @@ def _range(low: float, high: float) -> str:
     return f" from {low:g} on" if math.isinf(high) else f" from {low:g} to {high:g}"
 
 
-def read_report(body: Mapping[str, Any], now: datetime) -> Report:
+def read_report(body: Mapping[str, Any], now: datetime) -> StatusUpdate:
     """A report; raises `Invalid` UNPROCESSABLE where the body breaks a rule."""
     fields = Fields(body)
-    return Report(
+    return StatusUpdate(
         status=_status(body.get("status")),
         error=fields.text("error"),
         progress=fields.number("progress", low=0, high=1),
         current_step=fields.text("current_step", limit=1_000),
         logs=fields.lines("logs"),
-        measured=_measured(fields.record("metrics"), now),
+        metric=_measured(fields.record("metrics"), now),
         results=_results(fields.record("result")),
     )
 
@@ -149,7 +149,7 @@ def _status(word: Any) -> RunStatus:
     return RunStatus(word)
 
 
-def _measured(fields: Fields | None, now: datetime) -> Measured | None:
+def _measured(fields: Fields | None, now: datetime) -> Metric | None:
     if fields is None:
         return None
     point = TrainingPoint(
@@ -161,7 +161,7 @@ def _measured(fields: Fields | None, now: datetime) -> Measured | None:
         learning_rate=fields.number("learning_rate", low=0),
         at=_moment(fields, now),
     )
-    return Measured(point, fields.whole("total_steps") or 0, fields.number("tokens_per_second", low=0))
+    return Metric(point, fields.whole("total_steps") or 0, fields.number("tokens_per_second", low=0))
 
 
 def _moment(fields: Fields, now: datetime) -> datetime:
@@ -178,10 +178,10 @@ def _moment(fields: Fields, now: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
 
 
-def _results(fields: Fields | None) -> Results:
+def _results(fields: Fields | None) -> RunSummary:
     if fields is None:
-        return Results()
-    return Results(
+        return RunSummary()
+    return RunSummary(
         model_size_gb=fields.number("model_size_gb", low=0),
         model_size_parameter=fields.whole("model_size_parameter", high=MAX_BIGINT),
         model_dtype=fields.text("model_dtype", limit=100),
@@ -201,7 +201,7 @@ def _sample(fields: Fields) -> InferenceSample:
     )
 
 
-def _file(fields: Fields) -> ReportedFile:
+def _file(fields: Fields) -> ReportedArtifact:
     name = fields.required("filename", fields.text("filename", limit=255))
     if name != safe_name(name) or name.strip(".") == "":
         raise unprocessable(
@@ -211,4 +211,4 @@ def _file(fields: Fields) -> ReportedFile:
     sha256 = fields.required("sha256", fields.text("sha256", limit=SHA256_CHARS))
     if len(sha256) != SHA256_CHARS or not all(it in "0123456789abcdefABCDEF" for it in sha256):
         raise unprocessable(f"The `sha256` of {name} must be 64 hexadecimal digits.", "result.artifacts")
-    return ReportedFile(filename=name, kind=fields.choice("kind", ArtifactKind), sha256=sha256)
+    return ReportedArtifact(filename=name, kind=fields.choice("kind", ArtifactKind), sha256=sha256)

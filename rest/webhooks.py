@@ -15,10 +15,10 @@ from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Unauthenticated
 from domain.finetunes import Finetune
 from domain.ids import Noun
-from domain.jobs import Replaced
+from domain.jobs import Superseded
 from domain.reading import missing, require
 from domain.services import Services
-from domain.status_updates import UNDER_WAY, Report
+from domain.status_updates import UNDER_WAY, StatusUpdate
 from domain.use_cases import generation_results, status_updates
 from domain.use_cases.generation_results import ResultFile
 from edge.bearer_tokens import bearer_token
@@ -44,12 +44,12 @@ async def dataset(request: Request) -> Response:
 
 
 async def _report_dataset(
-    ports: Services, found: Dataset, report: Report, files: list[ResultFile]
+    ports: Services, found: Dataset, report: StatusUpdate, files: list[ResultFile]
 ) -> Dataset:
     """The status and the items, both or neither."""
     owner, now = found.owner_id, ports.now()
     async with ports.transactions.begin() as store:
-        if await status_updates.report_dataset(store, found.id, report, owner_id=owner, now=now):
+        if await status_updates.update_dataset(store, found.id, report, owner_id=owner, now=now):
             await generation_results.load(store, found, files, now=now)
         return await require(store.datasets, found.id, viewer_id=owner)
 
@@ -61,16 +61,18 @@ async def finetune(request: Request) -> Response:
     found = await _finetune(request, id)
     report = read_report(await json_object(request), ports.now())
     for _ in range(ATTEMPTS):
-        with suppress(Replaced):  # it began or ended between two statements: what may be said is decided anew
+        with suppress(
+            Superseded
+        ):  # it began or ended between two statements: what may be said is decided anew
             return _answer(await _report_finetune(ports, found, report))
     raise Conflict("The run changed while this was reported; report it again.", reason="RUN_CHANGED")
 
 
-async def _report_finetune(ports: Services, found: Finetune, report: Report) -> Finetune:
+async def _report_finetune(ports: Services, found: Finetune, report: StatusUpdate) -> Finetune:
     is_end = report.status is RunStatus.DONE and found.status in UNDER_WAY
     artifacts = await status_updates.stored_artifacts(ports.storage, found, report.results) if is_end else []
     async with ports.transactions.begin() as store:
-        return await status_updates.report_finetune(
+        return await status_updates.update_finetune(
             store, found.id, report, artifacts, owner_id=found.owner_id
         )
 

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.anyio
 LOADED = (app.cli, app.worker)
 """With these, whatever a process of ours imports is imported, and so every kind of refusal is known."""
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("app", "domain", "infra", "resolvers", "rest", "schema", "workers")
+PACKAGES = ("app", "domain", "edge", "infra", "resolvers", "rest", "schema", "workers")
 UPPER_SNAKE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 NOT_OF_THE_INPUT = {SignInRequired, RateLimited}
 """What no other input can mend: a mutation is refused at the top too."""

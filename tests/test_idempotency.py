@@ -157,7 +157,7 @@ async def test_a_fault_after_the_work_leaves_neither_the_work_nor_the_key(
     for name, (template, _) in MAKING.items():
         given, before = owned(template, owner.ids) | SAME, await snapshot(database)
         with monkeypatch.context() as patched:
-            patched.setattr(SqlIdempotency, "settle", fail)
+            patched.setattr(SqlIdempotency, "remember", fail)
             (error,) = (await owner.api.raw(document(name), input=given))["errors"]
         assert error["extensions"]["code"] == "INTERNAL"
         assert await snapshot(database) == before, name

@@ -31,7 +31,7 @@ from starlette.routing import Mount
 from app.logs import JsonLines
 from app.wiring import Wiring
 from domain.errors import Unavailable
-from domain.job_events import Recorded
+from domain.job_events import RecordedEvent
 from domain.services import Services
 from edge.request_ids import RequestIds
 from infra.s3 import _translated
@@ -201,7 +201,7 @@ class Stumbling:
         self.real = real
         self.events = events
 
-    async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[Recorded]:
+    async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[RecordedEvent]:
         """As ever, until it stumbles."""
         left = self.events
         async for it in self.real.follow(job_id, after):

@@ -38,9 +38,7 @@ class Installation:
 
     def child(self, command: str) -> psutil.Process:
         """The child that runs this command of ours."""
-        return next(
-            it for it in self.up.children() if "app.cli._main" in it.cmdline() and command in it.cmdline()
-        )
+        return next(it for it in self.up.children() if "app.cli" in it.cmdline() and command in it.cmdline())
 
     def after(self, label: str) -> str:
         """What the demo printed after a label."""

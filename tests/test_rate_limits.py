@@ -17,7 +17,7 @@ from app.asgi import HANDLERS, REST, mount
 from app.settings import Settings
 from app.wiring import Wiring, wire
 from domain.ports.passwords import Passwords
-from domain.rate_limits import DOCUMENTED, Kind, Limits, Rate
+from domain.rate_limits import DOCUMENTED, CallKind, Rate, RateLimits
 from domain.services import Services
 from infra.rate_limiter import Memory, Windows
 from schema.admission._rate_limits import calls, fields
@@ -28,14 +28,14 @@ from tests.schema.test_jobs import websocket
 
 pytestmark = pytest.mark.anyio
 
-LIMITS: Limits = {
-    Kind.READS: Rate(5, 60),
-    Kind.WRITES: Rate(12, 60),
-    Kind.UPLOADS: Rate(2, 60),
-    Kind.GENERATE: Rate(2, 60),
-    Kind.TRAIN: Rate(2, 60),
-    Kind.SIGN_IN: Rate(2, 60),
-    Kind.SIGN_UP: Rate(2, 60),
+LIMITS: RateLimits = {
+    CallKind.READS: Rate(5, 60),
+    CallKind.WRITES: Rate(12, 60),
+    CallKind.UPLOADS: Rate(2, 60),
+    CallKind.GENERATE: Rate(2, 60),
+    CallKind.TRAIN: Rate(2, 60),
+    CallKind.SIGN_IN: Rate(2, 60),
+    CallKind.SIGN_UP: Rate(2, 60),
 }
 Call = Callable[..., Awaitable[httpx.AsyncClient]]
 SUBSCRIPTION = 'subscription { jobEvents(jobId: "job_unknown") { cursor } }'
@@ -127,7 +127,7 @@ async def sign_up(client: httpx.AsyncClient, email: str, password: str = PASSWOR
     return await enter(client, REGISTER, {"email": email, "password": password, "name": "A"})
 
 
-def counted(document: str, **variables: Any) -> dict[Kind, int]:
+def counted(document: str, **variables: Any) -> dict[CallKind, int]:
     """What an operation is counted as."""
     parsed = parse(document)
     operation = parsed.definitions[0]
@@ -138,28 +138,28 @@ def counted(document: str, **variables: Any) -> dict[Kind, int]:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ("{ viewer { id } }", {Kind.READS: 1}),
-        ("{ a: viewer { id } b: viewer { id } health { version } }", {Kind.READS: 3}),
-        ("{ viewer { id } viewer { name } }", {Kind.READS: 1}),
+        ("{ viewer { id } }", {CallKind.READS: 1}),
+        ("{ a: viewer { id } b: viewer { id } health { version } }", {CallKind.READS: 3}),
+        ("{ viewer { id } viewer { name } }", {CallKind.READS: 1}),
         ("{ __typename a: __typename }", {}),
-        ('{ __typename __schema { types { name } } a: __type(name: "User") { name } }', {Kind.READS: 2}),
-        ("query($no: Boolean!) { viewer @skip(if: $no) { id } health { version } }", {Kind.READS: 1}),
-        ("query($no: Boolean = true) { viewer @include(if: $no) { id } }", {Kind.READS: 1}),
+        ('{ __typename __schema { types { name } } a: __type(name: "User") { name } }', {CallKind.READS: 2}),
+        ("query($no: Boolean!) { viewer @skip(if: $no) { id } health { version } }", {CallKind.READS: 1}),
+        ("query($no: Boolean = true) { viewer @include(if: $no) { id } }", {CallKind.READS: 1}),
         (
             "query Q { ...F ... on Query { b: viewer { id } } ...F } fragment F on Query { a: viewer { id } }",
-            {Kind.READS: 2},
+            {CallKind.READS: 2},
         ),
         ("query($gone: Boolean!) { viewer @skip(if: $gone) { id } }", {}),
-        (SUBSCRIPTION, {Kind.READS: 1}),
-        ("mutation { generateChunks previewDataset generateDataset analyzePrompt }", {Kind.GENERATE: 4}),
-        ("mutation { createFinetune cancelFinetune a: resumeFinetune }", {Kind.TRAIN: 3}),
+        (SUBSCRIPTION, {CallKind.READS: 1}),
+        ("mutation { generateChunks previewDataset generateDataset analyzePrompt }", {CallKind.GENERATE: 4}),
+        ("mutation { createFinetune cancelFinetune a: resumeFinetune }", {CallKind.TRAIN: 3}),
         (
             "mutation { initiateUpload createProject a: deleteProject createFinetune }",
-            {Kind.UPLOADS: 1, Kind.WRITES: 2, Kind.TRAIN: 1},
+            {CallKind.UPLOADS: 1, CallKind.WRITES: 2, CallKind.TRAIN: 1},
         ),
     ],
 )
-def test_each_root_field_that_runs_is_counted_once(document: str, expected: dict[Kind, int]) -> None:
+def test_each_root_field_that_runs_is_counted_once(document: str, expected: dict[CallKind, int]) -> None:
     assert counted(document, no=True) == expected
 
 
@@ -404,4 +404,4 @@ async def test_a_process_limits_what_its_setting_says(settings: Settings, wiring
     async with wire(settings.model_copy(update={"rate_limits": '{"reads": 7}'})) as limited:
         rates = limited.services.rates
     assert isinstance(rates, Windows)
-    assert rates._limits == {**DOCUMENTED, Kind.READS: Rate(7, 60)}
+    assert rates._limits == {**DOCUMENTED, CallKind.READS: Rate(7, 60)}

@@ -13,7 +13,7 @@ from domain import ids
 from domain.base_models import TINY
 from domain.finetunes import Artifact, ArtifactKind
 from domain.ids import Noun
-from domain.job_events import Line
+from domain.job_events import LogLine
 from domain.reading import require
 from domain.request_logs import RequestLog
 from domain.services import Services
@@ -75,7 +75,7 @@ async def _tune(services: Services, api: Api, project_id: str, dataset_id: str) 
     """A training that is done: its fine-tune, its job, and the name of the model's file."""
     made = await launch(api, project_id, dataset_id)
     id, job = made["finetune"]["id"], await begin(services, made["job"]["id"])
-    await say(services, job, Line("trained"))
+    await say(services, job, LogLine("trained"))
     async with services.transactions.begin() as kept:
         finetune = await require(kept.finetunes, id, viewer_id=api.user_id)
         filename = finetune.gguf_key.removeprefix(finetune.prefix)

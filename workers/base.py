@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from domain.errors import DomainError, Unavailable
-from domain.job_events import Event, Line
-from domain.jobs import Job, JobType, Replaced
+from domain.job_events import Event, LogLine
+from domain.jobs import Job, JobType, Superseded
 from domain.services import Services
 from domain.use_cases import job_lifecycle
 
@@ -25,7 +25,7 @@ class TryAgainError(Exception):
 
 
 async def report(services: Services, job: Job, events: Sequence[Event]) -> None:
-    """Record what a job says, in a short transaction of its own. Raises `Replaced`: then stop."""
+    """Record what a job says, in a short transaction of its own. Raises `Superseded`: then stop."""
     async with services.transactions.begin() as store:
         await store.job_events.append(job, events)
 
@@ -47,7 +47,7 @@ class Dispatcher:
                 job = await job_lifecycle.begin(store, job_id)
             if job is not None:
                 await self._end(job, await self._handle(job))
-        except Replaced:
+        except Superseded:
             log.info("job %s is no longer ours: it has ended, is deleted, or was begun anew", job_id)
         except Unavailable as error:
             raise TryAgainError from error
@@ -65,7 +65,7 @@ class Dispatcher:
             return error
         except DomainError as error:
             return error
-        except Replaced:
+        except Superseded:
             raise
         except Exception:
             log.exception("job %s failed", job.id)
@@ -80,7 +80,7 @@ class Dispatcher:
     async def _end(self, job: Job, outcome: Mapping[str, Any] | DomainError | None) -> None:
         async with self._services.transactions.begin() as store:
             if isinstance(outcome, DomainError):
-                await store.job_events.append(job, [Line(outcome.message)])
+                await store.job_events.append(job, [LogLine(outcome.message)])
                 await job_lifecycle.fail(store, job, outcome.message)
             else:
                 await job_lifecycle.succeed(store, job, outcome)
@@ -93,11 +93,11 @@ class Fault(Unavailable):
 def _result(
     handling: "asyncio.Future[Mapping[str, Any] | None]", watching: "asyncio.Future[None]"
 ) -> Mapping[str, Any] | None:
-    """What a handler gave; raises `Replaced` when the job was lost before, or why nobody can tell."""
+    """What a handler gave; raises `Superseded` when the job was lost before, or why nobody can tell."""
     if handling.done():
         return handling.result()
     watching.result()
-    raise Replaced
+    raise Superseded
 
 
 async def _stop(*tasks: "asyncio.Future[Any]") -> None:

@@ -64,7 +64,7 @@ def _opened(services: Services, document: Document, job: Job, path: Path) -> Tab
 async def _import(
     services: Services, store: Store, job: Job, document: Document, table: Table
 ) -> dict[str, Any]:
-    """Load, settle and count in the caller's transaction.
+    """Load, recompute and count in the caller's transaction.
 
     Rows come in before anything is locked. What is locked then is locked as a cancellation does it, the
     job before the dataset: a cancelled or replaced worker leaves nothing behind and holds nobody up.
@@ -77,7 +77,7 @@ async def _import(
         raise Invalid("The file has a header but no rows.", reason="TABLE_EMPTY")
     await store.job_events.append(job, [Progress(0.95, f"{work.rows:,} rows read; looking for duplicates")])
     dataset = await require_locked(store.datasets, dataset.id, viewer_id=job.owner_id)
-    await store.items.settle(dataset)
+    await store.items.recompute(dataset)
     await store.datasets.link(dataset.id, document.id, document.size_bytes)
     return await _counts(store, job, document, work.rows)
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from domain.datasets import Dataset
 from domain.errors import DomainError, Invalid, Unavailable
-from domain.finetunes import SAVE_CHECKPOINT, Artifact, Finetune, TrainingMetrics, metrics_after
+from domain.finetunes import SAVE_CHECKPOINT, Artifact, Finetune, TrainingMetrics, updated_metrics
 from domain.ids import Noun
 from domain.items import Item
-from domain.job_events import Event, Line, Measured, Progress
-from domain.jobs import Job, JobStatus, Replaced
-from domain.ports.trainer import ProducedFile, Report, TrainingFailed, TrainingResult, TrainingRun
+from domain.job_events import Event, LogLine, Metric, Progress
+from domain.jobs import Job, JobStatus, Superseded
+from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingReport, TrainingResult, TrainingRun
 from domain.reading import missing, require
 from domain.services import Services
 from workers.base import report
@@ -42,7 +42,7 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
             finetune = await _publish(services, job, finetune, result)
         except TrainingFailed as error:
             raise Invalid(_clean(str(error)), reason="TRAINING_FAILED") from error
-        except (asyncio.CancelledError, Replaced):
+        except (asyncio.CancelledError, Superseded):
             if not await _is_wanted(services, job):
                 await _clear(services, finetune)
             raise
@@ -130,7 +130,7 @@ async def _train(services: Services, job: Job, finetune: Finetune, run: Training
                 events, results = _sorted(batch)
                 metrics = await _record(services, job, events, metrics)
                 result = results[-1] if results else result
-        except (asyncio.CancelledError, Replaced):
+        except (asyncio.CancelledError, Superseded):
             batches.at_once = not await _is_wanted(services, job)
             raise
     if result is None:
@@ -138,7 +138,7 @@ async def _train(services: Services, job: Job, finetune: Finetune, run: Training
     return result
 
 
-def _sorted(batch: Iterable[Report]) -> tuple[list[Event], list[TrainingResult]]:
+def _sorted(batch: Iterable[TrainingReport]) -> tuple[list[Event], list[TrainingResult]]:
     """The events of a batch, of which only the newest progress counts, and the result if it is there."""
     events: list[Event] = []
     results: list[TrainingResult] = []
@@ -148,7 +148,7 @@ def _sorted(batch: Iterable[Report]) -> tuple[list[Event], list[TrainingResult]]
         else:
             if isinstance(each, Progress):
                 events = [it for it in events if not isinstance(it, Progress)]
-            events.append(Line(_clean(each.line)) if isinstance(each, Line) else each)
+            events.append(LogLine(_clean(each.line)) if isinstance(each, LogLine) else each)
     return events, results
 
 
@@ -163,13 +163,13 @@ async def _record(
     """Record events, and the curve with them, in one short transaction; the newest metrics."""
     if not events:
         return metrics
-    measured = [it for it in events if isinstance(it, Measured)]
-    for each in measured:
-        metrics = metrics_after(metrics, each)
+    new = [event for event in events if isinstance(event, Metric)]
+    for metric in new:
+        metrics = updated_metrics(metrics, metric)
     async with services.transactions.begin() as store:
         await store.job_events.append(job, events)
-        if measured:
-            await store.training_points.add(job.subject_id, [it.point for it in measured])
+        if new:
+            await store.training_points.add(job.subject_id, [metric.point for metric in new])
             await store.finetunes.change(job.subject_id, {"metrics": metrics})
     return metrics
 
@@ -194,7 +194,7 @@ async def _publish(services: Services, job: Job, finetune: Finetune, result: Tra
         media_type = MEDIA_TYPES.get(file.path.suffix, BINARY)
         await services.storage.upload(finetune.prefix + file.filename, file.path, media_type)
     async with services.transactions.begin() as store:
-        await store.job_events.append(job, [*_parity_lines(result), Line("Published.")])
+        await store.job_events.append(job, [*_parity_lines(result), LogLine("Published.")])
         await store.finetunes.change(finetune.id, _known(result))
         await store.finetunes.set_artifacts(finetune.id, [_artifact(file) for file in result.files])
         return await require(store.finetunes, finetune.id, viewer_id=job.owner_id)
@@ -205,7 +205,7 @@ def _parity_lines(result: TrainingResult) -> list[Event]:
     if result.parity is None or result.parity.passed:
         return []
     detail = _clean(result.parity.detail or "no detail was given")
-    return [Line(f"ERROR: the GGUF does not answer as the trained model did: {detail}")]
+    return [LogLine(f"ERROR: the GGUF does not answer as the trained model did: {detail}")]
 
 
 def _known(result: TrainingResult) -> dict[str, Any]:

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from domain.rate_limits import Asked
+from domain.rate_limits import RateLimitedCall
 
 
-class Rates(Protocol):
+class RateLimiter(Protocol):
     """Counts calls, in this process or for many."""
 
-    async def take(self, asked: Sequence[Asked]) -> None:
+    async def hit(self, asked: Sequence[RateLimitedCall]) -> None:
         """Count all of it, or refuse all of it; raises `RateLimited`."""
         ...
 
-    async def forget(self, asked: Asked) -> None:
+    async def forget(self, asked: RateLimitedCall) -> None:
         """Begin anew with what was counted there."""
         ...

@@ -12,7 +12,7 @@ from domain.finetunes import (
     InferenceSample,
     ParityReport,
 )
-from domain.job_events import Checkpoint, Line, Measured, Progress
+from domain.job_events import Checkpoint, LogLine, Metric, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +63,13 @@ class TrainingResult:
     warnings: tuple[str, ...] = field(default=())
 
 
-Report = Progress | Measured | Checkpoint | Line | TrainingResult
+TrainingReport = Progress | Metric | Checkpoint | LogLine | TrainingResult
 
 
 class Trainer(Protocol):
     """Runs the training process."""
 
-    def train(self, run: TrainingRun) -> AsyncIterator[Report]:
+    def train(self, run: TrainingRun) -> AsyncIterator[TrainingReport]:
         """Run to the end and yield what it reports, `TrainingResult` last.
 
         Goes on from the newest whole checkpoint in `run.folder`. Closing the iterator, or cancelling

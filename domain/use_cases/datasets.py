@@ -81,7 +81,7 @@ async def require_idle(store: Store, dataset: Dataset) -> None:
         raise Conflict("A job is working on this dataset.", reason="DATASET_BUSY", field="datasetId")
 
 
-async def follow(store: Store, job: Job) -> None:
+async def apply_job_status(store: Store, job: Job) -> None:
     """A dataset is what its job makes of it, but one that held items before a failed import is DONE still."""
     dataset = await store.datasets.lock(job.subject_id, viewer_id=job.owner_id)
     if dataset is None:

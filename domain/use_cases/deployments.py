@@ -112,7 +112,7 @@ def model_file(finetune: Finetune) -> ModelFile:
     )
 
 
-async def follow(store: Store, job: Job) -> None:
+async def apply_job_status(store: Store, job: Job) -> None:
     """A deployment is what its job makes of it."""
     await store.deployments.change(job.subject_id, {"status": OF_JOB[job.status], "error": job.error})
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from domain.documents import Document, DocumentStatus, Limits, check_room, check_size
+from domain.documents import Document, DocumentStatus, UploadLimits, check_room, check_size
 from domain.errors import Conflict, DomainError, Invalid, LimitExceeded
 from domain.jobs import Job, JobStatus, JobType, new_job
 from domain.projects import require_active
@@ -12,7 +12,7 @@ from domain.reading import require, require_locked
 from domain.store import Store
 
 
-async def follow(store: Store, job: Job) -> None:
+async def apply_job_status(store: Store, job: Job) -> None:
     """A document is FAILED when its reading failed; the imports that waited for it go on, or fail with it."""
     if not job.is_final:
         return
@@ -45,7 +45,7 @@ async def announce(
     store: Store,
     document: Document,
     *,
-    limits: Limits,
+    limits: UploadLimits,
     viewer_id: str,
 ) -> Document:
     """Keep a document whose bytes are still to come; `size_bytes` is 0 where nobody said how many."""
@@ -59,7 +59,7 @@ async def announce(
 
 
 async def complete(
-    store: Store, document_id: str, size: int, *, limits: Limits, viewer_id: str, now: datetime
+    store: Store, document_id: str, size: int, *, limits: UploadLimits, viewer_id: str, now: datetime
 ) -> tuple[Document, Job] | DomainError:
     """The bytes are there: have them read. The second call gives the same document and job.
 
@@ -101,7 +101,7 @@ async def receive(
     project_id: str,
     uploads: Sequence[Document],
     *,
-    limits: Limits,
+    limits: UploadLimits,
     viewer_id: str,
     now: datetime,
 ) -> list[Document]:

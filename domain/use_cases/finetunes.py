@@ -152,7 +152,7 @@ async def _freeze(store: Store, finetune: Finetune, dataset: Dataset) -> Finetun
     return await require(store.finetunes, finetune.id, viewer_id=finetune.owner_id)
 
 
-async def follow(store: Store, job: Job) -> None:
+async def apply_job_status(store: Store, job: Job) -> None:
     """A fine-tune is what its job makes of it."""
     values: dict[str, Any] = {"status": OF_JOB[job.status], "error": job.error}
     if job.started_at is not None:

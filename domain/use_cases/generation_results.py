@@ -50,7 +50,7 @@ async def load(store: Store, dataset: Dataset, files: Sequence[ResultFile], *, n
     """Make the results items, each once, however often this is done; raises `Invalid` when one is malformed."""
     found = _Items(dataset, files, await store.items.next_position(dataset.id), now)
     await store.items.load(found.all())
-    await store.items.settle(dataset)
+    await store.items.recompute(dataset)
     counted = {"file_count": len(files), "total_size_bytes": sum(file.size for file in files)}
     await store.datasets.change(dataset.id, {**counted, "generation_time_seconds": found.seconds})
 

@@ -12,7 +12,7 @@ from domain.store import Store
 T = TypeVar("T")
 
 
-async def once(
+async def run_idempotently(
     store: Store,
     operation: str,
     key: str | None,
@@ -34,7 +34,7 @@ async def once(
     used = await store.idempotency.claim(viewer_id, operation, key, fingerprint)
     if used is None:
         made = await make()
-        await store.idempotency.settle(viewer_id, operation, key, id_of(made))
+        await store.idempotency.remember(viewer_id, operation, key, id_of(made))
         return made
     if used[0] != fingerprint or used[1] is None:
         raise Conflict(

@@ -45,7 +45,7 @@ async def begin(
     )
     await store.jobs.add(job)
     if document.status is DocumentStatus.READY:
-        await store.jobs.enqueue(job)  # else `documents.follow` does, once the document is read
+        await store.jobs.enqueue(job)  # else `documents.apply_job_status` does, once the document is read
     return dataset, job
 
 

@@ -44,7 +44,7 @@ async def correct(store: Store, id: str, values: Sequence[str], *, viewer_id: st
             field="itemId",
         )
     await store.items.add(item)
-    await store.items.settle(dataset)
+    await store.items.recompute(dataset)
     return await store.items.get(item.id, viewer_id=viewer_id) or item
 
 
@@ -72,7 +72,7 @@ async def set_deleted(
         )
     dataset = await _require_editable(store, dataset_id or "", viewer_id=viewer_id)
     count = await store.items.set_deleted(dataset.id, deleted, item_ids=item_ids, where=where)
-    await store.items.settle(dataset)
+    await store.items.recompute(dataset)
     return dataset, count
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from domain.jobs import Job, JobStatus, Replaced, not_cancellable
+from domain.jobs import Job, JobStatus, Superseded, not_cancellable
 from domain.reading import require
 from domain.store import Store
 
@@ -18,5 +18,5 @@ async def cancel(store: Store, id: str, *, viewer_id: str, arguments: Mapping[st
         job = await require(store.jobs, id, viewer_id=viewer_id)
         if job.is_final:
             raise not_cancellable(job)
-        with suppress(Replaced):  # it was begun, or ended, between the two statements: look again
+        with suppress(Superseded):  # it was begun, or ended, between the two statements: look again
             return await store.jobs.finish(job, JobStatus.CANCELLED, arguments=arguments)

@@ -7,23 +7,25 @@ from datetime import datetime
 from typing import Any
 
 from domain.datasets import DatasetOrigin, RunStatus
-from domain.finetunes import Artifact, ArtifactKind, Finetune, metrics_after
-from domain.job_events import Event, Line, Measured, Progress
+from domain.finetunes import Artifact, ArtifactKind, Finetune, updated_metrics
+from domain.job_events import Event, LogLine, Metric, Progress
 from domain.jobs import Job, JobStatus, Runner
 from domain.ports.storage import Storage
 from domain.reading import require, require_locked
-from domain.status_updates import Report, ReportedFile, Results, check_report, unprocessable
+from domain.status_updates import ReportedArtifact, RunSummary, StatusUpdate, check_transition, unprocessable
 from domain.store import Store
 from domain.use_cases import finetunes, job_lifecycle
 
 
-async def report_dataset(store: Store, id: str, report: Report, *, owner_id: str, now: datetime) -> bool:
+async def update_dataset(
+    store: Store, id: str, report: StatusUpdate, *, owner_id: str, now: datetime
+) -> bool:
     """Take an external worker's word; True when this made the dataset DONE and its results are to be read."""
     status = report.status
     dataset = await require_locked(store.datasets, id, viewer_id=owner_id)
     latest = (await store.jobs.latest([id], viewer_id=owner_id)).get(id)
     is_external = latest is None or latest.runner is Runner.EXTERNAL
-    if not check_report(dataset.status, status, is_external=is_external):
+    if not check_transition(dataset.status, status, is_external=is_external):
         return False
     values: dict[str, Any] = {"status": status, "error": report.error if status is RunStatus.FAILED else None}
     if status is RunStatus.DONE:
@@ -32,7 +34,7 @@ async def report_dataset(store: Store, id: str, report: Report, *, owner_id: str
     return status is RunStatus.DONE
 
 
-async def stored_artifacts(storage: Storage, finetune: Finetune, results: Results) -> list[Artifact]:
+async def stored_artifacts(storage: Storage, finetune: Finetune, results: RunSummary) -> list[Artifact]:
     """The reported files as they are in storage, the model among them even where it is not listed.
 
     Raises `Invalid` when one is not there.
@@ -43,7 +45,7 @@ async def stored_artifacts(storage: Storage, finetune: Finetune, results: Result
     return [_described(finetune, it, results) for it in found]
 
 
-async def _stored(storage: Storage, finetune: Finetune, file: ReportedFile) -> Artifact:
+async def _stored(storage: Storage, finetune: Finetune, file: ReportedArtifact) -> Artifact:
     stored = await storage.head(finetune.prefix + file.filename)
     if stored is None:
         raise unprocessable(
@@ -73,7 +75,7 @@ async def _unlisted_model(storage: Storage, finetune: Finetune) -> list[Artifact
     ]
 
 
-def _described(finetune: Finetune, artifact: Artifact, results: Results) -> Artifact:
+def _described(finetune: Finetune, artifact: Artifact, results: RunSummary) -> Artifact:
     """A GGUF with its quantisation, as the report or else its name says."""
     if finetune.prefix + artifact.filename == finetune.gguf_key:
         return replace(artifact, quantization=results.model_quantization)
@@ -82,17 +84,17 @@ def _described(finetune: Finetune, artifact: Artifact, results: Results) -> Arti
     return replace(artifact, quantization=name[len(model) : -len(".gguf")]) if is_other else artifact
 
 
-async def report_finetune(
-    store: Store, id: str, report: Report, artifacts: Sequence[Artifact], *, owner_id: str
+async def update_finetune(
+    store: Store, id: str, report: StatusUpdate, artifacts: Sequence[Artifact], *, owner_id: str
 ) -> Finetune:
     """Take an external worker's word; the same final word again changes nothing.
 
     The job is what is locked first, as by everybody who ends one. Raises `Conflict` when the run may not become
-    what is reported, `Replaced` when it ended meanwhile: then ask again.
+    what is reported, `Superseded` when it ended meanwhile: then ask again.
     """
     finetune, job = await finetunes.job_of(store, id, viewer_id=owner_id)
     is_external = job.runner is Runner.EXTERNAL
-    if not check_report(finetune.status, report.status, is_external=is_external):
+    if not check_transition(finetune.status, report.status, is_external=is_external):
         return finetune
     if job.status is JobStatus.QUEUED:
         job = await job_lifecycle.begin_external(store, job)
@@ -101,29 +103,29 @@ async def report_finetune(
     return await require(store.finetunes, id, viewer_id=owner_id)
 
 
-async def _record(store: Store, finetune: Finetune, job: Job, report: Report) -> Finetune:
+async def _record(store: Store, finetune: Finetune, job: Job, report: StatusUpdate) -> Finetune:
     """Keep what it says on the way as the job's events, and the curve."""
-    measured = _placed(finetune, report.measured)
-    events = [*map(Line, report.logs), *([measured] if measured else []), *_progress(job, report)]
+    metric = _placed(finetune, report.metric)
+    events = [*map(LogLine, report.logs), *([metric] if metric else []), *_progress(job, report)]
     if events:
         await store.job_events.append(job, events)
-    if measured is None:
+    if metric is None:
         return finetune
-    metrics = metrics_after(finetune.metrics, measured)
-    await store.training_points.add(finetune.id, [measured.point])
+    metrics = updated_metrics(finetune.metrics, metric)
+    await store.training_points.add(finetune.id, [metric.point])
     await store.finetunes.change(finetune.id, {"metrics": metrics})
     return replace(finetune, metrics=metrics)
 
 
-def _placed(finetune: Finetune, measured: Measured | None) -> Measured | None:
+def _placed(finetune: Finetune, metric: Metric | None) -> Metric | None:
     """What was measured, out of as many steps as are known."""
-    if measured is None or measured.total_steps:
-        return measured
+    if metric is None or metric.total_steps:
+        return metric
     known = finetune.metrics.total_steps if finetune.metrics else 0
-    return replace(measured, total_steps=max(known, measured.point.step))
+    return replace(metric, total_steps=max(known, metric.point.step))
 
 
-def _progress(job: Job, report: Report) -> list[Event]:
+def _progress(job: Job, report: StatusUpdate) -> list[Event]:
     if report.progress is None and report.current_step is None:
         return []
     progress = job.progress if report.progress is None else report.progress
@@ -131,7 +133,7 @@ def _progress(job: Job, report: Report) -> list[Event]:
 
 
 async def _end(
-    store: Store, finetune: Finetune, job: Job, report: Report, artifacts: Sequence[Artifact]
+    store: Store, finetune: Finetune, job: Job, report: StatusUpdate, artifacts: Sequence[Artifact]
 ) -> None:
     """End the run, when that is what is reported."""
     if report.status is RunStatus.FAILED:
@@ -142,7 +144,7 @@ async def _end(
         await job_lifecycle.succeed(store, job, _summary(finetune, report.results, artifacts))
 
 
-def _known(results: Results) -> dict[str, Any]:
+def _known(results: RunSummary) -> dict[str, Any]:
     return {
         "model_size_gb": results.model_size_gb,
         "model_size_parameter": results.model_size_parameter,
@@ -153,7 +155,7 @@ def _known(results: Results) -> dict[str, Any]:
     }
 
 
-def _summary(finetune: Finetune, results: Results, artifacts: Sequence[Artifact]) -> dict[str, Any]:
+def _summary(finetune: Finetune, results: RunSummary, artifacts: Sequence[Artifact]) -> dict[str, Any]:
     """The job's result, in figures."""
     return {
         "model_name": finetune.model_name,

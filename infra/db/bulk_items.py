@@ -104,7 +104,7 @@ async def load(session: AsyncSession, incoming: AsyncIterator[Item]) -> int:
     return added
 
 
-async def settle(session: AsyncSession, dataset: Dataset) -> None:
+async def recompute(session: AsyncSession, dataset: Dataset) -> None:
     """Bring duplicates and splits up to date; only rows that change are written."""
     await session.execute(_mark_duplicates(dataset.id))
     holds_out = await _count_valid(session, dataset.id) >= HOLD_OUT_FROM

@@ -12,7 +12,7 @@ from domain.documents import Document
 from domain.ids import Noun
 from domain.reading import Parent
 from infra.db.documents import SqlDocuments
-from infra.db.engine import take_time
+from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import (
     dataset_documents,
@@ -136,7 +136,7 @@ class SqlDatasets(Reader[Dataset]):
 
     async def delete(self, id: str) -> None:
         """Mark DELETED; the items that a fine-tune was trained on stay."""
-        await take_time(self._session)
+        await extend_statement_timeout(self._session)
         kept = select(finetune_items.c.item_id).where(finetune_items.c.item_id == items.c.id).exists()
         await self._session.execute(delete(items).where(items.c.dataset_id == id, ~kept))
         await self.change(id, {"status": RunStatus.DELETED, "updated_at": func.now()})

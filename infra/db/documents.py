@@ -11,7 +11,7 @@ from domain.documents import UPLOAD_OVER_S, Document, DocumentFilter, DocumentSt
 from domain.ids import Noun
 from domain.jobs import JobStatus, JobType
 from domain.reading import Parent
-from infra.db.engine import take_time
+from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import documents, jobs, projects
 
@@ -57,7 +57,7 @@ class SqlDocuments(Reader[Document]):
 
     async def delete(self, id: str) -> None:
         """Delete the row; items that came from it stay, however many."""
-        await take_time(self._session)
+        await extend_statement_timeout(self._session)
         await self._session.execute(delete(documents).where(documents.c.id == id))
 
     async def total_bytes(self, project_id: str) -> int:

@@ -111,6 +111,6 @@ async def raw(session: Session) -> object:
     return (await (await session.connection()).get_raw_connection()).driver_connection
 
 
-async def take_time(session: Session) -> None:
+async def extend_statement_timeout(session: Session) -> None:
     """Let the statements of this transaction run as long as a write to every item of a large dataset takes."""
     await session.execute(text("set local statement_timeout = '60s'"))

@@ -14,7 +14,7 @@ from domain.items import Item, Split
 from domain.reading import Parent
 from infra.db import items as item_rows
 from infra.db.bulk_items import VALID
-from infra.db.engine import take_time
+from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Reader, Row
 from infra.db.tables import finetune_items, finetunes, items, projects
 
@@ -42,7 +42,7 @@ class SqlFrozenItems(Reader[Item]):
 
     async def freeze(self, finetune_id: str, dataset: Dataset, selection: Selection) -> tuple[int, str]:
         """Keep a dataset's items as they are now; how many are trained on, and their content hash."""
-        await take_time(self._session)
+        await extend_statement_timeout(self._session)
         chosen = union_all(_trained(dataset.id, selection), _held_out(dataset.id)).subquery()
         place = func.row_number().over(order_by=(chosen.c.position, chosen.c.id))
         rows = select(literal(finetune_id, finetunes.c.id.type), place, chosen.c.id, chosen.c.split)

@@ -27,7 +27,7 @@ class SqlIdempotency:
                 return found  # else it was old, and forgotten between the two
         return None
 
-    async def settle(self, user_id: str, operation: str, key: str, result_id: str) -> None:
+    async def remember(self, user_id: str, operation: str, key: str, result_id: str) -> None:
         """Remember what the call made."""
         await self._session.execute(
             update(keys).where(_at(user_id, operation, key)).values(result_id=result_id)

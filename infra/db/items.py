@@ -1,4 +1,4 @@
-"""Items as rows: read, filtered, counted and curated here; loaded and settled by `bulk_items`."""
+"""Items as rows: read, filtered, counted and curated here; loaded and recomputed by `bulk_items`."""
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from domain.pages import Page
 from domain.reading import Parent
 from infra.db import bulk_items
 from infra.db.bulk_items import ACTIVE, VALID
-from infra.db.engine import take_time
+from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import datasets, items, projects
 
@@ -113,7 +113,7 @@ class SqlItems(Reader[Item]):
 
     async def set_corrected(self, id: str, by_id: str) -> bool:
         """False when it is deleted or was corrected meanwhile."""
-        await take_time(self._session)  # the dataset is settled after it
+        await extend_statement_timeout(self._session)  # the dataset is recomputed after it
         corrected = update(items).where(items.c.id == id, ACTIVE).values(corrected_by_id=by_id)
         return (await self._session.scalar(corrected.returning(items.c.id))) is not None
 
@@ -126,7 +126,7 @@ class SqlItems(Reader[Item]):
         where: ItemFilter | None = None,
     ) -> int:
         """Delete or restore; what was corrected is not active anyway and stays as it is."""
-        await take_time(self._session)
+        await extend_statement_timeout(self._session)
         conditions = [] if where is None else self.matching(where)
         if item_ids is not None:
             conditions.append(items.c.id.in_(item_ids))
@@ -138,9 +138,9 @@ class SqlItems(Reader[Item]):
         )
         return int((await self._session.execute(changed)).rowcount)  # type: ignore[attr-defined]
 
-    async def settle(self, dataset: Dataset) -> None:
+    async def recompute(self, dataset: Dataset) -> None:
         """Bring duplicates and splits up to date."""
-        await bulk_items.settle(self._session, dataset)
+        await bulk_items.recompute(self._session, dataset)
 
     async def next_position(self, dataset_id: str) -> int:
         """The position after the last item's."""

@@ -12,14 +12,14 @@ from domain.job_events import (
     Checkpoint,
     Event,
     JobEventKind,
-    Line,
-    Measured,
+    LogLine,
+    Metric,
     Progress,
-    Recorded,
+    RecordedEvent,
     StatusChanged,
     place_of,
 )
-from domain.jobs import FINAL, Job, JobStatus, Replaced
+from domain.jobs import FINAL, Job, JobStatus, Superseded
 from domain.reading import Parent
 from domain.training_points import TrainingPoint
 from infra.db.reading import Reader, Row
@@ -28,7 +28,7 @@ from infra.db.tables import job_events, jobs, projects
 CHANNEL = "job_events"
 
 
-class SqlJobEvents(Reader[Recorded]):
+class SqlJobEvents(Reader[RecordedEvent]):
     """The events of jobs, oldest first."""
 
     name = "events"
@@ -38,9 +38,9 @@ class SqlJobEvents(Reader[Recorded]):
     order: ClassVar[Any] = (job_events.c.seq,)
     newest_first = False
 
-    def build(self, row: Row) -> Recorded:
+    def build(self, row: Row) -> RecordedEvent:
         """A domain object from one row."""
-        return Recorded(row["job_id"], row["seq"], row["at"], load(row["kind"], row["body"]))
+        return RecordedEvent(row["job_id"], row["seq"], row["at"], load(row["kind"], row["body"]))
 
     def cursor(self, row: Row, mark: str) -> str:  # noqa: ARG002 - the same for whoever may see it
         """The same cursor as an event shows and a stream takes."""
@@ -54,7 +54,7 @@ class SqlJobEvents(Reader[Recorded]):
         """The conditions of a filter."""
         return [job_events.c.kind.in_(sorted(where))]
 
-    async def after(self, job_id: str, seq: int, limit: int = 500) -> list[Recorded]:
+    async def after(self, job_id: str, seq: int, limit: int = 500) -> list[RecordedEvent]:
         """The next events of a job; who may see it was asked before."""
         statement = (
             select(job_events)
@@ -103,7 +103,7 @@ class SqlJobEvents(Reader[Recorded]):
         return found
 
     async def append(self, job: Job, new: Sequence[Event]) -> None:
-        """Record events; raises `Replaced` unless the attempt is still the job's and the job is not final."""
+        """Record events; raises `Superseded` unless the attempt is still the job's and the job is not final."""
         values: dict[str, Any] = {"last_seq": jobs.c.last_seq + len(new)}
         for event in new:
             if isinstance(event, Progress):
@@ -121,7 +121,7 @@ class SqlJobEvents(Reader[Recorded]):
         )
         last = (await self._session.execute(mine)).scalar_one_or_none()
         if last is None:
-            raise Replaced
+            raise Superseded
         return int(last)
 
     async def record(self, job_id: str, seq: int, new: Sequence[Event]) -> None:
@@ -143,7 +143,7 @@ class SqlJobEvents(Reader[Recorded]):
 def dump(event: Event) -> dict[str, Any]:
     """What is kept of an event."""
     body = asdict(event)
-    if isinstance(event, Measured):
+    if isinstance(event, Metric):
         body["point"]["at"] = event.point.at.isoformat()
     return body
 
@@ -158,10 +158,10 @@ def load(kind: JobEventKind, body: Mapping[str, Any]) -> Event:
         case JobEventKind.METRIC:
             point = body["point"]
             at = datetime.fromisoformat(point["at"])
-            return Measured(
+            return Metric(
                 TrainingPoint(**{**point, "at": at}), body["total_steps"], body["tokens_per_second"]
             )
         case JobEventKind.CHECKPOINT:
             return Checkpoint(**body)
         case JobEventKind.LOG:
-            return Line(**body)
+            return LogLine(**body)

@@ -29,7 +29,7 @@ from infra.db.tables import jobs, projects
 from infra.queue import WORK, Enqueuer
 
 ACTIVE = sorted(set(JobStatus) - FINAL)
-STRANDED_LOCK = 4_839_201_378  # any number, as long as every worker uses the same
+ORPHANED_LOCK = 4_839_201_378  # any number, as long as every worker uses the same
 QUEUED = text(
     "select args->>'job_id' from procrastinate_jobs "
     "where task_name = :task and status in ('todo', 'doing') and args->>'job_id' = any(:ids)"
@@ -145,7 +145,7 @@ class SqlJobs(SqlJobReads):
         result: Mapping[str, Any] | None = None,
         arguments: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Move to a final status and record it; raises `Replaced` as `append` does."""
+        """Move to a final status and record it; raises `Superseded` as `append` does."""
         values: dict[str, Any] = {
             "last_seq": jobs.c.last_seq + 1,
             "status": status,
@@ -161,13 +161,13 @@ class SqlJobs(SqlJobReads):
         await self._events.record(job.id, last - 1, [StatusChanged(status, error)])
         return await self._read(job.id)
 
-    async def stranded(self) -> list[Job]:
+    async def orphaned(self) -> list[Job]:
         """Jobs that no worker will ever take, though nothing keeps them waiting.
 
         One transaction at a time looks, so that each is found once. The queue is read after the jobs: what is
         enqueued meanwhile is not missed, and what ended meanwhile is enqueued in vain.
         """
-        await self._session.execute(select(func.pg_advisory_xact_lock(STRANDED_LOCK)))
+        await self._session.execute(select(func.pg_advisory_xact_lock(ORPHANED_LOCK)))
         active = await self._by_id(
             select(*FIELDS)
             .select_from(self.source)

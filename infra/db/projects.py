@@ -13,7 +13,7 @@ from domain.ids import Noun
 from domain.jobs import JobStatus
 from domain.projects import Project, ProjectFilter, ProjectStage, ProjectStats
 from infra.db import gateway, job_events
-from infra.db.engine import take_time
+from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import datasets, deployments, documents, finetunes, items, jobs, projects
 
@@ -129,7 +129,7 @@ class SqlProjects(Reader[Project]):
         for job_id in (await self._session.scalars(running)).all():
             await self._session.execute(select(func.pg_notify(job_events.CHANNEL, job_id)))
         await gateway.notify(self._session)
-        await take_time(self._session)
+        await extend_statement_timeout(self._session)
         await self._session.execute(delete(projects).where(projects.c.id == id))
 
     async def stats(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStats]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.pages import COUNT_CEILING, Page, Rows, Slice
+from domain.pages import COUNT_CEILING, Page, PageSlice, Rows
 from domain.reading import Parent
 from infra.db import cursors
 from infra.db.keyset import EARLIER, LATER, Beyond, Keyset, Place
@@ -139,7 +139,7 @@ class Reader(Generic[T]):
         where: Any = None,
         only: Only = None,
         viewer_id: str,
-    ) -> dict[str, Slice[Any]]:
+    ) -> dict[str, PageSlice[Any]]:
         """The same page of each parent's list; `by` names the parent's column, None means the viewer's own.
 
         Rows are parts where `only` names nothing but columns that can be read alone.
@@ -269,14 +269,14 @@ class Reader(Generic[T]):
 
     def _slice(
         self, parent: str, found: Rows, beyond: Beyond, page: Page, mark: str, *, is_part: bool
-    ) -> Slice[Any]:
+    ) -> PageSlice[Any]:
         """A page, of one row more than it has if there are more."""
         more, places = len(found.places) > page.size, found.places[: page.size]
         rows = Rows(found.columns, places[::-1] if page.backward else places)
         # a page without rows cannot say what is around it: there is a place there, and so there was a row
         earlier = page.after is not None and (not places or beyond.earlier[places[0]])
         later = page.before is not None and (not places or beyond.later[places[0]])
-        return Slice(
+        return PageSlice(
             parent=parent,
             rows=() if is_part else tuple(map(self.build, rows.all())),
             part=rows if is_part else None,

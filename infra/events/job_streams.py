@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import psycopg
 
 from domain.errors import Unavailable
-from domain.job_events import Recorded, StatusChanged
+from domain.job_events import RecordedEvent, StatusChanged
 from domain.jobs import FINAL, Job
 from domain.store import Transactions
 from infra.db.job_events import CHANNEL
@@ -92,7 +92,7 @@ class Hub:
 class News(NamedTuple):
     """What a look found, how often the bell had rung before it, and whether nothing can come any more."""
 
-    recorded: list[Recorded]
+    recorded: list[RecordedEvent]
     rung: int
     is_last: bool
 
@@ -105,7 +105,7 @@ class JobStreams:
         self._transactions = transactions
         self._places = WeakValueDictionary[tuple[str, int], Shared[News]]()
 
-    async def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[Recorded, None]:
+    async def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
         """Every event from `after` on. The rings are counted before the look, which is what makes none get lost."""
         bell, rung = self._hub.bell(job_id), NEVER
         while True:
@@ -154,7 +154,7 @@ class JobStreams:
             if recorded or is_over:
                 return News(recorded, rung, is_last=is_over or _ends(recorded[-1]))
 
-    async def _look(self, job_id: str, after: int) -> tuple[list[Recorded], bool]:
+    async def _look(self, job_id: str, after: int) -> tuple[list[RecordedEvent], bool]:
         """The next events; where there are none, whether the job has ended or is gone."""
         async with self._transactions.read() as store:
             recorded = await store.job_events.after(job_id, after, BATCH)
@@ -163,6 +163,6 @@ class JobStreams:
             return await store.job_events.after(job_id, after, BATCH), True  # what came between the two
 
 
-def _ends(recorded: Recorded) -> bool:
+def _ends(recorded: RecordedEvent) -> bool:
     """Whether nothing comes after this event."""
     return isinstance(recorded.event, StatusChanged) and recorded.event.status in FINAL

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
-from domain.job_events import Checkpoint, Line, Measured, Progress
-from domain.ports.trainer import ProducedFile, Report, TrainingResult
+from domain.job_events import Checkpoint, LogLine, Metric, Progress
+from domain.ports.trainer import ProducedFile, TrainingReport, TrainingResult
 from domain.training_points import TrainingPoint
 
 
@@ -19,7 +19,7 @@ class Failed:
     sentence: str
 
 
-Message = Report | Failed
+Message = TrainingReport | Failed
 
 
 def encode(message: Message) -> bytes:
@@ -33,13 +33,13 @@ def decode(line: bytes) -> Message:
     fields: dict[str, Any] = json.loads(line)
     kind = fields.pop("kind")
     if kind == "Measured":
-        return Measured(**fields | {"point": _point(fields["point"])})
+        return Metric(**fields | {"point": _point(fields["point"])})
     if kind == "TrainingResult":
         return _result(fields)
-    flat: dict[str, type[Progress | Checkpoint | Line | Failed]] = {
+    flat: dict[str, type[Progress | Checkpoint | LogLine | Failed]] = {
         "Progress": Progress,
         "Checkpoint": Checkpoint,
-        "Line": Line,
+        "Line": LogLine,
         "Failed": Failed,
     }
     return flat[kind](**fields)

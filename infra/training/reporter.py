@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import BinaryIO
 
-from domain.job_events import Line, Progress
+from domain.job_events import LogLine, Progress
 from infra.training.messages import Message, encode
 
 PR_SET_PDEATHSIG = 1
@@ -40,7 +40,7 @@ class Reporter:
 
     def line(self, text: str) -> None:
         """Add a line to the run's log."""
-        self.say(Line(text))
+        self.say(LogLine(text))
 
     def progress(self, progress: float, message: str) -> None:
         """Say how far the whole run is, 0.0 to 1.0; raises `Interrupted` when it was asked to stop."""

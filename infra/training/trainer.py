@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.finetunes import FinetuneMethod
-from domain.job_events import Line
-from domain.ports.trainer import Report, TrainingFailed, TrainingRun
+from domain.job_events import LogLine
+from domain.ports.trainer import TrainingFailed, TrainingReport, TrainingRun
 from infra.training import machine
 from infra.training.frozen_run import FrozenRun
 from infra.training.messages import Failed, decode
@@ -32,7 +32,7 @@ class ProcessTrainer:
     models_folder: Path
     patience: float = 30.0
 
-    async def train(self, run: TrainingRun) -> AsyncGenerator[Report, None]:
+    async def train(self, run: TrainingRun) -> AsyncGenerator[TrainingReport, None]:
         """Run to the end and yield what is reported, `TrainingResult` last; see `domain.ports.trainer.Trainer`."""
         await asyncio.to_thread(self._freeze, run)
         async with self._spawned(run.folder) as (process, reports):
@@ -45,7 +45,7 @@ class ProcessTrainer:
                 yield message
             if returncode := await process.wait():
                 for text in _tail(run.folder / LOG):
-                    yield Line(text)
+                    yield LogLine(text)
                 raise TrainingFailed(_ending(returncode))
 
     def foreseen(self, method: FinetuneMethod) -> str | None:

@@ -16,7 +16,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from trl import SFTConfig, SFTTrainer
 
 from domain.finetunes import FinetuneMethod, Hyperparameters
-from domain.job_events import Checkpoint, Measured
+from domain.job_events import Checkpoint, Metric
 from domain.ports.trainer import TrainingFailed, TrainingRun
 from domain.training_points import TrainingPoint
 from infra.training.base_model import Base
@@ -62,7 +62,7 @@ class Narrator(TrainerCallback):  # type: ignore[misc]
         """Tell again what the checkpoint knows: the last words of a killed worker may not have been kept."""
         for entry in state.log_history:
             if "loss" in entry or "eval_loss" in entry:
-                self.reporter.say(Measured(point(entry), state.max_steps))
+                self.reporter.say(Metric(point(entry), state.max_steps))
 
     def on_step_end(
         self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_rest: object
@@ -88,9 +88,9 @@ class Narrator(TrainerCallback):  # type: ignore[misc]
         """Report a step or an evaluation."""
         if "loss" not in logs and "eval_loss" not in logs:
             return
-        measured = point(state.log_history[-1])
+        metric = point(state.log_history[-1])
         speed = self._speed(logs) if "loss" in logs else None
-        self.reporter.say(Measured(measured, state.max_steps, speed))
+        self.reporter.say(Metric(metric, state.max_steps, speed))
         if not math.isfinite(logs.get("loss", 0.0)):
             raise TrainingFailed(
                 f"The loss is no longer a number at step {state.global_step}; use a lower learning rate."

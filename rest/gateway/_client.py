@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from domain.errors import LimitExceeded
 from edge.bearer_tokens import bearer_token
-from edge.bodies import BodyTooLarge, header, read_body
+from edge.bodies import header, read_body
 from rest.gateway._errors import OpenAIError
 
 BODY_LIMIT = 2 << 20
@@ -36,7 +37,7 @@ async def request_body(scope: Scope, receive: Receive) -> bytes:
     """The whole body. Raises `OpenAIError` 413 when it is too long, `ClientLeftError` when it breaks off."""
     try:
         return await read_body(scope, receive, BODY_LIMIT)
-    except BodyTooLarge as error:
+    except LimitExceeded as error:
         raise OpenAIError(413, error.message, code="request_too_large") from None
     except ClientDisconnect:
         raise ClientLeftError from None

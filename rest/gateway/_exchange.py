@@ -8,7 +8,7 @@ from domain.ports.gateway import Route
 from domain.request_logs import RequestLog
 from rest.gateway._client import Reply
 from rest.gateway._errors import OpenAIError, message_of
-from rest.gateway._payloads import Answer, Asked
+from rest.gateway._payloads import CompletionRequest, RecordedAnswer
 
 CLIENT_CLOSED = 499
 """The status of a request whose client left before there was an answer."""
@@ -19,12 +19,12 @@ class Exchange:
     """A request that has a deployment, and what becomes of it."""
 
     route: Route
-    asked: Asked
+    asked: CompletionRequest
     endpoint: str
     reply: Reply
     began: float
     date: datetime
-    answer: Answer = field(default_factory=Answer)
+    answer: RecordedAnswer = field(default_factory=RecordedAnswer)
     status: int = 200
     first_text_at: float | None = None
 

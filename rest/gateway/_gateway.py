@@ -23,7 +23,7 @@ from domain.ports.model_runtime import ModelRuntime, Upstream
 from rest.gateway._client import ClientLeftError, Header, Reply, bearer, request_body, while_there
 from rest.gateway._errors import NO_RETRY, OpenAIError, of_domain, of_event, of_upstream
 from rest.gateway._exchange import Exchange
-from rest.gateway._payloads import Asked, Events
+from rest.gateway._payloads import CompletionRequest, Events
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Gateway:
         began, date = perf_counter(), datetime.now(UTC)
         secret = bearer(scope)
         await self._directory.model_names(project_id, secret)  # a stranger's body is not even read
-        asked = Asked.of(await request_body(scope, receive))
+        asked = CompletionRequest.of(await request_body(scope, receive))
         route = await self._directory.route(project_id, secret, asked.model)
         return Exchange(route, asked, endpoint, reply, began, date)
 

@@ -14,7 +14,7 @@ LONGEST_OUTPUT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CompletionRequest:
     """A request's body."""
 
     body: dict[str, Any]
@@ -76,7 +76,7 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Answer:
+class RecordedAnswer:
     """What was answered, gathered as it passes."""
 
     prompt_tokens: int | None = None
@@ -128,7 +128,7 @@ class Answer:
 class Events:
     """Cuts a stream into whole events, reads each, and leaves out the token counts nobody asked for."""
 
-    def __init__(self, answer: Answer, *, keep_usage: bool) -> None:
+    def __init__(self, answer: RecordedAnswer, *, keep_usage: bool) -> None:
         self._answer = answer
         self._keep_usage = keep_usage
         self._rest = b""

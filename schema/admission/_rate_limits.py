@@ -22,18 +22,18 @@ from strawberry.types import ExecutionContext
 from strawberry.types.execution import PreExecutionError
 
 from domain.errors import DomainError, Invalid
-from domain.rate_limits import Asked, Kind, caller
+from domain.rate_limits import CallKind, RateLimitedCall, caller
 from resolvers.context import Context
 
-KINDS: Mapping[str, Kind] = {
-    "initiateUpload": Kind.UPLOADS,
-    "generateChunks": Kind.GENERATE,
-    "previewDataset": Kind.GENERATE,
-    "generateDataset": Kind.GENERATE,
-    "analyzePrompt": Kind.GENERATE,
-    "createFinetune": Kind.TRAIN,
-    "cancelFinetune": Kind.TRAIN,
-    "resumeFinetune": Kind.TRAIN,
+KINDS: Mapping[str, CallKind] = {
+    "initiateUpload": CallKind.UPLOADS,
+    "generateChunks": CallKind.GENERATE,
+    "previewDataset": CallKind.GENERATE,
+    "generateDataset": CallKind.GENERATE,
+    "analyzePrompt": CallKind.GENERATE,
+    "createFinetune": CallKind.TRAIN,
+    "cancelFinetune": CallKind.TRAIN,
+    "resumeFinetune": CallKind.TRAIN,
 }
 """The mutations that are more than a write."""
 
@@ -66,7 +66,9 @@ async def _take(operation: ExecutionContext) -> None:
     _require_alone(names)
     if rates is not None and names:
         who = caller(context.viewer, context.address)
-        await rates.take([Asked(kind, who, count) for kind, count in calls(meant.operation, names).items()])
+        await rates.hit(
+            [RateLimitedCall(kind, who, count) for kind, count in calls(meant.operation, names).items()]
+        )
 
 
 def _require_alone(names: Collection[str]) -> None:
@@ -81,7 +83,7 @@ def _require_alone(names: Collection[str]) -> None:
         raise Invalid(message, reason="SIGN_IN_ALONE")
 
 
-def calls(operation: OperationType, names: Collection[str]) -> Mapping[Kind, int]:
+def calls(operation: OperationType, names: Collection[str]) -> Mapping[CallKind, int]:
     """How many calls of each kind the root fields of an operation are."""
     return Counter(_kind(operation, name) for name in names)
 
@@ -114,5 +116,5 @@ def _is_boolean(type: TypeNode) -> bool:
     return isinstance(inner, NamedTypeNode) and inner.name.value == "Boolean"
 
 
-def _kind(operation: OperationType, name: str) -> Kind:
-    return KINDS.get(name, Kind.WRITES) if operation is OperationType.MUTATION else Kind.READS
+def _kind(operation: OperationType, name: str) -> CallKind:
+    return KINDS.get(name, CallKind.WRITES) if operation is OperationType.MUTATION else CallKind.READS

@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from edge.bodies import BodyTooLarge, read_body
+from domain.errors import LimitExceeded
+from edge.bodies import read_body
 
 MAX_BODY = 262_144
 MAX_NESTING = 64
@@ -35,7 +36,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GraphQLRequest:
     """One operation, as it was asked for."""
 
     query: str
@@ -44,7 +45,7 @@ class Asked:
     extensions: dict[str, Any] | None
 
 
-async def asked_of(request: Request) -> Asked:
+async def request_of(request: Request) -> GraphQLRequest:
     """The operation that a request asks for; raises `Refused`."""
     if request.method == "POST":
         _accept_type(request)
@@ -76,7 +77,7 @@ def _accept_type(request: Request) -> None:
 async def _body(request: Request) -> bytes:
     try:
         return await read_body(request.scope, request.receive, MAX_BODY)
-    except BodyTooLarge as error:
+    except LimitExceeded as error:
         raise Refused(413, error.message) from None
 
 
@@ -117,7 +118,7 @@ def _within(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
-def asked(given: Any) -> Asked:
+def asked(given: Any) -> GraphQLRequest:
     """The operation that a request's JSON asks for; raises `Refused`."""
     if isinstance(given, list):
         raise Refused(400, "Operations are not taken in batches: send one request for each.")
@@ -126,7 +127,7 @@ def asked(given: Any) -> Asked:
     query = given.get("query")
     if not isinstance(query, str) or not query:
         raise Refused(400, "A GraphQL request has a `query`, which is text.")
-    return Asked(
+    return GraphQLRequest(
         query,
         _one(given, "variables", dict, "an object"),
         _one(given, "operationName", str, "text"),

@@ -30,7 +30,7 @@ from edge.connection_quotas import ConnectionQuotas
 from edge.event_streams import EventStream
 from resolvers.context import Context
 from schema.engine import is_cancelled
-from schema.http._requests import Asked, Refused, asked_of
+from schema.http._requests import GraphQLRequest, Refused, request_of
 from schema.http._responses import (
     GRAPHQL,
     PLAIN,
@@ -105,14 +105,14 @@ class GraphQLView(GraphQL[Context, None]):
             return failure(wanted.media, request_id)
 
     async def _answer(self, request: Request, wanted: Accepted) -> Response:
-        asked = await asked_of(request)
+        asked = await request_of(request)
         context = await self.get_context(request)
         context.streams = wanted.only_streams or (wanted.streams and "subscription" in asked.query)
         if context.streams and request.method == "POST":
             return self._stream(asked, context)
         return await self._once(asked, context, request.method, wanted.media)
 
-    async def _once(self, asked: Asked, context: Context, method: str, media: str) -> Response:
+    async def _once(self, asked: GraphQLRequest, context: Context, method: str, media: str) -> Response:
         try:
             result = await self.schema.execute(
                 asked.query,
@@ -131,7 +131,7 @@ class GraphQLView(GraphQL[Context, None]):
             ) from None
         return answer(result, media)
 
-    def _stream(self, asked: Asked, context: Context) -> Response:
+    def _stream(self, asked: GraphQLRequest, context: Context) -> Response:
         """The answers as events, if the caller has room for one more stream."""
         try:
             quota = self.quotas.streams.acquire(context.holder)
@@ -145,7 +145,7 @@ class GraphQLView(GraphQL[Context, None]):
             last_event=event("next", body_of(expired)) + event("complete"),
         )
 
-    async def _events(self, asked: Asked, context: Context) -> AsyncGenerator[str, None]:
+    async def _events(self, asked: GraphQLRequest, context: Context) -> AsyncGenerator[str, None]:
         results: Any = await self.schema.stream(
             asked.query, asked.variables, context, None, asked.operation_name, asked.extensions
         )

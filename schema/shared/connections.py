@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
-from domain.pages import Page, Slice
+from domain.pages import Page, PageSlice
 from domain.reading import Collection, Parent
 from resolvers import reading
 from schema.shared.nodes import Info, load
@@ -53,7 +53,7 @@ class Connection(Generic[T]):
     """A page of a list."""
 
     nodes: list[T] = strawberry.field(description="The rows alone.")
-    found: strawberry.Private[Slice[Any]]
+    found: strawberry.Private[PageSlice[Any]]
     counted: strawberry.Private[tuple[Any, ...]]
 
     @strawberry.field(description="The rows with their cursors.")
@@ -137,7 +137,7 @@ def connect(
     only = None if collection.noun is None else asked(info, collection.noun)
     wanted = load(info, reading.pages, key, collection, by, where, page, only)
 
-    def made(found: Slice[Any]) -> Connection[Any]:
+    def made(found: PageSlice[Any]) -> Connection[Any]:
         nodes = list(map(of, found.rows)) if collection.noun is None else shown(collection.noun, found)  # type: ignore[arg-type]
         return Connection(nodes=nodes, found=found, counted=(collection, by, where))
 

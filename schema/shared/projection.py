@@ -15,7 +15,7 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from domain.pages import Slice
+from domain.pages import PageSlice
 from schema.execution._bound_resolver import NEEDS
 from schema.execution._partial_rows import Parts
 from schema.shared.nodes import OF, Info
@@ -52,7 +52,7 @@ def asked(info: Info, noun: str) -> frozenset[str] | None:
     return found
 
 
-def shown(noun: str, found: Slice[Any]) -> Any:
+def shown(noun: str, found: PageSlice[Any]) -> Any:
     """Rows as the API shows them: of a part only that part, whose other fields nobody asked for."""
     of = OF[noun]
     return list(map(of, found.rows)) if found.part is None else Parts(of.__self__, found.part)  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import strawberry
 
 from domain import job_events as domain
-from domain.job_events import Checkpoint, JobEventKind, Line, Measured, Progress, StatusChanged
+from domain.job_events import Checkpoint, JobEventKind, LogLine, Metric, Progress, StatusChanged
 from domain.jobs import JobStatus
 from resolvers import jobs as resolve
 from schema.execution._shared_events import Shareable
@@ -86,7 +86,7 @@ class LogEvent(JobEvent):
 EVENT_TYPES = (StatusEvent, ProgressEvent, MetricEvent, CheckpointEvent, LogEvent)
 
 
-def event_of(recorded: domain.Recorded) -> JobEvent:
+def event_of(recorded: domain.RecordedEvent) -> JobEvent:
     """An event as the API shows it."""
     cursor, at = str(recorded.seq), recorded.at
     match recorded.event:
@@ -94,18 +94,18 @@ def event_of(recorded: domain.Recorded) -> JobEvent:
             return StatusEvent(cursor=cursor, at=at, status=status, error=error)
         case Progress(progress, message):
             return ProgressEvent(cursor=cursor, at=at, progress=progress, message=message)
-        case Measured(point=point):
+        case Metric(point=point):
             return MetricEvent(cursor=cursor, at=at, point=mirror(TrainingPoint, point))
         case Checkpoint(step, path):
             return CheckpointEvent(cursor=cursor, at=at, step=step, path=path)
-        case Line(line):
+        case LogLine(line):
             return LogEvent(cursor=cursor, at=at, line=line)
 
 
-_told = WeakKeyDictionary[domain.Recorded, JobEvent]()
+_told = WeakKeyDictionary[domain.RecordedEvent, JobEvent]()
 
 
-def told(recorded: domain.Recorded) -> JobEvent:
+def told(recorded: domain.RecordedEvent) -> JobEvent:
     """The same, as one object for all who are told it at about the same time."""
     event = _told.get(recorded)
     if event is None:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli._main import main
+from app.cli import main
 from app.cli.signals import Interrupts, Stopped, interruptible
 from app.local.database import UNREADABLE
 from app.local.home import free_port
@@ -102,7 +102,7 @@ class Tune:
 
     def __init__(self, home: Path, *options: str, **variables: str) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)}
-        command = (sys.executable, "-m", "app.cli._main", "tune", str(EXAMPLE), "--port", "0", *options)
+        command = (sys.executable, "-m", "app.cli", "tune", str(EXAMPLE), "--port", "0", *options)
         self.home = home
         self.process = subprocess.Popen(
             command,

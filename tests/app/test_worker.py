@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.worker import HANDLERS, put_back
+from app.worker import HANDLERS, requeue
 from domain.services import Services
 from infra.queue import WORK
 from tests.clients import Api
@@ -32,7 +32,7 @@ async def test_a_job_that_fell_out_of_the_queue_is_put_back_once(
     job = await queued_job(api, services)
     if begun:
         await begin(services, job.id)
-    await asyncio.gather(*(put_back(worker.queue, services, 20) for _ in range(4)))
+    await asyncio.gather(*(requeue(worker.queue, services, 20) for _ in range(4)))
     assert await queued(worker) == [job.id]
 
 
@@ -46,7 +46,7 @@ async def test_what_is_in_the_queue_or_not_ours_to_work_is_left_alone(
     local = await launch(api, project_id, dataset_id)
     other = await new_project(api, "other")
     await launch(api, other, await new_dataset(services, api, other), runner="EXTERNAL")
-    await put_back(worker.queue, services, 20)
+    await requeue(worker.queue, services, 20)
     assert await queued(worker) == [local["job"]["id"]]
 
 
@@ -61,7 +61,7 @@ async def test_a_job_that_a_worker_holds_is_left_alone(
         async for recorded in services.streams.follow(made["job"]["id"]):
             if recorded.kind == "LOG":
                 break
-        await put_back(worker.queue, services, 20)
+        await requeue(worker.queue, services, 20)
         assert await queued(worker) == [made["job"]["id"]]
     finally:
         trainer.go.set()
@@ -76,11 +76,11 @@ async def test_an_import_waits_for_its_document_and_is_put_back_when_that_was_re
     dataset_id = await new_qa(api, project_id)
     made = await api.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=document_id)
     (reading,) = await queued(worker)
-    await put_back(worker.queue, services, 20)
+    await requeue(worker.queue, services, 20)
     assert await queued(worker) == [reading]
     await Dispatcher(services, HANDLERS).work(reading)  # this enqueues the import
     await worker.queue.connector.execute_query_async("delete from procrastinate_jobs")
-    await put_back(worker.queue, services, 20)
+    await requeue(worker.queue, services, 20)
     assert await queued(worker) == [made["job"]["id"]]
     await drain(worker)
     assert (await shown(api, dataset_id, "status"))["status"] == "DONE"

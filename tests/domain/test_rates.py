@@ -1,23 +1,33 @@
 import pytest
 
-from domain.rate_limits import DOCUMENTED, Asked, Kind, Rate, attempt, caller, limits_of, network, refused
+from domain.rate_limits import (
+    DOCUMENTED,
+    CallKind,
+    Rate,
+    RateLimitedCall,
+    attempt,
+    caller,
+    limits_of,
+    network,
+    refused,
+)
 
 
 def test_what_is_documented_holds_unless_it_is_off() -> None:
     assert limits_of("documented") == DOCUMENTED
     assert limits_of("off") is None
-    assert {it: DOCUMENTED[it].amount for it in list(Kind)[:5]} == {
-        Kind.READS: 60,
-        Kind.WRITES: 30,
-        Kind.UPLOADS: 10,
-        Kind.GENERATE: 5,
-        Kind.TRAIN: 3,
+    assert {it: DOCUMENTED[it].amount for it in list(CallKind)[:5]} == {
+        CallKind.READS: 60,
+        CallKind.WRITES: 30,
+        CallKind.UPLOADS: 10,
+        CallKind.GENERATE: 5,
+        CallKind.TRAIN: 3,
     }
 
 
 def test_kinds_are_set_by_number_a_minute_or_by_period_and_the_others_stay() -> None:
     given = limits_of('{"reads": "600/minute", "train": "10 / hour", "sign_in": 7}')
-    changed = {Kind.READS: Rate(600, 60), Kind.TRAIN: Rate(10, 3600), Kind.SIGN_IN: Rate(7, 60)}
+    changed = {CallKind.READS: Rate(600, 60), CallKind.TRAIN: Rate(10, 3600), CallKind.SIGN_IN: Rate(7, 60)}
     assert given == {**DOCUMENTED, **changed}
 
 
@@ -62,33 +72,35 @@ def test_an_address_is_counted_as_its_network(host: str | None, counted: str) ->
 
 
 def test_attempts_on_one_account_are_counted_alike_however_its_address_is_written() -> None:
-    assert attempt(Kind.SIGN_IN, " A@Example.org", "192.0.2.7") == attempt(
-        Kind.SIGN_IN, "a@example.org ", "::ffff:192.0.2.7"
+    assert attempt(CallKind.SIGN_IN, " A@Example.org", "192.0.2.7") == attempt(
+        CallKind.SIGN_IN, "a@example.org ", "::ffff:192.0.2.7"
     )
-    assert "example" not in str(attempt(Kind.SIGN_IN, "a@example.org\ud800", "192.0.2.7"))
+    assert "example" not in str(attempt(CallKind.SIGN_IN, "a@example.org\ud800", "192.0.2.7"))
 
 
 @pytest.mark.parametrize(
     ("asked", "wait_s", "message"),
     [
         (
-            Asked(Kind.READS, "user_1"),
+            RateLimitedCall(CallKind.READS, "user_1"),
             12,
             "At most 60 reads are allowed per minute; try again in 12 seconds.",
         ),
         (
-            Asked(Kind.TRAIN, "user_1"),
+            RateLimitedCall(CallKind.TRAIN, "user_1"),
             1,
             "At most 60 calls that train are allowed per minute; try again in 1 second.",
         ),
         (
-            Asked(Kind.READS, "user_1", calls=61),
+            RateLimitedCall(CallKind.READS, "user_1", calls=61),
             60,
             "At most 60 reads are allowed per minute; this makes 61 at once: make fewer.",
         ),
     ],
 )
-def test_a_refusal_says_the_limit_and_when_to_come_back(asked: Asked, wait_s: int, message: str) -> None:
+def test_a_refusal_says_the_limit_and_when_to_come_back(
+    asked: RateLimitedCall, wait_s: int, message: str
+) -> None:
     error = refused(asked, Rate(60, 60), wait_s)
     assert (error.message, error.retry_after) == (message, wait_s)
     assert error.context == {"kind": asked.kind.value, "retryAfter": wait_s}

@@ -4,7 +4,7 @@ import pytest
 
 from domain.datasets import RunStatus
 from domain.errors import Conflict
-from domain.status_updates import check_report
+from domain.status_updates import check_transition
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from domain.status_updates import check_report
 def test_an_external_worker_moves_a_run_forwards(
     current: RunStatus, reported: RunStatus, changes: bool
 ) -> None:
-    assert check_report(current, reported, is_external=True) is changes
+    assert check_transition(current, reported, is_external=True) is changes
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def test_an_external_worker_moves_a_run_forwards(
 )
 def test_an_external_worker_does_not_move_a_run_backwards(current: RunStatus, reported: RunStatus) -> None:
     with pytest.raises(Conflict):
-        check_report(current, reported, is_external=True)
+        check_transition(current, reported, is_external=True)
 
 
 def test_our_own_runs_are_not_reported_on() -> None:
     with pytest.raises(Conflict, match="Luthier's own worker"):
-        check_report(RunStatus.RUNNING, RunStatus.DONE, is_external=False)
+        check_transition(RunStatus.RUNNING, RunStatus.DONE, is_external=False)

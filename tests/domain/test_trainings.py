@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from domain.base_models import ALL_LINEAR, CATALOGUE, TINY, BaseModel
 from domain.errors import Invalid
-from domain.finetunes import TrainingMetrics, metrics_after, model_name, project_slug
-from domain.job_events import Measured
+from domain.finetunes import TrainingMetrics, model_name, project_slug, updated_metrics
+from domain.job_events import Metric
 from domain.rules import NAME_LIMIT, safe_name
 from domain.training_points import TrainingPoint
 from infra.db.training_points import by_step
@@ -106,8 +106,8 @@ def test_a_knob_outside_its_bounds_is_refused_by_name(name: str, value: Any, fie
 def test_what_a_point_does_not_measure_stays_in_the_metrics() -> None:
     step = TrainingPoint(step=4, epoch=1.0, train_loss=0.5, learning_rate=1e-3, at=AT)
     evaluation = TrainingPoint(step=5, epoch=1.25, eval_loss=0.7, at=AT)
-    first = metrics_after(None, Measured(step, total_steps=8, tokens_per_second=90.0))
-    assert metrics_after(first, Measured(evaluation, total_steps=8)) == TrainingMetrics(
+    first = updated_metrics(None, Metric(step, total_steps=8, tokens_per_second=90.0))
+    assert updated_metrics(first, Metric(evaluation, total_steps=8)) == TrainingMetrics(
         step=5,
         total_steps=8,
         epoch=1.25,

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.documents import DocumentKind, Limits, check_room, check_size, clean_filename, media_type
+from domain.documents import DocumentKind, UploadLimits, check_room, check_size, clean_filename, media_type
 from domain.errors import Invalid, LimitExceeded
 from domain.rules import safe_name
 
 RAW, TABLE = DocumentKind.RAW_DOC, DocumentKind.DATASET_UPLOAD
-LIMITS = Limits(file_bytes=50 * 1_048_576, project_bytes=500 * 1_048_576)
+LIMITS = UploadLimits(file_bytes=50 * 1_048_576, project_bytes=500 * 1_048_576)
 
 
 @pytest.mark.parametrize(

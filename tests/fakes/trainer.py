@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from domain.finetunes import ArtifactKind, FinetuneMethod, InferenceSample, ParityReport
-from domain.job_events import Checkpoint, Line, Measured, Progress
-from domain.ports.trainer import ProducedFile, Report, TrainingFailed, TrainingResult, TrainingRun
+from domain.job_events import Checkpoint, LogLine, Metric, Progress
+from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingReport, TrainingResult, TrainingRun
 from domain.rules import safe_name
 from domain.training_points import TrainingPoint
 
@@ -32,7 +32,7 @@ class FakeTrainer:
         """The same: it trains where it is asked."""
         return self.refusal(method)
 
-    async def train(self, run: TrainingRun) -> AsyncIterator[Report]:
+    async def train(self, run: TrainingRun) -> AsyncIterator[TrainingReport]:
         """Two steps and a model."""
         self.runs.append(run)
         try:
@@ -41,9 +41,9 @@ class FakeTrainer:
                 point = TrainingPoint(
                     step=step, epoch=step / 2, train_loss=2.0 / step, learning_rate=1e-3, at=AT
                 )
-                yield Measured(point, total_steps=2, tokens_per_second=100.0)
+                yield Metric(point, total_steps=2, tokens_per_second=100.0)
             yield Checkpoint(2, "checkpoint-2")
-            yield Line("trained")
+            yield LogLine("trained")
             await self.go.wait()
         finally:
             self.stopped.set()

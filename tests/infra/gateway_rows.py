@@ -152,7 +152,7 @@ async def add_project(engine: AsyncEngine) -> Rows:
     return rows
 
 
-class Line:
+class LogLine:
     """A Unix socket before PostgreSQL's own: cut, the database is down for whoever uses it."""
 
     def __init__(self, database_url: str, folder: Path) -> None:

@@ -18,7 +18,7 @@ from domain.ports.model_runtime import ModelFile
 from infra.db.engine import conninfo, engine
 from infra.db.tables import api_keys, deployments, finetunes
 from infra.gateway.key_table import LiveDirectory
-from tests.infra.gateway_rows import GGUF, NOW, Line, Rows, add_project
+from tests.infra.gateway_rows import GGUF, NOW, LogLine, Rows, add_project
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 class World:
     rows: Rows
     directory: LiveDirectory
-    line: Line
+    line: LogLine
 
     async def route(self, secret: str, model: str = "demo") -> Route:
         """Where the directory sends a request."""
@@ -45,7 +45,7 @@ async def quiet(database: AsyncEngine, settings: Settings) -> AsyncIterator[Worl
     """A directory that neither reads nor listens by itself yet."""
     rows = await add_project(database)
     with tempfile.TemporaryDirectory() as folder:
-        line = Line(settings.database_url, Path(folder))
+        line = LogLine(settings.database_url, Path(folder))
         await line.mend()
         own = engine(line.url)
         yield World(rows, LiveDirectory(own, conninfo(line.url)), line)

@@ -16,14 +16,14 @@ import pytest
 from app.local.home import free_port
 from domain.errors import RateLimited
 from domain.ids import Noun, new
-from domain.ports.rate_limiter import Rates
-from domain.rate_limits import DOCUMENTED, Asked, Kind, Rate
+from domain.ports.rate_limiter import RateLimiter
+from domain.rate_limits import DOCUMENTED, CallKind, Rate, RateLimitedCall
 from infra import rate_limiter
 from infra.rate_limiter import Memory, SharedWindows, Windows, open_rates
 
 pytestmark = pytest.mark.anyio
 
-LIMITS = {**DOCUMENTED, Kind.READS: Rate(7, 60), Kind.WRITES: Rate(3, 60)}
+LIMITS = {**DOCUMENTED, CallKind.READS: Rate(7, 60), CallKind.WRITES: Rate(3, 60)}
 
 
 @dataclass
@@ -79,7 +79,7 @@ async def mortal(tmp_path: Path) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def counting(request: pytest.FixtureRequest, shared: Redis) -> AsyncIterator[Rates]:
+async def counting(request: pytest.FixtureRequest, shared: Redis) -> AsyncIterator[RateLimiter]:
     """What counts, in either place."""
     async with open_rates(LIMITS, "memory://" if request.param == "memory" else shared.url) as it:
         assert it is not None
@@ -110,67 +110,73 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return it
 
 
-async def taken(counting: Rates, *asked: Asked) -> bool:
+async def taken(counting: RateLimiter, *asked: RateLimitedCall) -> bool:
     """Whether these calls may be made."""
     try:
-        await counting.take(asked)
+        await counting.hit(asked)
     except RateLimited:
         return False
     return True
 
 
-async def test_no_more_calls_than_the_limit_get_through_at_once(counting: Rates, who: str) -> None:
-    answers = await asyncio.gather(*(taken(counting, Asked(Kind.READS, who)) for _ in range(40)))
+async def test_no_more_calls_than_the_limit_get_through_at_once(counting: RateLimiter, who: str) -> None:
+    answers = await asyncio.gather(
+        *(taken(counting, RateLimitedCall(CallKind.READS, who)) for _ in range(40))
+    )
     assert sum(answers) == 7
 
 
-async def test_callers_and_kinds_are_counted_apart(counting: Rates, who: str) -> None:
-    assert await taken(counting, Asked(Kind.READS, who, 7))
-    assert await taken(counting, Asked(Kind.READS, who + "2", 7))
-    assert await taken(counting, Asked(Kind.WRITES, who, 3))
-    assert not await taken(counting, Asked(Kind.READS, who))
+async def test_callers_and_kinds_are_counted_apart(counting: RateLimiter, who: str) -> None:
+    assert await taken(counting, RateLimitedCall(CallKind.READS, who, 7))
+    assert await taken(counting, RateLimitedCall(CallKind.READS, who + "2", 7))
+    assert await taken(counting, RateLimitedCall(CallKind.WRITES, who, 3))
+    assert not await taken(counting, RateLimitedCall(CallKind.READS, who))
 
 
-async def test_calls_of_several_kinds_are_counted_all_or_none(counting: Rates, who: str) -> None:
-    assert not await taken(counting, Asked(Kind.READS, who, 7), Asked(Kind.WRITES, who, 4))
-    assert await taken(counting, Asked(Kind.READS, who, 7), Asked(Kind.WRITES, who, 3))
+async def test_calls_of_several_kinds_are_counted_all_or_none(counting: RateLimiter, who: str) -> None:
+    assert not await taken(
+        counting, RateLimitedCall(CallKind.READS, who, 7), RateLimitedCall(CallKind.WRITES, who, 4)
+    )
+    assert await taken(
+        counting, RateLimitedCall(CallKind.READS, who, 7), RateLimitedCall(CallKind.WRITES, who, 3)
+    )
 
 
 async def test_calls_fit_once_the_time_that_was_said_has_passed_and_not_before(
-    counting: Rates, who: str, clock: Clock
+    counting: RateLimiter, who: str, clock: Clock
 ) -> None:
     for _ in range(7):
-        assert await taken(counting, Asked(Kind.READS, who))
+        assert await taken(counting, RateLimitedCall(CallKind.READS, who))
         clock.now += 5
     with pytest.raises(RateLimited) as caught:
-        await counting.take([Asked(Kind.READS, who, 3)])
+        await counting.hit([RateLimitedCall(CallKind.READS, who, 3)])
     assert caught.value.retry_after == 35  # the third was made at 10 s, and leaves at 70 s
     clock.now += 34
-    assert not await taken(counting, Asked(Kind.READS, who, 3))
+    assert not await taken(counting, RateLimitedCall(CallKind.READS, who, 3))
     clock.now += 1.001
-    assert await taken(counting, Asked(Kind.READS, who, 3))
+    assert await taken(counting, RateLimitedCall(CallKind.READS, who, 3))
 
 
-async def test_more_calls_at_once_than_are_ever_allowed_are_told_so(counting: Rates, who: str) -> None:
+async def test_more_calls_at_once_than_are_ever_allowed_are_told_so(counting: RateLimiter, who: str) -> None:
     with pytest.raises(RateLimited, match=r"this makes 8 at once: make fewer\.$") as caught:
-        await counting.take([Asked(Kind.READS, who, 8)])
+        await counting.hit([RateLimitedCall(CallKind.READS, who, 8)])
     assert caught.value.retry_after == 60
 
 
-async def test_what_is_forgotten_begins_anew(counting: Rates, who: str) -> None:
-    assert await taken(counting, Asked(Kind.READS, who, 7))
-    await counting.forget(Asked(Kind.READS, who))
-    assert await taken(counting, Asked(Kind.READS, who, 7))
+async def test_what_is_forgotten_begins_anew(counting: RateLimiter, who: str) -> None:
+    assert await taken(counting, RateLimitedCall(CallKind.READS, who, 7))
+    await counting.forget(RateLimitedCall(CallKind.READS, who))
+    assert await taken(counting, RateLimitedCall(CallKind.READS, who, 7))
 
 
 async def test_memory_keeps_nothing_of_callers_whose_window_has_passed(clock: Clock) -> None:
     memory = Memory()
     windows = Windows(LIMITS, memory)
     for number in range(1000):
-        await windows.take([Asked(Kind.READS, str(number))])
+        await windows.hit([RateLimitedCall(CallKind.READS, str(number))])
     assert len(memory.events) == 1000
     clock.now += 61
-    await windows.take([Asked(Kind.READS, "one more")])
+    await windows.hit([RateLimitedCall(CallKind.READS, "one more")])
     assert len(memory.events) == 1
 
 
@@ -181,16 +187,16 @@ async def test_a_flood_of_callers_costs_the_oldest_windows_and_no_more_memory(
     memory = Memory()
     windows = Windows(LIMITS, memory)
     for number in range(1000):
-        await windows.take([Asked(Kind.WRITES, str(number), 3)])
+        await windows.hit([RateLimitedCall(CallKind.WRITES, str(number), 3)])
         assert len(memory.events) <= 100
-    assert not await taken(windows, Asked(Kind.WRITES, "999"))
+    assert not await taken(windows, RateLimitedCall(CallKind.WRITES, "999"))
 
 
 async def test_a_window_keeps_no_more_times_than_its_limit(clock: Clock) -> None:
     memory = Memory()
     windows = Windows(LIMITS, memory)
     for _ in range(50):
-        await windows.take([Asked(Kind.READS, "who")])
+        await windows.hit([RateLimitedCall(CallKind.READS, "who")])
         clock.now += 20
     assert [len(it) for it in memory.events.values()] == [7]
 
@@ -199,7 +205,7 @@ async def test_processes_share_a_limit_in_redis(shared: Redis, who: str) -> None
     async with AsyncExitStack() as stack:
         processes = [await stack.enter_async_context(open_rates(LIMITS, shared.url)) for _ in range(3)]
         each = [it for it in processes if it is not None]
-        calls = [taken(it, Asked(Kind.READS, who)) for it in each for _ in range(10)]
+        calls = [taken(it, RateLimitedCall(CallKind.READS, who)) for it in each for _ in range(10)]
         assert sum(await asyncio.gather(*calls)) == 7
 
 
@@ -209,15 +215,15 @@ async def test_each_process_counts_by_itself_while_redis_is_away_and_says_so_onc
     monkeypatch.setattr(rate_limiter, "AGAIN_S", 0)
     async with open_rates(LIMITS, mortal.url) as counting:
         assert counting is not None
-        assert await taken(counting, Asked(Kind.READS, who))
+        assert await taken(counting, RateLimitedCall(CallKind.READS, who))
         mortal.process.kill()
         await mortal.process.wait()
-        answers = [await taken(counting, Asked(Kind.READS, who)) for _ in range(10)]
+        answers = [await taken(counting, RateLimitedCall(CallKind.READS, who)) for _ in range(10)]
         assert sum(answers) == 7
         assert [it.levelno for it in caplog.records] == [logging.WARNING]
         assert caplog.messages[0].startswith("Redis does not answer")
         async with server(mortal.port, tmp_path):
-            assert await taken(counting, Asked(Kind.READS, who))
+            assert await taken(counting, RateLimitedCall(CallKind.READS, who))
             assert caplog.messages[1].startswith("Redis answers again")
 
 
@@ -227,12 +233,12 @@ async def test_a_redis_that_hangs_holds_nobody_up(
     monkeypatch.setattr(rate_limiter, "ANSWER_S", 0.1)
     async with open_rates(LIMITS, mortal.url) as counting:
         assert counting is not None
-        assert await taken(counting, Asked(Kind.READS, who))
+        assert await taken(counting, RateLimitedCall(CallKind.READS, who))
         mortal.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
-        calls = [taken(counting, Asked(Kind.READS, who)) for _ in range(10)]
+        calls = [taken(counting, RateLimitedCall(CallKind.READS, who)) for _ in range(10)]
         assert sum(await asyncio.gather(*calls)) == 7
-        assert not await taken(counting, Asked(Kind.READS, who))
+        assert not await taken(counting, RateLimitedCall(CallKind.READS, who))
         assert time.monotonic() - began < 1
         mortal.process.send_signal(signal.SIGCONT)
 
@@ -245,12 +251,12 @@ class Slow:
         self.free = asyncio.Event()
         self.answers = 0
 
-    async def take(self, _: Sequence[Asked]) -> None:
+    async def hit(self, _: Sequence[RateLimitedCall]) -> None:
         self.asked.set()
         await self.free.wait()
         self.answers += 1
 
-    async def forget(self, _: Asked) -> None:
+    async def forget(self, _: RateLimitedCall) -> None:
         """Never asked for."""
 
 
@@ -262,13 +268,13 @@ async def test_a_call_that_has_no_turn_to_ask_does_not_take_redis_to_be_away(
     monkeypatch.setattr(rate_limiter, "ANSWER_S", 60)
     slow = Slow()
     counting = SharedWindows(slow, Windows(LIMITS, Memory()))
-    first = asyncio.create_task(taken(counting, Asked(Kind.READS, who)))
+    first = asyncio.create_task(taken(counting, RateLimitedCall(CallKind.READS, who)))
     await slow.asked.wait()
     async with asyncio.timeout(20):
-        answers = [await taken(counting, Asked(Kind.WRITES, who)) for _ in range(4)]
+        answers = [await taken(counting, RateLimitedCall(CallKind.WRITES, who)) for _ in range(4)]
     assert answers == [True, True, True, False]
     assert slow.answers == 0
     slow.free.set()
     assert await first
-    assert await taken(counting, Asked(Kind.WRITES, who))
+    assert await taken(counting, RateLimitedCall(CallKind.WRITES, who))
     assert (slow.answers, caplog.messages) == (2, [])

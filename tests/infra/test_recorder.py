@@ -18,7 +18,7 @@ from domain.request_logs import RequestLog
 from infra.db.engine import engine
 from infra.db.tables import api_keys, deployments, request_logs
 from infra.gateway.log_writer import GroupRecorder
-from tests.infra.gateway_rows import NOW, Line, Rows, add_project
+from tests.infra.gateway_rows import NOW, LogLine, Rows, add_project
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 class World:
     rows: Rows
     recorder: GroupRecorder
-    line: Line
+    line: LogLine
     log: RequestLog
     statements: list[str]
 
@@ -66,7 +66,7 @@ async def here(database: AsyncEngine, settings: Settings) -> AsyncIterator[World
         finish="stop",
     )
     with tempfile.TemporaryDirectory() as folder:
-        line = Line(settings.database_url, Path(folder))
+        line = LogLine(settings.database_url, Path(folder))
         await line.mend()
         own = engine(line.url)
         recorder = GroupRecorder(own)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from app.settings import Settings
-from domain.job_events import Line, Recorded
+from domain.job_events import LogLine, RecordedEvent
 from domain.jobs import Job
 from domain.services import Services
 from domain.store import ReadStore, Store, Transactions
@@ -71,7 +71,7 @@ async def test_those_at_one_place_of_a_job_look_together(
 ) -> None:
     streams = JobStreams(deaf, counted)
     readers = [asyncio.create_task(told(streams, job)) for _ in range(FOLLOWERS)]
-    await say(services, job, Line("a"), Line("b"))
+    await say(services, job, LogLine("a"), LogLine("b"))
     await succeed(services, job)
     deaf.bell(job.id).ring()
     assert await asyncio.gather(*readers) == [[1, 2, 3, 4, 5]] * FOLLOWERS
@@ -85,7 +85,7 @@ async def test_a_follower_waits_without_looking(
     async with aclosing(streams.follow(job.id)) as recorded:
         assert [(await anext(recorded)).seq, (await anext(recorded)).seq] == [1, 2]
         third = asyncio.create_task(anext(recorded))
-        await say(services, job, Line("a"))
+        await say(services, job, LogLine("a"))
         assert counted.count == 1
         deaf.bell(job.id).ring()
         assert (await third).seq == 3
@@ -97,14 +97,14 @@ async def test_whoever_joins_those_who_wait_looks_no_second_time(
 ) -> None:
     streams = JobStreams(deaf, counted)
 
-    async def next_after(place: int) -> Recorded:
+    async def next_after(place: int) -> RecordedEvent:
         async with aclosing(streams.follow(job.id, place)) as recorded:
             return await anext(recorded)
 
     waiting = asyncio.create_task(next_after(2))
     await counted.begun.wait()
     joining = asyncio.create_task(next_after(2))
-    await say(services, job, Line("a"))
+    await say(services, job, LogLine("a"))
     deaf.bell(job.id).ring()
     assert [it.seq for it in await asyncio.gather(waiting, joining)] == [3, 3]
     assert counted.count <= 2
@@ -138,7 +138,7 @@ async def test_an_event_arrives_and_a_stream_ends_though_no_wake_up_came(
     monkeypatch.setattr("infra.events.job_streams.LOOK_ANYWAY_S", 0.05)
     streams = JobStreams(deaf, services.transactions)
     reader = asyncio.create_task(told(streams, job))
-    await say(services, job, Line("a"))
+    await say(services, job, LogLine("a"))
     await succeed(services, job)
     assert await reader == [1, 2, 3, 4]
 
@@ -153,6 +153,6 @@ async def test_a_stream_ends_with_a_job_that_is_deleted(
 
 
 async def test_more_than_a_batch_is_told_to_the_end(services: Services, job: Job, deaf: Hub) -> None:
-    await say(services, job, *(Line(str(number)) for number in range(250)))
+    await say(services, job, *(LogLine(str(number)) for number in range(250)))
     await succeed(services, job)
     assert await told(JobStreams(deaf, services.transactions), job) == list(range(1, 254))

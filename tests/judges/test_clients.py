@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 import pytest
 
-from domain.job_events import Line
+from domain.job_events import LogLine
 from domain.services import Services
 from tests.clients import Api
 from tests.jobs import begin, queued_job, say, succeed
@@ -27,7 +27,7 @@ async def test_a_reference_client_asks_changes_follows_and_comes_back_to_its_pla
                 {"__typename": "StatusEvent", "cursor": "2", "status": "RUNNING"},
             ],
         }
-        await say(services, job, Line("while it was away, or not"))
+        await say(services, job, LogLine("while it was away, or not"))
         await succeed(services, job)
         assert await anext(told) == {
             "rest": [

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from domain.job_events import Line
+from domain.job_events import LogLine
 from domain.services import Services
 from tests.clients import Api
 from tests.jobs import begin, queued_job, say, succeed
@@ -45,7 +45,7 @@ async def test_graphiql_runs_a_query_and_follows_a_job_without_any_other_host(
         await page.shows(ANSWER, "StatusEvent", '"cursor": "1"')
         running = await begin(services, job.id)
         await page.shows(ANSWER, '"cursor": "2"')
-        await say(services, running, Line("a line of the log"))
+        await say(services, running, LogLine("a line of the log"))
         await page.shows(ANSWER, "a line of the log")
         await succeed(services, running)
         await page.shows(ANSWER, "SUCCESS")

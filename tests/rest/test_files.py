@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from domain.documents import Limits
+from domain.documents import UploadLimits
 from domain.services import Services
 from tests.clients import Api
 from tests.jobs import new_project
@@ -21,7 +21,7 @@ CSV = ("table.csv", b"q,a\n1,2\n", "text/csv")
 @pytest.fixture
 def services(services: Services) -> Services:
     """The same ports, with small limits."""
-    return replace(services, limits=Limits(file_bytes=64 * KIB, project_bytes=150 * KIB))
+    return replace(services, limits=UploadLimits(file_bytes=64 * KIB, project_bytes=150 * KIB))
 
 
 async def send(api: Api, project_id: str, *files: Any, kind: str | None = "dataset_upload") -> httpx.Response:

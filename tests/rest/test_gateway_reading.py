@@ -5,7 +5,7 @@ import pytest
 
 from domain.errors import DomainError, ErrorCode
 from rest.gateway._errors import OpenAIError, of_domain, of_upstream
-from rest.gateway._payloads import LONGEST_EVENT, Answer, Asked, Events
+from rest.gateway._payloads import LONGEST_EVENT, CompletionRequest, Events, RecordedAnswer
 
 
 def user(content: object) -> dict[str, object]:
@@ -28,7 +28,7 @@ def user(content: object) -> dict[str, object]:
     ],
 )
 def test_the_input_is_the_prompt_or_what_the_user_said_last(body: dict[str, Any], input: str) -> None:
-    assert Asked(body).input == input
+    assert CompletionRequest(body).input == input
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def test_the_input_is_the_prompt_or_what_the_user_said_last(body: dict[str, Any]
 def test_only_the_model_and_a_streams_counts_are_changed_for_the_model_server(
     given: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    asked = Asked({"model": "mine"} | given)
+    asked = CompletionRequest({"model": "mine"} | given)
 
     assert orjson.loads(asked.sent("theirs")) == {"model": "theirs"} | sent
     assert asked.body == {"model": "mine"} | given
 
 
 def test_the_output_is_the_text_of_each_choice_in_its_order() -> None:
-    answer = Answer()
+    answer = RecordedAnswer()
     for index, text in [(1, "b"), (0, "a"), (1, "B"), (0, None)]:
         answer.take(orjson.dumps({"choices": [{"index": index, "delta": {"content": text}}]}))
 
@@ -75,15 +75,15 @@ def test_the_output_is_the_text_of_each_choice_in_its_order() -> None:
     ],
 )
 def test_an_answer_that_makes_no_sense_is_read_as_nothing(raw: bytes) -> None:
-    answer = Answer()
+    answer = RecordedAnswer()
 
     answer.take(raw)
 
-    assert answer == Answer()
+    assert answer == RecordedAnswer()
 
 
 def test_an_event_without_end_is_given_up() -> None:
-    events = Events(Answer(), keep_usage=False)
+    events = Events(RecordedAnswer(), keep_usage=False)
 
     assert events.feed(b"x" * LONGEST_EVENT) == b""
     with pytest.raises(OpenAIError, match="without end"):

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from domain.jobs import Replaced
+from domain.jobs import Superseded
 from domain.services import Services
 from domain.use_cases import status_updates
 from tests.clients import Api
@@ -257,9 +257,9 @@ async def test_a_report_that_is_overtaken_again_and_again_is_a_conflict(
     anonymous: httpx.AsyncClient, finetune: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def overtaken(*_given: Any, **_named: Any) -> None:
-        raise Replaced
+        raise Superseded
 
-    monkeypatch.setattr(status_updates, "report_finetune", overtaken)
+    monkeypatch.setattr(status_updates, "update_finetune", overtaken)
     reply = await say(anonymous, finetune, "RUNNING")
     assert (reply.status_code, reply.json()["error_code"]) == (409, "RUN_CHANGED")
 

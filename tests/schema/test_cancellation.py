@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from app.asgi import HANDLERS, edge, mount
 from app.settings import Settings
 from app.wiring import Wiring
-from domain.job_events import Line, Recorded
+from domain.job_events import LogLine, RecordedEvent
 from domain.services import Services
 from schema import engine
 from tests.clients import Api
@@ -49,8 +49,8 @@ def cancelled(*_: Any, **__: Any) -> Any:
     raise asyncio.CancelledError
 
 
-async def cancelled_between(*_: Any, **__: Any) -> AsyncIterator[Recorded]:
-    yield Recorded("job_x", 1, datetime.now(UTC), Line("said before"))
+async def cancelled_between(*_: Any, **__: Any) -> AsyncIterator[RecordedEvent]:
+    yield RecordedEvent("job_x", 1, datetime.now(UTC), LogLine("said before"))
     raise asyncio.CancelledError
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.wiring import Wiring
-from domain.documents import UPLOAD_URL_S, Limits
+from domain.documents import UPLOAD_URL_S, UploadLimits
 from domain.services import Services
 from infra.db.tables import documents
 from infra.queue import PURGE, TIDY
@@ -33,7 +33,7 @@ TABLE = b"question,answer\nCapital of France?,Paris\n"
 @pytest.fixture
 def services(wiring: Wiring, services: Services) -> Services:  # noqa: ARG001
     """The same ports, with small limits."""
-    return replace(services, limits=Limits(file_bytes=1_000, project_bytes=2_500))
+    return replace(services, limits=UploadLimits(file_bytes=1_000, project_bytes=2_500))
 
 
 async def initiate(api: Api, project_id: str, **given: Any) -> dict[str, Any]:

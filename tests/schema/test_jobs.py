@@ -12,8 +12,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from domain.job_events import Checkpoint, Line, Progress
-from domain.jobs import JobStatus, Replaced
+from domain.job_events import Checkpoint, LogLine, Progress
+from domain.jobs import JobStatus, Superseded
 from domain.services import Services
 from domain.use_cases import job_lifecycle
 from tests.clients import Api
@@ -32,7 +32,7 @@ FOLLOW = """subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after
 async def test_a_job_tells_what_happened_in_it(api: Api, services: Services) -> None:
     queued = await queued_job(api, services)
     job = await begin(services, queued.id)
-    await say(services, job, Progress(0.5, "half"), Line("a line"))
+    await say(services, job, Progress(0.5, "half"), LogLine("a line"))
     await succeed(services, job)
     seen = (await api.gql(JOB, id=job.id))["job"]
     assert seen["startedAt"] <= seen["finishedAt"]
@@ -71,8 +71,8 @@ async def test_a_cancelled_job_is_final_at_once_and_its_worker_is_refused(
 ) -> None:
     job = await begin(services, (await queued_job(api, services)).id)
     assert (await api.mutate("cancelJob", "job { status }", id=job.id))["job"] == {"status": "CANCELLED"}
-    with pytest.raises(Replaced):
-        await say(services, job, Line("still here"))
+    with pytest.raises(Superseded):
+        await say(services, job, LogLine("still here"))
     error = await api.refused("cancelJob", id=job.id)
     assert (error["code"], error["reason"]) == ("CONFLICT", "JOB_ENDED")
     dataset = await api.gql("query($id: ID!) { dataset(id: $id) { status } }", id=job.subject_id)
@@ -94,9 +94,9 @@ async def test_a_job_that_is_begun_while_it_is_cancelled_is_cancelled(
 async def test_a_replaced_worker_writes_nothing(api: Api, services: Services) -> None:
     first = await begin(services, (await queued_job(api, services)).id)
     second = await begin(services, first.id)
-    with pytest.raises(Replaced):
-        await say(services, first, Line("from the dead"))
-    with pytest.raises(Replaced):
+    with pytest.raises(Superseded):
+        await say(services, first, LogLine("from the dead"))
+    with pytest.raises(Superseded):
         await succeed(services, first)
     assert (await succeed(services, second)).status is JobStatus.SUCCESS
 
@@ -171,7 +171,7 @@ async def test_a_stream_replays_from_its_cursor_then_follows_to_the_end(
     api: Api, services: Services, live: str, transport: Any
 ) -> None:
     job = await begin(services, (await queued_job(api, services)).id)
-    await say(services, job, Line("kept"))
+    await say(services, job, LogLine("kept"))
     async with aclosing(transport(live, api, job.id, "1")) as events:
         seen = [await anext(events), await anext(events)]
         await say(services, job, Checkpoint(7, "checkpoint-7"))
@@ -199,7 +199,7 @@ async def test_a_hundred_events_of_two_writers_reach_every_reader_in_order(
 
     async def write(name: str) -> None:
         for number in range(50):
-            await say(services, job, Line(f"{name} {number}"))
+            await say(services, job, LogLine(f"{name} {number}"))
 
     async def read() -> list[int]:
         return [int(it["data"]["jobEvents"]["cursor"]) async for it in sse(live, api, job.id)]

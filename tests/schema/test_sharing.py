@@ -11,7 +11,7 @@ import pytest
 import strawberry
 from strawberry.types import ExecutionResult
 
-from domain.job_events import Checkpoint, Line, Measured, Progress
+from domain.job_events import Checkpoint, LogLine, Metric, Progress
 from domain.services import Services
 from domain.training_points import TrainingPoint
 from resolvers.context import Context
@@ -194,7 +194,7 @@ async def test_what_is_shared_is_what_the_stock_executor_says(api: Api, services
     job = await begin(services, (await queued_job(api, services)).id)
     point = TrainingPoint(step=1, epoch=0.5, train_loss=1.25, at=datetime.now(UTC))
     await say(
-        services, job, Progress(0.5, "half"), Line("a “line”"), Checkpoint(7, "c-7"), Measured(point, 2)
+        services, job, Progress(0.5, "half"), LogLine("a “line”"), Checkpoint(7, "c-7"), Metric(point, 2)
     )
     await succeed(services, job)
 

@@ -22,7 +22,7 @@ from websockets.typing import Subprotocol
 from app.asgi import HANDLERS, edge, mount
 from app.settings import Settings
 from app.wiring import Wiring
-from domain.job_events import Line, Recorded
+from domain.job_events import LogLine, RecordedEvent
 from domain.jobs import Job
 from domain.ports.event_streams import EventStreams
 from domain.services import Services
@@ -58,7 +58,7 @@ class Watched:
     told: int = 0
     left: int = 0
 
-    async def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[Recorded, None]:
+    async def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
         try:
             async with aclosing(self.real.follow(job_id, after)) as recorded:
                 async for it in recorded:
@@ -312,7 +312,7 @@ async def long_job(api: Api, services: Services) -> Job:
     """A job with more to tell than buffers on the way hold."""
     job = await begin(services, (await queued_job(api, services)).id)
     for _ in range(LINES // 100):
-        await say(services, job, *(Line("x" * LENGTH) for _ in range(100)))
+        await say(services, job, *(LogLine("x" * LENGTH) for _ in range(100)))
     return job
 
 
@@ -437,13 +437,13 @@ async def test_a_document_that_is_wrong_ends_its_operation_alone(api: Api, live:
 async def test_a_quiet_stream_shows_that_it_is_there(
     api: Api, services: Services, live: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.event_streams.QUIET_S", 0.05)
+    monkeypatch.setattr("edge.event_streams.KEEP_ALIVE_S", 0.05)
     job = await queued_job(api, services)
     async with sse(live, api.token, job.id) as reply:
         async for line in reply.aiter_lines():
             if line.startswith(":"):
                 break
-        assert line == ": still here"
+        assert line == ": keep-alive"
 
 
 async def test_who_accepts_both_gets_a_query_as_json_and_a_subscription_as_events(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.job_events import Line
+from domain.job_events import LogLine
 from domain.services import Services
 from tests.clients import Api
 from tests.jobs import begin, queued_job, say
@@ -52,7 +52,7 @@ async def test_a_null_that_every_event_would_be_refused_for_ends_the_stream(
     live: str, api: Api, services: Services, caplog: pytest.LogCaptureFixture, ask: Any
 ) -> None:
     job = await begin(services, (await queued_job(api, services)).id)
-    await say(services, job, Line("one"), Line("two"))
+    await say(services, job, LogLine("one"), LogLine("two"))
     async with asyncio.timeout(10):
         (body,) = await ask(live, api, FOLLOWED, id=job.id, x=None)
     (error,) = body["errors"]

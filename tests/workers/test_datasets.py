@@ -11,7 +11,7 @@ import pytest
 
 from domain.errors import Unavailable
 from domain.job_events import Progress
-from domain.jobs import Replaced
+from domain.jobs import Superseded
 from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
@@ -225,7 +225,7 @@ async def test_a_worker_that_was_replaced_writes_nothing(
 ) -> None:
     replaced = await begin(services, await waiting(api, worker))
     await begin(services, replaced.id)
-    with pytest.raises(Replaced):
+    with pytest.raises(Superseded):
         await handle(services, replaced)
     assert await items(api, replaced.subject_id) == []
 
@@ -236,7 +236,7 @@ async def test_a_cancelled_import_writes_nothing_and_may_be_begun_again(
     job = await begin(services, await waiting(api, worker))
     cancelled = await api.mutate("cancelJob", "job { status }", id=job.id)
     assert cancelled["job"]["status"] == "CANCELLED"
-    with pytest.raises(Replaced):
+    with pytest.raises(Superseded):
         await handle(services, job)
     dataset = await shown(api, job.subject_id, "status error fileCount items { totalCount }")
     assert dataset == {"status": "ABORTED", "error": None, "fileCount": 0, "items": {"totalCount": 0}}
@@ -254,7 +254,7 @@ async def test_an_import_is_cancelled_at_once_while_its_rows_come_in(
     began = time.perf_counter()
     await api.mutate("cancelJob", "job { id }", id=job.id)
     assert time.perf_counter() - began < 1
-    with pytest.raises(Replaced):
+    with pytest.raises(Superseded):
         await handling
     assert await items(api, job.subject_id) == []
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from domain.finetunes import InferenceSample, ParityReport
-from domain.job_events import Line, Measured, Progress
-from domain.jobs import Job, JobType, Replaced
-from domain.ports.trainer import Report, TrainingRun
+from domain.job_events import LogLine, Metric, Progress
+from domain.jobs import Job, JobType, Superseded
+from domain.ports.trainer import TrainingReport, TrainingRun
 from domain.services import Services
 from domain.training_points import TrainingPoint
 from domain.use_cases import job_lifecycle
@@ -32,12 +32,12 @@ SIXTY = [(f"Question {number}?", f"Answer {number}") for number in range(60)]
 class Scripted(FakeTrainer):
     """Says what it is told to, and ends as it is told to."""
 
-    def __init__(self, reports: list[Report], result: dict[str, Any]) -> None:
+    def __init__(self, reports: list[TrainingReport], result: dict[str, Any]) -> None:
         super().__init__()
         self.reports = reports
         self.result = result
 
-    async def train(self, run: TrainingRun) -> AsyncIterator[Report]:
+    async def train(self, run: TrainingRun) -> AsyncIterator[TrainingReport]:
         self.runs.append(run)
         for each in self.reports:
             yield each
@@ -51,7 +51,7 @@ async def start(services: Services, api: Api, rows: Any = CAPITALS, **given: Any
     return made["finetune"]["id"], made["job"]["id"]
 
 
-async def told(services: Services, job_id: str, reports: list[Report], **result: Any) -> None:
+async def told(services: Services, job_id: str, reports: list[TrainingReport], **result: Any) -> None:
     """Work a job to its end with a training process that says this."""
     scripted = replace(services, trainer=Scripted(reports, result))
     await Dispatcher(scripted, {JobType.FINETUNE: finetunes.handle}).work(job_id)
@@ -73,7 +73,7 @@ async def training(
     draining = asyncio.create_task(worker.drain())
     try:
         async for recorded in services.streams.follow(job_id):
-            if recorded.event == Line("trained"):
+            if recorded.event == LogLine("trained"):
                 break
         yield
     finally:
@@ -186,7 +186,7 @@ async def test_a_replaced_worker_stops_and_leaves_the_checkpoints_to_the_other(
     _, job_id = await start(services, api)
     mine = await begun(services, job_id)
     await begun(services, job_id)
-    with pytest.raises(Replaced):
+    with pytest.raises(Superseded):
         await finetunes.handle(services, mine)
     assert trainer.stopped.is_set()
     assert trainer.runs[0].folder.exists()
@@ -238,7 +238,7 @@ async def test_many_quick_steps_are_one_transaction_and_every_one_is_kept(
     api: Api, services: Services
 ) -> None:
     steps = [
-        Measured(TrainingPoint(step=step, epoch=step / 500, train_loss=1 / step, at=AT), 500)
+        Metric(TrainingPoint(step=step, epoch=step / 500, train_loss=1 / step, at=AT), 500)
         for step in range(1, 501)
     ]
     progress = [Progress(step / 600, f"step {step}") for step in range(1, 501)]
@@ -256,8 +256,8 @@ async def test_many_quick_steps_are_one_transaction_and_every_one_is_kept(
 async def test_an_evaluation_and_a_step_are_one_point_whichever_comes_first(
     api: Api, services: Services
 ) -> None:
-    step = Measured(TrainingPoint(step=1, epoch=1.0, train_loss=0.5, learning_rate=0.1, at=AT), 1)
-    evaluation = Measured(TrainingPoint(step=1, epoch=1.0, eval_loss=0.7, perplexity=2.0, at=AT), 1)
+    step = Metric(TrainingPoint(step=1, epoch=1.0, train_loss=0.5, learning_rate=0.1, at=AT), 1)
+    evaluation = Metric(TrainingPoint(step=1, epoch=1.0, eval_loss=0.7, perplexity=2.0, at=AT), 1)
     id, job_id = await start(services, api)
     await told(services, job_id, [step, evaluation])
     found = await shown(api, id, "history { nodes { step trainLoss evalLoss perplexity learningRate } }")
@@ -271,7 +271,7 @@ async def test_a_model_may_answer_and_a_log_may_hold_what_no_text_in_the_databas
 ) -> None:
     sample = InferenceSample(prompt="q", expected="a", base_output="\x00", tuned_output="a\x00b")
     id, job_id = await start(services, api)
-    await told(services, job_id, [Line("a\x00line")], samples=(sample,))
+    await told(services, job_id, [LogLine("a\x00line")], samples=(sample,))
     found = await shown(api, id, "status recentLogs inferenceSamples { baseOutput tunedOutput }")
     assert found["status"] == "DONE"
     assert found["recentLogs"][0] == "a\ufffdline"

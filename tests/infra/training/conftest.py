@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from domain.finetunes import FinetuneMethod, Hyperparameters
-from domain.job_events import Measured, Progress
-from domain.ports.trainer import Report, TrainingResult, TrainingRun
+from domain.job_events import Metric, Progress
+from domain.ports.trainer import TrainingReport, TrainingResult, TrainingRun
 from infra.training.trainer import ProcessTrainer
 
 CAPITALS = Path(__file__).parents[3] / "examples" / "capitals.csv"
@@ -64,7 +64,7 @@ class Trained:
     """What one attempt reported, and where its connections went."""
 
     run: TrainingRun
-    reports: list[Report]
+    reports: list[TrainingReport]
     connections: list[str]
 
     @property
@@ -74,8 +74,8 @@ class Trained:
         return last
 
     @property
-    def measured(self) -> list[Measured]:
-        return [each for each in self.reports if isinstance(each, Measured)]
+    def metric(self) -> list[Metric]:
+        return [each for each in self.reports if isinstance(each, Metric)]
 
     @property
     def progress(self) -> list[Progress]:
@@ -112,7 +112,7 @@ def small_run(folder: Path, base: str = "luthier/tiny") -> TrainingRun:
     return run_in(folder, Table(rows, held_out=2), base, knobs)
 
 
-async def reports_of(trainer: ProcessTrainer, run: TrainingRun) -> list[Report]:
+async def reports_of(trainer: ProcessTrainer, run: TrainingRun) -> list[TrainingReport]:
     return [report async for report in trainer.train(run)]
 
 

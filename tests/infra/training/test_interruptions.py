@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from domain.job_events import Checkpoint, Line, Measured, Progress
-from domain.ports.trainer import Report, TrainingFailed
+from domain.job_events import Checkpoint, LogLine, Metric, Progress
+from domain.ports.trainer import TrainingFailed, TrainingReport
 from infra.training.frozen_run import FrozenRun
 from infra.training.tiny import ensure
 from infra.training.trainer import ProcessTrainer
@@ -51,8 +51,8 @@ def whole(trainer: ProcessTrainer, tmp_path_factory: pytest.TempPathFactory) -> 
     return Trained(run, asyncio.run(reports_of(trainer, run)), [])
 
 
-def curve(reports: list[Report]) -> list[tuple[int, float | None, float | None, float | None]]:
-    points = (each.point for each in reports if isinstance(each, Measured))
+def curve(reports: list[TrainingReport]) -> list[tuple[int, float | None, float | None, float | None]]:
+    points = (each.point for each in reports if isinstance(each, Metric))
     return [(each.step, each.train_loss, each.eval_loss, each.learning_rate) for each in points]
 
 
@@ -65,12 +65,12 @@ def training_process(folder: Path) -> psutil.Process:
     return found
 
 
-async def until(reports: AsyncIterator[Report], step: int) -> list[Report]:
+async def until(reports: AsyncIterator[TrainingReport], step: int) -> list[TrainingReport]:
     """What is reported until `step` is measured."""
     seen = []
     async for report in reports:
         seen.append(report)
-        if isinstance(report, Measured) and report.point.step == step:
+        if isinstance(report, Metric) and report.point.step == step:
             break
     return seen
 
@@ -82,7 +82,7 @@ async def test_a_base_model_without_a_template_gets_chatml_and_the_user_is_told(
 
 
 async def test_held_out_items_are_evaluated_each_epoch_and_shown(whole: Trained) -> None:
-    evaluated = [each.point for each in whole.measured if each.point.eval_loss is not None]
+    evaluated = [each.point for each in whole.metric if each.point.eval_loss is not None]
     assert [(each.step, each.epoch) for each in evaluated] == [(2, 1), (4, 2), (6, 3), (8, 4), (10, 5)]
     assert all((each.perplexity or 0) > 1 for each in evaluated)
     assert whole.result.samples_held_out
@@ -96,13 +96,13 @@ async def test_a_killed_run_goes_on_with_the_very_same_curve(
     whole: Trained, trainer: ProcessTrainer, tmp_path: Path
 ) -> None:
     run = small_run(tmp_path, "small/base")
-    first: list[Report] = []
+    first: list[TrainingReport] = []
     with pytest.raises(TrainingFailed, match="was killed; most likely"):  # noqa: PT012 - one attempt
         async for report in trainer.train(run):
             first.append(report)
             if isinstance(report, Checkpoint) and report.step == 4:
                 training_process(tmp_path).kill()
-    assert isinstance(first[-1], Line)
+    assert isinstance(first[-1], LogLine)
     second = await reports_of(trainer, run)
     assert curve(second) == curve(whole.reports)  # what the checkpoint knows is told again
     steps = [

@@ -61,15 +61,15 @@ def test_the_gguf_has_the_same_token_ids_for_any_text(gguf: Path, base: Base) ->
 
 
 def test_every_step_is_measured_and_the_curve_goes_down(trained: Trained) -> None:
-    points = [each.point for each in trained.measured]
+    points = [each.point for each in trained.metric]
     losses = [each.train_loss for each in points if each.train_loss is not None]
     assert [each.step for each in points] == list(range(1, 101))
-    assert {each.total_steps for each in trained.measured} == {100}
+    assert {each.total_steps for each in trained.metric} == {100}
     assert losses[0] > 5
     assert max(losses[-5:]) < 0.05
     assert trained.result.final_train_loss == losses[-1]
     assert all(earlier.at <= later.at for earlier, later in pairwise(points))
-    assert all((each.tokens_per_second or 0) > 0 for each in trained.measured[1:])
+    assert all((each.tokens_per_second or 0) > 0 for each in trained.metric[1:])
 
 
 def test_the_progress_of_a_run_never_goes_back(trained: Trained) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
-from domain.job_events import Checkpoint, Line, Measured, Progress
+from domain.job_events import Checkpoint, LogLine, Metric, Progress
 from domain.ports.trainer import ProducedFile, TrainingResult
 from domain.training_points import TrainingPoint
 from infra.training.messages import Failed, Message, decode, encode
@@ -31,11 +31,11 @@ RESULT = TrainingResult(
     "message",
     [
         Progress(0.5, "half\nway"),
-        Line("ä"),
+        LogLine("ä"),
         Checkpoint(3, "/x/checkpoint-3"),
         Failed("No."),
-        Measured(TrainingPoint(step=1, epoch=0.5, train_loss=2.0, at=datetime.now(UTC)), 10, 99.5),
-        Measured(TrainingPoint(step=1, epoch=0.5, eval_loss=2.0, perplexity=7.4, at=datetime.now(UTC)), 10),
+        Metric(TrainingPoint(step=1, epoch=0.5, train_loss=2.0, at=datetime.now(UTC)), 10, 99.5),
+        Metric(TrainingPoint(step=1, epoch=0.5, eval_loss=2.0, perplexity=7.4, at=datetime.now(UTC)), 10),
         RESULT,
     ],
 )
