@@ -51,7 +51,6 @@ async def _forget(context: Context, kind: CallKind, email: str) -> None:
 
 
 def _session(context: Context, user: User) -> Session:
-    context.viewer = user.id  # the payload's own fields are read as the new viewer
     return Session(user, *context.services.tokens.issue(user.id))
 
 

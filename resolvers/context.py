@@ -1,9 +1,7 @@
 """What every resolver is handed."""
 
-from asyncio import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from domain.errors import SignInRequired
 from domain.rate_limits import caller
@@ -13,25 +11,17 @@ from domain.store import Transactions
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """One request: who asks, and what answers.
+    """Who asks, and what answers.
 
-    `base_url` is how the caller reached us, without a slash; `streams` says whether more than one answer can be sent;
-    `address` is the caller's host, None over a Unix socket; `until` is when what the viewer proved itself with ends;
-    `tasks` are what loaders run, which ends with the operation; `plan` is what is found about its fields, which
-    is kept for those who ask the same again.
+    `viewer` is the signed-in user's id; `address` is the caller's host, None over a Unix socket; `until` is when the
+    viewer's token expires.
     """
 
     services: Services
     viewer: str | None
-    base_url: str
     request_id: str = ""
-    streams: bool = False
     address: str | None = None
     until: datetime | None = None
-    loaders: dict[Any, Any] = field(default_factory=dict)
-    tasks: set[Future[Any]] = field(default_factory=set)
-    plan: dict[Any, Any] = field(default_factory=dict)
-    connection_params: dict[str, Any] | None = None
 
     @property
     def viewer_id(self) -> str:

@@ -1,4 +1,4 @@
-"""How one operation is run: first whether it is let in, and is not one too many, then for no longer than its time."""
+"""How one operation is run: admitted, counted against rate limits, executed within a time limit, its errors masked."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -16,18 +16,18 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from resolvers.context import Context
-from schema.admission._admission import Admission
-from schema.admission._rate_limits import throttled
+from schema.admission import Admission, rate_limit_error
+from schema.execution import OperationState, state_of
+from schema.shared.context import GraphQLContext
 from schema.shared.errors import clean_result, is_of_input
 
-SECONDS = {OperationType.QUERY: 10.0, OperationType.MUTATION: 60.0}
-"""How long an operation may run. A mutation may delete millions of rows or ask a model; a subscription has no end."""
-GRACE = 2.0
-"""How long an operation's statements have to be cancelled in, before it is answered without waiting for them."""
+TIMEOUTS_S = {OperationType.QUERY: 10.0, OperationType.MUTATION: 60.0}
+"""Seconds that an operation may run. A mutation may delete millions of rows or ask a model; subscriptions have no limit."""
+CANCEL_S = 2.0
+"""Seconds within which the statements of an operation are cancelled, before it is answered without waiting for them."""
 
 
-class Interrupted(Exception):
+class OperationInterrupted(Exception):
     """Something that an operation waited for was cancelled, and nobody had asked the operation to end."""
 
 
@@ -66,10 +66,10 @@ class Schema(strawberry.Schema):
         return Runner(execution_context, extensions)
 
     def _create_execution_context(self, *args: Any, **named: Any) -> ExecutionContext:
-        """What strawberry knows of an operation, which has loaders of its own."""
+        """Strawberry's own, whose context value has a fresh state: a WebSocket hands the same one to many operations."""
         made = super()._create_execution_context(*args, **named)
-        if isinstance(made.context, Context):
-            made.context = replace(made.context, loaders={}, tasks=set(), plan={})
+        if isinstance(made.context, GraphQLContext):
+            made.context = replace(made.context, operation=OperationState())
         return made
 
     def process_errors(
@@ -89,11 +89,11 @@ class Schema(strawberry.Schema):
         if context.pre_execution_errors:
             return PreExecutionError(data=None, errors=context.pre_execution_errors)
         _check_type(context)
-        return await throttled(context)
+        return await rate_limit_error(context)
 
     def _admit(self, context: ExecutionContext, query: str) -> list[GraphQLError]:
         """Why the operation is refused, if it is; it is parsed, and its cost is said in the answer."""
-        request = context.context if isinstance(context.context, Context) else None
+        request = context.context if isinstance(context.context, GraphQLContext) else None
         try:
             admitted = self._admission.admit(
                 query,
@@ -106,31 +106,33 @@ class Schema(strawberry.Schema):
             return [error]
         context.graphql_document = admitted.document
         if request is not None:
-            request.plan = admitted.plan
+            request.operation.plans = admitted.plans
         if admitted.cost is not None:
             context.extensions_results["cost"] = admitted.cost
         return admitted.errors
 
     async def _execute_operation(self, execution_context: ExecutionContext, *args: Any) -> Any:
-        seconds = SECONDS[execution_context.operation_type]
+        seconds = TIMEOUTS_S[execution_context.operation_type]
+        state = state_of(execution_context.context)
         try:
             async with asyncio.timeout(seconds) as limit:
                 return await super()._execute_operation(execution_context, *args)
         except TimeoutError:
             if not limit.expired():
                 raise
-            await _stop(execution_context.context)
+            await _cancel_reads(state)
             execution_context.result = ExecutionResult(data=None, errors=[_too_slow(seconds)])
             return execution_context.result
         except asyncio.CancelledError as error:
             if is_cancelled():
-                await _stop(execution_context.context)
+                await _cancel_reads(state)
                 raise
-            # What loaders still do is left to end, for fields may wait for it.
-            execution_context.result = ExecutionResult(data=None, errors=[_lost(error)])
+            # What DataLoaders still read is left to end, for fields may wait for it.
+            execution_context.result = ExecutionResult(data=None, errors=[_interrupted(error)])
             return execution_context.result
         finally:
-            _let_go(execution_context.context)
+            if state is not None:
+                state.clear()
 
     async def _handle_execution_result(
         self, context: ExecutionContext, result: Any, extensions_runner: SchemaExtensionsRunner, **named: Any
@@ -159,7 +161,7 @@ class Schema(strawberry.Schema):
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled():
                 raise
-            result = ExecutionResult(data=None, errors=[_lost(error)])
+            result = ExecutionResult(data=None, errors=[_interrupted(error)])
             yield await self._handle_execution_result(execution_context, result, extensions_runner)
 
 
@@ -169,11 +171,11 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _lost(error: BaseException) -> GraphQLError:
+def _interrupted(error: BaseException) -> GraphQLError:
     """What is told of a fault that has ended an operation."""
     if isinstance(error, Exception):
         return GraphQLError("", original_error=error)
-    fault = Interrupted()
+    fault = OperationInterrupted()
     fault.__cause__ = error
     return GraphQLError("", original_error=fault)
 
@@ -188,23 +190,12 @@ def _check_type(context: ExecutionContext) -> None:
         raise InvalidOperationTypeError(kind)
 
 
-async def _stop(context: object) -> None:
-    """Cancel what the loaders of an operation still do: they are tasks of their own."""
-    if isinstance(context, Context) and context.tasks:
-        for task in context.tasks:
+async def _cancel_reads(state: OperationState | None) -> None:
+    """Cancel what the DataLoaders of an operation still read: those are tasks of their own."""
+    if state is not None and state.tasks:
+        for task in state.tasks:
             task.cancel()
-        await asyncio.wait(context.tasks, timeout=GRACE)
-
-
-def _let_go(context: object) -> None:
-    """Drop what an operation has loaded.
-
-    It knows its loaders and they know it: all of it would wait for the garbage collector, and that would take as
-    long as several answers.
-    """
-    if isinstance(context, Context):
-        context.loaders.clear()
-        context.tasks.clear()
+        await asyncio.wait(state.tasks, timeout=CANCEL_S)
 
 
 def _too_slow(seconds: float) -> GraphQLError:

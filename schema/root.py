@@ -9,8 +9,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from domain.errors import Invalid
 from schema.engine import Schema
-from schema.execution._dataloader import settled
-from schema.execution._shared_events import SharingExecutor
+from schema.execution import SharingExecutor, resolve_deferred
 from schema.mutations.accounts import AccountMutations
 from schema.mutations.api_keys import ApiKeyMutations
 from schema.mutations.datasets import DatasetMutations
@@ -20,7 +19,8 @@ from schema.mutations.finetunes import FinetuneMutations
 from schema.mutations.items import ItemMutations
 from schema.mutations.jobs import JobMutations
 from schema.mutations.projects import ProjectMutations
-from schema.shared.nodes import Id, Info, Node, node_by_id
+from schema.shared.context import Info
+from schema.shared.nodes import Id, Node, node_by_id
 from schema.shared.scalars import SCALARS
 from schema.types.accounts import AccountQueries
 from schema.types.api_keys import ApiKeyQueries
@@ -69,7 +69,7 @@ class Query(
             raise Invalid(
                 f"At most {MAX_NODES} ids can be asked for at once.", reason="TOO_MANY", field="ids"
             )
-        return await settled([node_by_id(info, id) for id in ids])
+        return await resolve_deferred([node_by_id(info, id) for id in ids])
 
 
 @strawberry.type(description="What can be done. Every payload carries `userErrors`.")

@@ -129,10 +129,10 @@ async def sign_up(client: httpx.AsyncClient, email: str, password: str = PASSWOR
 
 def counted(document: str, **variables: Any) -> dict[CallKind, int]:
     """What an operation is counted as."""
-    parsed = parse(document)
-    operation = parsed.definitions[0]
+    parse_document = parse(document)
+    operation = parse_document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    return dict(calls(operation.operation, fields(schema._schema, parsed, operation, variables)))
+    return dict(calls(operation.operation, fields(schema._schema, parse_document, operation, variables)))
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from schema.admission._analysis import Analysis, Operation, too_deep, too_expensive
-from schema.admission._limits import MAX_TOKENS, Tally, refusal, text_excess, variables_excess
+from schema.admission._limits import MAX_TOKENS, DocumentCounts, limit_error, text_error, variables_error
 
-CACHED_DOCUMENTS = 512
-CACHED_TOKENS = 25_000
+MAX_CACHED_DOCUMENTS = 512
+MAX_CACHED_TOKENS = 25_000
 """Some 550 bytes each, and work for the garbage collector: this is what a stranger can fill the memory with."""
 
 
@@ -52,12 +52,12 @@ HOW_TO_SUBSCRIBE = (
 
 
 PLAIN = (bool, int, float, str)
-SHORT = 1_024
+MAX_VARIABLES_CHARS = 1_024
 """Characters of the variables that are kept with a document."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedDocument:
     """A document, its operations, and what is wrong with it whatever the variables are."""
 
     document: DocumentNode
@@ -66,7 +66,7 @@ class Prepared:
     errors: list[GraphQLError]
     plans: dict[Any, dict[Any, Any]] = field(default_factory=dict)
 
-    def plan(self, name: str | None, variables: Mapping[str, Any]) -> dict[Any, Any]:
+    def plans_of(self, name: str | None, variables: Mapping[str, Any]) -> dict[Any, Any]:
         """What is found about the fields of a query, which depends on its variables: that of the last ones is kept."""
         operation = self.operation(name)
         if operation is None or operation.node.operation is not OperationType.QUERY:
@@ -76,7 +76,7 @@ class Prepared:
         if not all(it is None or isinstance(it, PLAIN) for _, it in values):
             return {}
         key = (name, repr(values))  # which tells 1 from True and from "1"
-        if len(key[1]) > SHORT:
+        if len(key[1]) > MAX_VARIABLES_CHARS:
             return {}
         if key not in self.plans:
             self.plans.clear()
@@ -90,39 +90,39 @@ class Prepared:
         return self.operations.get(name)
 
 
-class Documents:
+class DocumentCache:
     """Sound documents that were asked for lately. What is refused is not kept: it would push out what is sound."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Prepared] = OrderedDict()
+        self._kept: OrderedDict[str, PreparedDocument] = OrderedDict()
         self._tokens = 0
 
-    def get(self, query: str) -> Prepared | None:
+    def get(self, query: str) -> PreparedDocument | None:
         """The document of this text, if it is kept."""
         found = self._kept.get(query)
         if found is not None:
             self._kept.move_to_end(query)
         return found
 
-    def keep(self, query: str, it: Prepared) -> None:
+    def add(self, query: str, it: PreparedDocument) -> None:
         """Keep one, and let go of those that were not asked for the longest."""
         self._kept[query] = it
         self._tokens += it.tokens
-        while len(self._kept) > CACHED_DOCUMENTS or self._tokens > CACHED_TOKENS:
+        while len(self._kept) > MAX_CACHED_DOCUMENTS or self._tokens > MAX_CACHED_TOKENS:
             self._tokens -= self._kept.popitem(last=False)[1].tokens
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class AdmissionResult:
     """The answer to one request: what it costs, where that is known, what is known of its fields, why it is refused."""
 
     document: DocumentNode
     cost: int | None
-    plan: dict[Any, Any]
+    plans: dict[Any, Any]
     errors: list[GraphQLError]
 
 
-TOO_MANY_OVERLAPS = refusal(
+TOO_MANY_OVERLAPS = limit_error(
     "The fields and fragments of the document overlap too often to be compared: ask for each field once.",
     "TOO_MANY_OVERLAPS",
     COMPARISONS,
@@ -135,7 +135,7 @@ class Admission:
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
         self._analysis = Analysis(schema)
-        self._documents = Documents()
+        self._documents = DocumentCache()
 
     def admit(
         self,
@@ -145,7 +145,7 @@ class Admission:
         *,
         streams: bool = True,
         suggest: bool = True,
-    ) -> Admitted:
+    ) -> AdmissionResult:
         """Look at one request; raises GraphQLError for what is no document.
 
         `streams` says whether a subscription can be answered, `suggest` whether errors may name what
@@ -155,13 +155,13 @@ class Admission:
         operation = prepared.operation(name)
         cost = operation.cost(variables or {}) if operation else None
         error = None if prepared.errors else self._refuse(prepared, name, streams=streams)
-        error = error or variables_excess(variables) or too_expensive(cost)
+        error = error or variables_error(variables) or too_expensive(cost)
         errors = prepared.errors or ([error] if error else [])
-        return Admitted(
-            prepared.document, cost, {} if errors else prepared.plan(name, variables or {}), errors
+        return AdmissionResult(
+            prepared.document, cost, {} if errors else prepared.plans_of(name, variables or {}), errors
         )
 
-    def _refuse(self, prepared: Prepared, name: str | None, *, streams: bool) -> GraphQLError | None:
+    def _refuse(self, prepared: PreparedDocument, name: str | None, *, streams: bool) -> GraphQLError | None:
         if name is None and len(prepared.operations) > 1:
             return GraphQLError(NAME_AN_OPERATION)
         operation = prepared.operation(name)
@@ -169,18 +169,20 @@ class Admission:
             return GraphQLError(HOW_TO_SUBSCRIBE)
         return None
 
-    def _prepare(self, query: str, *, suggest: bool) -> Prepared:
-        document = parsed(query)
-        tally = Tally(document)
-        if error := tally.excess():
-            return Prepared(document, {}, tally.tokens, [error])
+    def _prepare(self, query: str, *, suggest: bool) -> PreparedDocument:
+        document = parse_document(query)
+        counts = DocumentCounts(document)
+        if error := counts.error():
+            return PreparedDocument(document, {}, counts.tokens, [error])
         operations = self._analysis.operations(document)
-        excess = [error for it in operations if (error := it.excess)]
-        errors = excess[:1] or self._validate(document, suggest=suggest)
-        named = {it.node.name.value if it.node.name else None: it for it in operations}
-        prepared = Prepared(document, named, tally.tokens, errors)
+        exceeded = [error for operation in operations if (error := operation.error)]
+        errors = exceeded[:1] or self._validate(document, suggest=suggest)
+        named = {
+            operation.node.name.value if operation.node.name else None: operation for operation in operations
+        }
+        prepared = PreparedDocument(document, named, counts.tokens, errors)
         if not errors:
-            self._documents.keep(query, prepared)
+            self._documents.add(query, prepared)
         return prepared
 
     def _validate(self, document: DocumentNode, *, suggest: bool) -> list[GraphQLError]:
@@ -188,14 +190,14 @@ class Admission:
         return [TOO_MANY_OVERLAPS if it.message == "Validation aborted." else it for it in errors]
 
 
-def parsed(query: str) -> DocumentNode:
+def parse_document(query: str) -> DocumentNode:
     """The document of a text; raises GraphQLError for what is none, or too much of one."""
-    if error := text_excess(query):
+    if error := text_error(query):
         raise error
     try:
         return parse(query, max_lexical_tokens=MAX_TOKENS, max_comments=MAX_TOKENS)
     except GraphQLError as error:
-        raise _excess(error) or error from None
+        raise _parser_error(error) or error from None
 
 
 ABORTED = re.compile(
@@ -203,7 +205,7 @@ ABORTED = re.compile(
 )
 
 
-def _excess(error: GraphQLError) -> GraphQLError | None:
+def _parser_error(error: GraphQLError) -> GraphQLError | None:
     """The refusal that a syntax error stands for where the parser gave up."""
     found = ABORTED.fullmatch(error.message)
     if found is None:
@@ -211,4 +213,4 @@ def _excess(error: GraphQLError) -> GraphQLError | None:
     if found[1].startswith("is"):
         return too_deep()
     message = f"The document has more than {MAX_TOKENS:,} tokens: ask for less, or in several requests."
-    return refusal(message, "TOO_MANY_TOKENS", MAX_TOKENS)
+    return limit_error(message, "TOO_MANY_TOKENS", MAX_TOKENS)

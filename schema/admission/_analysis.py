@@ -24,9 +24,9 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from schema.admission._cost import ONE, Sum, Variables
-from schema.admission._limits import exceeding, refusal
-from schema.admission._weights import INTROSPECTION, MAX_COST, Weights, weights
+from schema.admission._cost import ONE, CostExpression, Multiplier, Variables
+from schema.admission._limits import first_exceeded, limit_error
+from schema.admission._weights import INTROSPECTION, MAX_COST, Weight, Weights, weights
 
 MAX_DEPTH = 12
 MAX_ALIASES = 30
@@ -42,8 +42,8 @@ ENTRIES = frozenset({"__schema", "__type"})
 
 
 @dataclass(slots=True)
-class Shape:
-    """What a selection amounts to; `rows` is what a connection's page size multiplies.
+class SelectionSize:
+    """What a selection amounts to; `rows` is the cost that a connection's page size multiplies.
 
     `fields` are its own, `depth`, `aliases` and `total` those of everything below it too.
     """
@@ -52,11 +52,11 @@ class Shape:
     aliases: int = 0
     fields: int = 0
     total: int = 0
-    cost: Sum = field(default_factory=Sum)
-    rows: Sum = field(default_factory=Sum)
+    cost: CostExpression = field(default_factory=CostExpression)
+    rows: CostExpression = field(default_factory=CostExpression)
 
-    def add(self, other: "Shape") -> None:
-        """Take in a fragment's selection."""
+    def add(self, other: "SelectionSize") -> None:
+        """Add the selection of a fragment that is spread here."""
         self.depth = max(self.depth, other.depth)
         self.aliases += other.aliases
         self.fields += other.fields
@@ -65,62 +65,70 @@ class Shape:
         self.rows.add(ONE, other.rows)
 
 
-NOTHING = Shape()
+EMPTY = SelectionSize()
 
 
 class TooNested(Exception):
     """Selections are nested so deeply that walking them would exhaust the stack."""
 
 
-class Walk:
-    """The walk over one document. Unknown names and circles count nothing: other rules refuse them."""
+class DocumentWalker:
+    """The walk over one document. Unknown names and circular fragments count nothing: other rules refuse them."""
 
-    def __init__(self, document: DocumentNode, table: Weights) -> None:
-        self._table = table
-        found = (it for it in document.definitions if isinstance(it, FragmentDefinitionNode))
-        self._fragments = {it.name.value: it for it in found}
-        self._shapes: dict[str, Shape] = {}
+    def __init__(self, document: DocumentNode, weights: Weights) -> None:
+        self._weights = weights
+        self._fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        self._sizes: dict[str, SelectionSize] = {}
 
-    def selection(self, selected: SelectionSetNode, parent: str | None, nesting: int = 1) -> Shape:
-        """The shape of a selection on a type; raises `TooNested`."""
+    def selection(self, selected: SelectionSetNode, parent: str | None, nesting: int = 1) -> SelectionSize:
+        """The size of a selection on a type; raises `TooNested`."""
         if nesting > MAX_NESTING:
             raise TooNested
-        shape = Shape()
-        for it in selected.selections:
-            if isinstance(it, FieldNode):
-                self._field(shape, it, parent, nesting)
-            elif isinstance(it, InlineFragmentNode):
-                on = it.type_condition.name.value if it.type_condition else parent
-                shape.add(self.selection(it.selection_set, on, nesting + 1))
-            elif isinstance(it, FragmentSpreadNode):
-                shape.add(self._fragment(it.name.value, nesting + 1))
-        return shape
+        size = SelectionSize()
+        for node in selected.selections:
+            if isinstance(node, FieldNode):
+                self._add_field(size, node, parent, nesting)
+            elif isinstance(node, InlineFragmentNode):
+                on = node.type_condition.name.value if node.type_condition else parent
+                size.add(self.selection(node.selection_set, on, nesting + 1))
+            elif isinstance(node, FragmentSpreadNode):
+                size.add(self._fragment(node.name.value, nesting + 1))
+        return size
 
-    def _fragment(self, name: str, nesting: int) -> Shape:
-        if name in self._shapes:
-            return self._shapes[name]
-        self._shapes[name] = NOTHING  # while it is walked: a circle ends here
-        it = self._fragments.get(name)
-        if it is not None:
-            self._shapes[name] = self.selection(it.selection_set, it.type_condition.name.value, nesting)
-        return self._shapes[name]
+    def _fragment(self, name: str, nesting: int) -> SelectionSize:
+        if name in self._sizes:
+            return self._sizes[name]
+        self._sizes[name] = EMPTY  # while it is walked: a circle ends here
+        fragment = self._fragments.get(name)
+        if fragment is not None:
+            on = fragment.type_condition.name.value
+            self._sizes[name] = self.selection(fragment.selection_set, on, nesting)
+        return self._sizes[name]
 
-    def _field(self, shape: Shape, node: FieldNode, parent: str | None, nesting: int) -> None:
+    def _add_field(self, size: SelectionSize, node: FieldNode, parent: str | None, nesting: int) -> None:
         name = node.name.value
-        weight = self._table.get(parent or "", {}).get(name)
-        below = NOTHING
+        weight = self._weights.get(parent or "", {}).get(name)
+        below = EMPTY
         if node.selection_set:
             below = self.selection(node.selection_set, weight.type if weight else None, nesting + 1)
-        shape.fields += 1
-        shape.total += below.total + 1
-        shape.aliases += below.aliases + (node.alias is not None)
-        shape.depth = max(shape.depth, 1 if name in ENTRIES else below.depth + 1)
-        if weight is None:
-            return
-        size, cost = weight.size(node), Sum(weight.own)
-        cost.add(ONE, below.cost)
-        cost.add(size if weight.page else ONE, below.rows)
-        (shape.rows if weight.row else shape.cost).add(ONE if weight.page else size, cost)
+        size.fields += 1
+        size.total += below.total + 1
+        size.aliases += below.aliases + (node.alias is not None)
+        size.depth = max(size.depth, 1 if name in ENTRIES else below.depth + 1)
+        if weight is not None:
+            _add_cost(size, weight, weight.multiplier(node), below)
+
+
+def _add_cost(size: SelectionSize, weight: Weight, multiplier: Multiplier, below: SelectionSize) -> None:
+    """Add the cost of a field that has a weight, with what is selected below it."""
+    cost = CostExpression(weight.own)
+    cost.add(ONE, below.cost)
+    cost.add(multiplier if weight.page else ONE, below.rows)
+    (size.rows if weight.row else size.cost).add(ONE if weight.page else multiplier, cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,35 +136,35 @@ class Operation:
     """One operation of a document, as it was analysed."""
 
     node: OperationDefinitionNode
-    shape: Shape | None
+    size: SelectionSize | None
     defaults: Mapping[str, Any]
 
     @property
-    def excess(self) -> GraphQLError | None:
+    def error(self) -> GraphQLError | None:
         """Which limit it passes, whatever its variables are."""
-        if self.shape is None:
+        if self.size is None:
             return too_deep()
-        return exceeding(
+        return first_exceeded(
             {
-                "TOO_DEEP": ("levels of fields", self.shape.depth, MAX_DEPTH),
-                "TOO_MANY_ALIASES": ("aliases", self.shape.aliases, MAX_ALIASES),
-                "TOO_MANY_ROOT_FIELDS": ("root fields", self.shape.fields, MAX_ROOT_FIELDS),
-                "TOO_MANY_FIELDS": ("fields with its fragments written out", self.shape.total, MAX_FIELDS),
+                "TOO_DEEP": ("levels of fields", self.size.depth, MAX_DEPTH),
+                "TOO_MANY_ALIASES": ("aliases", self.size.aliases, MAX_ALIASES),
+                "TOO_MANY_ROOT_FIELDS": ("root fields", self.size.fields, MAX_ROOT_FIELDS),
+                "TOO_MANY_FIELDS": ("fields with its fragments written out", self.size.total, MAX_FIELDS),
             }
         )
 
     def cost(self, variables: Variables) -> int | None:
         """What it costs with these variables, None when it was not walked to its end."""
-        if self.shape is None:
+        if self.size is None:
             return None
-        given = {**self.defaults, **variables} if self.shape.cost.parts else variables
-        return ceil(round(self.shape.cost.value(given, {}), 3))  # introspection costs fractions
+        given = {**self.defaults, **variables} if self.size.cost.parts else variables
+        return ceil(round(self.size.cost.value(given, {}), 3))  # introspection costs fractions
 
 
 def too_deep() -> GraphQLError:
     """The refusal of a document that is not read to its end."""
     message = f"The document nests more than {MAX_DEPTH} levels of fields: ask for less."
-    return refusal(message, "TOO_DEEP", MAX_DEPTH)
+    return limit_error(message, "TOO_DEEP", MAX_DEPTH)
 
 
 def too_expensive(cost: int | None) -> GraphQLError | None:
@@ -167,7 +175,7 @@ def too_expensive(cost: int | None) -> GraphQLError | None:
         f"The operation would cost {cost:,} and may cost {MAX_COST:,}: "
         "ask for smaller pages or fewer fields, or in several requests."
     )
-    return refusal(message, "TOO_EXPENSIVE", MAX_COST, cost)
+    return limit_error(message, "TOO_EXPENSIVE", MAX_COST, cost)
 
 
 class Analysis:
@@ -179,21 +187,21 @@ class Analysis:
         self._roots = {word: type.name for word, type in roots.items() if type}
         self._table = weights(schema, 1)
         (whole,) = self.operations(parse(get_introspection_query()))
-        assert whole.shape
-        self._table = weights(schema, INTROSPECTION / whole.shape.cost.value({}, {}))
+        assert whole.size
+        self._table = weights(schema, INTROSPECTION / whole.size.cost.value({}, {}))
 
     def operations(self, document: DocumentNode) -> list[Operation]:
         """The operations of a document in their order."""
-        walk = Walk(document, self._table)
+        walker = DocumentWalker(document, self._table)
         found = (it for it in document.definitions if isinstance(it, OperationDefinitionNode))
-        return [self._operation(it, walk) for it in found]
+        return [self._operation(it, walker) for it in found]
 
-    def _operation(self, node: OperationDefinitionNode, walk: Walk) -> Operation:
+    def _operation(self, node: OperationDefinitionNode, walker: DocumentWalker) -> Operation:
         try:
-            shape = walk.selection(node.selection_set, self._roots.get(node.operation.value))
+            size = walker.selection(node.selection_set, self._roots.get(node.operation.value))
         except TooNested:
-            shape = None
-        return Operation(node, shape, _defaults(node))
+            size = None
+        return Operation(node, size, _defaults(node))
 
 
 def _defaults(node: OperationDefinitionNode) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from schema.admission._limits import SATURATED
+from schema.admission._limits import MAX_REPORTED
 
 Variables = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class Multiplier:
     """How many a field asks for: the most that its arguments say, `default` where they say nothing."""
 
     default: float
@@ -33,10 +33,10 @@ def _size(value: Any) -> float | None:
     return len(value) if isinstance(value, list) else 1
 
 
-ONE = Size(1)
+ONE = Multiplier(1)
 
 
-class Sum:
+class CostExpression:
     """A cost: what is known already, and what depends on variables.
 
     Fragments share their sums, so a sum is as long as what was written, whatever it comes to.
@@ -46,14 +46,14 @@ class Sum:
 
     def __init__(self, known: float = 0) -> None:
         self.known = known
-        self.parts: list[tuple[Size, Sum]] = []
+        self.parts: list[tuple[Multiplier, CostExpression]] = []
 
-    def add(self, size: Size, other: "Sum") -> None:
+    def add(self, size: Multiplier, other: "CostExpression") -> None:
         """Add another sum, so many times."""
         if other.parts or size.variables:
             self.parts.append((size, other))
         else:
-            self.known = min(self.known + size.value({}) * other.known, SATURATED)
+            self.known = min(self.known + size.value({}) * other.known, MAX_REPORTED)
 
     def value(self, given: Variables, seen: dict[int, float]) -> float:
         """What it comes to; `seen` has what sums came to already, so that each is evaluated once."""
@@ -61,5 +61,5 @@ class Sum:
             return self.known
         if id(self) not in seen:
             parts = sum(size.value(given) * it.value(given, seen) for size, it in self.parts)
-            seen[id(self)] = min(self.known + parts, SATURATED)
+            seen[id(self)] = min(self.known + parts, MAX_REPORTED)
         return seen[id(self)]

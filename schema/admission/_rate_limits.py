@@ -44,17 +44,17 @@ FREE = "__typename"
 """What costs nothing; `__schema` is the dearest thing that anyone may ask for."""
 
 
-async def throttled(operation: ExecutionContext) -> PreExecutionError | None:
+async def rate_limit_error(operation: ExecutionContext) -> PreExecutionError | None:
     """The refusal of an operation that was let in but may not run as it is, or exceeds a limit; else it is counted."""
     try:
-        await _take(operation)
+        await _count(operation)
     except DomainError as error:
         operation.pre_execution_errors = [GraphQLError(error.message, original_error=error)]
         return PreExecutionError(data=None, errors=operation.pre_execution_errors)
     return None
 
 
-async def _take(operation: ExecutionContext) -> None:
+async def _count(operation: ExecutionContext) -> None:
     """Count what an operation calls; raises `Invalid` or `RateLimited`."""
     document, schema = operation.graphql_document, operation.schema._schema  # noqa: SLF001 - the stock view reads it too
     meant = get_operation_ast(document, operation.operation_name) if document else None

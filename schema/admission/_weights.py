@@ -27,7 +27,7 @@ from graphql import (
     is_leaf_type,
 )
 
-from schema.admission._cost import Size
+from schema.admission._cost import Multiplier
 
 MAX_COST = 5_000
 MUTATION = 10
@@ -52,12 +52,12 @@ class Weight:
     page: bool = False
     row: bool = False
 
-    def size(self, node: FieldNode) -> Size:
+    def multiplier(self, node: FieldNode) -> Multiplier:
         """How many this use of the field asks for."""
         given = [it.value for it in node.arguments or () if it.name.value in self.arguments]
         known = [it for value in given if (it := _written(value)) is not None]
         variables = tuple(it.name.value for it in given if isinstance(it, VariableNode))
-        return Size(self.default, self.cap, max(known, default=None), variables)
+        return Multiplier(self.default, self.cap, max(known, default=None), variables)
 
 
 def _written(value: ValueNode) -> float | None:

@@ -1,1 +1,28 @@
-"""The executor: answers are put together in columns. It knows no noun, and neither `domain` nor `resolvers`."""
+"""The executor: answers are put together in columns. It knows no noun, and neither `domain` nor `resolvers`.
+
+`_planner` finds how each field is answered, as a pure function of schema, document and variables; `_executor` follows the
+plan and falls back to graphql-core. The other modules are what both are made of.
+"""
+
+from schema.execution._bound_resolver import ONLY_ID, REQUIRED_ATTRIBUTES
+from schema.execution._dataloader import BatchFunction, Deferred, dataloader_of, resolve_deferred
+from schema.execution._json import encode_json
+from schema.execution._partial_rows import PartialRows
+from schema.execution._shared_events import SharedEvent, SharingExecutor
+from schema.execution._state import HasOperationState, OperationState, state_of
+
+__all__ = [
+    "ONLY_ID",
+    "REQUIRED_ATTRIBUTES",
+    "BatchFunction",
+    "Deferred",
+    "HasOperationState",
+    "OperationState",
+    "PartialRows",
+    "SharedEvent",
+    "SharingExecutor",
+    "dataloader_of",
+    "encode_json",
+    "resolve_deferred",
+    "state_of",
+]

@@ -1,10 +1,11 @@
-"""Whole columns of values on their way into an answer: one field of many objects at once.
+"""Columns: the values of one field of many objects, completed together.
 
-What is asked of each object of a list is the same, so it is thought out once; and where a resolver wants something
-from a loader, all objects want it with one call, without a task, a future and a place in the answer for each.
+Completing is GraphQL's word for what turns a resolver's value into what is sent (June 2018 specification, 6.4.3). What it
+takes is the same for each object of a list, so it is planned once; and where a resolver wants something from a
+DataLoader, one call asks for all objects, without a task and a future for each.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from operator import attrgetter
@@ -12,170 +13,179 @@ from typing import Any
 
 from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 
-from domain.pages import records
-from schema.execution._bound_resolver import Call
-from schema.execution._dataloader import Wanted, settled
-from schema.execution._eager import together
-from schema.execution._leaves import Unusual, Values, all_of
-from schema.execution._partial_rows import Joined, Parts
+from schema.execution._bound_resolver import BoundResolver
+from schema.execution._dataloader import Deferred, resolve_deferred
+from schema.execution._eager import gather_eagerly
+from schema.execution._leaf_values import NeedsFallback, Values, require_classes
+from schema.execution._partial_rows import ConcatenatedRows, PartialRows
 
 LISTS: frozenset[type] = frozenset({list, tuple})
-PARTS: frozenset[type] = frozenset({Parts})
-Sources = Values | Joined
+PARTIAL: frozenset[type] = frozenset({PartialRows})
+Sources = Values | ConcatenatedRows
 """The objects that have a field."""
-Ask = Callable[[Call], Callable[[Any], Any]]
-"""How an operation calls a resolver: it gives what has an object for its argument."""
-FinishLater = Callable[[Any, Ask], Coroutine[Any, Any, Values]]
+Bind = Callable[[BoundResolver], Callable[[Any], Any]]
+"""How an operation binds a resolver to itself; what comes out takes an object and gives the resolver's value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """What is done with a field's values, or is `later`, where resolvers are asked. Both raise where one is unusual.
+class Completion:
+    """How a column of values becomes what is sent: `now`, or `later` where resolvers are called for it.
 
-    It knows nothing of who asks, so that it serves every operation of the same document.
+    Both raise `NeedsFallback`, or anything else, where a value is not plainly what its type promises. It knows nothing
+    of an operation, so that it serves every operation with the same document.
     """
 
-    finish: Callable[[Any], Values] | None
-    later: FinishLater | None = None
+    now: Callable[[Any], Values] | None
+    later: Callable[[Any, Bind], Coroutine[Any, Any, Values]] | None = None
 
-    def done(self, values: Any, ask: Ask) -> Any:
-        """The values as they are sent, or what has to be awaited for them."""
-        return self.finish(values) if self.finish else self.later(values, ask)  # type: ignore[misc]
+    async def complete(self, values: Any, bind: Bind) -> Values:
+        """What is sent in the place of the values."""
+        if self.now is not None:
+            return self.now(values)
+        assert self.later is not None
+        return await self.later(values, bind)
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A field of an object: an attribute, or what a resolver is called for."""
+class FieldPlan:
+    """How a field is answered for many objects: `read` reads an attribute, else `resolver` is called."""
 
-    column: Column
+    completion: Completion
     read: Callable[[Sources], Values] | None
-    call: Call | None = None
-
-    def finished(self, sources: Sources) -> Values:
-        """What is sent of each object, of an attribute without resolvers below it."""
-        assert self.read is not None
-        assert self.column.finish is not None
-        return self.column.finish(self.read(sources))
+    resolver: BoundResolver | None = None
 
     @property
-    def is_later(self) -> bool:
-        """Whether resolvers are asked."""
-        return self.read is None or self.column.finish is None
+    def is_attribute(self) -> bool:
+        """Whether it is answered without a resolver, also below it."""
+        return self.read is not None and self.completion.now is not None
 
-    async def answered(self, sources: Sources, ask: Ask) -> Values:
+    def answer_now(self, sources: Sources) -> Values:
+        """What is sent of each object, of a field that `is_attribute`."""
+        assert self.read is not None
+        assert self.completion.now is not None
+        return self.completion.now(self.read(sources))
+
+    async def answer(self, sources: Sources, bind: Bind) -> Values:
         """What is sent of each object."""
-        if self.read is not None:
-            values = self.read(sources)
-        else:
-            values = await self._called(sources, ask)
-        done = self.column.done(values, ask)
-        return done if self.column.finish else await done
+        values = await self._resolved(sources, bind) if self.read is None else self.read(sources)
+        return await self.completion.complete(values, bind)
 
-    async def _called(self, sources: Sources, ask: Ask) -> Values:
-        """What the resolver has for each object.
+    async def _resolved(self, sources: Sources, bind: Bind) -> Values:
+        """The resolver's value for each object.
 
-        Where it looks at nothing but the object's id, and wants what there is for that, what it says of one holds for all.
+        A resolver that needs nothing but the object's id, and defers to a DataLoader by it, is called for the first
+        object alone.
         """
-        assert self.call is not None
-        call = ask(self.call)
-        if self.call.is_by_id and len(sources) > 1:
+        assert self.resolver is not None
+        resolve = bind(self.resolver)
+        if self.resolver.needs_only_id and len(sources) > 1:
             first = next(iter(sources))
-            wanted = call(first)
-            if isinstance(wanted, Wanted) and wanted.key == first.id:
-                return await wanted.of_all(IDS(sources))
-        return await settled(list(map(call, sources)))
+            deferred = resolve(first)
+            if isinstance(deferred, Deferred) and deferred.key == first.id:
+                return await deferred.of_all(IDS(sources))
+        return await resolve_deferred(list(map(resolve, sources)))
 
 
-def _around(
-    inner: Column, open: Callable[[Values], Sources], close: Callable[[Values, Values], Values]
-) -> Column:
-    """A column of what holds the values of another one."""
-    finish, later = inner.finish, inner.later
-
-    async def finished_later(values: Values, ask: Ask) -> Values:
-        assert later is not None
-        return close(values, await later(open(values), ask))
-
-    if finish is None:
-        return Column(None, finished_later)
-    return Column(lambda values: close(values, finish(open(values))))
+def nullable_completion(inner: Completion) -> Completion:
+    """A completion of values that may be null, from that of the others."""
+    return _around(inner, _without_nulls, _with_nulls)
 
 
-def nullable(inner: Column) -> Column:
-    """The same where there may be nothing."""
-    return _around(inner, _present, _with_nulls)
+def list_completion(item: Completion) -> Completion:
+    """A completion of lists, from that of their items."""
+    return _around(item, _flattened, _regrouped)
 
 
-def _present(values: Values) -> Values:
-    return [it for it in values if it is not None] if type(None) in map(type, values) else values
+def object_completion(check: Callable[[Sources], None], fields: Mapping[str, FieldPlan]) -> Completion:
+    """A completion of objects; `check` raises `NeedsFallback` unless they are of the expected class."""
+    attributes = {name: plan for name, plan in fields.items() if plan.is_attribute}
+    resolved = {name: plan for name, plan in fields.items() if not plan.is_attribute}
 
-
-def _with_nulls(values: Values, done: Values) -> Values:
-    if len(done) == len(values):
-        return done
-    each = iter(done)
-    return [None if it is None else next(each) for it in values]
-
-
-def listed(item: Column) -> Column:
-    """The same of lists."""
-    return _around(item, _flat, _regrouped)
-
-
-def _flat(lists: Values) -> Values | Joined:
-    if PARTS.issuperset(map(type, lists)):
-        return Joined(lists) if lists else []
-    all_of(LISTS, lists)
-    return list(chain.from_iterable(lists))
-
-
-def _regrouped(lists: Values, done: Values) -> Values:
-    each = iter(done)
-    return [list(islice(each, len(it))) for it in lists]
-
-
-def objects(check: Callable[[Sources], None], fields: Mapping[str, Field]) -> Column:
-    """Objects, of which `check` says whether they are what they should be."""
-    now = {name: it for name, it in fields.items() if not it.is_later}
-    later = {name: it for name, it in fields.items() if it.is_later}
-
-    def finish(sources: Sources) -> Values:
+    def now(sources: Sources) -> Values:
         check(sources)
-        return records({name: it.finished(sources) for name, it in now.items()}, len(sources))
+        return _objects({name: plan.answer_now(sources) for name, plan in attributes.items()}, len(sources))
 
-    async def finish_later(sources: Sources, ask: Ask) -> Values:
+    async def later(sources: Sources, bind: Bind) -> Values:
         check(sources)
-        found = {name: it.finished(sources) for name, it in now.items()}
-        answers = await together([it.answered(sources, ask) for it in later.values()])
-        found |= zip(later, answers, strict=True)
-        return records({name: found[name] for name in fields}, len(sources))
+        columns = {name: plan.answer_now(sources) for name, plan in attributes.items()}
+        answers = await gather_eagerly([plan.answer(sources, bind) for plan in resolved.values()])
+        columns |= zip(resolved, answers, strict=True)
+        return _objects({name: columns[name] for name in fields}, len(sources))
 
-    return Column(None, finish_later) if later else Column(finish)
+    return Completion(None, later) if resolved else Completion(now)
 
 
-def attribute(name: str) -> Callable[[Sources], Values]:
+def attribute_reader(name: str) -> Callable[[Sources], Values]:
     """Reads an attribute of objects."""
     get = attrgetter(name)
 
     def read(sources: Sources) -> Values:
-        return sources.column(name) if isinstance(sources, Joined) else list(map(get, sources))
+        return sources.column(name) if isinstance(sources, ConcatenatedRows) else list(map(get, sources))
 
     return read
 
 
-def instances(classes: frozenset[type]) -> Callable[[Sources], None]:
-    """Raises `Unusual` unless all objects are instances of these classes, and not meant to be others."""
+IDS = attribute_reader("id")
+
+
+def instance_check(classes: frozenset[type]) -> Callable[[Sources], None]:
+    """Raises `NeedsFallback` unless all objects are instances of these classes, and not cast to other types."""
 
     def check(sources: Sources) -> None:
-        if isinstance(sources, Joined):
+        if isinstance(sources, ConcatenatedRows):
             if sources.cls not in classes:
-                raise Unusual
+                raise NeedsFallback
             return
-        all_of(classes, sources)
-        if any(hasattr(it, TYPE_CAST_ATTRIBUTE) for it in sources):
-            raise Unusual
+        require_classes(classes, sources)
+        if any(hasattr(source, TYPE_CAST_ATTRIBUTE) for source in sources):
+            raise NeedsFallback
 
     return check
 
 
-IDS = attribute("id")
+def _around(
+    inner: Completion, unwrap: Callable[[Values], Sources], wrap: Callable[[Values, Values], Values]
+) -> Completion:
+    """A completion of what holds the values of another one: `wrap` is given the outer and the completed inner values."""
+    inner_now, inner_later = inner.now, inner.later
+
+    async def later(values: Values, bind: Bind) -> Values:
+        assert inner_later is not None
+        return wrap(values, await inner_later(unwrap(values), bind))
+
+    if inner_now is None:
+        return Completion(None, later)
+    return Completion(lambda values: wrap(values, inner_now(unwrap(values))))
+
+
+def _without_nulls(values: Values) -> Values:
+    return [value for value in values if value is not None] if type(None) in map(type, values) else values
+
+
+def _with_nulls(values: Values, completed: Values) -> Values:
+    if len(completed) == len(values):
+        return completed
+    others = iter(completed)
+    return [None if value is None else next(others) for value in values]
+
+
+def _flattened(lists: Values) -> Values | ConcatenatedRows:
+    if PARTIAL.issuperset(map(type, lists)):
+        return ConcatenatedRows(lists) if lists else []
+    require_classes(LISTS, lists)
+    return list(chain.from_iterable(lists))
+
+
+def _regrouped(lists: Values, completed: Values) -> Values:
+    items = iter(completed)
+    return [list(islice(items, len(items_before))) for items_before in lists]
+
+
+def _objects(columns: Mapping[str, Iterable[Any]], count: int) -> list[dict[str, Any]]:
+    """The objects whose fields are these columns. Making each of a `zip` takes twice as long."""
+    empty = dict.fromkeys(columns)
+    objects = [empty.copy() for _ in range(count)]
+    for name, values in columns.items():
+        for made, value in zip(objects, values, strict=True):
+            made[name] = value
+    return objects

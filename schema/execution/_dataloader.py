@@ -1,110 +1,119 @@
-"""What resolvers want from elsewhere: they say what, and all that is wanted at the same time is read with one call."""
+"""DataLoaders: what resolvers defer to, so that all that is asked for in one step is read with one call."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from resolvers.context import Context
-from schema.execution._eager import together
+from schema.execution._eager import gather_eagerly
+from schema.execution._state import HasOperationState, OperationState
 
-BatchResolver = Callable[..., Awaitable[Mapping[str, Any]]]
+BatchFunction = Callable[..., Awaitable[Mapping[str, Any]]]
+"""Takes a context, keys and further arguments; gives the values of keys, without those that have none."""
 
 
-class Wanted:
-    """What a loader has for a key, as it can be awaited; whoever has many of them asks `settled` instead."""
+class Deferred:
+    """The value that a DataLoader has for a key. It can be awaited; for many at once use `resolve_deferred`."""
 
-    __slots__ = ("_make", "_nothing", "key", "loader")
+    __slots__ = ("_convert", "_default", "key", "loader")
 
     def __init__(
-        self, loader: "Loader", key: str, make: Callable[[Any], Any] | None = None, nothing: Any = None
+        self,
+        loader: "DataLoader",
+        key: str,
+        convert: Callable[[Any], Any] | None = None,
+        default: Any = None,
     ) -> None:
         self.loader = loader
         self.key = key
-        self._make = make
-        self._nothing = nothing
+        self._convert = convert
+        self._default = default
 
-    def then(self, make: Callable[[Any], Any], *, nothing: Any = None) -> "Wanted":
-        """What `make` makes of it, or `nothing` where there is none."""
-        before = self._make
-        both = make if before is None else lambda it: make(before(it))
-        return Wanted(self.loader, self.key, both, nothing)
+    def then(self, convert: Callable[[Any], Any], *, default: Any = None) -> "Deferred":
+        """The value converted, or `default` where there is none."""
+        before = self._convert
+        both = convert if before is None else lambda value: convert(before(value))
+        return Deferred(self.loader, self.key, both, default)
 
     def __await__(self) -> Generator[Any, None, Any]:
-        """Wait for it."""
-        return self._settled().__await__()
+        return self._loaded().__await__()
 
-    async def _settled(self) -> Any:
-        return self.made(await self.loader.many([self.key]))
+    async def _loaded(self) -> Any:
+        return self.value(await self.loader.load_many([self.key]))
 
     async def of_all(self, keys: Sequence[str]) -> list[Any]:
-        """The same for each of these keys."""
-        found = await self.loader.many(keys)
-        return [self._made(found.get(key)) for key in keys]
+        """The values of other keys, converted in the same way."""
+        values = await self.loader.load_many(keys)
+        return [self._converted(values.get(key)) for key in keys]
 
-    def made(self, found: Mapping[str, Any]) -> Any:
-        """It, of what the loader has found."""
-        return self._made(found.get(self.key))
+    def value(self, values: Mapping[str, Any]) -> Any:
+        """Its value, converted, out of those that the loader has read."""
+        return self._converted(values.get(self.key))
 
-    def _made(self, it: Any) -> Any:
-        if it is None:
-            return self._nothing
-        return it if self._make is None else self._make(it)
+    def _converted(self, value: Any) -> Any:
+        if value is None:
+            return self._default
+        return value if self._convert is None else self._convert(value)
 
 
 class Batch:
-    """The keys that are read with one call: what there is for them, and who waits for that."""
+    """The keys that are read with one call, and who waits for their values."""
 
-    __slots__ = ("_answer", "_waiting", "keys")
+    __slots__ = ("_read", "_waiting", "keys")
 
     def __init__(self) -> None:
         self.keys: list[str] = []
         self._waiting: list[asyncio.Future[Mapping[str, Any]]] = []
-        self._answer: asyncio.Future[Mapping[str, Any]] | None = None
+        self._read: asyncio.Future[Mapping[str, Any]] | None = None
 
-    async def answer(self) -> Mapping[str, Any]:
-        """What it found; raises what it raised. Who waits has a future alone: it may be cancelled without the others."""
-        if self._answer is None:
+    async def values(self) -> Mapping[str, Any]:
+        """What was read; raises what the read raised.
+
+        Each caller waits for a future of its own: it may be cancelled without the others.
+        """
+        if self._read is None:
             mine: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
             self._waiting.append(mine)
             return await mine
-        return self._answer.result()
+        return self._read.result()
 
-    def end(self, answer: asyncio.Future[Mapping[str, Any]]) -> None:
-        """Tell those who wait."""
-        self._answer = answer
-        error = None if answer.cancelled() else answer.exception()
-        for it in self._waiting:
-            if it.done():
+    def finish(self, read: asyncio.Future[Mapping[str, Any]]) -> None:
+        """Hand the result of the read to everybody who waits."""
+        self._read = read
+        error = None if read.cancelled() else read.exception()
+        for future in self._waiting:
+            if future.done():
                 continue
-            if answer.cancelled():
-                it.cancel()
+            if read.cancelled():
+                future.cancel()
             elif error is not None:
-                it.set_exception(error)
+                future.set_exception(error)
             else:
-                it.set_result(answer.result())
+                future.set_result(read.result())
 
 
-class Loader:
+class DataLoader:
     """Reads the values of keys: with one call for all that are asked for in the same step, and each key once."""
 
-    def __init__(self, context: Context, read: Callable[[list[str]], Awaitable[Mapping[str, Any]]]) -> None:
-        self._context = context
+    def __init__(
+        self, state: OperationState, read: Callable[[list[str]], Awaitable[Mapping[str, Any]]]
+    ) -> None:
+        self._state = state
         self._read = read
         self._batches: dict[str, Batch] = {}
         self._next: Batch | None = None
 
-    async def many(self, keys: Sequence[str]) -> Mapping[str, Any]:
-        """What there is for these keys, and maybe for others."""
+    async def load_many(self, keys: Sequence[str]) -> Mapping[str, Any]:
+        """The values of these keys, and maybe of others."""
         for key in keys:
             if key not in self._batches:
                 self._batches[key] = self._batch_with(key)
         batches = {self._batches[key] for key in keys}
         if len(batches) == 1:
-            return await batches.pop().answer()
-        return {key: it for batch in batches for key, it in (await batch.answer()).items()}
+            return await batches.pop().values()
+        return {key: value for batch in batches for key, value in (await batch.values()).items()}
 
     def _batch_with(self, key: str) -> Batch:
-        """The next batch, which begins when all have said what they want."""
+        """The next batch, which is read once everything that runs in this step has asked."""
         if self._next is None:
             self._next = Batch()
             asyncio.get_running_loop().call_soon(self._begin, self._next)
@@ -114,33 +123,34 @@ class Loader:
     def _begin(self, batch: Batch) -> None:
         self._next = None
         task = asyncio.ensure_future(self._read(batch.keys))
-        self._context.tasks.add(task)
-        task.add_done_callback(batch.end)
+        self._state.tasks.add(task)
+        task.add_done_callback(batch.finish)
 
 
-def loader_of(context: Context, resolve: BatchResolver, arguments: tuple[Any, ...]) -> Loader:
-    """What reads by a resolver with certain arguments, within one operation."""
-    loader: Loader | None = context.loaders.get((resolve, arguments))
+def dataloader_of(context: HasOperationState, read: BatchFunction, arguments: tuple[Any, ...]) -> DataLoader:
+    """The operation's DataLoader that reads by this function with these arguments."""
+    state = context.operation
+    loader: DataLoader | None = state.loaders.get((read, arguments))
     if loader is None:
 
-        async def read(keys: list[str]) -> Mapping[str, Any]:
-            return await resolve(context, keys, *arguments)
+        async def read_batch(keys: list[str]) -> Mapping[str, Any]:
+            return await read(context, keys, *arguments)
 
-        loader = context.loaders[resolve, arguments] = Loader(context, read)
+        loader = state.loaders[read, arguments] = DataLoader(state, read_batch)
     return loader
 
 
-async def settled(values: list[Any]) -> list[Any]:
-    """Values with those in place that were wanted; raises where one is awaitable in another way."""
+async def resolve_deferred(values: list[Any]) -> list[Any]:
+    """Values with those that are `Deferred` loaded; raises `TypeError` where one is awaitable in another way."""
     kinds = set(map(type, values))
-    if any(it is not Wanted and hasattr(it, "__await__") for it in kinds):
+    if any(kind is not Deferred and hasattr(kind, "__await__") for kind in kinds):
         raise TypeError
-    if Wanted not in kinds:
+    if Deferred not in kinds:
         return values
-    loaders: dict[Loader, list[str]] = {}
-    for it in values:
-        if it.__class__ is Wanted:
-            loaders.setdefault(it.loader, []).append(it.key)
-    answers = await together([loader.many(keys) for loader, keys in loaders.items()])
-    found = dict(zip(loaders, answers, strict=True))
-    return [it.made(found[it.loader]) if it.__class__ is Wanted else it for it in values]
+    keys: dict[DataLoader, list[str]] = {}
+    for value in values:
+        if value.__class__ is Deferred:
+            keys.setdefault(value.loader, []).append(value.key)
+    read = await gather_eagerly([loader.load_many(of_loader) for loader, of_loader in keys.items()])
+    found = dict(zip(keys, read, strict=True))
+    return [value.value(found[value.loader]) if value.__class__ is Deferred else value for value in values]

@@ -1,15 +1,34 @@
-"""Rows of which only some attributes were read, as the objects that they are parts of."""
+"""Rows of which only some columns were read, as the objects whose attributes those columns are."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import Any
-
-from domain.pages import Rows
+from typing import Any, Protocol
 
 
-class Parts(Sequence[Any]):
-    """The objects of some rows. They are made when they are looked at, for in columns nobody does."""
+class Rows(Protocol):
+    """Rows of a table that is stored as columns: those at `places`, in that order."""
+
+    @property
+    def columns(self) -> Mapping[str, Sequence[Any]]: ...
+    @property
+    def places(self) -> range: ...
+    def __len__(self) -> int: ...
+    def at(self, index: int) -> dict[str, Any]:
+        """One row by the names of its columns."""
+        ...
+
+    def column(self, name: str) -> Sequence[Any]:
+        """The values of a column."""
+        ...
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every row by the names of its columns."""
+        ...
+
+
+class PartialRows(Sequence[Any]):
+    """Objects of class `cls`, one for each row. They are made when they are accessed, which a column never does."""
 
     __slots__ = ("cls", "rows")
 
@@ -18,54 +37,50 @@ class Parts(Sequence[Any]):
         self.rows = rows
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self.rows)
 
     def __getitem__(self, index: Any) -> Any:
-        """An object that has the attributes which were read, or some of them."""
         if isinstance(index, slice):
-            return Parts(self.cls, Rows(self.rows.columns, self.rows.places[index]))
+            return list(self)[index]
         return _object(self.cls, self.rows.at(index))
 
     def __iter__(self) -> Iterator[Any]:
-        """All of them."""
         return (_object(self.cls, row) for row in self.rows.all())
 
 
 def _object(cls: type, row: dict[str, Any]) -> Any:
+    """An object that has the attributes that were read, and no others."""
     made: Any = object.__new__(cls)
     made.__dict__ = row
     return made
 
 
-class Joined:
-    """The parts of many lists of the same kind, one after the other."""
+class ConcatenatedRows:
+    """The objects of many lists of `PartialRows` of one class, one after the other."""
 
     __slots__ = ("_lists", "_pick", "cls")
 
-    def __init__(self, lists: Sequence[Parts]) -> None:
+    def __init__(self, lists: Sequence[PartialRows]) -> None:
         self._lists = lists
         self.cls = lists[0].cls
-        self._pick = _picker([it.rows for it in lists])
+        self._pick = _picker([partial.rows for partial in lists])
 
     def column(self, name: str) -> Sequence[Any]:
         """An attribute of all of them."""
         return self._pick(name)
 
     def __len__(self) -> int:
-        """How many there are."""
         return sum(map(len, self._lists))
 
     def __iter__(self) -> Iterator[Any]:
-        """The objects."""
         return chain.from_iterable(self._lists)
 
 
-def _picker(rows: Sequence[Rows]) -> Callable[[str], Sequence[Any]]:
-    """Takes a column of them all: with one look, where they are of the same table, as those of one statement are."""
-    columns = rows[0].columns
-    places = list(chain.from_iterable(it.places for it in rows))
-    if len(places) > 1 and all(it.columns is columns for it in rows):
+def _picker(parts: Sequence[Rows]) -> Callable[[str], Sequence[Any]]:
+    """Takes a column of all of them: in one step where they are of the same table, as those of one statement are."""
+    columns = parts[0].columns
+    places = list(chain.from_iterable(rows.places for rows in parts))
+    if len(places) > 1 and all(rows.columns is columns for rows in parts):
         pick = itemgetter(*places)
         return lambda name: pick(columns[name])
-    return lambda name: list(chain.from_iterable(it.column(name) for it in rows))
+    return lambda name: list(chain.from_iterable(rows.column(name) for rows in parts))

@@ -1,7 +1,7 @@
-"""An event that many are told is put together once for all who ask the same of it.
+"""Events of subscriptions that are executed and encoded once for everybody who asks the same of them.
 
-Shared is only what cannot differ: where all that is asked for is attributes of the event, without a resolver, an
-argument or an error. Whether somebody may follow at all was decided before, where the stream of events began.
+Shared is only what cannot differ: where all that is selected is attributes of the event, without a resolver, an
+argument or an error. Whether somebody may subscribe was decided before, where the stream of events began.
 """
 
 from collections.abc import Sequence
@@ -22,58 +22,59 @@ from graphql import (
 from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetailsList, collect_fields
 
-from schema.execution._executor import FastExecutor
-from schema.http._responses import json
+from schema.execution._executor import ColumnExecutor
+from schema.execution._json import encode_json
 
-MOST = 4
-"""Selections whose answers an event keeps: they are as large as it is."""
+MAX_RESULTS = 4
+"""Selections whose results an event keeps: each is as large as the event."""
 Selection = tuple[int, tuple[tuple[str, bool], ...]]
-"""An operation, by its identity, and the variables that `@skip` and `@include` can be told."""
+"""An operation, by its identity, and the variables that `@skip` and `@include` can be given."""
 
 
-class Shareable:
-    """An event that never changes, of which everybody is given the same object."""
+class SharedEvent:
+    """An event that never changes, of which every subscriber is given the same object."""
 
     @cached_property
-    def answers(self) -> dict[Selection, "Answer"]:
-        """What selections made of it."""
+    def results(self) -> "dict[Selection, SharedResult]":
+        """The results of the selections that were executed."""
         return {}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to an event, ready. It keeps the operation, so that its identity goes on meaning it."""
+class SharedResult:
+    """A finished execution, in the place of an executor. It keeps the operation, so that its identity stays unique."""
 
     operation: OperationDefinitionNode
     result: ExecutionResult
 
-    def execute_operation(self, serially: bool | None = None) -> ExecutionResult:  # noqa: ARG002 - as graphql-core's
-        """What had come out."""
+    def execute_operation(self, serially: bool | None = None) -> ExecutionResult:  # noqa: ARG002 - graphql-core's signature
+        """The result."""
         return self.result
 
 
-class SharingExecutor(FastExecutor):
-    """The fast executor, whose subscriptions share their answers."""
+class SharingExecutor(ColumnExecutor):
+    """The column executor, whose subscriptions share their results."""
 
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:
-        """One for an event of a subscription; or what others made of the same event, in its place."""
-        if not isinstance(payload, Shareable):
+        """One for an event of a subscription; or the result of the same selection on the same event, in its place."""
+        if not isinstance(payload, SharedEvent):
             return super().build_per_event_executor(payload)
-        answer = payload.answers.get(self._selection) or self._answer_for_all(payload)
-        return answer or super().build_per_event_executor(payload)  # type: ignore[return-value]  # it executes, too
+        result = payload.results.get(self._selection) or self._execute_for_all(payload)
+        return result or super().build_per_event_executor(payload)  # type: ignore[return-value]  # it executes, too
 
-    def _answer_for_all(self, event: Shareable) -> Answer | None:
-        """None where it may be another for somebody else, or is an error."""
-        if not self._is_plain:
+    def _execute_for_all(self, event: SharedEvent) -> SharedResult | None:
+        """The result on an event; None where it may be another for somebody else, or is an error."""
+        if not self._selects_attributes:
             return None
         result = super().build_per_event_executor(event).execute_operation(serially=False)
         if not isinstance(result, ExecutionResult) or result.errors:
             return None
-        if len(event.answers) >= MOST:
-            event.answers.clear()
-        encoded: Any = orjson.Fragment(json(result.data))
-        answer = event.answers[self._selection] = Answer(self.operation, ExecutionResult(encoded))
-        return answer
+        if len(event.results) >= MAX_RESULTS:
+            event.results.clear()
+        encoded: Any = orjson.Fragment(encode_json(result.data))
+        shared = SharedResult(self.operation, ExecutionResult(encoded))
+        event.results[self._selection] = shared
+        return shared
 
     @cached_property
     def _selection(self) -> Selection:
@@ -81,24 +82,25 @@ class SharingExecutor(FastExecutor):
         return id(self.operation), tuple((name, value) for name, value in values if value.__class__ is bool)
 
     @cached_property
-    def _is_plain(self) -> bool:
-        """Whether everything that is asked of the events is an attribute."""
+    def _selects_attributes(self) -> bool:
+        """Whether everything that is selected of the events is an attribute."""
         root = self.schema.subscription_type
         if root is None:
             return False
         fields, _, _ = collect_fields(
             self.schema, self.fragments, self.variable_values, root, self.operation, self.hide_suggestions
         )
-        return all(self._has_plain_events(root, details) for details in fields.values())
+        return all(self._has_attributes(root, details) for details in fields.values())
 
-    def _has_plain_events(self, root: GraphQLObjectType, details: FieldDetailsList) -> bool:
+    def _has_attributes(self, root: GraphQLObjectType, details: FieldDetailsList) -> bool:
         field = self.schema.get_field(root, details[0].node.name.value)
-        if field is None:
+        if field is None or self._planner is None:
             return False
-        kinds = self._kinds(get_named_type(field.type))
-        columns = [self._object(kind, details) if is_object_type(kind) else None for kind in kinds]
-        return all(it is not None and it.finish is not None for it in columns)
+        kinds = self._possible_types(get_named_type(field.type))
+        completions = [
+            self._planner.object(kind, details) if is_object_type(kind) else None for kind in kinds
+        ]
+        return all(completion is not None and completion.now is not None for completion in completions)
 
-    def _kinds(self, kind: GraphQLNamedType) -> Sequence[GraphQLNamedType]:
-        """The types that a value of a type may have."""
+    def _possible_types(self, kind: GraphQLNamedType) -> Sequence[GraphQLNamedType]:
         return self.schema.get_possible_types(kind) if is_abstract_type(kind) else [kind]

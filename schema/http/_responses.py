@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from json import dumps
 from typing import Any
 
-import orjson
 from starlette.responses import Response
 from strawberry.types.execution import ExecutionResult
 
 from edge import event_streams
+from schema.execution import encode_json
 from schema.http._requests import JSON, Refused
 from schema.shared.errors import MASKED
 
@@ -108,15 +106,7 @@ def failure(media: str, request_id: str) -> Response:
 def encoded(body: dict[str, Any], media: str, status: int, headers: Mapping[str, str]) -> Response:
     """JSON of this media type, which nobody keeps."""
     given = {"cache-control": "no-store", "content-type": f"{media}; charset=utf-8", **headers}
-    return Response(json(body), status, given)
-
-
-def json(value: object) -> bytes:
-    """JSON; numbers longer than 64 bits, which users may keep in theirs, are left to the slower encoder."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        return dumps(value, separators=(",", ":"), default=datetime.isoformat).encode()
+    return Response(encode_json(body), status, given)
 
 
 def _headers(extensions: Mapping[str, Any]) -> dict[str, str]:
@@ -127,4 +117,4 @@ def _headers(extensions: Mapping[str, Any]) -> dict[str, str]:
 
 def event(name: str, body: dict[str, Any] | None = None) -> str:
     """One event of a GraphQL stream: `next` with an answer, or `complete`."""
-    return event_streams.event(name, json(body).decode() if body else "")
+    return event_streams.event(name, encode_json(body).decode() if body else "")

@@ -28,8 +28,8 @@ from domain.services import Services
 from edge.bearer_tokens import viewer_of
 from edge.connection_quotas import ConnectionQuotas
 from edge.event_streams import EventStream
-from resolvers.context import Context
 from schema.engine import is_cancelled
+from schema.execution import encode_json
 from schema.http._requests import GraphQLRequest, Refused, request_of
 from schema.http._responses import (
     GRAPHQL,
@@ -40,10 +40,10 @@ from schema.http._responses import (
     body_of,
     event,
     failure,
-    json,
     refusal,
 )
 from schema.http._websocket import Socket, SocketMessages
+from schema.shared.context import GraphQLContext
 from schema.shared.errors import clean
 
 EXPIRED = "The token has expired."
@@ -54,7 +54,7 @@ OF_METHOD = {"GET": {OperationType.QUERY}, "POST": set(OperationType)}
 log = logging.getLogger(__name__)
 
 
-class GraphQLView(GraphQL[Context, None]):
+class GraphQLView(GraphQL[GraphQLContext, None]):
     """Strawberry's view with our context, bounds, media types and WebSockets."""
 
     websocket_adapter_class = SocketMessages
@@ -112,7 +112,9 @@ class GraphQLView(GraphQL[Context, None]):
             return self._stream(asked, context)
         return await self._once(asked, context, request.method, wanted.media)
 
-    async def _once(self, asked: GraphQLRequest, context: Context, method: str, media: str) -> Response:
+    async def _once(
+        self, asked: GraphQLRequest, context: GraphQLContext, method: str, media: str
+    ) -> Response:
         try:
             result = await self.schema.execute(
                 asked.query,
@@ -131,7 +133,7 @@ class GraphQLView(GraphQL[Context, None]):
             ) from None
         return answer(result, media)
 
-    def _stream(self, asked: GraphQLRequest, context: Context) -> Response:
+    def _stream(self, asked: GraphQLRequest, context: GraphQLContext) -> Response:
         """The answers as events, if the caller has room for one more stream."""
         try:
             quota = self.quotas.streams.acquire(context.holder)
@@ -145,7 +147,7 @@ class GraphQLView(GraphQL[Context, None]):
             last_event=event("next", body_of(expired)) + event("complete"),
         )
 
-    async def _events(self, asked: GraphQLRequest, context: Context) -> AsyncGenerator[str, None]:
+    async def _events(self, asked: GraphQLRequest, context: GraphQLContext) -> AsyncGenerator[str, None]:
         results: Any = await self.schema.stream(
             asked.query, asked.variables, context, None, asked.operation_name, asked.extensions
         )
@@ -154,12 +156,12 @@ class GraphQLView(GraphQL[Context, None]):
                 yield event("next", body_of(result))
         yield event("complete")
 
-    async def get_context(self, request: Request | WebSocket, response: Any = None) -> Context:  # noqa: ARG002
+    async def get_context(self, request: Request | WebSocket, response: Any = None) -> GraphQLContext:  # noqa: ARG002
         """Who asks, by the Authorization header."""
         scope = request.scope
         viewer = self._viewer(request.headers.get("authorization"))
         scope["viewer"] = viewer.id if viewer else None  # for the log, should the client stop reading
-        return Context(
+        return GraphQLContext(
             services=self._services,
             viewer=scope["viewer"],
             until=viewer.until if viewer else None,
@@ -169,7 +171,7 @@ class GraphQLView(GraphQL[Context, None]):
             request_id=scope.get("request_id") or str(uuid.uuid4()),
         )
 
-    async def on_ws_connect(self, context: Context) -> UnsetType | dict[str, object] | None:
+    async def on_ws_connect(self, context: GraphQLContext) -> UnsetType | dict[str, object] | None:
         """A browser cannot set the header: there the token comes with `connection_init`."""
         given = (context.connection_params or {}).get("authorization")
         if context.viewer is None and (viewer := self._viewer(given if isinstance(given, str) else None)):
@@ -183,10 +185,10 @@ class GraphQLView(GraphQL[Context, None]):
 
     def encode_json(self, data: object) -> str:
         """Text, for a WebSocket of `graphql-transport-ws` carries no binary."""
-        return json(data).decode()
+        return encode_json(data).decode()
 
 
-def _seen(error: DomainError, context: Context) -> GraphQLError:
+def _seen(error: DomainError, context: GraphQLContext) -> GraphQLError:
     return clean(GraphQLError(error.message, original_error=error), context.request_id)
 
 

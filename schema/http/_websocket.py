@@ -23,8 +23,8 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 from domain.errors import RateLimited
 from domain.rate_limits import network
 from edge.connection_quotas import ConnectionQuotas
-from resolvers.context import Context
 from schema.http._requests import MAX_BODY, Refused, asked, decoded
+from schema.shared.context import GraphQLContext
 from schema.shared.errors import clean
 
 INIT_S = 10.0
@@ -92,7 +92,7 @@ def _checked(message: Any) -> dict[str, Any]:
     return message
 
 
-class Socket(BaseGraphQLTransportWSHandler[Context, None]):
+class Socket(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
     """One connection: strawberry's handler within our bounds."""
 
     websocket: SocketMessages
@@ -175,7 +175,7 @@ class Socket(BaseGraphQLTransportWSHandler[Context, None]):
             taken.enter_context(self._quotas.streams.acquire(self.context.holder))
             return taken.pop_all()
 
-    def _begin(self, operation: Operation[Context, None], taken: ExitStack) -> None:
+    def _begin(self, operation: Operation[GraphQLContext, None], taken: ExitStack) -> None:
         operation.task = asyncio.create_task(self.run_operation(operation))
         operation.task.add_done_callback(self._task_done)
         operation.task.add_done_callback(lambda _: taken.close())

@@ -7,7 +7,7 @@ import strawberry
 
 from domain.ports import tokens as domain
 from resolvers import accounts as resolve
-from schema.shared.nodes import Info
+from schema.shared.context import Info
 from schema.shared.payloads import Payload, mutation, outcome
 from schema.types.accounts import User
 
@@ -64,15 +64,17 @@ class AccountMutations:
     async def register(self, info: Info, input: RegisterInput) -> RegisterPayload:
         """A new account, signed in. A password needs at least 6 characters."""
         made = await resolve.register(info.context, input.email, input.password, input.name)
-        return _signed_in(RegisterPayload, made)
+        return _signed_in(info, RegisterPayload, made)
 
     @mutation
     async def login(self, info: Info, input: LoginInput) -> LoginPayload:
         """A bearer token for an account."""
-        return _signed_in(LoginPayload, await resolve.login(info.context, input.email, input.password))
+        session = await resolve.login(info.context, input.email, input.password)
+        return _signed_in(info, LoginPayload, session)
 
 
-def _signed_in(payload: type[P], session: domain.Session) -> P:
+def _signed_in(info: Info, payload: type[P], session: domain.Session) -> P:
+    info.context.viewer = session.user.id  # the fields of the payload are read as the new viewer
     return payload(
         user=User.of(session.user),
         access_token=session.access_token,

@@ -5,8 +5,8 @@ from datetime import datetime
 import strawberry
 
 from resolvers import api_keys as resolve
+from schema.shared.context import Info
 from schema.shared.inputs import optional, or_none
-from schema.shared.nodes import Info
 from schema.shared.payloads import REPLAY_OF_SECRET, Payload, mutation, outcome
 from schema.types.api_keys import ApiKey
 

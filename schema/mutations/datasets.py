@@ -6,9 +6,9 @@ import strawberry
 
 from domain.imports import ImportFormat
 from resolvers import datasets as resolve
+from schema.shared.context import Info
 from schema.shared.enums import enumeration
 from schema.shared.inputs import given, optional, or_none
-from schema.shared.nodes import Info
 from schema.shared.payloads import REPLAY, DeleteInput, DeletePayload, Payload, mutation, outcome
 from schema.shared.scalars import JSON
 from schema.types.datasets import Dataset

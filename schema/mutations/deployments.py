@@ -3,8 +3,8 @@
 import strawberry
 
 from resolvers import deployments as resolve
+from schema.shared.context import Info
 from schema.shared.inputs import optional, or_none
-from schema.shared.nodes import Info
 from schema.shared.payloads import REPLAY_OF_SECRET, DeleteInput, DeletePayload, Payload, mutation, outcome
 from schema.types.deployments import Deployment
 from schema.types.jobs import Job

@@ -6,8 +6,8 @@ import strawberry
 
 from domain.documents import DocumentKind
 from resolvers import documents as resolve
+from schema.shared.context import Info
 from schema.shared.inputs import optional, or_none
-from schema.shared.nodes import Info
 from schema.shared.payloads import DeleteInput, DeletePayload, Payload, mutation, outcome
 from schema.shared.scalars import JSON, BigInt
 from schema.types.documents import Document

@@ -6,8 +6,8 @@ from domain.finetunes import FinetuneMethod, NewFinetune
 from domain.jobs import Runner
 from domain.ports.completions import Question
 from resolvers import finetunes as resolve
+from schema.shared.context import Info
 from schema.shared.inputs import given, optional, or_none
-from schema.shared.nodes import Info
 from schema.shared.payloads import REPLAY, DeleteInput, DeletePayload, Payload, mutation, outcome
 from schema.types.finetunes import Finetune
 from schema.types.jobs import Job

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import strawberry
 
 from resolvers import items as resolve
+from schema.shared.context import Info
 from schema.shared.inputs import optional, or_none
-from schema.shared.nodes import Info
 from schema.shared.payloads import Payload, mutation, outcome
 from schema.types.datasets import Dataset
 from schema.types.items import DatasetItem, ItemFilter, condition

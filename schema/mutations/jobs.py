@@ -3,7 +3,7 @@
 import strawberry
 
 from resolvers import jobs as resolve
-from schema.shared.nodes import Info
+from schema.shared.context import Info
 from schema.shared.payloads import Payload, mutation, outcome
 from schema.types.jobs import Job
 

@@ -6,8 +6,8 @@ import strawberry
 
 from domain.projects import ProjectStatus, TaskType
 from resolvers import projects as resolve
+from schema.shared.context import Info
 from schema.shared.inputs import given, optional, or_none
-from schema.shared.nodes import Info
 from schema.shared.payloads import REPLAY, DeleteInput, DeletePayload, Payload, mutation, outcome
 from schema.types.projects import Project
 

@@ -11,7 +11,8 @@ import strawberry
 from domain.pages import Page, PageSlice
 from domain.reading import Collection, Parent
 from resolvers import reading
-from schema.shared.nodes import Info, load
+from schema.shared.context import Info
+from schema.shared.nodes import load
 from schema.shared.projection import asked, shown
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ class Connection(Generic[T]):
     @strawberry.field(description="The length of the whole list, counted no further than 10,001.")
     def total_count(self, info: Info) -> int:
         """Counted only when asked for."""
-        return load(info, reading.totals, self.found.parent, *self.counted).then(int, nothing=0)
+        return load(info, reading.totals, self.found.parent, *self.counted).then(int, default=0)
 
 
 def connection(description: str, *, metadata: Mapping[str, Any] | None = None) -> Callable[..., Any]:

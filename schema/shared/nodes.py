@@ -9,10 +9,9 @@ import strawberry
 
 from domain.ids import noun_of
 from resolvers import reading
-from resolvers.context import Context
-from schema.execution._dataloader import BatchResolver, Wanted, loader_of
+from schema.execution import BatchFunction, Deferred, dataloader_of
+from schema.shared.context import Info
 
-Info = strawberry.Info[Context, None]
 S = TypeVar("S")
 
 
@@ -53,12 +52,12 @@ def noun(cls: type[S]) -> type[S]:
     return cls
 
 
-def load(info: Info, resolve: BatchResolver, key: str, *arguments: Any) -> Any:
-    """`Wanted` of what `resolve(context, keys, *arguments)` has for `key`, None when it has nothing.
+def load(info: Info, resolve: BatchFunction, key: str, *arguments: Any) -> Any:
+    """`Deferred` of what `resolve(context, keys, *arguments)` has for `key`, None when it has nothing.
 
     All calls with the same resolver and arguments that one step of the operation makes become one call.
     """
-    return Wanted(loader_of(info.context, resolve, arguments), key)
+    return Deferred(dataloader_of(info.context, resolve, arguments), key)
 
 
 def lookup(info: Info, id: str | None, name: str) -> Any:

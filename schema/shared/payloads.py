@@ -43,9 +43,8 @@ def mutation(resolver: Callable[..., Awaitable[P]]) -> Any:
 
     @wraps(resolver)
     async def answer(*args: Any, **kwargs: Any) -> P:
-        kwargs[
-            "info"
-        ].context.loaders.clear()  # an earlier mutation of this operation may have changed anything
+        # an earlier mutation of this operation may have changed anything
+        kwargs["info"].context.operation.loaders.clear()
         try:
             return await resolver(*args, **kwargs)
         except (SignInRequired, RateLimited):

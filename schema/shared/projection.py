@@ -16,9 +16,9 @@ from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
 from domain.pages import PageSlice
-from schema.execution._bound_resolver import NEEDS
-from schema.execution._partial_rows import Parts
-from schema.shared.nodes import OF, Info
+from schema.execution import REQUIRED_ATTRIBUTES, PartialRows
+from schema.shared.context import Info
+from schema.shared.nodes import OF
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 
@@ -35,7 +35,7 @@ def attributes(noun: str) -> Mapping[str, frozenset[str]]:
 
 
 def _needs(field: StrawberryField) -> frozenset[str] | None:
-    return frozenset({field.python_name}) if field.is_basic_field else field.metadata.get(NEEDS)
+    return frozenset({field.python_name}) if field.is_basic_field else field.metadata.get(REQUIRED_ATTRIBUTES)
 
 
 def asked(info: Info, noun: str) -> frozenset[str] | None:
@@ -43,7 +43,7 @@ def asked(info: Info, noun: str) -> frozenset[str] | None:
 
     A field of a fragment counts whether or not it applies, and so does one that is skipped: to read it is harmless.
     """
-    raw, known = info._raw_info, info.context.plan  # noqa: SLF001 - strawberry's own selections are far slower
+    raw, known = info._raw_info, info.context.operation.plans  # noqa: SLF001 - strawberry's own selections are far slower
     # By all of its nodes: a field of a fragment is merged with others in one place, and not in the other.
     key = (asked, noun, *map(id, raw.field_nodes))
     if key not in known:  # every parent's list of an operation is asked for the same
@@ -55,13 +55,13 @@ def asked(info: Info, noun: str) -> frozenset[str] | None:
 def shown(noun: str, found: PageSlice[Any]) -> Any:
     """Rows as the API shows them: of a part only that part, whose other fields nobody asked for."""
     of = OF[noun]
-    return list(map(of, found.rows)) if found.part is None else Parts(of.__self__, found.part)  # type: ignore[attr-defined]
+    return list(map(of, found.rows)) if found.part is None else PartialRows(of.__self__, found.part)  # type: ignore[attr-defined]
 
 
 def _asked(info: Any, needs: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
-    listed = list(fields_in([it.selection_set for it in info.field_nodes], info.fragments, set()))
-    edges = [it.selection_set for it in listed if it.name.value == "edges"]
-    rows = [it.selection_set for it in listed if it.name.value == "nodes"]
+    list_completion = list(fields_in([it.selection_set for it in info.field_nodes], info.fragments, set()))
+    edges = [it.selection_set for it in list_completion if it.name.value == "edges"]
+    rows = [it.selection_set for it in list_completion if it.name.value == "nodes"]
     rows += [it.selection_set for it in fields_in(edges, info.fragments, set()) if it.name.value == "node"]
     names = {it.name.value for it in fields_in(rows, info.fragments, set())} - {"__typename"}
     return frozenset().union(*(needs[it] for it in names)) if names <= needs.keys() else None

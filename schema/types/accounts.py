@@ -7,8 +7,9 @@ import strawberry
 from domain import accounts as domain
 from domain.ids import Noun
 from resolvers import accounts as resolve
-from schema.execution._bound_resolver import BY_ID
-from schema.shared.nodes import Info, Node, load, lookup, mirror, noun
+from schema.execution import ONLY_ID
+from schema.shared.context import Info
+from schema.shared.nodes import Node, load, lookup, mirror, noun
 from schema.shared.scalars import BigInt
 
 
@@ -38,7 +39,7 @@ class User(Node):
         """An account as the API shows it."""
         return mirror(cls, it)
 
-    @strawberry.field(description="What the account has used so far.", metadata=BY_ID)
+    @strawberry.field(description="What the account has used so far.", metadata=ONLY_ID)
     def usage(self, info: Info) -> Usage:
         """Counted when asked for."""
         return load(info, resolve.usage, self.id).then(lambda it: mirror(Usage, it))

@@ -10,7 +10,8 @@ from domain.ids import Noun
 from domain.pages import Page
 from domain.reading import Collection
 from schema.shared.connections import Connection, connect, connection
-from schema.shared.nodes import Info, Node, lookup, mirror, noun
+from schema.shared.context import Info
+from schema.shared.nodes import Node, lookup, mirror, noun
 
 if TYPE_CHECKING:
     from schema.types.deployments import Deployment

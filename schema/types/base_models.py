@@ -8,8 +8,9 @@ from domain.ids import Noun
 from domain.pages import Page
 from domain.reading import Collection
 from schema.shared.connections import Connection, connect, connection
+from schema.shared.context import Info
 from schema.shared.enums import enumeration
-from schema.shared.nodes import Id, Info, Node, lookup, mirror, noun
+from schema.shared.nodes import Id, Node, lookup, mirror, noun
 from schema.shared.scalars import BigInt
 
 enumeration(

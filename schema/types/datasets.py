@@ -14,7 +14,7 @@ from domain.reading import Collection, Parent
 from resolvers import datasets as resolve
 from resolvers import items as items_resolve
 from resolvers import jobs as jobs_resolve
-from schema.execution._bound_resolver import BY_ID
+from schema.execution import ONLY_ID
 from schema.shared.connections import (
     Connection,
     Matching,
@@ -22,8 +22,9 @@ from schema.shared.connections import (
     connect,
     connection,
 )
+from schema.shared.context import Info
 from schema.shared.enums import enumeration
-from schema.shared.nodes import OF, Id, Info, Node, load, lookup, mirror, noun
+from schema.shared.nodes import OF, Id, Node, load, lookup, mirror, noun
 from schema.shared.scalars import JSON, BigInt
 from schema.types.items import DatasetItem, DatasetStats, ItemFilter, condition
 
@@ -124,26 +125,26 @@ class Dataset(Node):
         """Below this server."""
         return f"/api/projects/{self.it.project_id}/training-datasets/{self.id}/download"
 
-    @strawberry.field(description="Earlier prompts, newest first; empty at creation.", metadata=BY_ID)
+    @strawberry.field(description="Earlier prompts, newest first; empty at creation.", metadata=ONLY_ID)
     def prompt_history(self, info: Info, first: UpToHundred = 20) -> list[PromptRevision]:
         """At most 100."""
         found = load(info, resolve.revisions, self.id, within_hundred(first))
-        return found.then(lambda them: [mirror(PromptRevision, it) for it in them], nothing=[])
+        return found.then(lambda them: [mirror(PromptRevision, it) for it in them], default=[])
 
     @strawberry.field(
         description="Content hash over the active items: two datasets with the same items have the same hash.",
-        metadata=BY_ID,
+        metadata=ONLY_ID,
     )
     def content_hash(self, info: Info) -> str:
         """Computed when asked for."""
         return load(info, items_resolve.content_hashes, self.id)
 
-    @strawberry.field(description="The job that worked on it last.", metadata=BY_ID)
+    @strawberry.field(description="The job that worked on it last.", metadata=ONLY_ID)
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
         """Loaded with the others."""
         return load(info, jobs_resolve.latest, self.id).then(OF[Noun.JOB])
 
-    @strawberry.field(description="Counts over its items.", metadata=BY_ID)
+    @strawberry.field(description="Counts over its items.", metadata=ONLY_ID)
     def stats(self, info: Info) -> DatasetStats:
         """Counted with the others."""
         return load(info, items_resolve.stats, self.id).then(DatasetStats.of)
@@ -159,7 +160,7 @@ class Dataset(Node):
         found = load(info, items_resolve.sample, self.id, size)
         return found.then(lambda items: [list(it.values) for it in items])
 
-    @connection("The uploads that it was imported from, newest first.", metadata=BY_ID)
+    @connection("The uploads that it was imported from, newest first.", metadata=ONLY_ID)
     def documents(
         self,
         info: Info,
@@ -168,7 +169,7 @@ class Dataset(Node):
         """A page of them."""
         return connect(info, Collection.IMPORTED_DOCUMENTS, page, parent=self.id, by=Parent.DATASET)
 
-    @connection("Its items in their order.", metadata=BY_ID)
+    @connection("Its items in their order.", metadata=ONLY_ID)
     def items(
         self,
         info: Info,
@@ -179,7 +180,7 @@ class Dataset(Node):
         where = condition(filter)
         return connect(info, Collection.ITEMS, page, parent=self.id, by=Parent.DATASET, where=where)
 
-    @connection("The fine-tunes that were trained on it, newest first.", metadata=BY_ID)
+    @connection("The fine-tunes that were trained on it, newest first.", metadata=ONLY_ID)
     def finetunes(
         self,
         info: Info,

@@ -12,7 +12,7 @@ from domain.ids import Noun
 from domain.pages import Page
 from domain.reading import Collection, Parent
 from resolvers import jobs as resolve_jobs
-from schema.execution._bound_resolver import BY_ID
+from schema.execution import ONLY_ID
 from schema.shared.connections import (
     Connection,
     Matching,
@@ -20,9 +20,10 @@ from schema.shared.connections import (
     connect,
     connection,
 )
+from schema.shared.context import Info
 from schema.shared.enums import enumeration
 from schema.shared.inputs import given
-from schema.shared.nodes import OF, Id, Info, Node, load, lookup, mirror, noun
+from schema.shared.nodes import OF, Id, Node, load, lookup, mirror, noun
 from schema.types.api_keys import ApiKey
 from schema.types.jobs import Job
 from schema.types.request_logs import LogFilter, RequestLog
@@ -73,7 +74,7 @@ class Deployment(Node):
         """As the caller reached this server."""
         return f"{info.context.base_url}/public/{self.it.project_id}"
 
-    @connection("The keys that may ask it, newest first.", metadata=BY_ID)
+    @connection("The keys that may ask it, newest first.", metadata=ONLY_ID)
     def api_keys(
         self,
         info: Info,
@@ -82,7 +83,7 @@ class Deployment(Node):
         """A page of them."""
         return connect(info, Collection.API_KEYS, page, parent=self.id, by=Parent.DEPLOYMENT)
 
-    @connection("What it was asked, newest first.", metadata=BY_ID)
+    @connection("What it was asked, newest first.", metadata=ONLY_ID)
     def logs(
         self,
         info: Info,
@@ -93,7 +94,7 @@ class Deployment(Node):
         where = request_logs.LogFilter(**given(filter)) if filter else None
         return connect(info, Collection.REQUEST_LOGS, page, parent=self.id, by=Parent.DEPLOYMENT, where=where)
 
-    @strawberry.field(description="The last job that started or moved it.", metadata=BY_ID)
+    @strawberry.field(description="The last job that started or moved it.", metadata=ONLY_ID)
     def job(self, info: Info) -> Job | None:
         """The newest one."""
         return load(info, resolve_jobs.latest, self.id).then(OF[Noun.JOB])

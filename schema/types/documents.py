@@ -10,9 +10,10 @@ from domain.documents import DocumentKind, DocumentStatus
 from domain.ids import Noun
 from resolvers import documents as resolve
 from resolvers import jobs as jobs_resolve
-from schema.execution._bound_resolver import BY_ID
+from schema.execution import ONLY_ID
+from schema.shared.context import Info
 from schema.shared.enums import enumeration
-from schema.shared.nodes import OF, Id, Info, Node, load, lookup, mirror, noun
+from schema.shared.nodes import OF, Id, Node, load, lookup, mirror, noun
 from schema.shared.scalars import BigInt
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Document(Node):
         """Loaded with the others."""
         return lookup(info, self.it.project_id, Noun.PROJECT)
 
-    @strawberry.field(description="The job that reads it, once its upload is complete.", metadata=BY_ID)
+    @strawberry.field(description="The job that reads it, once its upload is complete.", metadata=ONLY_ID)
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
         """Loaded with the others."""
         return load(info, jobs_resolve.latest, self.id).then(OF[Noun.JOB])

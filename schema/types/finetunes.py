@@ -16,14 +16,15 @@ from domain.rules import within
 from resolvers import datasets as resolve_datasets
 from resolvers import finetunes as resolve
 from resolvers import jobs as resolve_jobs
-from schema.execution._bound_resolver import BY_ID
+from schema.execution import ONLY_ID
 from schema.shared.connections import (
     Connection,
     WithStatus,
     connect,
     connection,
 )
-from schema.shared.nodes import OF, Id, Info, Node, load, lookup, mirror, noun
+from schema.shared.context import Info
+from schema.shared.nodes import OF, Id, Node, load, lookup, mirror, noun
 from schema.shared.scalars import BigInt
 from schema.types.training_runs import (
     Artifact,
@@ -131,7 +132,7 @@ class Finetune(Node):
 
     @connection(
         "What it is trained on, frozen: later edits of the dataset do not change it.",
-        metadata=BY_ID,
+        metadata=ONLY_ID,
     )
     def trained_items(
         self,
@@ -141,12 +142,12 @@ class Finetune(Node):
         """A page of them, in their dataset's order."""
         return connect(info, Collection.FROZEN_ITEMS, page, parent=self.id, by=Parent.FINETUNE)
 
-    @strawberry.field(description="How far it is, 0.0 to 1.0.", metadata=BY_ID)
+    @strawberry.field(description="How far it is, 0.0 to 1.0.", metadata=ONLY_ID)
     def progress(self, info: Info) -> float:
         """As its newest job says."""
-        return load(info, resolve_jobs.latest, self.id).then(lambda job: job.progress, nothing=0.0)
+        return load(info, resolve_jobs.latest, self.id).then(lambda job: job.progress, default=0.0)
 
-    @strawberry.field(description="What it is doing; null once it has ended.", metadata=BY_ID)
+    @strawberry.field(description="What it is doing; null once it has ended.", metadata=ONLY_ID)
     def current_step(self, info: Info) -> str | None:
         """As its newest job says."""
         return load(info, resolve_jobs.latest, self.id).then(
@@ -158,7 +159,7 @@ class Finetune(Node):
         """Until now, or until it ended."""
         return self.it.elapsed_seconds(info.context.now())
 
-    @strawberry.field(description="The last lines of its log, oldest first; 1 to 1,000.", metadata=BY_ID)
+    @strawberry.field(description="The last lines of its log, oldest first; 1 to 1,000.", metadata=ONLY_ID)
     def recent_logs(
         self,
         info: Info,
@@ -166,9 +167,9 @@ class Finetune(Node):
     ) -> list[str]:
         """Of its newest job."""
         within(lines, "lines", 1, MAX_LINES)
-        return load(info, resolve.recent_logs, self.id, lines).then(list, nothing=[])
+        return load(info, resolve.recent_logs, self.id, lines).then(list, default=[])
 
-    @connection("Its curve, oldest point first.", metadata=BY_ID)
+    @connection("Its curve, oldest point first.", metadata=ONLY_ID)
     def history(
         self,
         info: Info,
@@ -184,12 +185,12 @@ class Finetune(Node):
             of=partial(mirror, TrainingPoint),
         )
 
-    @strawberry.field(description="The job that trains it.", metadata=BY_ID)
+    @strawberry.field(description="The job that trains it.", metadata=ONLY_ID)
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
         """The newest one."""
         return load(info, resolve_jobs.latest, self.id).then(OF[Noun.JOB])
 
-    @connection("Where it is deployed, newest first.", metadata=BY_ID)
+    @connection("Where it is deployed, newest first.", metadata=ONLY_ID)
     def deployments(
         self,
         info: Info,

@@ -3,7 +3,8 @@
 import strawberry
 
 from resolvers import health as resolve
-from schema.shared.nodes import Info, mirror
+from schema.shared.context import Info
+from schema.shared.nodes import mirror
 
 
 @strawberry.type(description="Whether the parts of the installation answer.")

@@ -9,9 +9,10 @@ from domain import items as domain
 from domain.ids import Noun
 from domain.items import ItemOrigin, ProblemCode, Split
 from resolvers import datasets as datasets_resolve
+from schema.shared.context import Info
 from schema.shared.enums import enumeration
 from schema.shared.inputs import given
-from schema.shared.nodes import OF, Info, Node, load, lookup, mirror, noun
+from schema.shared.nodes import OF, Node, load, lookup, mirror, noun
 from schema.shared.scalars import JSON
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from domain import job_events as domain
 from domain.job_events import Checkpoint, JobEventKind, LogLine, Metric, Progress, StatusChanged
 from domain.jobs import JobStatus
 from resolvers import jobs as resolve
-from schema.execution._shared_events import Shareable
+from schema.execution import SharedEvent
+from schema.shared.context import Info
 from schema.shared.enums import enumeration
-from schema.shared.nodes import Info, mirror
+from schema.shared.nodes import mirror
 from schema.types.training_runs import TrainingPoint
 
 enumeration(
@@ -38,7 +39,7 @@ enumeration(
 
 
 @strawberry.interface(description="Something that happened in a job.")
-class JobEvent(Shareable):
+class JobEvent(SharedEvent):
     """Something that happened in a job."""
 
     cursor: str = strawberry.field(description="Its place: a stream goes on after it.")

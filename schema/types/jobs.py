@@ -11,7 +11,7 @@ from domain.job_events import JobEventKind
 from domain.jobs import JobFilter, JobStatus, JobType, Runner
 from domain.pages import Page
 from domain.reading import Collection, Parent
-from schema.execution._bound_resolver import BY_ID
+from schema.execution import ONLY_ID
 from schema.shared.connections import (
     Connection,
     OfType,
@@ -19,8 +19,9 @@ from schema.shared.connections import (
     connect,
     connection,
 )
+from schema.shared.context import Info
 from schema.shared.enums import enumeration
-from schema.shared.nodes import Id, Info, Node, lookup, mirror, node_by_id, noun
+from schema.shared.nodes import Id, Node, lookup, mirror, node_by_id, noun
 from schema.shared.scalars import JSON
 from schema.types.job_events import JobEvent, event_of
 
@@ -83,7 +84,7 @@ class Job(Node):
         """Loaded with the others."""
         return node_by_id(info, self.it.subject_id)
 
-    @connection("What happened in it, oldest first.", metadata=BY_ID)
+    @connection("What happened in it, oldest first.", metadata=ONLY_ID)
     def events(
         self,
         info: Info,

@@ -15,7 +15,7 @@ from domain.pages import Page
 from domain.projects import ProjectStage, ProjectStatus, TaskType
 from domain.reading import Collection, Parent
 from resolvers import projects as resolve
-from schema.execution._bound_resolver import BY_ID
+from schema.execution import ONLY_ID
 from schema.shared.connections import (
     Connection,
     Matching,
@@ -24,9 +24,10 @@ from schema.shared.connections import (
     connect,
     connection,
 )
+from schema.shared.context import Info
 from schema.shared.enums import enumeration
 from schema.shared.inputs import given
-from schema.shared.nodes import Id, Info, Node, load, lookup, mirror, noun
+from schema.shared.nodes import Id, Node, load, lookup, mirror, noun
 
 if TYPE_CHECKING:
     from schema.types.accounts import User
@@ -134,13 +135,14 @@ class Project(Node):
         return lookup(info, self.it.owner_id, Noun.USER)
 
     @strawberry.field(
-        description="How far the project has come; derived from what it holds, never stored.", metadata=BY_ID
+        description="How far the project has come; derived from what it holds, never stored.",
+        metadata=ONLY_ID,
     )
     def stage(self, info: Info) -> ProjectStage:
         """Derived with the other projects'."""
         return load(info, resolve.stages, self.id)
 
-    @strawberry.field(description="How much it holds.", metadata=BY_ID)
+    @strawberry.field(description="How much it holds.", metadata=ONLY_ID)
     def stats(self, info: Info) -> ProjectStats:
         """Counted with the other projects'."""
         return load(info, resolve.stats, self.id).then(lambda it: mirror(ProjectStats, it))
@@ -164,7 +166,7 @@ class Project(Node):
         """Loaded with the others."""
         return lookup(info, self.it.finetune_id, Noun.FINETUNE)
 
-    @connection("Its uploads, newest first.", metadata=BY_ID)
+    @connection("Its uploads, newest first.", metadata=ONLY_ID)
     def documents(
         self,
         info: Info,
@@ -177,7 +179,7 @@ class Project(Node):
         where = DocumentFilter(kind=kind)
         return connect(info, Collection.DOCUMENTS, page, parent=self.id, by=Parent.PROJECT, where=where)
 
-    @connection("Its training datasets, newest first.", metadata=BY_ID)
+    @connection("Its training datasets, newest first.", metadata=ONLY_ID)
     def datasets(
         self,
         info: Info,
@@ -186,7 +188,7 @@ class Project(Node):
         """A page of them."""
         return connect(info, Collection.DATASETS, page, parent=self.id, by=Parent.PROJECT)
 
-    @connection("Its fine-tunes, newest first.", metadata=BY_ID)
+    @connection("Its fine-tunes, newest first.", metadata=ONLY_ID)
     def finetunes(
         self,
         info: Info,
@@ -197,7 +199,7 @@ class Project(Node):
         where = FinetuneFilter(status=status)
         return connect(info, Collection.FINETUNES, page, parent=self.id, by=Parent.PROJECT, where=where)
 
-    @connection("Its deployments, newest first.", metadata=BY_ID)
+    @connection("Its deployments, newest first.", metadata=ONLY_ID)
     def deployments(
         self,
         info: Info,
@@ -206,7 +208,7 @@ class Project(Node):
         """A page of them."""
         return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.PROJECT)
 
-    @connection("Its jobs, newest first.", metadata=BY_ID)
+    @connection("Its jobs, newest first.", metadata=ONLY_ID)
     def jobs(
         self,
         info: Info,

@@ -7,8 +7,9 @@ import strawberry
 
 from domain import request_logs as domain
 from domain.ids import Noun
+from schema.shared.context import Info
 from schema.shared.inputs import optional
-from schema.shared.nodes import Info, Node, lookup, mirror, noun
+from schema.shared.nodes import Node, lookup, mirror, noun
 from schema.shared.scalars import JSON
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from graphql import GraphQLSchema, Undefined
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
 
-from schema.execution._bound_resolver import BY_ID
+from schema.execution import HasOperationState, OperationState
+from schema.execution._bound_resolver import ONLY_ID
 from schema.shared.nodes import load
 
 T = TypeVar("T")
@@ -194,11 +195,11 @@ class Branch(Named):
         world: Any = info
         return load(world, found, key)  # type: ignore[no-any-return]
 
-    @strawberry.field(metadata=BY_ID)  # type: ignore[untyped-decorator]  # for the class is not complete yet
+    @strawberry.field(metadata=ONLY_ID)  # type: ignore[untyped-decorator]  # for the class is not complete yet
     def own(self, info: Info) -> list[Leaf]:
         """What a loader has for the branch."""
         world: Any = info
-        return load(world, found_many, self.id).then(list, nothing=[])  # type: ignore[no-any-return]
+        return load(world, found_many, self.id).then(list, default=[])  # type: ignore[no-any-return]
 
     @strawberry.field
     async def fails(self) -> int:
@@ -313,14 +314,13 @@ class Broken(Leaf):
 
 
 @dataclass
-class World:
+class World(HasOperationState):
     """What the queries are about: the same for every query that is asked of it."""
 
     random: Random
     badness: float
     notes: list[str] = field(default_factory=list)
-    loaders: dict[Any, Any] = field(default_factory=dict)
-    tasks: set[Any] = field(default_factory=set)
+    operation: OperationState = field(default_factory=OperationState)
     leaves: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -23,7 +23,8 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.utils.await_maybe import await_maybe
 
 from domain.services import Services
-from schema.execution._executor import FastExecutor
+from schema.execution import OperationState
+from schema.execution._executor import ColumnExecutor
 from schema.root import schema, schema_of
 from schema.shared import connections
 from tests.clients import Api
@@ -75,7 +76,7 @@ SELECTIONS: dict[type, dict[str, str]] = {
 """How each attribute is asked for."""
 SCHEMA = kinds()
 AWAITABLE: Any = optimized_is_awaitable
-STOCK, FAST = StrawberryGraphQLCoreExecutionContext, FastExecutor
+STOCK, FAST = StrawberryGraphQLCoreExecutionContext, ColumnExecutor
 
 
 def value(_field: str, _name: str, argument: GraphQLArgument) -> str | None:
@@ -114,7 +115,7 @@ async def both(document: str, variables: dict[str, Any], world: World) -> list[b
     parsed, answers = parse(document), []
     for executor in (STOCK, FAST):
         world.notes.clear()
-        world.loaders.clear()
+        world.operation = OperationState()
         answers.append(await run(executor, parsed, variables, world) + str(world.notes).encode())
     return answers
 
@@ -192,7 +193,7 @@ async def test_what_many_objects_want_is_read_with_one_call(
     document = parse(f"{{ there {{ branches {{ {wanted} branches {{ {wanted} }} }} }} }}")
     for executor in (STOCK, FAST):
         calls.clear()
-        world.loaders.clear()
+        world.operation = OperationState()
         assert b"[]" in await run(executor, document, {}, world)
         assert 0 < len(calls) <= 2 * wanted.count("{"), calls  # on two levels
         assert len(set(calls)) == len(calls), calls

@@ -8,7 +8,7 @@ import pytest
 from graphql import GraphQLError, get_introspection_query, parse, print_ast
 from graphql.validation.rules import overlapping_fields_can_be_merged as overlapping
 
-from schema.admission._admission import CACHED_DOCUMENTS, CACHED_TOKENS, COMPARISONS, Admission
+from schema.admission._admission import COMPARISONS, MAX_CACHED_DOCUMENTS, MAX_CACHED_TOKENS, Admission
 from schema.admission._weights import INTROSPECTION, MAX_COST
 from schema.root import schema
 from schema.shared.errors import clean
@@ -231,9 +231,9 @@ def test_what_was_sound_is_kept_and_what_is_refused_is_not() -> None:
 
 def test_what_is_kept_is_bounded_in_number_and_in_tokens() -> None:
     admission = Admission(SCHEMA)
-    for number in range(CACHED_DOCUMENTS + 10):
+    for number in range(MAX_CACHED_DOCUMENTS + 10):
         assert refusals(admission, f"query A{number} {{ health {{ version }} }}") == []
-    assert len(admission._documents._kept) == CACHED_DOCUMENTS
-    for number in range(CACHED_TOKENS // 1_400 + 5):
+    assert len(admission._documents._kept) == MAX_CACHED_DOCUMENTS
+    for number in range(MAX_CACHED_TOKENS // 1_400 + 5):
         assert refusals(admission, "#\n" * 1_400 + f"query A{number} {{ __typename }}") == []
-    assert admission._documents._tokens <= CACHED_TOKENS
+    assert admission._documents._tokens <= MAX_CACHED_TOKENS

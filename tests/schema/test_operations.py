@@ -247,7 +247,7 @@ async def test_what_takes_too_long_is_stopped_with_everything_under_it(
     kind: OperationType,
     document: str,
 ) -> None:
-    monkeypatch.setitem(engine.SECONDS, kind, 0.1)
+    monkeypatch.setitem(engine.TIMEOUTS_S, kind, 0.1)
     for body in (await api.raw(document, id=locked), (await streamed(api.rest, document, id=locked))[0]):
         (error,) = body["errors"]
         assert error["extensions"] | {"requestId": ""} == {
@@ -263,7 +263,7 @@ async def test_after_an_operation_was_stopped_the_next_one_is_answered(
     api: Api, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setitem(engine.SECONDS, OperationType.QUERY, 0.1)
+        patched.setitem(engine.TIMEOUTS_S, OperationType.QUERY, 0.1)
         async with database.begin() as connection:
             await connection.execute(text("lock table projects in access exclusive mode"))
             assert (await api.raw("{ projects { totalCount } }"))["errors"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.pages import Rows
-from schema.execution._partial_rows import Joined, Parts
+from schema.execution._partial_rows import ConcatenatedRows, PartialRows
 
 
 @dataclass
@@ -31,9 +31,9 @@ TABLE: Table = {"name": ["a", "b", "c", "d"], "size": [1, 2, 3, 4]}
 OTHER: Table = {"name": ("x", "y"), "size": (8, 9)}
 
 
-def parts(places: range, columns: Table = TABLE) -> Parts:
+def parts(places: range, columns: Table = TABLE) -> PartialRows:
     """Things at these places of a table."""
-    return Parts(Thing, Rows(columns, places))
+    return PartialRows(Thing, Rows(columns, places))
 
 
 def test_a_part_is_an_object_of_its_class_with_what_was_read_of_it() -> None:
@@ -69,7 +69,7 @@ def test_what_is_done_to_a_part_is_not_done_to_the_table() -> None:
     assert TABLE["name"] == ["a", "b", "c", "d"]
 
 
-def told(joined: Joined) -> tuple[int, list[object], list[object], list[object]]:
+def told(joined: ConcatenatedRows) -> tuple[int, list[object], list[object], list[object]]:
     """All that there is to know of many lists."""
     return len(joined), list(joined.column("name")), list(joined.column("size")), [it.name for it in joined]
 
@@ -86,24 +86,26 @@ def told(joined: Joined) -> tuple[int, list[object], list[object], list[object]]
         ([parts(range(1)), parts(range(1))], ["a", "a"], [1, 1]),
     ],
 )
-def test_lists_of_one_table_are_one_column(lists: list[Parts], names: list[str], sizes: list[int]) -> None:
-    assert told(Joined(lists)) == (len(names), names, sizes, names)
+def test_lists_of_one_table_are_one_column(
+    lists: list[PartialRows], names: list[str], sizes: list[int]
+) -> None:
+    assert told(ConcatenatedRows(lists)) == (len(names), names, sizes, names)
 
 
 def test_lists_of_different_tables_are_one_column_too() -> None:
     lists = [parts(range(1, 3)), parts(range(1, -1, -1), OTHER), parts(range(1))]
     names = ["b", "c", "y", "x", "a"]
-    assert told(Joined(lists)) == (5, names, [2, 3, 9, 8, 1], names)
+    assert told(ConcatenatedRows(lists)) == (5, names, [2, 3, 9, 8, 1], names)
 
 
 def test_tables_with_the_same_values_are_not_taken_for_the_same_table() -> None:
     turned = {name: values[::-1] for name, values in TABLE.items()}
     lists = [parts(range(2)), parts(range(2), turned)]
-    assert told(Joined(lists)) == (4, ["a", "b", "d", "c"], [1, 2, 4, 3], ["a", "b", "d", "c"])
+    assert told(ConcatenatedRows(lists)) == (4, ["a", "b", "d", "c"], [1, 2, 4, 3], ["a", "b", "d", "c"])
 
 
 def test_many_lists_are_of_the_class_of_each() -> None:
-    assert Joined([parts(range(1)), parts(range(0))]).cls is Thing
+    assert ConcatenatedRows([parts(range(1)), parts(range(0))]).cls is Thing
 
 
 SLICES = st.lists(st.tuples(st.sampled_from([0, 1]), st.slices(6)), min_size=1, max_size=5)
@@ -115,12 +117,10 @@ def test_a_column_of_many_lists_has_the_attribute_of_each_object_in_their_order(
 ) -> None:
     tables: list[Table] = [{"name": [f"{of}{it}" for it in range(6)]} for of in (0, 1)]
     expected = [name for of, its in chosen for name in tables[of]["name"][its]]
-    joined = Joined([Parts(Thing, Rows(tables[of], range(6)[its])) for of, its in chosen])
+    joined = ConcatenatedRows([PartialRows(Thing, Rows(tables[of], range(6)[its])) for of, its in chosen])
     assert list(joined.column("name")) == [it.name for it in joined] == expected
     assert len(joined) == len(expected)
 
 
-def test_a_slice_is_of_the_same_class() -> None:
-    some = parts(range(4))[1:3]
-    assert isinstance(some, Parts)
-    assert [it.name for it in some] == ["b", "c"]
+def test_a_slice_has_the_objects_of_its_rows() -> None:
+    assert [thing.name for thing in parts(range(4))[1:3]] == ["b", "c"]

@@ -6,7 +6,7 @@ import pytest
 from graphql import parse
 from httpx import AsyncClient
 
-from schema.admission._admission import SHORT, Admission, Prepared
+from schema.admission._admission import MAX_VARIABLES_CHARS, Admission, PreparedDocument
 from schema.root import schema
 from tests.clients import Api
 
@@ -19,7 +19,7 @@ mutation Make { createProject(input: { name: "new" }) { project { id } } }"""
 
 
 @pytest.fixture
-def prepared() -> Prepared:
+def prepared() -> PreparedDocument:
     """The document, as it is kept."""
     admission = Admission(schema._schema)
     for _ in range(2):
@@ -43,41 +43,43 @@ def prepared() -> Prepared:
     ],
 )
 def test_other_variables_have_a_plan_of_their_own(
-    prepared: Prepared, one: dict[str, Any], other: dict[str, Any]
+    prepared: PreparedDocument, one: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    plan = prepared.plan("Some", one)
+    plan = prepared.plans_of("Some", one)
     plan["found"] = True
-    assert prepared.plan("Some", {**one}) is plan
-    assert prepared.plan("Some", other) == {}
+    assert prepared.plans_of("Some", {**one}) is plan
+    assert prepared.plans_of("Some", other) == {}
 
 
-def test_what_is_not_declared_makes_no_difference(prepared: Prepared) -> None:
-    plan = prepared.plan("Some", {"first": 1})
-    assert prepared.plan("Some", {"first": 1, "other": "x" * 10 * SHORT}) is plan
+def test_what_is_not_declared_makes_no_difference(prepared: PreparedDocument) -> None:
+    plan = prepared.plans_of("Some", {"first": 1})
+    assert prepared.plans_of("Some", {"first": 1, "other": "x" * 10 * MAX_VARIABLES_CHARS}) is plan
 
 
-def test_only_the_last_plan_is_kept(prepared: Prepared) -> None:
-    plans = [prepared.plan("Some", {"first": it}) for it in range(1, 50)]
+def test_only_the_last_plan_is_kept(prepared: PreparedDocument) -> None:
+    plans = [prepared.plans_of("Some", {"first": it}) for it in range(1, 50)]
     assert len(prepared.plans) == 1
-    assert prepared.plan("Some", {"first": 49}) is plans[-1]
+    assert prepared.plans_of("Some", {"first": 49}) is plans[-1]
 
 
-@pytest.mark.parametrize("value", [["a"], {"a": 1}, "x" * SHORT])
-def test_what_is_long_or_large_is_not_kept(prepared: Prepared, value: Any) -> None:
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, "x" * MAX_VARIABLES_CHARS])
+def test_what_is_long_or_large_is_not_kept(prepared: PreparedDocument, value: Any) -> None:
     kept = list(prepared.plans)
-    assert prepared.plan("Some", {"name": value}) is not prepared.plan("Some", {"name": value})
+    assert prepared.plans_of("Some", {"name": value}) is not prepared.plans_of("Some", {"name": value})
     assert list(prepared.plans) == kept
 
 
-def test_operations_of_a_document_have_plans_of_their_own_and_mutations_none(prepared: Prepared) -> None:
-    plan = prepared.plan("All", {})
+def test_operations_of_a_document_have_plans_of_their_own_and_mutations_none(
+    prepared: PreparedDocument,
+) -> None:
+    plan = prepared.plans_of("All", {})
     plan["found"] = True
-    assert prepared.plan("Some", {}) == {}
-    assert prepared.plan("Make", {}) is not prepared.plan("Make", {})
-    assert prepared.plan("None", {}) == {}
+    assert prepared.plans_of("Some", {}) == {}
+    assert prepared.plans_of("Make", {}) is not prepared.plans_of("Make", {})
+    assert prepared.plans_of("None", {}) == {}
 
 
-def test_the_document_of_the_tests_is_one(prepared: Prepared) -> None:
+def test_the_document_of_the_tests_is_one(prepared: PreparedDocument) -> None:
     assert prepared.document == parse(DOCUMENT)
 
 

@@ -14,7 +14,7 @@ from strawberry.types.base import get_object_definition
 
 from benchmarks.noted import noted
 from domain.services import Services
-from schema.execution._bound_resolver import NEEDS
+from schema.execution._bound_resolver import REQUIRED_ATTRIBUTES
 from schema.shared import connections
 from schema.shared.nodes import OF
 from schema.shared.projection import attributes, fields_in
@@ -165,7 +165,7 @@ def test_a_field_by_id_looks_at_nothing_but_the_id_and_hands_it_on() -> None:
     for noun, of in OF.items():
         definition: Any = get_object_definition(of.__self__, strict=True)  # type: ignore[attr-defined]
         for field in definition.fields:
-            if field.metadata.get(NEEDS) is None:
+            if field.metadata.get(REQUIRED_ATTRIBUTES) is None:
                 continue
             resolver: Any = field.base_resolver
             body = ast.parse(dedent(getsource(resolver.wrapped_func)))

@@ -14,11 +14,12 @@ from strawberry.types import ExecutionResult
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
 from domain.services import Services
 from domain.training_points import TrainingPoint
-from resolvers.context import Context
 from schema.engine import Schema
-from schema.execution._shared_events import MOST, Shareable, SharingExecutor
-from schema.http._responses import body_of, json
+from schema.execution import encode_json
+from schema.execution._shared_events import MAX_RESULTS, SharedEvent, SharingExecutor
+from schema.http._responses import body_of
 from schema.root import schema_of
+from schema.shared.context import GraphQLContext
 from tests.clients import Api
 from tests.jobs import begin, queued_job, say, succeed
 
@@ -28,7 +29,7 @@ Asker = strawberry.Info[str, None]
 
 
 @strawberry.type
-class Plain(Shareable):
+class Plain(SharedEvent):
     """Something with nothing but attributes."""
 
     number: int
@@ -36,7 +37,7 @@ class Plain(Shareable):
 
 
 @strawberry.type
-class Own(Shareable):
+class Own(SharedEvent):
     """Something that differs by who asks."""
 
     number: int
@@ -102,7 +103,7 @@ async def result(schema: Schema, query: str, who: str = "", /, **variables: Any)
 
 def sent(result: ExecutionResult) -> Any:
     """A result as a client reads it."""
-    return orjson.loads(json(body_of(result)))
+    return orjson.loads(encode_json(body_of(result)))
 
 
 ALL = "subscription { happens { __typename ... on Plain { number text } } }"
@@ -153,21 +154,21 @@ async def test_whoever_asks_for_something_else_is_told_something_else(
     for _ in range(2):
         for query, variables, expected in asked:
             assert sent(await result(small, query, "", **variables))["data"] == expected
-    assert len(plain.answers) == len(asked)
+    assert len(plain.results) == len(asked)
 
 
 async def test_what_depends_on_who_asks_is_not_shared(small: Schema, own: Own) -> None:
     query = "subscription { happens { ... on Own { number who } } }"
     found = [sent(await result(small, query, who))["data"]["happens"]["who"] for who in ("one", "other")]
     assert found == ["one", "other"]
-    assert not own.answers
+    assert not own.results
 
 
 async def test_what_depends_on_an_argument_is_not_shared(small: Schema, own: Own) -> None:
     query = "subscription($by: Int!) { happens { ... on Own { times(by: $by) } } }"
     found = [sent(await result(small, query, by=by))["data"]["happens"]["times"] for by in (2, 3)]
     assert found == [2, 3]
-    assert not own.answers
+    assert not own.results
 
 
 async def test_an_error_is_everybodys_own(small: Schema, plain: Plain) -> None:
@@ -176,13 +177,13 @@ async def test_an_error_is_everybodys_own(small: Schema, plain: Plain) -> None:
     assert one.errors
     assert other.errors
     assert one.errors[0] is not other.errors[0]
-    assert not plain.answers
+    assert not plain.results
 
 
 async def test_an_event_keeps_few_answers(small: Schema, plain: Plain) -> None:
-    for number in range(3 * MOST):
+    for number in range(3 * MAX_RESULTS):
         await result(small, f"subscription {{ happens {{ ... on Plain {{ it{number}: text }} }} }}")
-        assert 1 <= len(plain.answers) <= MOST
+        assert 1 <= len(plain.results) <= MAX_RESULTS
 
 
 EVERYTHING = """subscription($id: ID!) { jobEvents(jobId: $id) { __typename cursor at
@@ -199,7 +200,7 @@ async def test_what_is_shared_is_what_the_stock_executor_says(api: Api, services
     await succeed(services, job)
 
     async def all_of(*, fast: bool) -> list[Any]:
-        viewer = Context(services=services, viewer=api.user_id, base_url="http://x", streams=True)
+        viewer = GraphQLContext(services=services, viewer=api.user_id, base_url="http://x", streams=True)
         stream: Any = await schema_of(fast=fast).stream(EVERYTHING, {"id": job.id}, viewer)
         return [sent(it) async for it in stream]
 

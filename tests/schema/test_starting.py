@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schema.execution._eager import Started, together
+from schema.execution._eager import EagerCoroutine, gather_eagerly
 
 
 async def given(value: Any) -> Any:
@@ -35,8 +35,8 @@ def end_of(steps: Generator[Any, Any, Any], step: Callable[[], Any]) -> Any:
 
 
 def test_what_waits_for_nothing_is_over_at_once_and_needs_no_loop() -> None:
-    started = Started(given(7))
-    assert started.is_over
+    started = EagerCoroutine(given(7))
+    assert started.is_done
     assert started.result() == 7
     steps = started.__await__()
     assert end_of(steps, lambda: next(steps)) == 7
@@ -44,8 +44,8 @@ def test_what_waits_for_nothing_is_over_at_once_and_needs_no_loop() -> None:
 
 @pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError(), KeyboardInterrupt()])
 def test_what_fails_at_once_says_so_only_when_it_is_asked(error: BaseException) -> None:
-    started = Started(failing(error))
-    assert started.is_over
+    started = EagerCoroutine(failing(error))
+    assert started.is_done
     with pytest.raises(type(error)) as raised:
         started.result()
     assert raised.value is error
@@ -57,12 +57,12 @@ def test_what_waits_is_handed_on_and_resumed_with_what_comes_of_it() -> None:
     async def wishes() -> list[Any]:
         return [await wish("first"), await wish("second")]
 
-    started = Started(wishes())
-    assert not started.is_over
+    started = EagerCoroutine(wishes())
+    assert not started.is_done
     steps = started.__await__()
     assert next(steps) == "first"
     assert steps.send(1) == "second"
-    assert not started.is_over
+    assert not started.is_done
     assert end_of(steps, lambda: steps.send(2)) == [1, 2]
     assert started.result() == [1, 2]
 
@@ -75,19 +75,19 @@ def test_an_exception_is_thrown_into_what_waits_which_may_go_on() -> None:
             return f"{error}, then {await wish('second')}"
         return "nothing went wrong"
 
-    steps = Started(stubborn()).__await__()
+    steps = EagerCoroutine(stubborn()).__await__()
     next(steps)
     assert steps.throw(OSError("lost")) == "second"
     assert end_of(steps, lambda: steps.send("found")) == "lost, then found"
 
 
 def test_an_exception_that_it_does_not_expect_ends_it() -> None:
-    started = Started(given_by("something"))
+    started = EagerCoroutine(given_by("something"))
     steps = started.__await__()
     next(steps)
     with pytest.raises(OSError, match="lost"):
         steps.throw(OSError("lost"))
-    assert started.is_over
+    assert started.is_done
     with pytest.raises(OSError, match="lost"):
         started.result()
 
@@ -107,7 +107,7 @@ def test_what_is_given_up_is_closed(let_go: Callable[[Any], None]) -> None:
         finally:
             notes.append("closed")
 
-    steps = Started(noting()).__await__()
+    steps = EagerCoroutine(noting()).__await__()
     next(steps)
     assert notes == []
     let_go(steps)
@@ -170,7 +170,7 @@ class Gate:
 @pytest.mark.anyio
 async def test_a_task_can_await_what_has_begun() -> None:
     gate = Gate()
-    task = asyncio.ensure_future(Started(gate.passed("a")))
+    task = asyncio.ensure_future(EagerCoroutine(gate.passed("a")))
     assert gate.notes == ["a begins"]
     gate.open_soon()
     assert await task == "a"
@@ -179,7 +179,7 @@ async def test_a_task_can_await_what_has_begun() -> None:
 @pytest.mark.anyio
 async def test_the_cancellation_of_its_task_reaches_what_waits() -> None:
     gate = Gate()
-    task = asyncio.ensure_future(Started(gate.reached("a", 1)))
+    task = asyncio.ensure_future(EagerCoroutine(gate.reached("a", 1)))
     await gate.full()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -198,14 +198,14 @@ async def test_what_it_waits_for_may_fail() -> None:
             return str(error.args[0])
         return "it did not"
 
-    started = Started(caught())
+    started = EagerCoroutine(caught())
     future.set_exception(LookupError("it did"))
     assert await started == "it did"
 
 
 @pytest.mark.parametrize("values", [[], [1], [1, 2, 3]])
 def test_those_that_wait_for_nothing_are_together_without_a_loop(values: list[int]) -> None:
-    whole = together([given(it) for it in values])
+    whole = gather_eagerly([given(it) for it in values])
     with pytest.raises(StopIteration) as end:
         whole.send(None)
     assert end.value.value == values
@@ -215,7 +215,7 @@ def test_those_that_wait_for_nothing_are_together_without_a_loop(values: list[in
 async def test_all_begin_before_one_ends_and_their_values_keep_the_order() -> None:
     gate = Gate()
     gate.open_soon()
-    assert await together([gate.passed("a"), given("b"), gate.passed("c")]) == ["a", "b", "c"]
+    assert await gather_eagerly([gate.passed("a"), given("b"), gate.passed("c")]) == ["a", "b", "c"]
     assert gate.notes == ["a begins", "c begins", "a ends", "c ends"]
 
 
@@ -227,7 +227,7 @@ async def test_one_alone_takes_no_task_of_its_own() -> None:
         return await gate.passed("a"), asyncio.current_task()
 
     gate.open_soon()
-    assert await together([in_task()]) == [("a", asyncio.current_task())]
+    assert await gather_eagerly([in_task()]) == [("a", asyncio.current_task())]
 
 
 FAILING: list[tuple[Callable[[Gate], list[Coroutine[Any, Any, Any]]], type[BaseException], str]] = [
@@ -247,7 +247,7 @@ async def test_the_first_ones_error_is_raised_when_none_is_under_way_any_more(
     gate = Gate()
     gate.open_soon()
     with pytest.raises(kind, match=f"^{says}$"):
-        await together(coroutines(gate))
+        await gather_eagerly(coroutines(gate))
     begun = [it for it in gate.notes if it.endswith("begins")]
     assert gate.notes[: len(begun)] == begun
     assert len(gate.notes) == 2 * len(begun)
@@ -256,7 +256,7 @@ async def test_the_first_ones_error_is_raised_when_none_is_under_way_any_more(
 @pytest.mark.anyio
 async def test_all_that_are_under_way_are_cancelled_with_those_who_want_them() -> None:
     gate = Gate()
-    task = asyncio.create_task(together([gate.reached("a", 2), given(1), gate.reached("b", 2)]))
+    task = asyncio.create_task(gather_eagerly([gate.reached("a", 2), given(1), gate.reached("b", 2)]))
     await gate.full()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -272,4 +272,4 @@ async def test_many_can_wait_for_the_same_future() -> None:
         return await future
 
     asyncio.get_running_loop().call_soon(future.set_result, 1)
-    assert await together([waits(), waits()]) == [1, 1]
+    assert await gather_eagerly([waits(), waits()]) == [1, 1]

@@ -15,9 +15,9 @@ from strawberry.types.execution import ExecutionResult
 
 from domain.services import Services
 from resolvers.context import Context
+from schema.execution import encode_json as encoded
 from schema.http._requests import JSON, MAX_BODY, MAX_NESTING, Refused, decoded
 from schema.http._responses import GRAPHQL, accepted, answer
-from schema.http._responses import json as encoded
 from schema.http._view import GraphQLView
 from tests.clients import Api
 

@@ -7,7 +7,7 @@ import click
 from app.cli.commands.tune import KEEP, PORT, run
 from app.cli.main_job import Order
 
-PLACES = (Path(__file__).parents[2] / "examples", Path(__file__).parents[1] / "examples")
+PLACES = (Path(__file__).parents[3] / "examples", Path(__file__).parents[2] / "examples")
 """Where the table is in a checkout, and in an installed package."""
 
 
