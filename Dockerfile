@@ -4,6 +4,7 @@ WORKDIR /src
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY app app
 COPY domain domain
+COPY edge edge
 COPY infra infra
 COPY migrations migrations
 COPY resolvers resolvers
