@@ -23,7 +23,7 @@ from domain.use_cases import generation_results, status_updates
 from domain.use_cases.generation_results import ResultFile
 from edge.bearer_tokens import bearer_token
 from rest.endpoints import endpoint, json_object, services, viewer_id
-from rest.webhook_bodies import read_report
+from rest.webhook_bodies import read_status_update
 
 ATTEMPTS = 3
 """How often a report is taken anew that another one of the same run overtook."""
@@ -34,7 +34,7 @@ async def dataset(request: Request) -> Response:
     """A worker's word on a generation; on DONE its results become items."""
     ports, id = services(request), request.path_params["dataset_id"]
     found = await _dataset(request, id)
-    report = read_report(await json_object(request), ports.now())
+    report = read_status_update(await json_object(request), ports.now())
     if report.status is not RunStatus.DONE or found.status not in UNDER_WAY:
         return _answer(await _report_dataset(ports, found, report, []))
     await asyncio.to_thread(ports.work_folder.mkdir, parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ async def finetune(request: Request) -> Response:
     """A worker's word on a training."""
     ports, id = services(request), request.path_params["finetune_id"]
     found = await _finetune(request, id)
-    report = read_report(await json_object(request), ports.now())
+    report = read_status_update(await json_object(request), ports.now())
     for _ in range(ATTEMPTS):
         with suppress(
             Superseded

@@ -3,15 +3,22 @@
 import asyncio
 import hashlib
 import json
+import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from domain.errors import Invalid
+from domain.job_events import Metric
 from domain.jobs import Superseded
 from domain.services import Services
+from domain.status_updates import RunSummary
+from domain.training_points import TrainingPoint
 from domain.use_cases import status_updates
+from rest.webhook_bodies import read_status_update
 from tests.clients import Api
 from tests.external import KEY, say, store
 from tests.finetuning import launch, new_dataset
@@ -21,6 +28,7 @@ from tests.jobs import new_project
 
 pytestmark = pytest.mark.anyio
 
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
 MODEL = b"GGUF, or nearly"
 SHA256 = hashlib.sha256(MODEL).hexdigest()
 RUN = """status error progress currentStep recentLogs modelSizeGb modelSizeParameter modelDtype modelQuantization
@@ -230,8 +238,61 @@ async def test_a_report_that_breaks_a_rule_is_422_in_one_sentence(
         f"/api/external/training-datasets/{id}/update-status", headers=KEY, content=json.dumps(body)
     )
     assert (reply.status_code, reply.json()["error_code"]) == (422, "UNPROCESSABLE")
-    assert reply.json()["detail"].startswith(("`", "The `"))
+    assert re.fullmatch(r"`[\w.\[\]]+` [^\n]{1,200}\.", reply.json()["detail"])
     assert (await shown_dataset(api, id, "status"))["status"] == "PLANNING"
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "detail"),
+    [
+        ({}, "status", "`status` is missing."),
+        ({"status": "no"}, "status", "`status` must be 'RUNNING', 'FAILED' or 'DONE'."),
+        ({"logs": ["x", 1]}, "logs[1]", "`logs[1]` must be a valid string."),
+        ({"logs": [1] * 300_000}, "logs[0]", "`logs[0]` must be a valid string."),
+        ({"metrics": {"step": 1, "epoch": -1}}, "metrics.epoch", "`metrics.epoch` must be greater than or equal to 0."),
+        ({"result": {"inference_samples": [{}]}}, "result.inference_samples[0].prompt", "`result.inference_samples[0].prompt` is missing."),
+        (
+            {"result": {"artifacts": [{"filename": "../x", "kind": "GGUF", "sha256": SHA256}]}},
+            "result.artifacts[0].filename",
+            "`result.artifacts[0].filename` must be a file name of letters, digits and ._- only.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_path_of_the_field(body: dict[str, Any], path: str, detail: str) -> None:
+    body = {"status": "RUNNING", **body} if body else body
+    with pytest.raises(Invalid) as refused:
+        read_status_update(body, NOW)
+    assert (refused.value.message, refused.value.field, refused.value.reason) == (
+        detail,
+        [path],
+        "UNPROCESSABLE",
+    )
+
+
+def test_unknown_fields_and_nulls_are_ignored() -> None:
+    body = {
+        "status": "RUNNING",
+        "error": None,
+        "logs": None,
+        "metrics": {"step": 1, "epoch": None, "gpu": 3},
+        "v": 2,
+    }
+    update = read_status_update(body, NOW)
+    assert update.metric == Metric(TrainingPoint(step=1, epoch=0.0, at=NOW), total_steps=0)
+    assert (update.status, update.error, update.logs, update.results) == ("RUNNING", None, (), RunSummary())
+
+
+@pytest.mark.parametrize(
+    ("given", "at"),
+    [
+        ("2026-01-31T12:00:00+01:00", datetime(2026, 1, 31, 11, tzinfo=UTC)),
+        ("2026-01-31T12:00:00", datetime(2026, 1, 31, 12, tzinfo=UTC)),
+    ],
+)
+def test_a_time_without_an_offset_is_in_utc(given: str, at: datetime) -> None:
+    update = read_status_update({"status": "RUNNING", "metrics": {"step": 1, "at": given}}, NOW)
+    assert update.metric is not None
+    assert update.metric.point.at == at
 
 
 async def test_who_may_report(api: Api, anonymous: httpx.AsyncClient, finetune: str) -> None:
