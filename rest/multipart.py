@@ -1,87 +1,21 @@
-"""Multipart bodies read as they arrive: whoever takes a part pulls its bytes, and nothing runs ahead of them."""
+"""Multipart bodies, parsed while they arrive: whoever reads a part pulls its bytes, and nothing is read ahead."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from domain.errors import Invalid
 
+MAX_PARTS = 1_000
+MAX_HEADER = 4_096
+"""Bytes of one header of a part; a part has at most eight."""
 
-@dataclass(slots=True)
-class _Begun:
-    """A part's headers, which end before its data begins."""
-
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-
-
-class _Ended:
-    """The end of a part."""
-
-
-Event = _Begun | bytes | _Ended
-
-
-class _Events:
-    """What the parser finds in the bytes that it is given."""
-
-    def __init__(self, boundary: bytes) -> None:
-        self.found: list[Event] = []
-        self.is_whole = False
-        self._part = _Begun()
-        self._name = self._value = b""
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._on_begin,
-                "on_header_begin": self._on_header_begin,
-                "on_header_field": self._on_header_name,
-                "on_header_value": self._on_header_value,
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers_finished,
-                "on_part_data": self._on_data,
-                "on_part_end": self._on_part_end,
-                "on_end": self._on_end,
-            },
-        )
-
-    def feed(self, data: bytes) -> list[Event]:
-        """What begins, is and ends in these bytes; raises `Invalid` when they are no multipart."""
-        self.found = []
-        try:
-            self._parser.write(data)
-        except FormParserError:
-            raise _malformed("The body is not well-formed multipart.") from None
-        return self.found
-
-    def _on_begin(self) -> None:
-        self._part = _Begun()
-
-    def _on_header_begin(self) -> None:
-        self._name = self._value = b""
-
-    def _on_header_name(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _on_header_end(self) -> None:
-        self._part.headers[self._name.lower()] = self._value
-
-    def _on_headers_finished(self) -> None:
-        self.found.append(self._part)
-
-    def _on_data(self, data: bytes, start: int, end: int) -> None:
-        self.found.append(data[start:end])
-
-    def _on_part_end(self) -> None:
-        self.found.append(_Ended())
-
-    def _on_end(self) -> None:
-        self.is_whole = True
+Event: TypeAlias = MultipartSegment | bytes | None
+"""The headers of a part, then its data, then None at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,58 +38,58 @@ class Part:
 
 
 def boundary_of(request: Request) -> bytes | None:
-    """What separates the parts of a body; None when it is no multipart."""
-    kind, options = parse_options_header(request.headers.get("content-type", ""))
-    return (options.get(b"boundary") or None) if kind == b"multipart/form-data" else None
+    """What separates the parts of a body; None when it is not multipart/form-data."""
+    media_type, options = parse_options_header(request.headers.get("content-type", ""))
+    boundary = options.get("boundary", "") if media_type == "multipart/form-data" else ""
+    return boundary.encode("latin-1") or None
 
 
 async def parts(request: Request, boundary: bytes) -> AsyncIterator[Part]:
-    """The parts of a body in order; raises `Invalid` when it is malformed or cut off."""
-    events = _read(request, boundary)
-    async for event in events:
-        if isinstance(event, _Begun):
-            chunks = _until_end(events)
-            yield _part(event.headers, chunks)
-            async for _ in chunks:  # what nobody wanted
-                pass
+    """The parts of a body in order; raises `Invalid` INVALID_MULTIPART when it is malformed or breaks off."""
+    async with aclosing(_events(request, boundary)) as events:
+        async for event in events:
+            if isinstance(event, MultipartSegment):
+                chunks = _chunks(events)
+                yield _part(event, chunks)
+                async for _ in chunks:  # what the caller has not read
+                    pass
 
 
-async def _read(request: Request, boundary: bytes) -> AsyncIterator[Event]:
-    parser = _parser(boundary)
+async def _events(request: Request, boundary: bytes) -> AsyncGenerator[Event, None]:
+    parser = PushMultipartParser(
+        boundary,
+        max_header_size=MAX_HEADER,
+        max_segment_count=MAX_PARTS,
+        header_charset="latin-1",  # decodes any bytes; names are read as UTF-8 below
+    )
     try:
-        async for data in request.stream():
-            for event in parser.feed(data):
+        async for data in request.stream():  # ends with b"", at which an incomplete body raises
+            for event in parser.parse(data):
                 yield event
     except ClientDisconnect:
         raise _malformed("The upload was cut off.") from None
-    if not parser.is_whole:
-        raise _malformed("The body ends before its last part does.")
+    except MultipartError as error:
+        raise _malformed(f"The body is not well-formed multipart: {error}.") from None
 
 
-def _parser(boundary: bytes) -> _Events:
-    try:
-        return _Events(boundary)
-    except FormParserError:
-        raise _malformed("The multipart boundary is too long.") from None
-
-
-async def _until_end(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+async def _chunks(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
     async for event in events:
-        if isinstance(event, _Ended):
+        if not isinstance(event, bytes):
             return
-        if isinstance(event, bytes):
-            yield event
+        yield event
 
 
-def _part(headers: dict[bytes, bytes], chunks: AsyncIterator[bytes]) -> Part:
-    _, options = parse_options_header(headers.get(b"content-disposition", b""))
-    filename = options.get(b"filename")
+def _part(segment: MultipartSegment, chunks: AsyncIterator[bytes]) -> Part:
     return Part(
-        name=options.get(b"name", b"").decode(errors="replace"),
-        filename=None if filename is None else filename.decode(errors="replace"),
-        content_type=headers.get(b"content-type", b"").decode("latin-1"),
+        name=_utf8(segment.name or ""),
+        filename=None if segment.filename is None else _utf8(segment.filename),
+        content_type=segment.header("Content-Type", ""),
         chunks=chunks,
     )
+
+
+def _utf8(text: str) -> str:
+    return text.encode("latin-1").decode(errors="replace")
 
 
 def _malformed(message: str) -> Invalid:

@@ -83,9 +83,34 @@ async def test_the_kind_may_come_after_the_files(api: Api) -> None:
     assert (reply.status_code, reply.json()["files"][0]["mime_type"]) == (201, "text/csv")
 
 
+async def test_a_form_may_arrive_byte_by_byte_and_with_text_after_its_end(
+    api: Api, services: Services
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for byte in form('name="kind"\r\n\r\ndataset_upload', FILE) + b"epilogue":
+            yield bytes([byte])
+
+    url = f"/api/projects/{await new_project(api)}/files"
+    reply = await api.rest.post(url, content=body(), headers=HEADERS)
+    assert (reply.status_code, reply.json()["files"][0]["size_bytes"]) == (201, 8)
+    stored = await services.storage.head(f"documents/{reply.json()['files'][0]['id']}/table.csv")
+    assert stored is not None
+    assert stored.size == 8
+
+
+async def test_a_file_name_that_is_not_utf_8_is_kept_with_replacements(api: Api) -> None:
+    body = form('name="kind"\r\n\r\ndataset_upload', FILE).replace(b"table.csv", b"t\xe4ble.csv")
+    url = f"/api/projects/{await new_project(api)}/files"
+    reply = await api.rest.post(url, content=body, headers=HEADERS)
+    assert reply.json()["files"][0]["filename"] == "t\ufffdble.csv"
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
+        (form(f'name="files"; filename="{"x" * 5_000}.csv"\r\n\r\nq,a'), "INVALID_MULTIPART"),
+        (form('name="files"\r\n' + "X-Header: x\r\n" * 10 + "\r\nq,a"), "INVALID_MULTIPART"),
+        (form(*['name="other"\r\n\r\nx'] * 1_001), "INVALID_MULTIPART"),
         (form('name="kind"\r\n\r\nraw_doc'), "FILE_REQUIRED"),
         (form(FILE), "INVALID_KIND"),
         (form(FILE, 'name="kind"\r\n\r\nvideo'), "INVALID_KIND"),
