@@ -1,4 +1,4 @@
-"""How uvicorn serves us: bounded heads and messages, connections that can be cut, and proxies that are named."""
+"""uvicorn's options and protocols: bounded request heads and messages, connections that can be aborted, proxies."""
 
 import asyncio
 import socket
@@ -9,87 +9,88 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from edge.slow_clients import CUT
+from edge.slow_clients import TRANSPORT
 
 MAX_HEAD = 65_536
-"""Bytes of a request before its body."""
+"""Bytes of a request line and its headers."""
 MAX_MESSAGE = 262_144
-"""Bytes of a WebSocket's message, as much as of a body."""
-LINGER_S = 5.0
-"""What was said to a client that is told to go has this long to reach it."""
+"""Bytes of a WebSocket message; as many as of a GraphQL request's body."""
+CLOSE_TIMEOUT_S = 5.0
+"""How long a WebSocket whose client answers no ping may take to close before it is aborted."""
 
 
-def cut(transport: asyncio.Transport) -> None:
-    """End a connection now: what was written and not taken is dropped, in the kernel too, and the client is told."""
-    held: socket.socket | None = transport.get_extra_info("socket")
-    if held is not None:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+def abort(transport: asyncio.Transport) -> None:
+    """End a connection at once with a TCP reset, and drop what is not sent, also in the kernel's buffer."""
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
 class Http(HttpToolsProtocol):
-    """HTTP whose application may cut the connection, which ASGI has no word for."""
+    """HTTP/1.1 with a bound on the request's head, and an ASGI extension to abort the connection."""
 
-    _head: int | None = 0
+    _head_bytes: int | None = 0
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; a request line and headers that do not end would be kept for ever."""
+        """Parse data; a head that does not end would be buffered without a bound."""
         super().data_received(data)
-        if self._head is not None:
-            self._head += len(data)
-            if self._head > MAX_HEAD and not self.transport.is_closing():
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD and not self.transport.is_closing():
                 self.send_400_response("The request's head is too large.")
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Start a request."""
         super().on_message_begin()
-        self._head = 0
-        self.scope["extensions"] = {CUT: {"cut": partial(cut, self.transport), "is_full": self._is_full}}
+        self._head_bytes = 0
+        extension = {"abort": partial(abort, self.transport), "is_write_paused": self._is_write_paused}
+        self.scope["extensions"] = {TRANSPORT: extension}
 
     def on_headers_complete(self) -> None:
-        """Its head is here."""
-        self._head = None
+        """Stop to count: what follows is the body."""
+        self._head_bytes = None
         super().on_headers_complete()
 
-    def _is_full(self) -> bool:
-        """Whether what is sent has to wait."""
+    def _is_write_paused(self) -> bool:
         return self.flow.write_paused
 
 
 class WebSockets(WebSocketsSansIOProtocol):
-    """The same for WebSockets."""
+    """WebSockets with the same ASGI extension, which are aborted when their client does not close them in time."""
 
     async def run_asgi(self) -> None:
-        """Serve one; a client that takes nothing would keep a closed connection open."""
-        self.scope["extensions"][CUT] = {"cut": partial(cut, self.transport), "is_full": self._is_full}
+        """Run the application, and abort the connection where the client does not answer the close."""
+        extension = {"abort": partial(abort, self.transport), "is_write_paused": self._is_write_paused}
+        self.scope["extensions"][TRANSPORT] = extension
         await super().run_asgi()
-        self.loop.call_later(self.close_timeout, self._part)
+        self.loop.call_later(self.close_timeout, self._abort_unless_closed)
 
     def keepalive_timeout(self) -> None:
-        """The client answers no ping."""
+        """Close the connection, whose client answers no ping."""
         super().keepalive_timeout()
-        self.loop.call_later(LINGER_S, self._part)
+        self.loop.call_later(CLOSE_TIMEOUT_S, self._abort_unless_closed)
 
-    def _is_full(self) -> bool:
+    def _is_write_paused(self) -> bool:
         return not self.writable.is_set()
 
-    def _part(self) -> None:
+    def _abort_unless_closed(self) -> None:
         if not self.disconnected:
-            cut(self.transport)
+            abort(self.transport)
 
 
 OPTIONS: dict[str, Any] = {
     "http": Http,
     "ws": WebSockets,
     "ws_max_size": MAX_MESSAGE,
-    "ws_per_message_deflate": False,  # it keeps tens of KB for each socket, and our messages are short
+    "ws_per_message_deflate": False,  # it costs tens of KB for each socket, and our messages are short
 }
-"""What uvicorn is told, in tests too."""
+"""Keyword arguments of `uvicorn.Config`, in tests too."""
 
 
 def proxies(trusted: str) -> dict[str, Any]:
-    """What uvicorn is told of the proxies before us: it takes a caller's address and scheme from them alone.
+    """Keyword arguments of `uvicorn.Config`: only `trusted` addresses may set a caller's address and scheme.
 
-    By itself it believes whoever calls from this machine, and limits by address would then hold nobody.
+    uvicorn's default trusts every caller on this machine, and rate limits by address would then bound nobody.
     """
     return {"proxy_headers": bool(trusted), "forwarded_allow_ips": trusted}

@@ -1,1 +1,1 @@
-"""What every way in shares: bodies, bearer tokens, event streams, quotas, slow clients, request ids. It knows only the domain."""
+"""What GraphQL, REST and the gateway share: bodies, bearer tokens, event streams, quotas, slow clients, request ids."""

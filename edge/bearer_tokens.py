@@ -10,6 +10,6 @@ def bearer_token(authorization: str | None) -> str | None:
 
 
 def viewer_of(tokens: Tokens, authorization: str | None) -> Viewer | None:
-    """Whom an Authorization header identifies; None where the token is missing, forged or expired."""
+    """The user whom an Authorization header identifies; None where the token is missing, forged or expired."""
     token = bearer_token(authorization)
     return None if token is None else tokens.viewer(token)

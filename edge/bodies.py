@@ -9,9 +9,9 @@ from domain.errors import LimitExceeded
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body, bounded before it is read and while it is.
+    """The whole body, of at most `limit` bytes: by its Content-Length, and by what is read.
 
-    Raises `LimitExceeded` BODY_TOO_LARGE, and `ClientDisconnect` where the client leaves before its end.
+    Raises `LimitExceeded` BODY_TOO_LARGE, and `ClientDisconnect` where the client disconnects before its end.
     """
     declared = header(scope["headers"], b"content-length")
     if len(declared) > len(str(limit)) or (declared.isdigit() and int(declared) > limit):

@@ -1,4 +1,4 @@
-"""How much one client may hold open at a time, in one process: streams and sockets cost memory for as long as they last."""
+"""How many streams and sockets one client may have open in one process: each costs memory for as long as it lasts."""
 
 from collections import Counter
 from contextlib import ExitStack
@@ -6,46 +6,46 @@ from contextlib import ExitStack
 from domain.errors import RateLimited
 
 RETRY_AFTER_S = 5
-"""What a refused client is told; nobody knows when something will be closed."""
+"""The Retry-After of a refusal. A guess: nothing says when the client will close a connection."""
 
 
 class Quota:
-    """Counts what each holder has open; `what` names it in the refusal."""
+    """Counts the open connections of each holder (a user id or an address); `noun` names them in the refusal."""
 
-    def __init__(self, limit: int, what: str) -> None:
+    def __init__(self, limit: int, noun: str) -> None:
         self._limit = limit
-        self._what = what
-        self._held: Counter[str] = Counter()
+        self._noun = noun
+        self._open: Counter[str] = Counter()
 
-    def held(self, holder: str) -> int:
+    def open_count(self, holder: str) -> int:
         """How many the holder has open now."""
-        return self._held[holder]
+        return self._open[holder]
 
     def acquire(self, holder: str) -> ExitStack:
-        """One more, until what this returns is closed; raises `RateLimited` where the holder has too many."""
-        if self._held[holder] >= self._limit:
+        """Count one more until the returned stack is closed; raises `RateLimited` above the limit."""
+        if self._open[holder] >= self._limit:
             raise RateLimited(
-                f"At most {self._limit:,} {self._what} may be open at a time; close one first.",
+                f"At most {self._limit:,} {self._noun} may be open at a time; close one first.",
                 kind="open",
                 retry_after=RETRY_AFTER_S,
             )
-        self._held[holder] += 1
-        acquired = ExitStack()
-        acquired.callback(self._release, holder)
-        return acquired
+        self._open[holder] += 1
+        release = ExitStack()
+        release.callback(self._release, holder)
+        return release
 
     def _release(self, holder: str) -> None:
-        self._held[holder] -= 1
-        if not self._held[holder]:
-            del self._held[holder]
+        self._open[holder] -= 1
+        if not self._open[holder]:
+            del self._open[holder]
 
 
 class ConnectionQuotas:
-    """What may be open at a time in one process.
+    """The quotas of one process.
 
-    `streams` are subscriptions and followed logs, whatever they travel over, by user (by address where nobody is
+    `streams` are subscriptions and followed logs, over SSE or WebSocket, by user (by address where nobody is
     signed in); `sockets` are WebSockets by user; `unauthenticated` are WebSockets before `connection_init`, by
-    address; `operations` are what runs on one WebSocket, by WebSocket.
+    address; `operations` are the operations of one WebSocket, by WebSocket.
     """
 
     def __init__(self, *, streams: int, sockets: int, unauthenticated: int, operations: int) -> None:

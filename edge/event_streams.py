@@ -1,4 +1,4 @@
-"""Server-sent events: one at a time, for as long as the client reads and may listen."""
+"""Server-sent events (WHATWG HTML, 9.2), one at a time, until the source, the client or the token ends."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -8,23 +8,23 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 KEEP_ALIVE_S = 15.0
-"""A comment is sent after this long: proxies close what is silent, and a client that is gone is noticed."""
+"""How often a comment is sent: proxies close idle connections, and a send shows whether the client is there."""
 KEEP_ALIVE = ": keep-alive\n\n"
 HEADERS = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
 """Proxies must not hold events back."""
 
 
-def event(name: str, data: str = "", *, id: str | None = None) -> str:
-    """One server-sent event; browsers drop those without a data line, so there always is one."""
-    cursor = "" if id is None else f"id: {id}\n"
-    return f"{cursor}event: {name}\ndata: {data}\n\n"
+def event(name: str | None, data: str = "", *, id: str | None = None) -> str:
+    """One event; without a name its type is `message`. Browsers drop an event without a data line, so it has one."""
+    head = ("" if id is None else f"id: {id}\n") + ("" if name is None else f"event: {name}\n")
+    return f"{head}data: {data}\n\n"
 
 
 class EventStream(Response):
-    """Server-sent events, one at a time: the next is made when the client has room for it.
+    """A response of server-sent events. The next event is made when the transport has room for it: none are queued.
 
-    It ends with its source, with the client, or after `life_s` seconds, when the client's token expires: then
-    `last_event` is sent. `quota` is released in any case.
+    It ends with `events`, when the client disconnects, or after `life_s` seconds, when the client's token expires:
+    then `last_event` is sent. `quota` is released in any case, also when the response never starts.
     """
 
     media_type = "text/event-stream"
@@ -41,18 +41,18 @@ class EventStream(Response):
         self._last_event = last_event
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
-        """Send it to its end."""
-        with self._quota, suppress(OSError):  # the server gave the client up
+        """Send the events."""
+        with self._quota, suppress(OSError):  # the connection is closed
             async with aclosing(self._events):
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 if await self._send_all(receive, send):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, receive: Receive, send: Send) -> bool:
-        """Send every event; False where the client left."""
+        """Send every event; False where the client disconnected."""
         try:
-            async with asyncio.timeout(self._life_s) as until:
-                keeping_alive = asyncio.create_task(_keep_alive(receive, send, until))
+            async with asyncio.timeout(self._life_s) as deadline:
+                keeping_alive = asyncio.create_task(_keep_alive(receive, send, deadline))
                 try:
                     async for event in self._events:
                         await _send(send, event)
@@ -61,8 +61,8 @@ class EventStream(Response):
         except TimeoutError:
             if keeping_alive.done() and not keeping_alive.cancelled():
                 return False
-            if not until.expired():
-                raise  # the source's own
+            if not deadline.expired():
+                raise  # a TimeoutError of the source
             await _send(send, self._last_event)
         return True
 
@@ -71,17 +71,17 @@ async def _send(send: Send, text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
 
-async def _keep_alive(receive: Receive, send: Send, until: asyncio.Timeout) -> None:
-    """Send a comment where nothing else is sent; end the stream when the client is gone."""
+async def _keep_alive(receive: Receive, send: Send, deadline: asyncio.Timeout) -> None:
+    """Send comments until the client disconnects, then end the stream by its deadline."""
     with suppress(OSError):
-        while not await _has_left(receive):
+        while not await _disconnects(receive):
             await _send(send, KEEP_ALIVE)
-    if not until.expired():
-        until.reschedule(asyncio.get_running_loop().time())
+    if not deadline.expired():
+        deadline.reschedule(asyncio.get_running_loop().time())
 
 
-async def _has_left(receive: Receive) -> bool:
-    """Whether the client leaves within `KEEP_ALIVE_S`."""
+async def _disconnects(receive: Receive) -> bool:
+    """Whether the client disconnects within `KEEP_ALIVE_S`."""
     try:
         async with asyncio.timeout(KEEP_ALIVE_S):
             while (await receive())["type"] != "http.disconnect":

@@ -1,4 +1,4 @@
-"""Request ids: one for each request, in the log and in `x-request-id`."""
+"""Request ids: one for each request, in the log and in the header `x-request-id`."""
 
 import logging
 import re
@@ -12,18 +12,18 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class RequestIds:
-    """Gives each request an id, or keeps the caller's, and says it in `x-request-id`."""
+    """Puts a request's id into its scope and its response: the caller's `x-request-id` where it is valid, else a new one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its id."""
+        """Handle one request or WebSocket."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        header = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = header if REQUEST_ID.fullmatch(header) else str(uuid.uuid4())
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -35,6 +35,6 @@ class RequestIds:
         try:
             await self._app({**scope, "request_id": request_id}, receive, send_with_id)
         except Exception:
-            if scope["type"] == "websocket":  # Starlette calls its handler of exceptions for the others alone
-                log.exception("a socket failed", extra={"request_id": request_id})
+            if scope["type"] == "websocket":  # Starlette's exception handler is not called for WebSockets
+                log.exception("A WebSocket failed", extra={"request_id": request_id})
             raise

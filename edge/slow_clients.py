@@ -1,4 +1,4 @@
-"""Slow clients: connections whose client stops reading are cut."""
+"""Slow clients: a stream or WebSocket is aborted when its client reads nothing for too long."""
 
 import asyncio
 import logging
@@ -6,24 +6,24 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CUT = "luthier.cut"
-"""The extension of ASGI's scope by which our server lets a connection be cut, for closing one waits for its client;
-and says whether it is full, so that the next thing sent would wait."""
-EVENTS = b"text/event-stream"
+TRANSPORT = "luthier.transport"
+"""The ASGI extension of our server: `abort` drops the connection (a close would wait for the client), and
+`is_write_paused` says whether the next send would wait."""
+EVENT_STREAM = b"text/event-stream"
 
 
 log = logging.getLogger(__name__)
 
 
 class SlowClient(ConnectionAbortedError):
-    """The client took nothing for too long."""
+    """The client read nothing for too long, and the server has no way to abort its connection."""
 
 
 class SlowClientTimeout:
-    """Lets streams wait for their client for a while only.
+    """Bounds how long a send of a stream or a WebSocket may wait for its client.
 
-    Nothing is queued on the way: a stream makes its next event when the last one was taken. So a client that does
-    not read costs its slot and a buffer, and after `seconds` no longer that.
+    Nothing is queued: a stream makes its next event when the last one was sent. So a client that does not read
+    costs one quota slot and one buffer, for `seconds` at most.
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
@@ -31,53 +31,50 @@ class SlowClientTimeout:
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or one WebSocket."""
-        sending = _Sending(scope, send, self._seconds)
+        """Handle one request or WebSocket."""
+        sender = _Sender(scope, send, self._seconds)
         if scope["type"] == "websocket":
-            await self._app(scope, receive, sending.in_time)
+            await self._app(scope, receive, sender.send_in_time)
         elif scope["type"] == "http":
-            await self._app(scope, receive, sending.what_streams_in_time)
+            await self._app(scope, receive, sender.send_stream_in_time)
         else:
             await self._app(scope, receive, send)
 
 
-class _Sending:
-    """What one client is sent."""
-
+class _Sender:
     def __init__(self, scope: Scope, send: Send, seconds: float) -> None:
         self._scope = scope
-        self._server: dict[str, Any] = scope.get("extensions", {}).get(CUT, {})
-        self._is_full = self._server.get("is_full", lambda: True)
+        self._transport: dict[str, Any] = scope.get("extensions", {}).get(TRANSPORT, {})
+        self._is_write_paused = self._transport.get("is_write_paused", lambda: True)
         self._send = send
         self._seconds = seconds
-        self._streams = False
+        self._is_stream = False
 
-    async def what_streams_in_time(self, message: Message) -> None:
-        """Send; only a stream of events is held to the time, for a download may be paused."""
+    async def send_stream_in_time(self, message: Message) -> None:
+        """Send; only an event stream has a timeout, for a user may pause a download."""
         if message["type"] == "http.response.start":
-            self._streams = _is_stream(message)
-        await (self.in_time(message) if self._streams else self._send(message))
+            self._is_stream = _is_event_stream(message)
+        await (self.send_in_time(message) if self._is_stream else self._send(message))
 
-    async def in_time(self, message: Message) -> None:
-        """Send, or cut the connection: the application learns that as it learns of any client that is gone."""
-        if not self._is_full():
+    async def send_in_time(self, message: Message) -> None:
+        """Send, or abort the connection, which the application sees as any other disconnect."""
+        if not self._is_write_paused():
             await self._send(message)
             return
         try:
             async with asyncio.timeout(self._seconds):
                 await self._send(message)
         except TimeoutError:
-            self._cut()
+            self._abort()
 
-    def _cut(self) -> None:
-        """Cut it; raises `SlowClient` where the server cannot."""
-        about = {name: self._scope.get(name) for name in ("request_id", "viewer", "path")}
-        log.warning("a stream was cut: its client took nothing for %g s", self._seconds, extra=about)
-        if "cut" not in self._server:
+    def _abort(self) -> None:
+        extra = {name: self._scope.get(name) for name in ("request_id", "viewer", "path")}
+        log.warning("A stream was aborted: its client read nothing for %g s", self._seconds, extra=extra)
+        if "abort" not in self._transport:
             raise SlowClient
-        self._server["cut"]()
+        self._transport["abort"]()
 
 
-def _is_stream(start: Message) -> bool:
+def _is_event_stream(start: Message) -> bool:
     headers = dict(start.get("headers", ()))
-    return bool(headers.get(b"content-type", b"").startswith(EVENTS))
+    return bool(headers.get(b"content-type", b"").startswith(EVENT_STREAM))

@@ -122,7 +122,7 @@ async def application(
 async def given_back(quota: Quota, holder: str) -> None:
     """Returns once the holder has nothing open."""
     assert isinstance(quota, Counted)
-    while quota.held(holder):
+    while quota.open_count(holder):
         quota.released.clear()
         async with asyncio.timeout(20):
             await quota.released.wait()
@@ -229,7 +229,7 @@ async def test_a_stream_gives_its_place_back_however_it_ends(
         await given_back(quotas.streams, api.user_id)
         await subscribe(socket, "cut off", job.id)
         await received(socket)
-        assert quotas.streams.held(api.user_id) == 1
+        assert quotas.streams.open_count(api.user_id) == 1
     await given_back(quotas.streams, api.user_id)
     async with sse(live, api.token, job.id) as reply:
         await anext(reply.aiter_lines())
