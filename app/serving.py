@@ -44,7 +44,10 @@ class Http(HttpToolsProtocol):
         """Start a request."""
         super().on_message_begin()
         self._head_bytes = 0
-        extension = {"abort": partial(abort, self.transport), "is_write_paused": self._is_write_paused}
+        extension: dict[object, object] = {
+            "abort": partial(abort, self.transport),
+            "is_write_paused": self._is_write_paused,
+        }
         self.scope["extensions"] = {TRANSPORT: extension}
 
     def on_headers_complete(self) -> None:
@@ -61,7 +64,10 @@ class WebSockets(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """Run the application, and abort the connection where the client does not answer the close."""
-        extension = {"abort": partial(abort, self.transport), "is_write_paused": self._is_write_paused}
+        extension: dict[object, object] = {
+            "abort": partial(abort, self.transport),
+            "is_write_paused": self._is_write_paused,
+        }
         self.scope["extensions"][TRANSPORT] = extension
         await super().run_asgi()
         self.loop.call_later(self.close_timeout, self._abort_unless_closed)

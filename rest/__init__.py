@@ -1,1 +1,1 @@
-"""The escape hatches: bytes, webhooks, event streams and the OpenAI protocol."""
+"""What is not GraphQL: files, webhooks, event streams and the OpenAI protocol."""

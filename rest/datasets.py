@@ -18,17 +18,17 @@ from domain.items import Item, Split, Which
 from domain.rate_limits import CallKind
 from domain.reading import require_in_project
 from domain.rules import safe_name
-from domain.services import Services
-from rest.endpoints import endpoint, services, viewer_or_ticket
-from rest.rate_limits import limited
-from rest.streaming import Streamed, in_pieces
+from domain.store import Transactions
+from rest.endpoints import endpoint, services_of, viewer_id
+from rest.rate_limits import rate_limited
+from rest.streaming import ClosingStreamingResponse, batched
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How items are written: what comes first, and each item."""
+    """A file format: its first line, and the line of an item; both take the names of the dataset's fields."""
 
     media_type: str
     head: Callable[[Sequence[str]], str]
@@ -50,26 +50,26 @@ FORMATS = {
 
 
 @endpoint
-@limited(CallKind.READS)
+@rate_limited(CallKind.READS)
 async def download(request: Request) -> Response:
-    """The items of a dataset as a file: `format`, `items` and `split` say which and how."""
-    viewer = viewer_or_ticket(request)
+    """The items of a dataset as a file. Parameters: `format` (csv, jsonl), `items` and `split`."""
+    viewer = viewer_id(request, allow_ticket=True)
     name = request.query_params.get("format", "csv")
     if name not in FORMATS:
         raise Invalid(f"`format` is one of {', '.join(FORMATS)}, not '{name}'.", reason="UNSUPPORTED_FORMAT")
-    which = _chosen(request, "items", Which) or Which.ACTIVE
-    split = _chosen(request, "split", Split)
+    which = _choice(request, "items", Which) or Which.ACTIVE
+    split = _choice(request, "split", Split)
     dataset = await _require_done(request, viewer)
     filename = f"{safe_name(dataset.name)}_v{dataset.version}.{name}"
-    return Streamed(
-        in_pieces(items_as_text(services(request), dataset, FORMATS[name], split, which)),
+    return ClosingStreamingResponse(
+        batched(items_as_text(services_of(request).transactions, dataset, FORMATS[name], split, which)),
         media_type=FORMATS[name].media_type,
         headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
 
 
-def _chosen(request: Request, name: str, choices: type[Choice]) -> Choice | None:
-    """A query parameter, whatever its case; raises `Invalid` when it is no choice."""
+def _choice(request: Request, name: str, choices: type[Choice]) -> Choice | None:
+    """A query parameter as a member of an enum, in any case; raises `Invalid`."""
     given = request.query_params.get(name)
     if given is None:
         return None
@@ -82,7 +82,7 @@ def _chosen(request: Request, name: str, choices: type[Choice]) -> Choice | None
 async def _require_done(request: Request, viewer: str) -> Dataset:
     """The dataset of the path; raises `NotFound`, or `Conflict` while it is not DONE."""
     project_id, dataset_id = request.path_params["project_id"], request.path_params["dataset_id"]
-    async with services(request).transactions.begin() as store:
+    async with services_of(request).transactions.begin() as store:
         dataset = await require_in_project(store.datasets, dataset_id, project_id, viewer_id=viewer)
     if dataset.status is not RunStatus.DONE:
         raise Conflict(
@@ -92,14 +92,14 @@ async def _require_done(request: Request, viewer: str) -> Dataset:
 
 
 async def items_as_text(
-    ports: Services, dataset: Dataset, format: Format, split: Split | None, which: Which
+    transactions: Transactions, dataset: Dataset, format: Format, split: Split | None, which: Which
 ) -> AsyncGenerator[str, None]:
     """The file line by line, from a server-side cursor."""
     yield format.head(dataset.field_names)
-    async with ports.transactions.begin() as store:
-        found = store.items.stream(dataset.id, split=split, which=which, viewer_id=dataset.owner_id)
-        async with aclosing(found):
-            async for item in found:
+    async with transactions.begin() as store:
+        items = store.items.stream(dataset.id, split=split, which=which, viewer_id=dataset.owner_id)
+        async with aclosing(items):
+            async for item in items:
                 yield format.line(dataset.field_names, item)
 
 

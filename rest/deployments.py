@@ -1,4 +1,4 @@
-"""Downloads of what deployments were asked, streamed from the database row by row."""
+"""Downloads of request logs, streamed from the database row by row."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,22 +13,22 @@ from domain.rate_limits import CallKind
 from domain.reading import require_in_project
 from domain.request_logs import RequestLog
 from domain.rules import safe_name
-from domain.services import Services
-from rest.endpoints import endpoint, services, viewer_or_ticket
-from rest.rate_limits import limited
-from rest.streaming import Streamed, in_pieces
+from domain.store import Transactions
+from rest.endpoints import endpoint, services_of, viewer_id
+from rest.rate_limits import rate_limited
+from rest.streaming import ClosingStreamingResponse, batched
 
 COLUMNS = ("date", "input", "output")
 
 
 @endpoint
-@limited(CallKind.READS)
+@rate_limited(CallKind.READS)
 async def logs_download(request: Request) -> Response:
     """A deployment's requests as CSV, oldest first."""
-    deployment = await _require(request, viewer_or_ticket(request))
+    deployment = await _require(request, viewer_id(request, allow_ticket=True))
     filename = f"{safe_name(deployment.model_name)}_logs.csv"
-    return Streamed(
-        in_pieces(_lines(services(request), deployment)),
+    return ClosingStreamingResponse(
+        batched(_lines(services_of(request).transactions, deployment)),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
@@ -37,17 +37,17 @@ async def logs_download(request: Request) -> Response:
 async def _require(request: Request, viewer: str) -> Deployment:
     """The deployment of the path; raises `NotFound`."""
     project_id, deployment_id = request.path_params["project_id"], request.path_params["deployment_id"]
-    async with services(request).transactions.begin() as store:
+    async with services_of(request).transactions.begin() as store:
         return await require_in_project(store.deployments, deployment_id, project_id, viewer_id=viewer)
 
 
-async def _lines(ports: Services, deployment: Deployment) -> AsyncGenerator[str, None]:
+async def _lines(transactions: Transactions, deployment: Deployment) -> AsyncGenerator[str, None]:
     """The file line by line, from a server-side cursor."""
     yield BOM + csv_line(COLUMNS)
-    async with ports.transactions.begin() as store:
-        found = store.request_logs.stream(deployment.id, viewer_id=deployment.owner_id)
-        async with aclosing(found):
-            async for log in found:
+    async with transactions.begin() as store:
+        logs = store.request_logs.stream(deployment.id, viewer_id=deployment.owner_id)
+        async with aclosing(logs):
+            async for log in logs:
                 yield _line(log)
 
 

@@ -1,4 +1,4 @@
-"""Uploads, which go to storage while they arrive, and their downloads."""
+"""Uploads, which are written to storage while they arrive, and downloads of documents."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -18,52 +18,53 @@ from domain.rate_limits import CallKind
 from domain.reading import require, require_in_project
 from domain.services import Services
 from domain.use_cases.documents import receive
-from rest.endpoints import endpoint, services, viewer_id, viewer_or_ticket
+from rest.endpoints import endpoint, services_of, viewer_id
 from rest.errors import refusal
-from rest.file_responses import ranged
+from rest.file_responses import file_response
 from rest.multipart import Part, boundary_of, parts
-from rest.rate_limits import limited
+from rest.rate_limits import rate_limited
 
 MAX_FILES = 100
-FIELD_BYTES = 200
-OVERHEAD = 1_048_576
-"""What a body may be longer than its files: headers and boundaries."""
+MAX_FIELD = 200
+"""Bytes of a form field that is not a file."""
+MAX_FORM_OVERHEAD = 1_048_576
+"""Bytes by which a body may be longer than its files: headers and boundaries."""
 
 
 @dataclass(slots=True)
 class _Upload:
-    """One request's files as they come in; `present` is what the project holds already, in bytes."""
+    """The files of one request. `used_bytes` is what the project's documents have already."""
 
     services: Services
     project_id: str
-    present: int
+    used_bytes: int
     kind: DocumentKind | None
-    taken: list[tuple[str, Document]] = field(default_factory=list)
-    """What each file was declared to be, and the document it becomes."""
+    files: list[tuple[str, Document]] = field(default_factory=list)
+    """The declared media type of each file, and its document."""
 
-    async def hit(self, part: Part) -> None:
-        """Store a file, or read the kind; other fields mean nothing here."""
+    async def read(self, part: Part) -> None:
+        """Store a file, or read the field `kind`; other fields are ignored."""
         if part.filename is not None:
             await self._store(part, part.filename)
         elif part.name == "kind":
-            self.kind = kind_of(await part.text(FIELD_BYTES))
+            self.kind = kind_of(await part.text(MAX_FIELD))
 
     async def _store(self, part: Part, filename: str) -> None:
         if part.name not in {"files", "file"}:
             raise Invalid(f"Send files as `files`, not as `{part.name}`.", reason="UNKNOWN_FIELD")
-        if len(self.taken) == MAX_FILES:
+        if len(self.files) == MAX_FILES:
             raise LimitExceeded(
                 f"At most {MAX_FILES} files may be sent at once.", reason="TOO_MANY_FILES", field="files"
             )
-        document = self._announced(part, filename)
-        self.taken.append((part.content_type, document))
+        document = self._new_document(part, filename)
+        self.files.append((part.content_type, document))
         media_type = document.mime_type or "application/octet-stream"
-        size = await self.services.storage.write(document.s3_key, self._counted(part), media_type)
+        size = await self.services.storage.write(document.s3_key, self._within_limits(part), media_type)
         check_size(size, self.services.limits)
-        self.taken[-1] = part.content_type, replace(document, size_bytes=size)
+        self.files[-1] = part.content_type, replace(document, size_bytes=size)
 
-    def _announced(self, part: Part, filename: str) -> Document:
-        """The document of a file; its type is judged now when the kind is known, else at the end."""
+    def _new_document(self, part: Part, filename: str) -> Document:
+        """The document of a file; its type is checked now where `kind` is known, else after the last part."""
         filename = clean_filename(filename)
         kind = self.kind
         return Document(
@@ -75,41 +76,41 @@ class _Upload:
             created_at=self.services.now(),
         )
 
-    async def _counted(self, part: Part) -> AsyncIterator[bytes]:
-        """The bytes of a file, refused as soon as they are too many."""
+    async def _within_limits(self, part: Part) -> AsyncIterator[bytes]:
+        """The bytes of a file; raises `LimitExceeded` at the first byte too many."""
         size, limits = 0, self.services.limits
-        stored = sum(document.size_bytes for _, document in self.taken)
+        received = sum(document.size_bytes for _, document in self.files)
         async for chunk in part.chunks:
             size += len(chunk)
             if size > limits.file_bytes:
                 check_size(size, limits)
-            check_room(size + stored, self.present, limits)
+            check_room(size + received, self.used_bytes, limits)
             yield chunk
 
     def documents(self) -> list[Document]:
-        """What came in, each under its type; raises `Invalid` when that is nothing, or of no kind."""
-        if not self.taken:
+        """The documents with their media types; raises `Invalid` without a file, a kind, or with a wrong type."""
+        if not self.files:
             raise Invalid("The body has no `files`.", reason="FILE_REQUIRED", field="files")
         if self.kind is None:
             raise kind_required()
         kind = self.kind
         return [
-            replace(it, kind=kind, mime_type=media_type(kind, it.filename, declared))
-            for declared, it in self.taken
+            replace(document, kind=kind, mime_type=media_type(kind, document.filename, declared))
+            for declared, document in self.files
         ]
 
 
-def kind_of(given: str) -> DocumentKind:
-    """A kind, whatever its case; raises `Invalid`."""
+def kind_of(text: str) -> DocumentKind:
+    """A kind, in any case; raises `Invalid`."""
     try:
-        return DocumentKind(given.upper())
+        return DocumentKind(text.upper())
     except ValueError:
         raise kind_required() from None
 
 
 def kind_required() -> Invalid:
-    """What is said when nobody says what the files are for."""
-    names = " or ".join(it.lower() for it in DocumentKind)
+    """The refusal of an upload without a valid `kind`."""
+    names = " or ".join(kind.lower() for kind in DocumentKind)
     return Invalid(
         f"Send `kind`, which is {names}, as a field of the form or in the query.",
         reason="INVALID_KIND",
@@ -118,68 +119,72 @@ def kind_required() -> Invalid:
 
 
 @endpoint
-@limited(CallKind.UPLOADS)
+@rate_limited(CallKind.UPLOADS)
 async def upload(request: Request) -> Response:
-    """Files as a multipart form; they are read by a worker afterwards."""
+    """Files as a multipart form; a worker reads them afterwards."""
     viewer, project_id = viewer_id(request), request.path_params["project_id"]
-    present = await _present(request, project_id, viewer)
+    used_bytes = await _used_bytes(request, project_id, viewer)
     boundary = boundary_of(request)
     if boundary is None:
         return refusal(415, "UNSUPPORTED_MEDIA_TYPE", "Send the files as multipart/form-data.")
-    ports = services(request)
-    _check_length(request, present, ports)
-    asked = request.query_params.get("kind")
-    found = _Upload(ports, project_id, present, kind_of(asked) if asked else None)
+    _check_content_length(request, used_bytes)
+    kind = request.query_params.get("kind")
+    received = _Upload(services_of(request), project_id, used_bytes, kind_of(kind) if kind else None)
     try:
         async for part in parts(request, boundary):
-            await found.hit(part)
-        async with ports.transactions.begin() as store:
-            documents = await receive(
-                store,
-                project_id,
-                found.documents(),
-                limits=ports.limits,
-                viewer_id=viewer,
-                now=ports.now(),
-            )
+            await received.read(part)
+        documents = await _save(received, viewer)
     except BaseException:
-        await _discard(ports, [document for _, document in found.taken])
+        await _discard(received)
         raise
-    return JSONResponse({"files": [_shown(it) for it in documents]}, status_code=201)
+    return JSONResponse({"files": [_json(document) for document in documents]}, status_code=201)
 
 
-async def _present(request: Request, project_id: str, viewer: str) -> int:
-    """What the project holds, before anything of the body is read; raises `NotFound`."""
-    async with services(request).transactions.begin() as store:
+async def _save(received: _Upload, viewer: str) -> list[Document]:
+    services = received.services
+    async with services.transactions.begin() as store:
+        return await receive(
+            store,
+            received.project_id,
+            received.documents(),
+            limits=services.limits,
+            viewer_id=viewer,
+            now=services.now(),
+        )
+
+
+async def _used_bytes(request: Request, project_id: str, viewer: str) -> int:
+    """The size of the project's documents; raises `NotFound`."""
+    async with services_of(request).transactions.begin() as store:
         require_active(await require(store.projects, project_id, viewer_id=viewer))
         return await store.documents.total_bytes(project_id)
 
 
-def _check_length(request: Request, present: int, ports: Services) -> None:
-    """Refuse at once what says itself that it is too long."""
-    announced = request.headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit():
-        check_room(max(0, int(announced) - OVERHEAD), present, ports.limits)
+def _check_content_length(request: Request, used_bytes: int) -> None:
+    """Raise `LimitExceeded` for a body that is too long by its Content-Length, before it is read."""
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit():
+        check_room(max(0, int(length) - MAX_FORM_OVERHEAD), used_bytes, services_of(request).limits)
 
 
-async def _discard(ports: Services, documents: list[Document]) -> None:
-    """Leave nothing in storage of a request that failed; what cannot be deleted now is deleted later."""
-    for document in documents:
+async def _discard(received: _Upload) -> None:
+    """Delete the files of a failed request from storage, now or by a background task."""
+    for _, document in received.files:
         try:
-            await ports.storage.delete(document.prefix)
+            await received.services.storage.delete(document.prefix)
         except DomainError:
-            await _discard_later(ports, document)
+            await _discard_later(received.services, document)
 
 
-async def _discard_later(ports: Services, document: Document) -> None:
+async def _discard_later(services: Services, document: Document) -> None:
     try:
-        async with ports.transactions.begin() as store:
+        async with services.transactions.begin() as store:
             await store.background_tasks.delete_files([document.prefix])
     except Unavailable:
-        return  # neither answers: the request fails with that, and the bytes are under an id that nobody has
+        return  # storage and database are both unavailable: the files stay under an id that no row has
 
 
-def _shown(document: Document) -> dict[str, Any]:
+def _json(document: Document) -> dict[str, Any]:
     return {
         "id": document.id,
         "filename": document.filename,
@@ -192,40 +197,40 @@ def _shown(document: Document) -> dict[str, Any]:
 
 
 @endpoint
-@limited(CallKind.READS)
-async def document(request: Request) -> Response:
-    """An upload as it came."""
-    found = await _require(request)
-    if not found.is_stored:
+@rate_limited(CallKind.READS)
+async def download(request: Request) -> Response:
+    """The file of a document, unchanged."""
+    document = await _require(request)
+    if not document.is_stored:
         raise Conflict("The document's upload is not complete.", reason="NOT_READY")
-    storage = services(request).storage
-    etag = found.etag or await _etag(storage, found)
-    return await ranged(
+    storage = services_of(request).storage
+    etag = document.etag or await _etag(storage, document)
+    return await file_response(
         request,
         storage,
-        found.s3_key,
-        filename=found.filename,
-        media_type=found.mime_type,
-        size=found.size_bytes,
+        document.s3_key,
+        filename=document.filename,
+        media_type=document.mime_type,
+        size=document.size_bytes,
         etag=etag,
         stored_etag=etag,
     )
 
 
-async def _etag(storage: Storage, found: Document) -> str:
-    """What names the bytes of a document that was not read yet; raises `NotFound` or `Changed`."""
-    stored = await storage.head(found.s3_key)
+async def _etag(storage: Storage, document: Document) -> str:
+    """The ETag of a document that no worker has read yet; raises `NotFound` or `Changed`."""
+    stored = await storage.head(document.s3_key)
     if stored is None:
         raise NotFound("There is no such object in storage.", reason="OBJECT_NOT_FOUND")
-    if stored.size != found.size_bytes:
+    if stored.size != document.size_bytes:
         raise Changed
     return stored.etag
 
 
 async def _require(request: Request) -> Document:
     """The document of the path; raises `NotFound`."""
-    viewer, id = viewer_or_ticket(request), request.path_params["document_id"]
-    async with services(request).transactions.begin() as store:
+    viewer, id = viewer_id(request, allow_ticket=True), request.path_params["document_id"]
+    async with services_of(request).transactions.begin() as store:
         return await require_in_project(
             store.documents, id, request.path_params["project_id"], viewer_id=viewer
         )
@@ -233,5 +238,5 @@ async def _require(request: Request) -> Document:
 
 ROUTES = [
     Route("/api/projects/{project_id}/files", upload, methods=["POST"]),
-    Route("/api/projects/{project_id}/documents/{document_id}/download", document, methods=["GET"]),
+    Route("/api/projects/{project_id}/documents/{document_id}/download", download, methods=["GET"]),
 ]

@@ -1,4 +1,4 @@
-"""What REST endpoints share: who asks, what is reachable, and how a refusal is answered."""
+"""What REST endpoints share: authentication, the application's services, and domain errors as responses."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -17,61 +17,51 @@ from edge.connection_quotas import ConnectionQuotas
 from rest.errors import error_response
 
 MAX_JSON = 1_048_576
+"""Bytes of a JSON body."""
 
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def services(request: Request) -> Services:
-    """The ports."""
+def services_of(request: Request) -> Services:
+    """The services of the application."""
     return request.app.state.services  # type: ignore[no-any-return]  # set once, in app/asgi.py
 
 
-def quotas(request: Request) -> ConnectionQuotas:
-    """What may be open at a time."""
+def quotas_of(request: Request) -> ConnectionQuotas:
+    """The connection quotas of this process."""
     return request.app.state.quotas  # type: ignore[no-any-return]  # set once, in app/asgi.py
 
 
 def endpoint(handler: Handler) -> Handler:
-    """An endpoint whose refusals are answered as the contract says."""
+    """An endpoint that answers a `DomainError` as a JSON body with its status."""
 
     @wraps(handler)
-    async def answer(request: Request) -> Response:
+    async def wrapped(request: Request) -> Response:
         try:
             return await handler(request)
         except DomainError as error:
             return error_response(error)
 
-    return answer
+    return wrapped
 
 
-def signed_in(request: Request) -> Viewer:
-    """Who asks, by bearer token, and until when that holds; raises `SignInRequired`."""
-    viewer = viewer_of(services(request).tokens, request.headers.get("authorization"))
+def authenticate(request: Request, *, allow_ticket: bool = False) -> Viewer:
+    """The viewer of the bearer token or, without one, of a `ticket` for this path; raises `SignInRequired`."""
+    authorization, tokens = request.headers.get("authorization"), services_of(request).tokens
+    ticket = request.query_params.get("ticket") if allow_ticket else None
+    if ticket and bearer_token(authorization) is None:
+        viewer = tokens.ticket_viewer(ticket, request.url.path)
+    else:
+        viewer = viewer_of(tokens, authorization)
     if viewer is None:
         raise SignInRequired
     return viewer
 
 
-def viewer_id(request: Request) -> str:
-    """Who asks, by bearer token; raises `SignInRequired`."""
-    return signed_in(request).id
-
-
-def let_in(request: Request) -> Viewer:
-    """Who asks, by bearer token or by a `ticket` made for this path, and until when; raises `SignInRequired`."""
-    ticket = request.query_params.get("ticket")
-    if not ticket or bearer_token(request.headers.get("authorization")) is not None:
-        return signed_in(request)
-    viewer = services(request).tokens.ticket_viewer(ticket, request.url.path)
-    if viewer is None:
-        raise SignInRequired
-    return viewer
-
-
-def viewer_or_ticket(request: Request) -> str:
-    """Who asks, by bearer token or by a `ticket` made for this path; raises `SignInRequired`."""
-    return let_in(request).id
+def viewer_id(request: Request, *, allow_ticket: bool = False) -> str:
+    """The id of the authenticated viewer; raises `SignInRequired`."""
+    return authenticate(request, allow_ticket=allow_ticket).id
 
 
 async def json_object(request: Request) -> dict[str, Any]:

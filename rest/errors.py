@@ -1,4 +1,4 @@
-"""How the few kinds of refusal are said over REST."""
+"""Domain errors as HTTP responses."""
 
 from collections.abc import Mapping
 
@@ -22,26 +22,26 @@ REASON_STATUS: Mapping[str, int] = {
     "TOO_MANY_FILES": 413,
     "UNPROCESSABLE": 422,
 }
-"""Reasons whose status is narrower than their kind's."""
+"""Reasons with a more specific status than their error code's."""
 
 
 def status_of(error: DomainError) -> int:
-    """The HTTP status of a refusal."""
+    """The HTTP status of a domain error."""
     return REASON_STATUS.get(error.reason, STATUS[error.code])
 
 
 def error_response(error: DomainError) -> JSONResponse:
-    """A refusal as the REST contract has it."""
-    answer = refusal(status_of(error), error.reason, error.message, error.context)
+    """A domain error as a response; with Retry-After where a rate limit was hit."""
+    response = refusal(status_of(error), error.reason, error.message, error.context)
     if isinstance(error, RateLimited):
-        answer.headers["Retry-After"] = str(error.retry_after)
-    return answer
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def refusal(
     status: int, reason: str, detail: str, context: Mapping[str, object] | None = None
 ) -> JSONResponse:
-    """An error body: `detail`, `error_code` and `context`."""
+    """A JSON body with `detail`, `error_code` and `context`."""
     headers = {"WWW-Authenticate": "Bearer"} if status == STATUS[ErrorCode.UNAUTHENTICATED] else None
     body = {"detail": detail, "error_code": reason, "context": dict(context or {})}
     return JSONResponse(body, status_code=status, headers=headers)

@@ -1,4 +1,4 @@
-"""The log of a training as server-sent events, for clients that speak plain HTTP."""
+"""The events of a training as server-sent events."""
 
 import json
 from collections.abc import AsyncGenerator, Iterator
@@ -16,26 +16,26 @@ from domain.rate_limits import CallKind
 from domain.reading import require_in_project
 from domain.use_cases import finetunes
 from edge.event_streams import EventStream, event
-from rest.endpoints import endpoint, let_in, quotas, services
-from rest.rate_limits import limited
+from rest.endpoints import authenticate, endpoint, quotas_of, services_of
+from rest.rate_limits import rate_limited
 
 
 @endpoint
-@limited(CallKind.READS)
+@rate_limited(CallKind.READS)
 async def logs(request: Request) -> Response:
-    """Replays from `Last-Event-ID` on, then follows; ends with the training, or with the bearer token."""
-    viewer, finetune_id = let_in(request), request.path_params["finetune_id"]
-    request.scope["viewer"] = viewer.id  # for the log, should the client stop reading
+    """Events from `Last-Event-ID` on, past and new; ends with the training or when the token expires."""
+    viewer, finetune_id = authenticate(request, allow_ticket=True), request.path_params["finetune_id"]
+    request.scope["viewer"] = viewer.id  # for the log of a slow client
     after = place_of(request.headers.get("last-event-id"))
-    async with services(request).transactions.begin() as store:
+    async with services_of(request).transactions.begin() as store:
         await require_in_project(
             store.finetunes, finetune_id, request.path_params["project_id"], viewer_id=viewer.id
         )
         _, job = await finetunes.job_of(store, finetune_id, viewer_id=viewer.id)
     return EventStream(
         _events(request, job, after),
-        life_s=(viewer.until - services(request).now()).total_seconds(),
-        quota=quotas(request).streams.acquire(viewer.id),  # last, for only the stream gives it back
+        life_s=(viewer.until - services_of(request).now()).total_seconds(),
+        quota=quotas_of(request).streams.acquire(viewer.id),  # last, for only the stream releases it
         last_event=event(
             "error", json.dumps({"status": "unauthenticated", "error": "The token has expired."})
         ),
@@ -43,23 +43,24 @@ async def logs(request: Request) -> Response:
 
 
 async def _events(request: Request, job: Job, after: int) -> AsyncGenerator[str, None]:
-    """The events, to the end of the training."""
-    async with aclosing(services(request).streams.follow(job.id, after)) as recorded:
-        async for it in recorded:
-            for name, data in await _told(request, job, it):
-                yield event(name, json.dumps(data), id=str(it.seq))
+    async with aclosing(services_of(request).streams.follow(job.id, after)) as events:
+        async for recorded in events:
+            for name, data in await _rest_events(request, job, recorded):
+                yield event(name, json.dumps(data), id=str(recorded.seq))
 
 
-async def _told(request: Request, job: Job, recorded: RecordedEvent) -> list[tuple[str, dict[str, Any]]]:
-    """An event under the names of the REST contract."""
+async def _rest_events(
+    request: Request, job: Job, recorded: RecordedEvent
+) -> list[tuple[str, dict[str, Any]]]:
+    """The name and the data of the REST events that a job's event becomes: one, or none."""
     if isinstance(recorded.event, StatusChanged) and recorded.event.status in FINAL:
-        async with services(request).transactions.begin() as store:
+        async with services_of(request).transactions.begin() as store:
             finetune = await store.finetunes.get(job.subject_id, viewer_id=job.owner_id)
-        return [_end(recorded.event, finetune)]
-    return list(_named(recorded))
+        return [_final_event(recorded.event, finetune)]
+    return list(_progress_events(recorded))
 
 
-def _named(recorded: RecordedEvent) -> Iterator[tuple[str, dict[str, Any]]]:
+def _progress_events(recorded: RecordedEvent) -> Iterator[tuple[str, dict[str, Any]]]:
     match recorded.event:
         case Metric(point=point) if point.eval_loss is not None:
             yield "eval", {"step": point.step, "eval_loss": point.eval_loss, "perplexity": point.perplexity}
@@ -73,10 +74,10 @@ def _named(recorded: RecordedEvent) -> Iterator[tuple[str, dict[str, Any]]]:
         case Checkpoint(step, path):
             yield "checkpoint", {"step": step, "path": path}
         case StatusChanged():
-            return  # queued and running are seen in what follows
+            return  # QUEUED and RUNNING have no event in REST
 
 
-def _end(event: StatusChanged, finetune: Finetune | None) -> tuple[str, dict[str, Any]]:
+def _final_event(event: StatusChanged, finetune: Finetune | None) -> tuple[str, dict[str, Any]]:
     if event.status is not JobStatus.SUCCESS:
         return "error", {
             "status": event.status.lower(),

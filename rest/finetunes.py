@@ -1,4 +1,4 @@
-"""Downloads of what a fine-tune left: its model, its other files, and all of them as one archive."""
+"""Downloads of a fine-tune's artefacts: its model, its other files, and all of them as one archive."""
 
 import zlib
 from collections.abc import AsyncIterator
@@ -12,14 +12,14 @@ from stream_zip import ZIP_64, Method, async_stream_zip
 
 from domain.errors import Conflict, NotFound
 from domain.finetunes import Artifact, Finetune, require_gguf
+from domain.ports.storage import Storage
 from domain.rate_limits import CallKind
 from domain.reading import require_in_project
 from domain.rules import safe_name
-from domain.services import Services
-from rest.endpoints import endpoint, services, viewer_or_ticket
-from rest.file_responses import ranged
-from rest.rate_limits import limited
-from rest.streaming import Streamed
+from rest.endpoints import endpoint, services_of, viewer_id
+from rest.file_responses import file_response
+from rest.rate_limits import rate_limited
+from rest.streaming import ClosingStreamingResponse
 
 PATH = "/api/projects/{project_id}/finetunes/{finetune_id}"
 MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8"}
@@ -29,7 +29,7 @@ Member = tuple[str, datetime, int, Method, AsyncIterator[bytes]]
 
 
 @endpoint
-@limited(CallKind.READS)
+@rate_limited(CallKind.READS)
 async def download(request: Request) -> Response:
     """The model file; `Conflict` NOT_READY while there is none."""
     finetune = await _require(request)
@@ -37,26 +37,26 @@ async def download(request: Request) -> Response:
 
 
 @endpoint
-@limited(CallKind.READS)
+@rate_limited(CallKind.READS)
 async def artifact(request: Request) -> Response:
-    """One of the files."""
+    """One artefact."""
     finetune, filename = await _require(request), request.path_params["filename"]
-    found = next((it for it in finetune.artifacts if it.filename == filename), None)
-    if found is None:
+    file = next((artifact for artifact in finetune.artifacts if artifact.filename == filename), None)
+    if file is None:
         raise NotFound(f"The fine-tune has no file {filename}.", reason="ARTIFACT_NOT_FOUND")
-    return await _file(request, finetune, found)
+    return await _file(request, finetune, file)
 
 
 @endpoint
-@limited(CallKind.READS)
+@rate_limited(CallKind.READS)
 async def archive(request: Request) -> Response:
-    """All of the files as one archive, packed while it is sent."""
+    """All artefacts as one ZIP archive, made while it is sent."""
     finetune = await _require(request)
     if not finetune.artifacts:
         raise Conflict(f"The fine-tune is {finetune.status}; it has no files yet.", reason="NOT_READY")
     filename = f"{safe_name(finetune.model_name)}.zip"
-    return Streamed(
-        async_stream_zip(_members(services(request), finetune), get_compressobj=_stored),
+    return ClosingStreamingResponse(
+        async_stream_zip(_members(services_of(request).storage, finetune), get_compressobj=_no_compression),
         media_type="application/zip",
         headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
@@ -64,17 +64,17 @@ async def archive(request: Request) -> Response:
 
 async def _require(request: Request) -> Finetune:
     """The fine-tune of the path; raises `NotFound`."""
-    viewer = viewer_or_ticket(request)
+    viewer = viewer_id(request, allow_ticket=True)
     project_id, finetune_id = request.path_params["project_id"], request.path_params["finetune_id"]
-    async with services(request).transactions.begin() as store:
+    async with services_of(request).transactions.begin() as store:
         return await require_in_project(store.finetunes, finetune_id, project_id, viewer_id=viewer)
 
 
 async def _file(request: Request, finetune: Finetune, file: Artifact) -> Response:
     suffix = file.filename[file.filename.rfind(".") :]
-    return await ranged(
+    return await file_response(
         request,
-        services(request).storage,
+        services_of(request).storage,
         finetune.prefix + file.filename,
         filename=file.filename,
         media_type=MEDIA_TYPES.get(suffix, "application/octet-stream"),
@@ -83,15 +83,14 @@ async def _file(request: Request, finetune: Finetune, file: Artifact) -> Respons
     )
 
 
-async def _members(ports: Services, finetune: Finetune) -> AsyncIterator[Member]:
-    """The archive's files, each read when its turn comes."""
+async def _members(storage: Storage, finetune: Finetune) -> AsyncIterator[Member]:
     made = finetune.completed_at or finetune.created_at
     for file in finetune.artifacts:
-        yield file.filename, made, MODE, ZIP_64, ports.storage.read(finetune.prefix + file.filename)
+        yield file.filename, made, MODE, ZIP_64, storage.read(finetune.prefix + file.filename)
 
 
-def _stored() -> "zlib._Compress":
-    """Packs without compressing: weights do not get smaller, and a download should not wait for trying."""
+def _no_compression() -> "zlib._Compress":
+    """Compression level 0: model weights hardly compress, and trying would slow the download down."""
     return zlib.compressobj(level=0, wbits=-zlib.MAX_WBITS)
 
 

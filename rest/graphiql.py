@@ -1,4 +1,4 @@
-"""GET /graphiql: the GraphQL editor, which hatch_build.py put beside this module. GET / leads there."""
+"""GET /graphiql: the GraphQL editor, which hatch_build.py builds into `pages/`. GET / redirects to it."""
 
 import re
 import secrets
@@ -12,11 +12,11 @@ from rest.errors import refusal
 
 BUILT = Path(__file__).parent / "pages" / "graphiql"
 NONCE = "NONCE_OF_THE_ANSWER"
-"""What the built page has in the place of a nonce."""
+"""The placeholder of the nonce in the built page."""
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".ttf": "font/ttf"}
 NAME = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
-"""gzip among the encodings that a client accepts, unless it is weighed with nothing."""
+"""gzip in Accept-Encoding, unless its weight is 0."""
 
 POLICY = {
     "default-src": "'none'",
@@ -32,33 +32,33 @@ POLICY = {
     "frame-ancestors": "'none'",
 }
 CONTENT_SECURITY_POLICY = "; ".join(f"{name} {sources}" for name, sources in POLICY.items())
-UNUSED = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+DISABLED_FEATURES = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
 PAGE_HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": ", ".join(f"{name}=()" for name in UNUSED),
+    "Permissions-Policy": ", ".join(f"{name}=()" for name in DISABLED_FEATURES),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 ASSET_HEADERS = {
-    "Cache-Control": "public, max-age=31536000, immutable",  # a name has the hash of what it names
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",  # a worker lives under its own
+    "Cache-Control": "public, max-age=31536000, immutable",  # the file name has a hash of the content
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",  # the policy of a worker
     "Cross-Origin-Resource-Policy": "same-origin",
     "Vary": "Accept-Encoding",
     "X-Content-Type-Options": "nosniff",
 }
 
 
-def front_door(_: Request) -> Response:
-    """To the page, for who opens the server's address in a browser; 404 where the package was built without it."""
+def redirect_to_graphiql(_: Request) -> Response:
+    """A redirect for browsers that open the server's address; 404 where the package was built without GraphiQL."""
     if not (BUILT / "index.html").is_file():
         return refusal(404, "NOT_FOUND", "There is no page here: ask /graphql.")
     return RedirectResponse("/graphiql")
 
 
 def page(_: Request) -> Response:
-    """The page, with a nonce of its own; 503 where the package was built without it."""
+    """The page, with a new nonce; 503 where the package was built without GraphiQL."""
     try:
         html = (BUILT / "index.html").read_text()
     except FileNotFoundError:
@@ -69,27 +69,28 @@ def page(_: Request) -> Response:
 
 
 def asset(request: Request) -> Response:
-    """A script, a style sheet or a font of the page, compressed where the client takes that."""
+    """A script, a style sheet or a font of the page, gzipped where the client accepts that."""
     path = _asset(request.path_params["name"])
     if path is None:
         return refusal(404, "NOT_FOUND", "GraphiQL has no such file.")
-    packed = path.with_name(f"{path.name}.gz")
-    is_packed = GZIP.search(request.headers.get("accept-encoding", "")) is not None
-    sent = packed if is_packed else path
-    headers = ASSET_HEADERS | {"ETag": f'"{sent.name}"'} | ({"Content-Encoding": "gzip"} if is_packed else {})
+    is_gzipped = GZIP.search(request.headers.get("accept-encoding", "")) is not None
+    file = path.with_name(f"{path.name}.gz") if is_gzipped else path
+    headers = (
+        ASSET_HEADERS | {"ETag": f'"{file.name}"'} | ({"Content-Encoding": "gzip"} if is_gzipped else {})
+    )
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return FileResponse(sent, headers=headers, media_type=MEDIA_TYPES[path.suffix])
+    return FileResponse(file, headers=headers, media_type=MEDIA_TYPES[path.suffix])
 
 
 def _asset(name: str) -> Path | None:
-    """Where a file of this name lies; None where there is none."""
+    """The path of the file with this name; None where there is none."""
     path = BUILT / "assets" / name
     return path if NAME.fullmatch(name) and path.suffix in MEDIA_TYPES and path.is_file() else None
 
 
 ROUTES = [
-    Route("/", front_door, methods=["GET"]),
+    Route("/", redirect_to_graphiql, methods=["GET"]),
     Route("/graphiql", page, methods=["GET"]),
     Route("/graphiql/assets/{name}", asset, methods=["GET"]),
 ]

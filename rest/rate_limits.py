@@ -1,4 +1,4 @@
-"""Rate limits on REST endpoints: a request is counted before anything else of it is read."""
+"""Rate limits of REST endpoints. A request is counted before its body is read."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,27 +8,27 @@ from starlette.responses import Response
 
 from domain.errors import SignInRequired
 from domain.rate_limits import CallKind, RateLimitedCall, caller
-from rest.endpoints import Handler, services, viewer_or_ticket
+from rest.endpoints import Handler, services_of, viewer_id
 
 
-def limited(kind: CallKind) -> Callable[[Handler], Handler]:
-    """An endpoint each request of which counts as a call of this kind; raises `RateLimited`."""
+def rate_limited(kind: CallKind) -> Callable[[Handler], Handler]:
+    """A decorator of an endpoint: each request counts as a call of this kind; raises `RateLimited`."""
 
-    def counted(handler: Handler) -> Handler:
+    def decorate(handler: Handler) -> Handler:
         @wraps(handler)
-        async def answer(request: Request) -> Response:
-            if (rates := services(request).rates) is not None:
+        async def wrapped(request: Request) -> Response:
+            if (rates := services_of(request).rates) is not None:
                 await rates.hit([RateLimitedCall(kind, _caller(request))])
             return await handler(request)
 
-        return answer
+        return wrapped
 
-    return counted
+    return decorate
 
 
 def _caller(request: Request) -> str:
     try:
-        viewer = viewer_or_ticket(request)
+        viewer = viewer_id(request, allow_ticket=True)
     except SignInRequired:
         viewer = None
     return caller(viewer, request.client.host if request.client else None)

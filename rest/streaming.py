@@ -1,4 +1,4 @@
-"""Bodies of any length: sent in pieces, and closed at once when the client goes."""
+"""Streamed response bodies, whose source is closed as soon as the client disconnects."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -7,26 +7,26 @@ from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 CHUNK = 65_536
-"""Characters that are sent at once."""
+"""Characters of one chunk of text."""
 
 
-class Streamed(StreamingResponse):
-    """A streamed body whose source is closed at once when the client goes."""
+class ClosingStreamingResponse(StreamingResponse):
+    """A streaming response that closes its generator also when the body is not sent to its end."""
 
     async def stream_response(self, send: Send) -> None:
-        """Send it to its end, or to the client's."""
+        """Send the body."""
         async with aclosing(self.body_iterator):  # type: ignore[type-var]  # it is made of a generator
             await super().stream_response(send)
 
 
-async def in_pieces(lines: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
-    """Lines, many to a piece; the first goes out by itself, for it must not wait for the last."""
-    piece, length = list[str](), CHUNK
+async def batched(lines: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    """Lines joined to chunks of at least `CHUNK` characters; the first line is sent at once, as the head of a file."""
+    batch, length = list[str](), CHUNK
     async with aclosing(lines):
         async for line in lines:
-            piece.append(line)
+            batch.append(line)
             length += len(line)
             if length >= CHUNK:
-                yield "".join(piece)
-                piece, length = [], 0
-    yield "".join(piece)
+                yield "".join(batch)
+                batch, length = [], 0
+    yield "".join(batch)

@@ -1,4 +1,4 @@
-"""The gateway's side towards its client: a body in, bytes out, and word when the client has gone."""
+"""The client's side of the gateway: its key, its body, the response to it, and its disconnect."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -8,24 +8,26 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from domain.errors import LimitExceeded
+from edge import event_streams
 from edge.bearer_tokens import bearer_token
 from edge.bodies import header, read_body
 from rest.gateway._errors import OpenAIError
 
-BODY_LIMIT = 2 << 20
-JSON = (b"content-type", b"application/json")
-STREAM = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+MAX_BODY = 2 << 20
+"""Bytes of a request's body."""
+JSON_HEADER = (b"content-type", b"application/json")
+STREAM_HEADERS = [(name.encode(), value.encode()) for name, value in event_streams.HEADERS.items()]
 
 
 Header = tuple[bytes, bytes]
 
 
-class ClientLeftError(Exception):
-    """Nobody is there any more to be answered."""
+class ClientDisconnectedError(Exception):
+    """The client closed the connection before the end of its response."""
 
 
-def bearer(scope: Scope) -> str:
-    """The key that the client sent. Raises `OpenAIError` 401 when there is none."""
+def api_key_of(scope: Scope) -> str:
+    """The API key of a request; raises `OpenAIError` 401 without one."""
     secret = bearer_token(header(scope["headers"], b"authorization"))
     if secret is None:
         message = "An API key is needed: send it as `Authorization: Bearer KEY`."
@@ -34,17 +36,17 @@ def bearer(scope: Scope) -> str:
 
 
 async def request_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body. Raises `OpenAIError` 413 when it is too long, `ClientLeftError` when it breaks off."""
+    """The whole body; raises `OpenAIError` 413 when it is too long, and `ClientDisconnectedError`."""
     try:
-        return await read_body(scope, receive, BODY_LIMIT)
+        return await read_body(scope, receive, MAX_BODY)
     except LimitExceeded as error:
         raise OpenAIError(413, error.message, code="request_too_large") from None
     except ClientDisconnect:
-        raise ClientLeftError from None
+        raise ClientDisconnectedError from None
 
 
-class Reply:
-    """One answer, whole or in pieces; every one names its request."""
+class ResponseWriter:
+    """Sends one response, whole or as a stream, with the header `x-request-id`."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -52,28 +54,28 @@ class Reply:
         self.started = False
         self.ended = False
 
-    async def whole(self, status: int, body: bytes, headers: Iterable[Header] = (JSON,)) -> None:
-        """Answer at once."""
+    async def send_whole(self, status: int, body: bytes, headers: Iterable[Header] = (JSON_HEADER,)) -> None:
+        """Send a response with a body of known length."""
         await self._start(status, [*headers, (b"content-length", b"%d" % len(body))])
         await self._body(body, more=False)
 
-    async def piece(self, body: bytes, headers: Iterable[Header]) -> None:
-        """A part of a stream. It waits while the client does not read."""
+    async def send_chunk(self, chunk: bytes, headers: Iterable[Header]) -> None:
+        """Send a chunk of a stream, the first one with status 200 and `headers`; waits while the client does not read."""
         if not self.started:
-            await self._start(200, [*headers, *STREAM])
-        await self._body(body, more=True)
+            await self._start(200, [*headers, *STREAM_HEADERS])
+        await self._body(chunk, more=True)
 
     async def end(self) -> None:
-        """The stream is whole."""
+        """End the stream."""
         await self._body(b"", more=False)
 
-    async def refuse(self, error: OpenAIError) -> None:
-        """An error: the answer itself, or an event after which the body breaks off, never ending as if whole."""
+    async def send_error(self, error: OpenAIError) -> None:
+        """Send an error: as the response, or in a started stream as an event, after which the body stays incomplete."""
         if self.started and not self.ended:
             await self._body(error.event, more=True)
         elif not self.started:
             headers = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-            await self.whole(error.status, error.body, [JSON, *headers])
+            await self.send_whole(error.status, error.body, [JSON_HEADER, *headers])
 
     async def _start(self, status: int, headers: list[Header]) -> None:
         self.started = True
@@ -87,26 +89,26 @@ class Reply:
 
 
 @asynccontextmanager
-async def while_there(receive: Receive, reply: Reply) -> AsyncIterator[None]:
-    """Break the block off when the client goes, with `ClientLeftError`. The body must have been read."""
+async def cancel_on_disconnect(receive: Receive, response: ResponseWriter) -> AsyncIterator[None]:
+    """Cancel the block when the client disconnects; raises `ClientDisconnectedError`. The body must have been read."""
     task = asyncio.current_task()
     assert task is not None
-    left = False
+    disconnected = False
 
     async def watch() -> None:
-        nonlocal left
+        nonlocal disconnected
         while (await receive())["type"] != "http.disconnect":
             pass
-        if not reply.ended:  # a server says `disconnect` after a whole answer too
-            left = True
+        if not response.ended:  # ASGI sends `http.disconnect` after a complete response too
+            disconnected = True
             task.cancel()
 
     watcher = asyncio.create_task(watch())
     try:
         yield
     except asyncio.CancelledError:
-        if left and task.uncancel() == 0:
-            raise ClientLeftError from None
+        if disconnected and task.uncancel() == 0:
+            raise ClientDisconnectedError from None
         raise
     finally:
         watcher.cancel()

@@ -1,4 +1,4 @@
-"""Refusals as OpenAI's clients read them: `{"error": {"message", "type", "param", "code"}}`."""
+"""Errors of the OpenAI protocol: `{"error": {"message", "type", "param", "code"}}`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,25 +6,29 @@ from typing import Any
 import orjson
 
 from domain.errors import DomainError, ErrorCode
+from edge.event_streams import event
 
-REFUSALS: Mapping[ErrorCode, tuple[int, str]] = {
+DOMAIN_ERRORS: Mapping[ErrorCode, tuple[int, str]] = {
     ErrorCode.UNAUTHENTICATED: (401, "invalid_api_key"),
     ErrorCode.FORBIDDEN: (403, "forbidden"),
     ErrorCode.NOT_FOUND: (404, "model_not_found"),
     ErrorCode.CONFLICT: (409, "conflict"),
     ErrorCode.LIMIT_EXCEEDED: (429, "rate_limit_exceeded"),
-    ErrorCode.INVALID: (502, "model_unusable"),  # the body is judged here: there only a model can be invalid
+    ErrorCode.INVALID: (
+        502,
+        "model_unusable",
+    ),  # request bodies are checked here, so only a model file can be invalid
     ErrorCode.UNAVAILABLE: (503, "unavailable"),
 }
 TYPES = {429: "rate_limit_error", 403: "permission_error"}
 CODES = {404: "model_not_found", 429: "rate_limit_exceeded", 503: "unavailable"}
 NO_RETRY: dict[str, str] = {"x-should-retry": "false"}
-"""Told to clients once a generation may have run: it would run, and cost, again."""
-TOO_LONG = ("exceed_context_size", "context length", "context size", "context_length_exceeded")
+"""Where a generation may have run: OpenAI's clients would start it again."""
+CONTEXT_LENGTH_MARKERS = ("exceed_context_size", "context length", "context size", "context_length_exceeded")
 
 
 class OpenAIError(Exception):
-    """An answer that is not the model's."""
+    """A response with an error."""
 
     def __init__(
         self,
@@ -45,18 +49,18 @@ class OpenAIError(Exception):
 
     @property
     def body(self) -> bytes:
-        """The whole answer."""
+        """The response's body."""
         return orjson.dumps({"error": self.error})
 
     @property
     def event(self) -> bytes:
-        """The same in the midst of a stream."""
-        return b"data: " + self.body + b"\n\n"
+        """The same as a server-sent event."""
+        return event(None, self.body.decode()).encode()
 
 
-def of_domain(error: DomainError) -> OpenAIError:
-    """What the rest of Luthier refused."""
-    status, code = REFUSALS[error.code]
+def from_domain_error(error: DomainError) -> OpenAIError:
+    """A domain error in the protocol."""
+    status, code = DOMAIN_ERRORS[error.code]
     headers = NO_RETRY if status == 502 else {}
     if status in {429, 503}:
         headers = {"retry-after": str(error.context.get("retryAfter", 1))}
@@ -64,49 +68,51 @@ def of_domain(error: DomainError) -> OpenAIError:
     return OpenAIError(status, error.message, code=code, param=param, headers=headers)
 
 
-def of_upstream(status: int, body: bytes, retry_after: str | None = None) -> OpenAIError:
-    """What the model server refused, whichever of the usual shapes it said that in."""
-    said = _said(body)
-    message = str(said.get("message") or "The model server could not answer.")
+def from_upstream(status: int, body: bytes, retry_after: str | None = None) -> OpenAIError:
+    """An error response of a model server in the protocol, from any of the usual shapes of body."""
+    error = _error_object(body)
+    message = str(error.get("message") or "The model server could not answer.")
     if status in {401, 403}:
         return OpenAIError(502, "The model server refused Luthier's own key.", code="upstream_refused")
-    if any(sign in f"{said.get('type')} {said.get('code')} {message}" for sign in TOO_LONG):
+    if any(
+        marker in f"{error.get('type')} {error.get('code')} {message}" for marker in CONTEXT_LENGTH_MARKERS
+    ):
         return OpenAIError(400, message, code="context_length_exceeded", param="messages")
     headers = NO_RETRY if status >= 500 and status != 503 else {}
     return OpenAIError(
         status,
         message,
-        code=_text(said.get("code")) or CODES.get(status),
-        param=_text(said.get("param")),
-        type=_text(said.get("type")),
+        code=_text(error.get("code")) or CODES.get(status),
+        param=_text(error.get("param")),
+        type=_text(error.get("type")),
         headers=headers | ({"retry-after": retry_after} if retry_after else {}),
     )
 
 
-def of_event(error: Any) -> OpenAIError:
-    """An error that a model server sent as the first event of a stream, inside of a 200."""
+def from_upstream_event(error: Any) -> OpenAIError:
+    """An error that a model server sent as an event of a stream with status 200."""
     code = error.get("code") if isinstance(error, dict) else None
     status = code if isinstance(code, int) and 400 <= code < 600 else 500
-    return of_upstream(status, orjson.dumps({"error": error}))
+    return from_upstream(status, orjson.dumps({"error": error}))
 
 
 def message_of(error: Any) -> str:
-    """The sentence inside an error, in whatever shape."""
+    """The message of an error object or text."""
     return str(error.get("message") or error) if isinstance(error, dict) else str(error)
 
 
-def _said(body: bytes) -> dict[str, Any]:
+def _error_object(body: bytes) -> dict[str, Any]:
     """OpenAI's `error` object, Ollama's `error` text, FastAPI's `detail`, or vLLM's bare object."""
     try:
-        answer = orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return {}
-    if not isinstance(answer, dict):
+    if not isinstance(value, dict):
         return {}
-    error = answer.get("error") or answer.get("detail") or answer
+    error = value.get("error") or value.get("detail") or value
     return error if isinstance(error, dict) else {"message": message_of(error)}
 
 
 def _text(value: Any) -> str | None:
-    """A code as text; a number is only the status once more."""
+    """A code that is text; a number only repeats the status."""
     return value if isinstance(value, str) else None

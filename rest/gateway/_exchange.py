@@ -1,4 +1,4 @@
-"""One request that found its deployment, from its first byte to its row in the log."""
+"""One request to a deployment and its response, and their row in the log."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,62 +6,62 @@ from time import perf_counter
 
 from domain.ports.gateway import Route
 from domain.request_logs import RequestLog
-from rest.gateway._client import Reply
+from rest.gateway._client import ResponseWriter
 from rest.gateway._errors import OpenAIError, message_of
-from rest.gateway._payloads import CompletionRequest, RecordedAnswer
+from rest.gateway._payloads import CompletionRecord, CompletionRequest
 
 CLIENT_CLOSED = 499
-"""The status of a request whose client left before there was an answer."""
+"""The logged status where the client disconnected before the response started."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """A request that has a deployment, and what becomes of it."""
+    """A request to a deployment and what is logged of its response. `started_at` is of `perf_counter`."""
 
     route: Route
-    asked: CompletionRequest
+    request: CompletionRequest
     endpoint: str
-    reply: Reply
-    began: float
+    response: ResponseWriter
+    started_at: float
     date: datetime
-    answer: RecordedAnswer = field(default_factory=RecordedAnswer)
+    record: CompletionRecord = field(default_factory=CompletionRecord)
     status: int = 200
-    first_text_at: float | None = None
+    first_token_at: float | None = None
 
-    def fail(self, error: OpenAIError) -> None:
-        """Note why it failed."""
-        self.answer.error = error.error
-        self.answer.finish = "error"
-        self.status = 200 if self.reply.started else error.status
+    def set_error(self, error: OpenAIError) -> None:
+        """Log the request as failed."""
+        self.record.error = error.error
+        self.record.finish = "error"
+        self.status = 200 if self.response.started else error.status
 
-    def leave(self) -> None:
-        """Note that the client went."""
-        self.answer.finish = "client_disconnect"
-        self.status = 200 if self.reply.started else CLIENT_CLOSED
+    def set_disconnected(self) -> None:
+        """Log that the client disconnected."""
+        self.record.finish = "client_disconnect"
+        self.status = 200 if self.response.started else CLIENT_CLOSED
 
-    def heard(self) -> None:
-        """Note when the first text came."""
-        if self.first_text_at is None and self.answer.has_text:
-            self.first_text_at = perf_counter()
+    def check_first_token(self) -> None:
+        """Log the time of the first token, if one has come."""
+        if self.first_token_at is None and self.record.has_text:
+            self.first_token_at = perf_counter()
 
     def log(self) -> RequestLog:
-        """The row that is kept."""
-        first = self.first_text_at
+        """The row of the log."""
+        first = self.first_token_at
         return RequestLog(
-            id=self.reply.request_id,
+            id=self.response.request_id,
             deployment_id=self.route.deployment_id,
             api_key_id=self.route.api_key_id,
             date=self.date,
             endpoint=self.endpoint,
-            input=self.asked.input,
-            messages=self.asked.messages,
-            output=self.answer.output,
+            input=self.request.input,
+            messages=self.request.messages,
+            output=self.record.output,
             status=self.status,
-            error=self.answer.error and message_of(self.answer.error),
-            prompt_tokens=self.answer.prompt_tokens,
-            completion_tokens=self.answer.completion_tokens,
-            latency_ms=(perf_counter() - self.began) * 1000,
-            time_to_first_token_ms=None if first is None else (first - self.began) * 1000,
-            streamed=self.asked.streamed,
-            finish=self.answer.finish,
+            error=self.record.error and message_of(self.record.error),
+            prompt_tokens=self.record.prompt_tokens,
+            completion_tokens=self.record.completion_tokens,
+            latency_ms=(perf_counter() - self.started_at) * 1000,
+            time_to_first_token_ms=None if first is None else (first - self.started_at) * 1000,
+            streamed=self.request.is_streamed,
+            finish=self.record.finish,
         )

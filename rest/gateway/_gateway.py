@@ -1,7 +1,7 @@
-"""The OpenAI endpoint of a project's deployments: checks the key, finds the model, passes the bytes through.
+"""The OpenAI endpoint of a project's deployments: checks the key, finds the model server, and forwards the bytes.
 
-A raw ASGI application, for this is where every token goes by: nothing is modelled, unknown fields are kept,
-and the log is fed by a parsed copy.
+An ASGI application without a framework, for every token passes here. Bodies are not validated: unknown fields are
+forwarded. The log is written from a parsed copy.
 """
 
 import logging
@@ -20,29 +20,37 @@ from domain.errors import DomainError
 from domain.ids import Noun
 from domain.ports.gateway import Directory, RequestRecorder
 from domain.ports.model_runtime import ModelRuntime, Upstream
-from rest.gateway._client import ClientLeftError, Header, Reply, bearer, request_body, while_there
-from rest.gateway._errors import NO_RETRY, OpenAIError, of_domain, of_event, of_upstream
+from rest.gateway._client import (
+    ClientDisconnectedError,
+    Header,
+    ResponseWriter,
+    api_key_of,
+    cancel_on_disconnect,
+    request_body,
+)
+from rest.gateway._errors import NO_RETRY, OpenAIError, from_domain_error, from_upstream, from_upstream_event
 from rest.gateway._exchange import Exchange
-from rest.gateway._payloads import CompletionRequest, Events
+from rest.gateway._payloads import CompletionRequest, EventFilter
 
 logger = logging.getLogger(__name__)
 
 
 ENDPOINTS = {"chat/completions": "POST", "completions": "POST", "models": "GET"}
-"""What it answers below a project, and to which method."""
+"""The paths below a project, and their methods."""
 PATH = re.compile(rf"/public/([^/]+)/(?:v1/)?({'|'.join(ENDPOINTS)})/?$")
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=600.0)
-"""A model may think for ten minutes between two bytes."""
-IDLE_S = 2.0
-"""Shorter than any model server keeps an idle connection: one that it has just closed fails the request."""
-LARGEST_ANSWER = 32 << 20
-LARGEST_ERROR = 64 << 10
+"""A model may take ten minutes between two bytes."""
+KEEPALIVE_S = 2.0
+"""How long an idle connection is reused. Less than any model server's, as a request on a closed one would fail."""
+MAX_RESPONSE = 32 << 20
+MAX_ERROR = 64 << 10
+"""Bytes of the body of a response, and of an error response."""
 STALE = {401, 404}
-"""What a server answers that took over the address of a model which is gone."""
+"""The statuses of another model's server, which has the address of one that was unloaded."""
 
 
-class _StaleError(Exception):
-    """What the runtime said was out of date, and nothing has been generated; `error` is for the second time."""
+class _StaleAddressError(Exception):
+    """The address from the runtime is out of date, and nothing was generated; `error` is sent if this repeats."""
 
     def __init__(self, error: OpenAIError) -> None:
         super().__init__(error.message)
@@ -59,100 +67,100 @@ class Gateway:
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; this is the ASGI application."""
+        """Handle one request: this is the ASGI application."""
         if scope["type"] != "http":
-            await send({"type": "websocket.close"})  # before it was accepted: 403
+            await send({"type": "websocket.close"})  # refuses the handshake with 403
             return
-        reply = Reply(send, ids.new(Noun.REQUEST_LOG))
+        response = ResponseWriter(send, ids.new(Noun.REQUEST_LOG))
         try:
-            await self._dispatch(scope, receive, reply)
-        except ClientLeftError:
+            await self._dispatch(scope, receive, response)
+        except ClientDisconnectedError:
             return
-        except Exception as error:  # noqa: BLE001 - everything is answered in the protocol
-            await reply.refuse(_refusal(error, reply.request_id))
+        except Exception as error:  # noqa: BLE001 - every error is sent in the protocol
+            await response.send_error(_client_error(error, response.request_id))
 
     async def aclose(self) -> None:
-        """Let go of the connections to model servers."""
+        """Close the connections to model servers."""
         if self._session is not None:
             await self._session.close()
 
-    async def _dispatch(self, scope: Scope, receive: Receive, reply: Reply) -> None:
-        found = PATH.search(scope["path"])
-        if found is None:
+    async def _dispatch(self, scope: Scope, receive: Receive, response: ResponseWriter) -> None:
+        match = PATH.search(scope["path"])
+        if match is None:
             raise OpenAIError(404, f"There is no {scope['path']}.", code="unknown_url")
-        project_id, endpoint = found.groups()
+        project_id, endpoint = match.groups()
         if scope["method"] != ENDPOINTS[endpoint]:
             raise OpenAIError(405, f"{scope['method']} is not possible here.", code="method_not_allowed")
         if endpoint == "models":
-            await self._list_models(project_id, bearer(scope), reply)
+            await self._list_models(project_id, api_key_of(scope), response)
             return
-        exchange = await self._begin(scope, receive, reply, project_id, endpoint)
-        await self._complete(exchange, receive)
+        exchange = await self._start(scope, receive, response, project_id, endpoint)
+        await self._respond(exchange, receive)
 
-    async def _list_models(self, project_id: str, secret: str, reply: Reply) -> None:
+    async def _list_models(self, project_id: str, secret: str, response: ResponseWriter) -> None:
         names = await self._directory.model_names(project_id, secret)
         models = [{"id": name, "object": "model", "created": 0, "owned_by": "luthier"} for name in names]
-        await reply.whole(200, orjson.dumps({"object": "list", "data": models}))
+        await response.send_whole(200, orjson.dumps({"object": "list", "data": models}))
 
-    async def _begin(
-        self, scope: Scope, receive: Receive, reply: Reply, project_id: str, endpoint: str
+    async def _start(
+        self, scope: Scope, receive: Receive, response: ResponseWriter, project_id: str, endpoint: str
     ) -> Exchange:
-        """Find out who asks which model what; until then there is nothing to be logged."""
-        began, date = perf_counter(), datetime.now(UTC)
-        secret = bearer(scope)
-        await self._directory.model_names(project_id, secret)  # a stranger's body is not even read
-        asked = CompletionRequest.of(await request_body(scope, receive))
-        route = await self._directory.route(project_id, secret, asked.model)
-        return Exchange(route, asked, endpoint, reply, began, date)
+        """Check the key, read the body and find the deployment; a request that fails here is not logged."""
+        started_at, date = perf_counter(), datetime.now(UTC)
+        secret = api_key_of(scope)
+        await self._directory.model_names(project_id, secret)  # raises before the body is read
+        request = CompletionRequest.parse(await request_body(scope, receive))
+        route = await self._directory.route(project_id, secret, request.model)
+        return Exchange(route, request, endpoint, response, started_at, date)
 
-    async def _complete(self, exchange: Exchange, receive: Receive) -> None:
-        """Answer; whatever becomes of it is a row in the log."""
+    async def _respond(self, exchange: Exchange, receive: Receive) -> None:
+        """Send the response, and log it whether it succeeds or not."""
         try:
-            async with while_there(receive, exchange.reply):
-                await self._pass_on(exchange)
-        except ClientLeftError:
-            exchange.leave()
-        except Exception as error:  # noqa: BLE001 - everything is answered in the protocol
-            refusal = _refusal(error, exchange.reply.request_id)
-            exchange.fail(refusal)
-            await exchange.reply.refuse(refusal)
+            async with cancel_on_disconnect(receive, exchange.response):
+                await self._forward(exchange)
+        except ClientDisconnectedError:
+            exchange.set_disconnected()
+        except Exception as error:  # noqa: BLE001 - every error is sent in the protocol
+            client_error = _client_error(error, exchange.response.request_id)
+            exchange.set_error(client_error)
+            await exchange.response.send_error(client_error)
         finally:
             await self._recorder.record(exchange.log())
 
-    async def _pass_on(self, exchange: Exchange) -> None:
-        """Ask the model; once more when the runtime sent us where it is no longer."""
+    async def _forward(self, exchange: Exchange) -> None:
+        """Forward to the model server; a second time where the address from the runtime was out of date."""
         target = exchange.route.target
         try:
-            await self._ask_once(exchange)
-        except _StaleError:
+            await self._forward_once(exchange)
+        except _StaleAddressError:
             self._runtime.forget(target if isinstance(target, str) else target.model_id)
             try:
-                await self._ask_once(exchange)
-            except _StaleError as stale:
+                await self._forward_once(exchange)
+            except _StaleAddressError as stale:
                 raise stale.error from None
 
-    async def _ask_once(self, exchange: Exchange) -> None:
+    async def _forward_once(self, exchange: Exchange) -> None:
         upstream = await self._runtime.upstream(exchange.route.target)
-        async with self._response(exchange, upstream) as response:
+        async with self._upstream_response(exchange, upstream) as response:
             if response.status >= 400:
-                raise await _upstream_refusal(response)
+                raise await _upstream_error(response)
             if response.content_type == "text/event-stream":
                 await _stream(exchange, response)
             else:
-                await _answer_whole(exchange, response)
+                await _send_whole(exchange, response)
 
     @asynccontextmanager
-    async def _response(
+    async def _upstream_response(
         self, exchange: Exchange, upstream: Upstream
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """What the model server answers. Leaving it early ends the request there, and with it the generation."""
+        """The model server's response. To exit early closes the connection, which ends the generation."""
         response: aiohttp.ClientResponse | None = None
         try:
             response = await self._post(exchange, upstream)
             yield response
         except aiohttp.ClientConnectorError as error:
-            refusal = OpenAIError(502, "The model server does not answer.", code="upstream_down")
-            raise _StaleError(refusal) from error
+            down = OpenAIError(502, "The model server does not answer.", code="upstream_down")
+            raise _StaleAddressError(down) from error
         except TimeoutError as error:
             message = "The model server did not answer in time."
             raise OpenAIError(504, message, code="upstream_timeout", headers=NO_RETRY) from error
@@ -168,15 +176,15 @@ class Gateway:
         if upstream.api_key:
             headers["authorization"] = f"Bearer {upstream.api_key}"
         url = f"{upstream.base_url}/{exchange.endpoint}"
-        if self._session is None:  # made here: it belongs to the loop that serves
+        if self._session is None:  # not in __init__: it needs the running event loop
             self._session = _new_session()
-        body = exchange.asked.sent(upstream.model)
+        body = exchange.request.encode(upstream.model)
         return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
 
 
 def _new_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         timeout=TIMEOUT,
@@ -184,41 +192,41 @@ def _new_session() -> aiohttp.ClientSession:
 
 
 async def _stream(exchange: Exchange, response: aiohttp.ClientResponse) -> None:
-    """Pass events on as they come; a stream that broke off does not end as if it were whole."""
-    events = Events(exchange.answer, keep_usage=exchange.asked.wants_usage)
+    """Forward events as they arrive; a stream with an error does not get the end of a complete one."""
+    events = EventFilter(exchange.record, keep_usage=exchange.request.includes_usage)
     headers = _headers(response)
     async for chunk in response.content.iter_any():
-        await _send_piece(exchange, events.feed(chunk), headers)
-    await _send_piece(exchange, events.close(), headers)
-    if not exchange.reply.started:
+        await _send_chunk(exchange, events.feed(chunk), headers)
+    await _send_chunk(exchange, events.close(), headers)
+    if not exchange.response.started:
         raise OpenAIError(502, "The model server sent nothing.", code="upstream_broke_off", headers=NO_RETRY)
-    if exchange.answer.error:
-        exchange.answer.finish = "error"
+    if exchange.record.error:
+        exchange.record.finish = "error"
     else:
-        await exchange.reply.end()
+        await exchange.response.end()
 
 
-async def _send_piece(exchange: Exchange, piece: bytes, headers: list[Header]) -> None:
-    """Nothing is sent before the first event: an error may still become a status of its own."""
-    exchange.heard()
-    if exchange.answer.error and not exchange.reply.started:
-        raise of_event(exchange.answer.error)
-    if piece:
-        await exchange.reply.piece(piece, headers)
+async def _send_chunk(exchange: Exchange, chunk: bytes, headers: list[Header]) -> None:
+    """Send a chunk; an error before the first chunk is raised, for it still can have a status."""
+    exchange.check_first_token()
+    if exchange.record.error and not exchange.response.started:
+        raise from_upstream_event(exchange.record.error)
+    if chunk:
+        await exchange.response.send_chunk(chunk, headers)
 
 
-async def _answer_whole(exchange: Exchange, response: aiohttp.ClientResponse) -> None:
-    body = await _read(response, LARGEST_ANSWER)
-    exchange.answer.take(body)
-    if exchange.answer.error:
-        raise of_event(exchange.answer.error)
-    await exchange.reply.whole(response.status, body, _headers(response))
+async def _send_whole(exchange: Exchange, response: aiohttp.ClientResponse) -> None:
+    body = await _read(response, MAX_RESPONSE)
+    exchange.record.read(body)
+    if exchange.record.error:
+        raise from_upstream_event(exchange.record.error)
+    await exchange.response.send_whole(response.status, body, _headers(response))
 
 
-async def _upstream_refusal(response: aiohttp.ClientResponse) -> Exception:
-    body = await _read(response, LARGEST_ERROR)
-    refusal = of_upstream(response.status, body, response.headers.get("retry-after"))
-    return _StaleError(refusal) if response.status in STALE else refusal
+async def _upstream_error(response: aiohttp.ClientResponse) -> Exception:
+    body = await _read(response, MAX_ERROR)
+    error = from_upstream(response.status, body, response.headers.get("retry-after"))
+    return _StaleAddressError(error) if response.status in STALE else error
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -231,17 +239,17 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def _headers(response: aiohttp.ClientResponse) -> list[Header]:
-    """What the client must know of the bytes."""
+    """The headers that are forwarded."""
     names = ("content-type", "content-encoding")
     return [(name.encode(), response.headers[name].encode()) for name in names if name in response.headers]
 
 
-def _refusal(error: Exception, request_id: str) -> OpenAIError:
-    """What the client is told; what is not meant for it goes to our own log."""
+def _client_error(error: Exception, request_id: str) -> OpenAIError:
+    """The error for the client; an unexpected one is logged, and the client gets no details."""
     if isinstance(error, OpenAIError):
         return error
     if isinstance(error, DomainError):
-        return of_domain(error)
-    about = {"request_id": request_id}
-    logger.error("Request %s failed inside of the gateway", request_id, exc_info=error, extra=about)
+        return from_domain_error(error)
+    extra = {"request_id": request_id}
+    logger.error("Request %s failed in the gateway", request_id, exc_info=error, extra=extra)
     return OpenAIError(500, "Something went wrong inside of Luthier.", headers=NO_RETRY)

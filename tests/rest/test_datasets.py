@@ -143,7 +143,7 @@ async def test_the_first_bytes_do_not_wait_for_the_last_row(
     async with services.transactions.begin() as store:
         dataset = await store.datasets.get(dataset_id, viewer_id=api.user_id)
     assert dataset is not None
-    body = items_as_text(services, dataset, FORMATS["csv"], None, Which.ACTIVE)
+    body = items_as_text(services.transactions, dataset, FORMATS["csv"], None, Which.ACTIVE)
     async with aclosing(body):
         assert await anext(body) == BOM + "question,answer\r\n"
         assert (await anext(body)).startswith("Question 0?,Answer 0\r\n")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from domain.ports.storage import Storage
 from domain.services import Services
-from rest.file_responses import Unsatisfiable, attachment, byte_range
+from rest.file_responses import RangeNotSatisfiable, byte_range, content_disposition
 from tests.clients import Api
 from tests.external import store
 from tests.importing import upload
@@ -185,7 +185,7 @@ def test_a_range_is_what_slicing_gives(content: bytes, first: int, last: int | N
     if last is not None and last < first:
         assert byte_range(header, len(content)) is None
     elif first >= len(content):
-        with pytest.raises(Unsatisfiable):
+        with pytest.raises(RangeNotSatisfiable):
             byte_range(header, len(content))
     else:
         found = byte_range(header, len(content))
@@ -205,12 +205,12 @@ def test_no_range_header_is_a_fault(header: str) -> None:
     found: Any = None
     try:
         found = byte_range(header, 10)
-    except Unsatisfiable:
+    except RangeNotSatisfiable:
         return
     assert found is None or 0 <= found[0] <= found[1] < 10
 
 
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_name_can_be_said_in_a_header(name: str) -> None:
-    assert attachment(name).isascii()
-    assert "\n" not in attachment(name)
+    assert content_disposition(name).isascii()
+    assert "\n" not in content_disposition(name)

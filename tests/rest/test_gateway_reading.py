@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from domain.errors import DomainError, ErrorCode
-from rest.gateway._errors import OpenAIError, of_domain, of_upstream
-from rest.gateway._payloads import LONGEST_EVENT, CompletionRequest, Events, RecordedAnswer
+from rest.gateway._errors import OpenAIError, from_domain_error, from_upstream
+from rest.gateway._payloads import MAX_EVENT, CompletionRecord, CompletionRequest, EventFilter
 
 
 def user(content: object) -> dict[str, object]:
@@ -50,18 +50,18 @@ def test_the_input_is_the_prompt_or_what_the_user_said_last(body: dict[str, Any]
 def test_only_the_model_and_a_streams_counts_are_changed_for_the_model_server(
     given: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    asked = CompletionRequest({"model": "mine"} | given)
+    request = CompletionRequest({"model": "mine"} | given)
 
-    assert orjson.loads(asked.sent("theirs")) == {"model": "theirs"} | sent
-    assert asked.body == {"model": "mine"} | given
+    assert orjson.loads(request.encode("theirs")) == {"model": "theirs"} | sent
+    assert request.body == {"model": "mine"} | given
 
 
 def test_the_output_is_the_text_of_each_choice_in_its_order() -> None:
-    answer = RecordedAnswer()
+    record = CompletionRecord()
     for index, text in [(1, "b"), (0, "a"), (1, "B"), (0, None)]:
-        answer.take(orjson.dumps({"choices": [{"index": index, "delta": {"content": text}}]}))
+        record.read(orjson.dumps({"choices": [{"index": index, "delta": {"content": text}}]}))
 
-    assert answer.output == "a\nbB"
+    assert record.output == "a\nbB"
 
 
 @pytest.mark.parametrize(
@@ -75,17 +75,17 @@ def test_the_output_is_the_text_of_each_choice_in_its_order() -> None:
     ],
 )
 def test_an_answer_that_makes_no_sense_is_read_as_nothing(raw: bytes) -> None:
-    answer = RecordedAnswer()
+    record = CompletionRecord()
 
-    answer.take(raw)
+    record.read(raw)
 
-    assert answer == RecordedAnswer()
+    assert record == CompletionRecord()
 
 
 def test_an_event_without_end_is_given_up() -> None:
-    events = Events(RecordedAnswer(), keep_usage=False)
+    events = EventFilter(CompletionRecord(), keep_usage=False)
 
-    assert events.feed(b"x" * LONGEST_EVENT) == b""
+    assert events.feed(b"x" * MAX_EVENT) == b""
     with pytest.raises(OpenAIError, match="without end"):
         events.feed(b"x")
 
@@ -94,7 +94,7 @@ def test_an_event_without_end_is_given_up() -> None:
 def test_every_kind_of_refusal_has_a_status_and_a_code(code: ErrorCode) -> None:
     kind = type("Refused", (DomainError,), {"code": code})
 
-    refusal = of_domain(kind("A sentence."))
+    refusal = from_domain_error(kind("A sentence."))
 
     assert 400 <= refusal.status < 600
     assert refusal.error["code"]
@@ -105,4 +105,4 @@ def test_every_kind_of_refusal_has_a_status_and_a_code(code: ErrorCode) -> None:
     "body", [b"", b"[]", b"3", b"<html>", b'{"error": []}', b'{"error": {"message": null}}']
 )
 def test_a_refusal_without_a_sentence_gets_one(body: bytes) -> None:
-    assert of_upstream(500, body).message
+    assert from_upstream(500, body).message
