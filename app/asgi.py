@@ -26,35 +26,35 @@ REASONS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 REST = (health, documents, datasets, finetunes, finetune_logs, deployments, webhooks, graphiql)
 
 
-GARBAGE = (50_000, 10, 10)
-"""How many objects are made between two looks for garbage: an answer is thousands, and none of them garbage yet."""
+GC_THRESHOLDS = (50_000, 10, 10)
+"""A response makes thousands of objects, all of them in use: the default of 700 would collect during each."""
 
 
 log = logging.getLogger(__name__)
 
 
 def application(settings: Settings) -> ASGIApp:
-    """The application of one process; its parts live as long as the server runs it."""
+    """The application of one process; its services are opened and closed with the ASGI lifespan."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with wire(settings) as wiring:
-            mount(app, wiring, settings)
+            add_routes(app, wiring, settings)
             gc.collect()
-            gc.freeze()  # what is there now stays: to look through it for garbage again and again takes 100 ms each time
-            gc.set_threshold(*GARBAGE)
+            gc.freeze()  # these objects stay: a full collection that visits them takes 100 ms
+            gc.set_threshold(*GC_THRESHOLDS)
             yield
 
-    return edge(Starlette(lifespan=lifespan, exception_handlers=HANDLERS), settings)
+    return with_middleware(Starlette(lifespan=lifespan, exception_handlers=HANDLERS), settings)
 
 
-def edge(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """What every request passes on its way in, and every answer on its way out."""
+def with_middleware(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """The application with request ids and a timeout for slow clients."""
     return RequestIds(SlowClientTimeout(app, settings.slow_consumer_s))
 
 
-def mount(app: Starlette, wiring: Wiring, settings: Settings) -> None:
-    """Put every route in its place."""
+def add_routes(app: Starlette, wiring: Wiring, settings: Settings) -> None:
+    """Add all routes, and the services that they use."""
     app.state.services = wiring.services
     app.state.quotas = wiring.quotas
     origins = tuple(filter(None, settings.console_origins.split(",")))
@@ -67,7 +67,7 @@ def mount(app: Starlette, wiring: Wiring, settings: Settings) -> None:
     )
     app.router.routes.extend(
         [
-            Route("/graphql", graphql),  # serves no WebSocket, hence the second
+            Route("/graphql", graphql),  # a Route serves no WebSocket
             WebSocketRoute("/graphql", graphql),
             *(route for module in REST for route in module.ROUTES),
             Mount("/public", wiring.gateway),
@@ -75,16 +75,16 @@ def mount(app: Starlette, wiring: Wiring, settings: Settings) -> None:
     )
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    """What Starlette itself refuses, such as an unknown path."""
+async def _http_error(_: Request, error: Exception) -> Response:
+    """An error of Starlette, such as an unknown path."""
     status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
     return refusal(status, REASONS.get(status, "INVALID"), f"{detail}.")
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    """A fault of ours, told without its inside; the log has the rest under the request's id."""
-    log.error("a request failed", exc_info=error, extra={"request_id": request.scope.get("request_id")})
+async def _internal_error(request: Request, error: Exception) -> Response:
+    """An unexpected error, without details; they are logged with the request's id."""
+    log.error("A request failed", exc_info=error, extra={"request_id": request.scope.get("request_id")})
     return refusal(500, "INTERNAL", "Something went wrong inside Luthier.")
 
 
-HANDLERS: Mapping[Any, Any] = {HTTPException: _refused, Exception: _failed}
+HANDLERS: Mapping[Any, Any] = {HTTPException: _http_error, Exception: _internal_error}

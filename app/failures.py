@@ -1,7 +1,7 @@
-"""What a person can mend, told as one sentence in place of a traceback."""
+"""Errors that the command line prints as one sentence instead of a traceback."""
 
 
 class Failure(Exception):
-    """The message is the sentence; the command ends with `exit_code`."""
+    """An error that the user can fix; its message is a sentence, `exit_code` the exit code of the command."""
 
     exit_code = 1

@@ -1,4 +1,4 @@
-"""Bringing the database up to date: the tables, then the catalogue of base models."""
+"""Migrations of the database, and the catalogue of base models in it."""
 
 from pathlib import Path
 
@@ -13,24 +13,26 @@ from infra.queue import Enqueuer, open_queue
 
 
 def config(database_url: str) -> Config:
-    """Alembic's configuration; there is no ini file, so that it works from the wheel."""
-    found = Config()
-    found.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    found.set_main_option("sqlalchemy.url", database_url.replace("%", "%%"))  # % is the ini format's own
-    return found
+    """Alembic's configuration, without an ini file, which a wheel would not have."""
+    result = Config()
+    result.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    result.set_main_option(
+        "sqlalchemy.url", database_url.replace("%", "%%")
+    )  # % is special in the ini format
+    return result
 
 
 def migrate(database_url: str) -> None:
-    """To the newest revision. Not inside a running event loop; several at once wait for one another."""
+    """Migrate to the newest revision. Not in a running event loop; concurrent runs wait for one another."""
     command.upgrade(config(database_url), "head")
 
 
-async def keep_catalogue(database_url: str) -> None:
-    """Offer the base models that this version knows."""
-    own = engine(database_url, size=1)
-    transactions = SqlTransactions(own, Enqueuer(open_queue("")))
+async def store_catalogue(database_url: str) -> None:
+    """Write the base models of this version to the database."""
+    database = engine(database_url, size=1)
+    transactions = SqlTransactions(database, Enqueuer(open_queue("")))
     try:
         async with transactions.begin() as store:
             await store.base_models.keep(CATALOGUE)
     finally:
-        await own.dispose()
+        await database.dispose()

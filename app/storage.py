@@ -1,11 +1,11 @@
-"""The bucket that the settings name."""
+"""Object storage from the settings."""
 
 from app.settings import StorageSettings
 from infra.s3 import S3Storage
 
 
 def storage_of(settings: StorageSettings) -> S3Storage:
-    """The bucket."""
+    """The bucket of the settings."""
     return S3Storage(
         endpoint_url=settings.s3_endpoint_url,
         public_endpoint_url=settings.s3_public_endpoint_url,

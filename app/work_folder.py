@@ -1,4 +1,4 @@
-"""What killed workers left in the folder that they worked in."""
+"""The folder of workers' temporary files, and what killed workers left in it."""
 
 import fcntl
 import shutil
@@ -10,15 +10,14 @@ from typing import IO
 from app.local.supervisor import StartError
 
 PATTERNS = ("document-*", "import-*")
-"""What lives no longer than one attempt at a job. A fine-tune's folder has checkpoints, and stays."""
+"""Folders that are used for one attempt of a job. A fine-tune's folder has checkpoints, and is kept."""
 
 
 @contextmanager
-def swept(folder: Path) -> Iterator[None]:
-    """Rids the folder of leftovers, unless another worker is at work in it, whose they may be.
+def use_work_folder(folder: Path) -> Iterator[None]:
+    """Delete what killed workers left, unless another worker runs, which may use it; raises `StartError`.
 
-    Every worker shares a lock while it lives, which the kernel frees however it dies; only one that has the
-    lock for itself sweeps. Raises StartError where the folder cannot be used.
+    Every worker has a shared lock until its process ends; only one that gets an exclusive lock deletes.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -26,14 +25,14 @@ def swept(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise StartError(f"{folder} cannot be written: {error.strerror}") from error
     with lock:
-        _sweep_if_alone(folder, lock)
-        fcntl.flock(lock, fcntl.LOCK_SH)  # waits for a worker that sweeps just now
+        _clean_if_alone(folder, lock)
+        fcntl.flock(lock, fcntl.LOCK_SH)  # waits while another worker cleans
         yield
 
 
-def _sweep_if_alone(folder: Path, lock: IO[str]) -> None:
+def _clean_if_alone(folder: Path, lock: IO[str]) -> None:
     with suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for pattern in PATTERNS:
-            for left in folder.glob(pattern):
-                shutil.rmtree(left, ignore_errors=True)
+            for path in folder.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The worker process: takes jobs and chores from the queue, and puts back what a dead worker held."""
+"""The worker process: runs jobs and background tasks from the queue, and requeues jobs of dead workers."""
 
 import asyncio
 import contextlib
@@ -25,31 +25,30 @@ HANDLERS: Mapping[JobType, Handler] = {
     JobType.DEPLOY: deployments.handle,
 }
 CONCURRENCY = {DEFAULT: 8, TRAINING: 1}
-GRACE_S = 30.0  # a training saves its checkpoint in that time
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; jobs under way are put back into the queue."""
+    """Run until SIGTERM or SIGINT; running jobs are requeued."""
     async with wire(settings) as wiring:
         register(wiring.queue, wiring.services, stalled_s=settings.luthier_stalled_s)
         async with wiring.queue.open_async():
-            stopped = _on_signals()
+            stopping = _stop_signals()
             async with asyncio.TaskGroup() as group:
                 workers = [
-                    group.create_task(_work(wiring.queue, it, settings.luthier_stalled_s))
-                    for it in CONCURRENCY
+                    group.create_task(_work(wiring.queue, lane, settings.luthier_stalled_s))
+                    for lane in CONCURRENCY
                 ]
-                _say_ready(settings.luthier_ready_file)
-                await stopped.wait()
+                _write_ready_file(settings.luthier_ready_file)
+                await stopping.wait()
                 for worker in workers:
                     worker.cancel()
 
 
 def register(queue: procrastinate.App, services: Services, *, stalled_s: float) -> None:
-    """Tell the queue how each task is done."""
+    """Register the functions of all tasks with the queue."""
     dispatcher = Dispatcher(services, HANDLERS)
 
-    @queue.task(name=WORK, retry=Retry(Exception))  # `lifecycle.begin` ends what never succeeds
+    @queue.task(name=WORK, retry=Retry(Exception))  # `job_lifecycle.begin` fails a job that never succeeds
     async def work(job_id: str) -> None:
         await dispatcher.work(job_id)
 
@@ -66,47 +65,47 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
 
     @queue.periodic(cron="*/10 * * * *")
     @queue.task(name=TIDY, queueing_lock=TIDY, queue=DEFAULT)
-    async def tidy(timestamp: int) -> None:  # noqa: ARG001 - every periodic task is given it
+    async def tidy(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it to every periodic task
         async with services.transactions.begin() as store:
             await store.background_tasks.delete_files(await store.documents.expire())
             await store.idempotency.expire()
 
-    @queue.periodic(cron="* * * * * */5")  # seconds stand last
+    @queue.periodic(cron="* * * * * */5")  # the sixth field is seconds
     @queue.task(name=RESCUE, queueing_lock=RESCUE, queue=DEFAULT)
-    async def rescue(timestamp: int) -> None:  # noqa: ARG001 - every periodic task is given it
+    async def rescue(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it to every periodic task
         await requeue(queue, services, stalled_s)
 
 
 async def requeue(queue: procrastinate.App, services: Services, stalled_s: float) -> None:
-    """Have the jobs begun again whose worker has given no sign of life for a while, or that nobody holds."""
+    """Requeue jobs whose worker has sent no heartbeat for `stalled_s` seconds, and jobs that are in no queue."""
     for job in await queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled_s):
-        with contextlib.suppress(ConnectorException):  # another worker's rescue was first
+        with contextlib.suppress(ConnectorException):  # another worker has requeued it
             await queue.job_manager.retry_job(job)
     async with services.transactions.begin() as store:
         await job_lifecycle.requeue(store)
 
 
-async def _work(queue: procrastinate.App, name: str, stalled_s: float) -> None:
+async def _work(queue: procrastinate.App, lane: str, stalled_s: float) -> None:
     await queue.run_worker_async(
-        queues=[name],
-        name=name,
-        concurrency=CONCURRENCY[name],
+        queues=[lane],
+        name=lane,
+        concurrency=CONCURRENCY[lane],
         install_signal_handlers=False,
         update_heartbeat_interval=stalled_s / 4,
         stalled_worker_timeout=stalled_s,
-        fetch_job_polling_interval=2.0,  # what is put back comes without a notification
-        shutdown_graceful_timeout=0.0,  # what runs is put back at once, and begins again where it stopped
+        fetch_job_polling_interval=2.0,  # requeued jobs come without a notification
+        shutdown_graceful_timeout=0.0,  # running jobs are requeued at once, and resume from their checkpoint
         delete_jobs="successful",
     )
 
 
-def _on_signals() -> asyncio.Event:
-    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+def _stop_signals() -> asyncio.Event:
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    return stopped
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
 
 
-def _say_ready(file: Path | None) -> None:
+def _write_ready_file(file: Path | None) -> None:
     if file is not None:
         file.touch()

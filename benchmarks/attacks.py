@@ -1,7 +1,7 @@
-"""How long a server is held by what is made to hold it: each attack over HTTP, by somebody who is signed out.
+"""How long expensive requests keep the server busy: each attack over HTTP, without a token.
 
-Attacks take turns, so that a slow moment of the machine falls on all of them. What a request takes on a quiet
-connection is in the first line: it is the floor of all the others.
+The attacks alternate, so that a slow moment of the machine affects all of them. The first line is a small query: the
+baseline of the others.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from time import perf_counter
 
 import httpx
 
-from benchmarks.machine import Server, luthier, stage
+from benchmarks.machine import Server, database_environment, luthier
 from tests.schema.attacks import ATTACKS, IDS
 
 ROUNDS = 15
@@ -21,8 +21,8 @@ HEADERS = {"content-type": "application/json"}
 
 
 @dataclass(slots=True)
-class Metric:
-    """One attack: what is sent, how it was answered, and how long that took."""
+class Attack:
+    """The body that is sent, the error code of the response, and the time and the server's CPU of each round."""
 
     body: bytes
     code: str = ""
@@ -35,11 +35,14 @@ def body(query: str, variables: Mapping[str, object] | None = None) -> bytes:
 
 
 def bodies() -> dict[str, bytes]:
-    """What is sent, by name."""
+    """The bodies by the name of the attack."""
     lists: object = "x"
     for _ in range(9):
         lists = [lists] * 3
-    attacks = {name: body(it.make(2 * it.size), it.variables(2 * it.size)) for name, it in ATTACKS.items()}
+    attacks = {
+        name: body(attack.make(2 * attack.size), attack.variables(2 * attack.size))
+        for name, attack in ATTACKS.items()
+    }
     others = {
         "nested lists 3^9 in a variable": body(IDS, {"ids": lists}),
         "a 6,000-digit Int in a variable": body(IDS).replace(b"null", b'{"ids": ' + b"9" * 6_000 + b"}"),
@@ -52,41 +55,45 @@ def bodies() -> dict[str, bytes]:
     return {"(a small query)": body("{ __typename }")} | attacks | others
 
 
-async def send(client: httpx.AsyncClient, server: Server, it: Metric) -> None:
+async def send(client: httpx.AsyncClient, server: Server, attack: Attack) -> None:
     cpu, began = server.cpu(), perf_counter()
     try:
-        reply = await client.post(server.url, content=it.body, headers=HEADERS)
+        reply = await client.post(server.url, content=attack.body, headers=HEADERS)
         errors = reply.json().get("errors") or [{}]
-        it.code = _shown(errors[0].get("extensions", {})) or str(reply.status_code)
+        attack.code = _shown(errors[0].get("extensions", {})) or str(reply.status_code)
     except httpx.TransportError:
-        it.code = "cut off"
-    it.times_ms.append((perf_counter() - began) * 1000)
-    it.cpu_ms.append((server.cpu() - cpu) * 1000)
+        attack.code = "cut off"
+    attack.times_ms.append((perf_counter() - began) * 1000)
+    attack.cpu_ms.append((server.cpu() - cpu) * 1000)
 
 
-def _shown(facts: Mapping[str, str]) -> str:
-    return " ".join(facts[it] for it in ("code", "reason") if it in facts)
+def _shown(extensions: Mapping[str, str]) -> str:
+    return " ".join(extensions[name] for name in ("code", "reason") if name in extensions)
 
 
-def table(metric: Mapping[str, Metric]) -> str:
+def table(attacks: Mapping[str, Attack]) -> str:
     lines = [
-        f"| {name} | {len(it.body):,} | {it.code} | {statistics.median(it.times_ms):.1f} "
-        f"| {max(it.times_ms):.1f} | {statistics.mean(it.cpu_ms):.1f} |"
-        for name, it in metric.items()
+        f"| {name} | {len(attack.body):,} | {attack.code} | {statistics.median(attack.times_ms):.1f} "
+        f"| {max(attack.times_ms):.1f} | {statistics.mean(attack.cpu_ms):.1f} |"
+        for name, attack in attacks.items()
     ]
     head = "| attack | bytes | refused as | median ms | longest ms | CPU ms |\n|---|---:|---|---:|---:|---:|"
     return "\n".join([head, *lines])
 
 
 async def measure() -> str:
-    """Send everything in turns, and the table."""
-    metric = {name: Metric(it) for name, it in bodies().items()}
-    async with stage() as variables, luthier(variables) as server, httpx.AsyncClient(timeout=60) as client:
-        await send(client, server, Metric(body("{ __typename }")))  # the connection is open
+    """Send all attacks in alternation; returns the Markdown table."""
+    attacks = {name: Attack(body) for name, body in bodies().items()}
+    async with (
+        database_environment() as variables,
+        luthier(variables) as server,
+        httpx.AsyncClient(timeout=60) as client,
+    ):
+        await send(client, server, Attack(body("{ __typename }")))  # opens the connection
         for _ in range(ROUNDS):
-            for it in metric.values():
-                await send(client, server, it)
-    return table(metric)
+            for attack in attacks.values():
+                await send(client, server, attack)
+    return table(attacks)
 
 
 if __name__ == "__main__":

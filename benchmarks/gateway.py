@@ -120,10 +120,10 @@ async def run_model_server() -> None:
 
 
 async def run_gateway(database_url: str, upstream: str) -> None:
-    own = engine(database_url)
+    database = engine(database_url)
     runtime = RemoteRuntime(upstream, None, cast("Storage", None))  # nothing is to be installed
-    recorder = GroupRecorder(own)
-    directory = LiveDirectory(own, conninfo(database_url))
+    recorder = GroupRecorder(database)
+    directory = LiveDirectory(database, conninfo(database_url))
     gateway = Gateway(directory, runtime, recorder)
 
     @asynccontextmanager
@@ -133,7 +133,7 @@ async def run_gateway(database_url: str, upstream: str) -> None:
         await gateway.aclose()
         await recorder.aclose()
         await runtime.aclose()
-        await own.dispose()
+        await database.dispose()
 
     await _serve(Starlette(routes=[Mount("/public", gateway)], lifespan=lifespan))
 
@@ -221,7 +221,8 @@ async def _compare(bare: Target, gateway: Target, count: int, *, streamed: bool)
 
 def _row(kind: str, name: str, rounds: list[Metric], ratio: float) -> str:
     rate, middle, late, cpu = (
-        statistics.median(getattr(it, value) for it in rounds) for value in ("rate", "median", "late", "cpu")
+        statistics.median(getattr(metric, value) for metric in rounds)
+        for value in ("rate", "median", "late", "cpu")
     )
     return f"| {kind} | {name} | {rate:,.0f} | {ratio:.2f} | {middle:.2f} | {late:.2f} | {cpu:,.0f} |"
 
@@ -240,30 +241,30 @@ async def _prepare(database_url: str) -> tuple[str, str]:
     of_key = {
         name: getattr(key, name) for name in ("id", "owner_id", "name", "prefix", "digest", "deployment_id")
     }
-    own = engine(database_url)
-    async with own.begin() as connection:
+    database = engine(database_url)
+    async with database.begin() as connection:
         await connection.run_sync(metadata.create_all)
         await connection.execute(insert(users).values(id=owner, created_at=now, **user))
         times = {"created_at": now, "updated_at": now}
         await connection.execute(insert(projects).values(id=project, **times, **of_project))
         await connection.execute(insert(deployments).values(id=deployment, created_at=now, **of_deployment))
         await connection.execute(insert(api_keys).values(created_at=now, **of_key))
-    await own.dispose()
+    await database.dispose()
     return project, secret
 
 
 async def _logged(database_url: str) -> int:
-    own = engine(database_url)
-    async with own.connect() as connection:
+    database = engine(database_url)
+    async with database.connect() as connection:
         found = await connection.scalar(select(func.count()).select_from(request_logs))
-    await own.dispose()
+    await database.dispose()
     return int(found or 0)
 
 
 async def measure() -> str:
     """A Markdown table of what was measured."""
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o711)  # PostgreSQL's own user goes through it
+        Path(folder).chmod(0o711)  # PostgreSQL's user must reach its folder inside
         async with AsyncExitStack() as stack:
             names = await stack.enter_async_context(servers(Path(folder) / "home"))
             url = names["DATABASE_URL"]

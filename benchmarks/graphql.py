@@ -28,12 +28,12 @@ from infra.db.engine import conninfo, engine
 
 ROUNDS, SECONDS, CONNECTIONS = 5, 4.0, 8
 OURS, PEER, BARE = "Luthier", "PostGraphile", "bare"
-PREFIXES = tuple(f"{it}_" for it in ids.PREFIXES.values())
+PREFIXES = tuple(f"{prefix}_" for prefix in ids.PREFIXES.values())
 
 
 @dataclass(frozen=True)
 class Query:
-    """The same question in each server's words; `%s` is who asks, where a server does not know it by a token."""
+    """A query for each server; `%s` is the viewer's id, where a server has no token."""
 
     name: str
     path: str
@@ -76,7 +76,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Bench:
-    """The three servers, the load, and who asks."""
+    """The three servers, the load generator, and the viewer."""
 
     servers: dict[str, Server]
     loader: Loader
@@ -104,18 +104,18 @@ class Bench:
 
 @asynccontextmanager
 async def running(*, peers: bool = True, program: tuple[str, ...] = PROGRAM) -> AsyncIterator[Bench]:
-    """Everything up, with rows."""
+    """All servers, with rows in the database."""
     async with AsyncExitStack() as stack:
-        variables = await stack.enter_async_context(machine.stage())
-        url, own = conninfo(variables["DATABASE_URL"]), engine(variables["DATABASE_URL"])
-        stack.push_async_callback(own.dispose)
+        variables = await stack.enter_async_context(machine.database_environment())
+        url, database = conninfo(variables["DATABASE_URL"]), engine(variables["DATABASE_URL"])
+        stack.push_async_callback(database.dispose)
         ours = await stack.enter_async_context(machine.luthier(variables, program=program))
         viewer, token = await machine.sign_up(ours, "viewer")
         other, _ = await machine.sign_up(ours, "other")
-        await rows.plant(own, (viewer, other))
+        await rows.insert_rows(database, (viewer, other))
         servers = {OURS: ours}
         if peers:
-            await prepare(own)
+            await prepare(database)
             bare = machine.module("benchmarks.peers.bare")
             servers[PEER] = await stack.enter_async_context(postgraphile(url))
             servers[BARE] = await stack.enter_async_context(
@@ -133,7 +133,7 @@ async def running(*, peers: bool = True, program: tuple[str, ...] = PROGRAM) -> 
 async def compare(bench: Bench, query: Query) -> None:
     """Stops the run unless all three answer the same rows."""
     answers = {name: plain(await _answer(bench.ask(name, query))) for name in bench.servers}
-    if not answers[OURS] or any(it != answers[OURS] for it in answers.values()):
+    if not answers[OURS] or any(answer != answers[OURS] for answer in answers.values()):
         shown = "\n".join(f"{name}: {str(answer)[:300]}" for name, answer in answers.items())
         raise SystemExit(f"{query.name}: the answers differ\n{shown}")
 
@@ -156,9 +156,9 @@ def plain(value: Any) -> Any:
         case {"nodes": nodes}:
             return plain(nodes)
         case dict():
-            return {name: plain(it) for name, it in value.items()}
+            return {name: plain(item) for name, item in value.items()}
         case list():
-            return [plain(it) for it in value]
+            return [plain(item) for item in value]
         case str():
             return _uuid(value) if value.startswith(PREFIXES) else _moment(value)
     return value
@@ -205,12 +205,12 @@ async def _rows(bench: Bench, query: Query, rounds: int, seconds: float) -> list
 
 def _row(query: Query, name: str, found: dict[str, list[Metric]]) -> str:
     rate, p50, p99 = (
-        statistics.median(getattr(it.figures, value) for it in found[name])
+        statistics.median(getattr(metric.figures, value) for metric in found[name])
         for value in ("rate", "p50", "p99")
     )
     pairs = zip(found[name], found[PEER], strict=True)
-    ratio = statistics.median(it.figures.rate / peer.figures.rate for it, peer in pairs)
-    cpu = statistics.median(it.cpu for it in found[name])
+    ratio = statistics.median(ours.figures.rate / peer.figures.rate for ours, peer in pairs)
+    cpu = statistics.median(metric.cpu for metric in found[name])
     size = found[name][0].figures.bytes
     return f"| {query.name} | {name} | {rate:,.0f} | {ratio:.2f} | {p50:.2f} | {p99:.2f} | {size:,} | {cpu:,.0f} |"
 
@@ -239,11 +239,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--profile", action="store_true", help="where the time of our own process goes")
-    given = parser.parse_args()
-    if given.profile:
-        uvloop.run(profiles(given.seconds))
+    options = parser.parse_args()
+    if options.profile:
+        uvloop.run(profiles(options.seconds))
     else:
-        print(uvloop.run(measure(given.rounds, given.seconds)))
+        print(uvloop.run(measure(options.rounds, options.seconds)))
 
 
 if __name__ == "__main__":

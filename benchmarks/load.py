@@ -1,4 +1,4 @@
-"""The load: a process of its own that keeps a few connections busy and times each answer.
+"""The load generator: a process that keeps a few connections busy and times each response.
 
 `python -m benchmarks.load` reads one round a line from standard input and answers each with a line of figures.
 It parses no more of an answer than where it ends.
@@ -114,9 +114,9 @@ async def load(ask: Ask, seconds: float, connections: int) -> Figures:
         (await loop.create_connection(lambda: Connection(request, until), "127.0.0.1", ask.port))[1]
         for _ in range(connections)
     ]
-    await asyncio.gather(*(it.over for it in opened))
+    await asyncio.gather(*(connection.over for connection in opened))
     took = perf_counter() - began
-    times = sorted(time for it in opened for time in it.times)
+    times = sorted(time for connection in opened for time in connection.times)
     late = statistics.quantiles(times, n=100)[-1]
     return Figures(len(times), took, statistics.median(times), late, opened[0].size)
 
@@ -125,8 +125,8 @@ async def main() -> None:
     """Serve rounds until standard input ends."""
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
-        given = orjson.loads(line)
-        figures = await load(Ask(**given["ask"]), given["seconds"], given["connections"])
+        round = orjson.loads(line)
+        figures = await load(Ask(**round["ask"]), round["seconds"], round["connections"])
         print(orjson.dumps(asdict(figures)).decode(), flush=True)
 
 

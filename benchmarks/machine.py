@@ -1,4 +1,4 @@
-"""What the benchmarks of the API run on: PostgreSQL, the product's own server, and which core each of them has.
+"""The environment of the API benchmarks: PostgreSQL, `luthier serve`, and the core of each process.
 
 Where there are two cores, the server under test has the first one to itself; PostgreSQL and the load share the
 second, whichever server is measured.
@@ -19,10 +19,10 @@ import httpx
 import psutil
 
 from app.local.servers import servers
-from app.migrations import keep_catalogue, migrate
+from app.migrations import migrate, store_catalogue
 from app.program import PROGRAM
 
-START_S = 60
+START_TIMEOUT_S = 60
 LAST_LINES = 20
 REGISTER = """mutation($input: RegisterInput!) {
   register(input: $input) { accessToken user { id } userErrors { message } }
@@ -35,7 +35,7 @@ SERVER, REST = (CORES[0], CORES[1]) if PINNED else (0, 0)
 
 @contextmanager
 def on(core: int) -> Iterator[None]:
-    """What is started meanwhile stays on one core."""
+    """Pin processes that are started inside the block to one core."""
     before = os.sched_getaffinity(0) if PINNED else set()
     if PINNED:
         os.sched_setaffinity(0, {core})
@@ -52,20 +52,20 @@ def _pin(process: psutil.Process, core: int) -> None:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[dict[str, str]]:
-    """PostgreSQL with the newest tables in a throw-away home, and the environment that names it."""
+async def database_environment() -> AsyncIterator[dict[str, str]]:
+    """PostgreSQL with all tables in a temporary home, as environment variables."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # PostgreSQL's own user goes through it
+        Path(folder).chmod(0o711)  # PostgreSQL's user must reach its folder inside
         home = Path(folder) / "home"
         async with servers(home, durable=False) as variables:
             for child in psutil.Process().children(recursive=True):
                 _pin(child, REST)
             await asyncio.to_thread(migrate, variables["DATABASE_URL"])
-            await keep_catalogue(variables["DATABASE_URL"])
+            await store_catalogue(variables["DATABASE_URL"])
             with on(REST):
                 yield variables | {
                     "LUTHIER_HOME": str(home),
-                    "LLM_BASE_URL": "http://127.0.0.1:9/v1",  # the discard port: no model is asked
+                    "LLM_BASE_URL": "http://127.0.0.1:9/v1",  # the discard port: no model is used
                     "RATE_LIMITS": "off",
                 }
 
@@ -74,11 +74,11 @@ async def stage() -> AsyncIterator[dict[str, str]]:
 async def process(
     *command: str, core: int, env: Mapping[str, str] | None = None, log: IO[bytes] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A child process on one core, with pipes to it and from it; what it logs is shown, or goes to a file."""
-    pipe, most = asyncio.subprocess.PIPE, 1 << 24
+    """A child process on one core, with pipes for stdin and stdout; stderr is inherited, or goes to `log`."""
+    pipe, limit = asyncio.subprocess.PIPE, 1 << 24
     with on(core):
         child = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=log, env={**os.environ, **(env or {})}, limit=most
+            *command, stdin=pipe, stdout=pipe, stderr=log, env={**os.environ, **(env or {})}, limit=limit
         )
     try:
         yield child
@@ -90,7 +90,7 @@ async def process(
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     pid: int
     port: int
@@ -101,11 +101,11 @@ class Server:
         return f"http://127.0.0.1:{self.port}/graphql"
 
     def cpu(self) -> float:
-        """Seconds of CPU that it has used, of all its threads."""
+        """The seconds of CPU that all its threads have used."""
         return float(sum(psutil.Process(self.pid).cpu_times()[:2]))
 
     def memory(self) -> int:
-        """Bytes that are its own, and its share of what it shares."""
+        """The proportional set size, in bytes."""
         return int(psutil.Process(self.pid).memory_full_info().pss)
 
 
@@ -133,12 +133,12 @@ async def announced(*command: str, env: Mapping[str, str]) -> AsyncIterator[Serv
     """A server that prints its port once it listens."""
     async with process(*command, core=SERVER, env=env) as child:
         assert child.stdout is not None
-        yield Server(child.pid, int(await asyncio.wait_for(child.stdout.readline(), START_S)))
+        yield Server(child.pid, int(await asyncio.wait_for(child.stdout.readline(), START_TIMEOUT_S)))
 
 
 async def _answers(server: Server) -> None:
     """Wait until GraphQL answers."""
-    async with asyncio.timeout(START_S), httpx.AsyncClient() as client:
+    async with asyncio.timeout(START_TIMEOUT_S), httpx.AsyncClient() as client:
         while True:
             try:
                 reply = await client.post(server.url, json={"query": "{ __typename }"})
@@ -151,11 +151,11 @@ async def _answers(server: Server) -> None:
 
 async def sign_up(server: Server, name: str) -> tuple[str, str]:
     """A new account's id and bearer token."""
-    given = {"email": f"{name}@example.org", "password": "correct horse", "name": name}
+    input = {"email": f"{name}@example.org", "password": "correct horse", "name": name}
     async with httpx.AsyncClient() as client:
-        body = {"query": REGISTER, "variables": {"input": given}}
-        made: Any = (await client.post(server.url, json=body)).json()["data"]["register"]
-    return made["user"]["id"], made["accessToken"]
+        body = {"query": REGISTER, "variables": {"input": input}}
+        payload: Any = (await client.post(server.url, json=body)).json()["data"]["register"]
+    return payload["user"]["id"], payload["accessToken"]
 
 
 def _free_port() -> int:
@@ -170,7 +170,7 @@ def module(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 def where() -> str:
-    """How the cores were shared, for the line above a table."""
+    """How the cores were assigned, for the line above a table."""
     if not PINNED:
         return f"{len(CORES) or os.cpu_count()} core, shared by all"
     return "the server alone on one core, PostgreSQL and the load on another"

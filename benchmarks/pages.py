@@ -1,4 +1,4 @@
-"""What a page of a long list costs, by how deep in the list it lies.
+"""What a page of a long list costs, by its position in the list.
 
 `python -m benchmarks.pages`. A dataset of a million items, and a million jobs over fifty projects of one user, in an
 embedded PostgreSQL of their own. Each page is read as the API reads it, and by OFFSET for comparison, in turn.
@@ -14,8 +14,8 @@ from typing import Any, cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from benchmarks.machine import stage
-from benchmarks.noted import noted
+from benchmarks.machine import database_environment
+from benchmarks.recorded import recorded_statements
 from domain import ids
 from domain.ids import Noun
 from domain.pages import Page
@@ -32,7 +32,7 @@ SIZE = 100
 PROJECTS = 50
 ROUNDS = 15
 
-PLANT = """
+INSERTS = """
 insert into users (id, email, name, password_hash, current_plan, created_at)
   values ('{user}', 'a@example.org', 'A', '-', 'FREE', now()), (uuidv7(), 'b@example.org', 'B', '-', 'FREE', now());
 insert into projects (id, owner_id, name, task_type, status, num_examples_target, max_seq_length, train_eval_split,
@@ -54,12 +54,12 @@ insert into jobs (id, project_id, type, status, subject_id, progress, attempt, r
   join (select id, row_number() over (order by id) - 1 as number from projects) numbered
     on numbered.number = n % (2 * {projects});
 """
-"""Two users have as many projects and jobs; what is measured is the first one's."""
+"""Two users with equally many projects and jobs; the first one's are read."""
 
 
 @dataclass(frozen=True)
 class List:
-    """A list of a million rows: who reads it, of which parent, and its rows in SQL."""
+    """A list of a million rows: its reader, its parent, the column of the parent, and the viewer."""
 
     name: str
     kind: type[Reader[Any]]
@@ -70,38 +70,38 @@ class List:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a page took: how PostgreSQL found it, the blocks that it looked at, the time until the rows were here."""
+    """The plan of a page, the blocks that PostgreSQL read, and the time until the rows arrived."""
 
     plan: str
     buffers: int
     median_ms: float
 
 
-async def plant(own: AsyncEngine) -> tuple[str, str]:
-    """The rows; the ids of the user and of the dataset."""
+async def insert_rows(database: AsyncEngine) -> tuple[str, str]:
+    """Insert the rows; returns the ids of the user and of the dataset."""
     user, dataset = ids.new(Noun.USER), ids.new(Noun.DATASET)
     named = {"user": ids.uuid_of(user, "user"), "dataset": ids.uuid_of(dataset, "ds")}
-    for statement in PLANT.format(**named, projects=PROJECTS, rows=ROWS).split(";\n"):
+    for statement in INSERTS.format(**named, projects=PROJECTS, rows=ROWS).split(";\n"):
         if statement.strip():
-            async with own.begin() as connection:
+            async with database.begin() as connection:
                 await connection.execute(text(statement))
-    async with own.connect() as connection:
+    async with database.connect() as connection:
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(
             text("vacuum analyze")
         )
     return user, dataset
 
 
-def reader(of: List, own: AsyncEngine, enqueuer: Enqueuer) -> Reader[Any]:
+def reader(of: List, database: AsyncEngine, enqueuer: Enqueuer) -> Reader[Any]:
     """The store of a list."""
-    session = cast(AsyncSession, Reading(own))
+    session = cast(AsyncSession, Reading(database))
     return SqlJobs(session, enqueuer) if of.kind is SqlJobs else of.kind(session)
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[str]:
-    """The parts of a plan that say how the rows were found, and what more than a page was sorted or read."""
+    """The index scans of a plan, and its sorts and sequential scans of more than a page."""
     kind, index, parts = plan["Node Type"], plan.get("Index Name", ""), plan.get("Plans", ())
-    sorted_rows = sum(it["Actual Rows"] * it["Actual Loops"] for it in parts) if "Sort" in kind else 0
+    sorted_rows = sum(part["Actual Rows"] * part["Actual Loops"] for part in parts) if "Sort" in kind else 0
     if "items" in index or "jobs" in index:
         yield f"{kind} {index}" + (", by its condition" if "Index Cond" in plan else ", all of it")
     if sorted_rows > SIZE + 1:
@@ -113,81 +113,85 @@ def nodes(plan: dict[str, Any]) -> Iterator[str]:
 
 
 async def explained(connection: AsyncConnection, statement: str, values: Any) -> tuple[str, int]:
-    """How a statement finds its rows, and the blocks that it looks at."""
-    asked = f"explain (analyze, buffers, format json) {statement}"
-    found = (await connection.exec_driver_sql(asked, values)).scalar_one()
+    """The plan of a statement, and the blocks that it reads."""
+    explain = f"explain (analyze, buffers, format json) {statement}"
+    found = (await connection.exec_driver_sql(explain, values)).scalar_one()
     plan = found[0]["Plan"]
     return "; ".join(dict.fromkeys(nodes(plan))), plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
 
 
-async def cost(own: AsyncEngine, enqueuer: Enqueuer, of: List, page: Page) -> Cost:
+async def cost(database: AsyncEngine, enqueuer: Enqueuer, of: List, page: Page) -> Cost:
     """A page as the API reads it."""
     times = []
     for _ in range(ROUNDS):
         began = perf_counter()
-        with noted() as seen:
-            found = await reader(of, own, enqueuer).pages([of.parent], page, by=of.by, viewer_id=of.viewer_id)
+        with recorded_statements() as statements:
+            found = await reader(of, database, enqueuer).pages(
+                [of.parent], page, by=of.by, viewer_id=of.viewer_id
+            )
         times.append((perf_counter() - began) * 1000)
         assert len(found[of.parent].rows) == SIZE
-    async with own.connect() as connection:
-        plan, buffers = await explained(connection, *seen[-1])
+    async with database.connect() as connection:
+        plan, buffers = await explained(connection, *statements[-1])
     return Cost(plan, buffers, statistics.median(times))
 
 
-async def by_offset(own: AsyncEngine, enqueuer: Enqueuer, of: List, offset: int) -> tuple[float, str]:
+async def by_offset(database: AsyncEngine, enqueuer: Enqueuer, of: List, offset: int) -> tuple[float, str]:
     """The median of the same page by OFFSET, in ms, and the last row's cursor."""
     times = []
-    store = reader(of, own, enqueuer)
+    store = reader(of, database, enqueuer)
     rows = store.rows(of.viewer_id).limit(SIZE).offset(offset)
-    rows = rows.order_by(*(it.desc() if store.newest_first else it.asc() for it in store.order))
+    rows = rows.order_by(*(column.desc() if store.newest_first else column.asc() for column in store.order))
     if of.by is not None:
-        rows = rows.where(next(it for it in store.source.c if it.name == of.by) == of.parent)
+        rows = rows.where(next(column for column in store.source.c if column.name == of.by) == of.parent)
     statement = Statement(rows)
     for _ in range(3):
         began = perf_counter()
-        found = (await Reading(own).fetch(statement, {})).all()
+        found = (await Reading(database).fetch(statement, {})).all()
         built = [store.build(row) for row in found]
         times.append((perf_counter() - began) * 1000)
         assert len(built) == SIZE
     return statistics.median(times), store.cursor(found[-1], mark_of(of.viewer_id))
 
 
-async def lines(own: AsyncEngine, enqueuer: Enqueuer, of: List) -> list[str]:
+async def lines(database: AsyncEngine, enqueuer: Enqueuer, of: List) -> list[str]:
     """The lines of the table for one list."""
     last = ROWS // SIZE
     found = []
     for number in (1, last // 2, last):
-        after = None if number == 1 else (await by_offset(own, enqueuer, of, (number - 2) * SIZE))[1]
-        paid = await cost(own, enqueuer, of, Page(SIZE, after))
-        peer, _ = await by_offset(own, enqueuer, of, (number - 1) * SIZE)
-        found.append(line(of.name, f"{number:,}", paid, peer))
-    paid = await cost(own, enqueuer, of, Page(SIZE, backward=True))
-    return [*found, line(of.name, "the last, from the end", paid, None)]
+        after = None if number == 1 else (await by_offset(database, enqueuer, of, (number - 2) * SIZE))[1]
+        measured = await cost(database, enqueuer, of, Page(SIZE, after))
+        peer, _ = await by_offset(database, enqueuer, of, (number - 1) * SIZE)
+        found.append(line(of.name, f"{number:,}", measured, peer))
+    measured = await cost(database, enqueuer, of, Page(SIZE, backward=True))
+    return [*found, line(of.name, "the last, from the end", measured, None)]
 
 
-def line(name: str, page: str, paid: Cost, peer: float | None) -> str:
+def line(name: str, page: str, measured: Cost, peer: float | None) -> str:
     """One line of the table."""
     other = "" if peer is None else f"{peer:.1f}"
-    return f"| {name} | {page} | {paid.plan} | {paid.buffers:,} | {paid.median_ms:.1f} | {other} |"
+    return (
+        f"| {name} | {page} | {measured.plan} | {measured.buffers:,} | {measured.median_ms:.1f} | {other} |"
+    )
 
 
 async def measure() -> str:
-    """Plant, read, and the table."""
-    async with stage() as variables:
+    """Insert the rows and read the pages; returns the Markdown table."""
+    async with database_environment() as variables:
         return await _table(variables["DATABASE_URL"])
 
 
 async def _table(url: str) -> str:
-    own = engine(url, statement_timeout_ms=600_000)
+    database = engine(url, statement_timeout_ms=600_000)
     enqueuer = Enqueuer(open_queue(conninfo(url)))
-    user, dataset = await plant(own)
+    user, dataset = await insert_rows(database)
     lists = (
         List("items of a dataset", SqlItems, dataset, "dataset_id", user),
         List(f"jobs over {PROJECTS} projects", SqlJobs, user, None, user),
     )
     head = "| list | page | found by | blocks | median ms | by OFFSET, ms |\n|---|---|---|---:|---:|---:|"
-    table = [it for of in lists for it in await lines(own, enqueuer, of)]
-    await own.dispose()
+    table = [row for of in lists for row in await lines(database, enqueuer, of)]
+    await database.dispose()
     return "\n".join([head, *table])
 
 

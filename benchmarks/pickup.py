@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.local.servers import servers
-from app.migrations import keep_catalogue, migrate
+from app.migrations import migrate, store_catalogue
 from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire
 from app.worker import register
@@ -52,7 +52,7 @@ async def measure(settings: Settings) -> tuple[list[float], list[float]]:
     async with wire(settings) as wiring:
         async with wiring.engine.begin() as connection:
             await connection.execute(text("create table peer (number int primary key, at timestamptz)"))
-        dataset = await plant(wiring)
+        dataset = await insert_rows(wiring)
         ours, theirs = [], []
         for number in range(ROUNDS):
             ours.append(await one_of_ours(wiring, dataset))
@@ -60,7 +60,7 @@ async def measure(settings: Settings) -> tuple[list[float], list[float]]:
         return ours[10:], theirs[10:]  # the first ones warm up
 
 
-async def plant(wiring: Wiring) -> Dataset:
+async def insert_rows(wiring: Wiring) -> Dataset:
     now = datetime.now(UTC)
     async with wiring.services.transactions.begin() as store:
         user = await accounts.register(store, new_user("a@example.org", "A", "-", now=now))
@@ -116,7 +116,7 @@ async def main() -> None:
         Path(folder).chmod(0o711)
         async with servers(Path(folder) / "home") as variables:
             await asyncio.to_thread(migrate, variables["DATABASE_URL"])
-            await keep_catalogue(variables["DATABASE_URL"])
+            await store_catalogue(variables["DATABASE_URL"])
             settings = read_settings(
                 **{name.lower(): value for name, value in variables.items()},
                 luthier_home=Path(folder),
@@ -129,7 +129,7 @@ async def main() -> None:
     print(row("Luthier job", ours))
     print(row("Procrastinate task", theirs))
     print(
-        f"\nRatio of the medians: {ratio:.2f}; {sum(it < 200 for it in ours)} of {len(ours)} within 200 ms."
+        f"\nRatio of the medians: {ratio:.2f}; {sum(value < 200 for value in ours)} of {len(ours)} within 200 ms."
     )
 
 

@@ -16,30 +16,30 @@ from domain.projects import Project
 from infra.db.tables import datasets, jobs, projects
 
 PROJECTS, DATASETS = 150, 12
-"""More than a page of each: a list that goes on is what a list is."""
+"""More than one page of each."""
 
 START = datetime(2026, 1, 1, 9, 30, 15, 123456, tzinfo=UTC)
 
 
-async def plant(engine: AsyncEngine, owners: Iterable[str]) -> None:
+async def insert_rows(engine: AsyncEngine, owners: Iterable[str]) -> None:
     """For each owner, projects with datasets, and a finished job of each project."""
     async with engine.begin() as connection:
         for owner in owners:
             made = [_project(owner, number) for number in range(PROJECTS)]
-            await connection.execute(insert(projects), [asdict(it) for it in made])
-            children = [_dataset(it, number) for it in made for number in range(DATASETS)]
+            await connection.execute(insert(projects), [asdict(project) for project in made])
+            children = [_dataset(project, number) for project in made for number in range(DATASETS)]
             await connection.execute(insert(datasets), _columns(datasets, children))
-            done = [_job(it, number) for number, it in enumerate(made)]
+            done = [_job(project, number) for number, project in enumerate(made)]
             await connection.execute(insert(jobs), _columns(jobs, done))
     async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         await connection.execute(text("vacuum analyze"))
 
 
-async def plant_running(engine: AsyncEngine, owner: str, count: int) -> list[Job]:
+async def insert_running_jobs(engine: AsyncEngine, owner: str, count: int) -> list[Job]:
     """Jobs that a worker has begun, each of a project of its own."""
     made = [_project(owner, number) for number in range(count)]
     begun = {"status": JobStatus.RUNNING, "progress": 0.0, "finished_at": None}
-    under_way = [replace(_job(it, number), **begun) for number, it in enumerate(made)]
+    under_way = [replace(_job(project, number), **begun) for number, project in enumerate(made)]
     async with engine.begin() as connection:
         await connection.execute(insert(projects), _columns(projects, made))
         await connection.execute(insert(jobs), _columns(jobs, under_way))
@@ -48,7 +48,7 @@ async def plant_running(engine: AsyncEngine, owner: str, count: int) -> list[Job
 
 def _columns(table: Table, made: Iterable[Any]) -> list[dict[str, Any]]:
     """The rows of domain objects: the owner of most is their project's."""
-    return [{name: value for name, value in asdict(it).items() if name in table.c} for it in made]
+    return [{name: value for name, value in asdict(record).items() if name in table.c} for record in made]
 
 
 def _project(owner: str, number: int) -> Project:

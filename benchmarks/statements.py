@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 import httpx
 from starlette.applications import Starlette
 
-from app.asgi import HANDLERS, edge, mount
+from app.asgi import HANDLERS, add_routes, with_middleware
 from app.settings import read_settings
 from app.wiring import wire
 from benchmarks import machine
-from benchmarks.noted import noted
+from benchmarks.recorded import recorded_statements
 from domain import api_keys, finetunes, ids, items
 from domain.accounts import new_user
 from domain.base_models import TINY
@@ -63,15 +63,15 @@ QUERIES = {
 }
 
 
-async def plant(store: Store, owner_id: str, count: int) -> None:
-    """Projects, each with three datasets, fine-tunes and deployments, and jobs that speak."""
+async def insert_rows(store: Store, owner_id: str, count: int) -> None:
+    """Insert projects, each with three datasets, fine-tunes and deployments, and jobs with log lines."""
     for number in range(count):
         project = await projects.create(store, {"name": f"p{number}"}, viewer_id=owner_id, now=NOW)
         for _ in range(CHILDREN):
-            await _plant(store, project)
+            await _insert_rows(store, project)
 
 
-async def _plant(store: Store, project: Project) -> None:
+async def _insert_rows(store: Store, project: Project) -> None:
     fields = {"input_field": "q", "output_field": "a", "field_names": ("q", "a")}
     dataset = await datasets.create(store, project.id, fields, viewer_id=project.owner_id, now=NOW)
     await store.items.load(_items(dataset))
@@ -88,9 +88,9 @@ async def _plant(store: Store, project: Project) -> None:
     )
     await store.deployments.add(deployment)
     await store.api_keys.add(api_keys.new_key(project.owner_id, "k", deployment_id=deployment.id, now=NOW)[0])
-    await _plant_job(store, project, JobType.DATASET_IMPORT, dataset.id)
-    await _plant_job(store, project, JobType.FINETUNE, finetune.id)
-    await _plant_job(store, project, JobType.DEPLOY, deployment.id)
+    await _insert_job(store, project, JobType.DATASET_IMPORT, dataset.id)
+    await _insert_job(store, project, JobType.FINETUNE, finetune.id)
+    await _insert_job(store, project, JobType.DEPLOY, deployment.id)
 
 
 async def _items(dataset: Dataset) -> AsyncIterator[Item]:
@@ -118,7 +118,7 @@ def _finetune(project: Project, dataset: Dataset) -> Finetune:
     )
 
 
-async def _plant_job(store: Store, project: Project, type: JobType, subject_id: str) -> None:
+async def _insert_job(store: Store, project: Project, type: JobType, subject_id: str) -> None:
     job = new_job(
         type, project_id=project.id, owner_id=project.owner_id, subject_id=subject_id, now=NOW, arguments={}
     )
@@ -131,17 +131,17 @@ async def _plant_job(store: Store, project: Project, type: JobType, subject_id: 
 @asynccontextmanager
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """The API in this process, signed in, with rows."""
-    async with machine.stage() as variables:
+    async with machine.database_environment() as variables:
         settings = read_settings(**{name.lower(): value for name, value in variables.items()})
         async with wire(settings) as wiring:
             app = Starlette(exception_handlers=HANDLERS)
-            mount(app, wiring, settings)
+            add_routes(app, wiring, settings)
             user = new_user("a@example.org", "A", "-", now=NOW)
             async with wiring.services.transactions.begin() as store:
                 await accounts.register(store, user)
-                await plant(store, user.id, max(PARENTS))
+                await insert_rows(store, user.id, max(PARENTS))
             headers = {"authorization": f"Bearer {wiring.services.tokens.issue(user.id)[0]}"}
-            transport = httpx.ASGITransport(edge(app, settings))
+            transport = httpx.ASGITransport(with_middleware(app, settings))
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://luthier.example", headers=headers
             ) as made:
@@ -150,19 +150,19 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 async def ask(api: httpx.AsyncClient, query: str, first: int) -> tuple[int, int]:
     """How many statements a query took, and what it cost."""
-    with noted() as seen:
+    with recorded_statements() as statements:
         body = {"query": f"query($first: Int) {{ {query} }}", "variables": {"first": first}}
         answer = (await api.post("/graphql", json=body)).json()
     if answer.get("errors"):
         raise SystemExit(f"{answer['errors'][0]['message']} {query}")
     found = next(iter(answer["data"].values()))["nodes"]
     assert len(found) == first, f"{len(found)} of {first} rows"
-    return len(seen), answer.get("extensions", {}).get("cost", 0)
+    return len(statements), answer.get("extensions", {}).get("cost", 0)
 
 
 async def measure() -> str:
     """The Markdown table."""
-    titles = " | ".join(f"{it} parent{'s' * (it > 1)}" for it in PARENTS)
+    titles = " | ".join(f"{count} parent{'s' * (count > 1)}" for count in PARENTS)
     table = [f"| query | cost with {PARENTS[-1]} | {titles} |", f"|---|---:|{'---:|' * len(PARENTS)}"]
     async with client() as api:
         for name, query in QUERIES.items():

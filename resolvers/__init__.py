@@ -1,1 +1,1 @@
-"""Who may ask: each answer checks the viewer, opens one transaction and calls the domain."""
+"""Resolvers: each checks the viewer, opens one transaction and calls a use case."""

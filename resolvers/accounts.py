@@ -1,4 +1,4 @@
-"""Answers for accounts. Passwords are hashed outside any transaction: it is slow by design."""
+"""Resolvers of accounts. Passwords are hashed outside of transactions, for that is slow by design."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from resolvers.context import Context
 
 
 async def register(context: Context, email: str, password: str, name: str) -> Session:
-    """A new account, signed in."""
+    """Register an account; returns a session."""
     checked_email(email)
     checked_password(password)
     await _count(context, CallKind.SIGN_UP, email)
@@ -22,9 +22,9 @@ async def register(context: Context, email: str, password: str, name: str) -> Se
 
 
 async def login(context: Context, email: str, password: str) -> Session:
-    """The account with this e-mail and password; an unknown e-mail and a wrong password answer alike.
+    """Sign in; an unknown e-mail and a wrong password raise the same error.
 
-    Raises `RateLimited`, before the password is looked at.
+    Raises `RateLimited` before the password is verified.
     """
     await _count(context, CallKind.SIGN_IN, email)
     async with context.transactions.begin() as store:
@@ -45,7 +45,7 @@ async def _count(context: Context, kind: CallKind, email: str) -> None:
 
 
 async def _forget(context: Context, kind: CallKind, email: str) -> None:
-    """Whoever proved to own the account begins anew."""
+    """Reset the count of an account whose owner has signed in."""
     if (rates := context.services.rates) is not None:
         await rates.forget(attempt(kind, email, context.address)[0])
 
@@ -55,7 +55,7 @@ def _session(context: Context, user: User) -> Session:
 
 
 async def usage(context: Context, ids: list[str]) -> Mapping[str, Usage]:
-    """What the viewer has used; nobody else's is told."""
+    """The usage of the viewer; other accounts are absent."""
     viewer = context.viewer_id
     if viewer not in ids:
         return {}

@@ -1,4 +1,4 @@
-"""Answers for API keys: one transaction each, domain types in and out."""
+"""Resolvers of API keys."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from resolvers.context import Context
 async def create(
     context: Context, deployment_id: str | None, name: str, expires_at: datetime | None, key: str | None
 ) -> tuple[ApiKey, str | None]:
-    """A new key and its secret; a repeated call gives the key without it."""
+    """Create a key; returns it with its secret, and for a repeated idempotency key without it."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
         return await idempotency.run_idempotently(
@@ -24,7 +24,7 @@ async def create(
                 store, deployment_id, name, expires_at, viewer_id=viewer, now=context.now()
             ),
             again=lambda id: _again(store, id, viewer),
-            id_of=lambda made: made[0].id,
+            id_of=lambda created: created[0].id,
             viewer_id=viewer,
         )
 
@@ -34,6 +34,6 @@ async def _again(store: Store, id: str, viewer_id: str) -> tuple[ApiKey, None]:
 
 
 async def revoke(context: Context, id: str) -> ApiKey:
-    """Refuse a key from now on."""
+    """Revoke a key."""
     async with context.transactions.begin() as store:
         return await api_keys.revoke(store, id, viewer_id=context.viewer_id, now=context.now())

@@ -1,4 +1,4 @@
-"""Answers for datasets: one transaction each, domain types in and out."""
+"""Resolvers of datasets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from resolvers.context import Context
 
 
 async def create(context: Context, project_id: str, values: Mapping[str, Any], key: str | None) -> Dataset:
-    """The next version of a project's dataset."""
+    """Create the next version of a project's dataset."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
         return await idempotency.run_idempotently(
@@ -28,7 +28,7 @@ async def create(context: Context, project_id: str, values: Mapping[str, Any], k
 
 
 async def update(context: Context, id: str, patch: Mapping[str, Any]) -> Dataset:
-    """Change what the patch names."""
+    """Change the fields in `patch`."""
     async with context.transactions.begin() as store:
         return await datasets.update(store, id, patch, viewer_id=context.viewer_id, now=context.now())
 
@@ -36,7 +36,7 @@ async def update(context: Context, id: str, patch: Mapping[str, Any]) -> Dataset
 async def begin_import(
     context: Context, dataset_id: str, document_id: str, format: ImportFormat | None, key: str | None
 ) -> tuple[Dataset, Job]:
-    """Have a document's rows made into items."""
+    """Start the job that imports a document's rows as items."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
         return await idempotency.run_idempotently(
@@ -48,24 +48,24 @@ async def begin_import(
                 store, dataset_id, document_id, format, viewer_id=viewer, now=context.now()
             ),
             again=lambda job_id: imports.again(store, job_id, viewer_id=viewer),
-            id_of=lambda begun: begun[1].id,
+            id_of=lambda started: started[1].id,
             viewer_id=viewer,
         )
 
 
 async def delete(context: Context, id: str) -> str:
-    """Delete a dataset; fine-tunes keep what they were trained on."""
+    """Delete a dataset; fine-tunes keep their trained items."""
     async with context.transactions.begin() as store:
         return await datasets.delete(store, id, viewer_id=context.viewer_id)
 
 
 async def referred(context: Context, ids: list[str]) -> Mapping[str, Dataset]:
-    """Datasets for what refers to them: the deleted ones too."""
+    """Datasets by id, deleted ones included."""
     async with context.transactions.read() as store:
         return await store.datasets.referred(ids, viewer_id=context.viewer_id)
 
 
 async def revisions(context: Context, ids: list[str], first: int) -> Mapping[str, list[PromptRevision]]:
-    """The earlier prompts of datasets that the viewer was shown, newest first."""
+    """The earlier prompts of datasets, newest first. The caller has checked that the viewer may see the datasets."""
     async with context.transactions.read() as store:
         return await store.datasets.revisions(ids, first)

@@ -1,4 +1,4 @@
-"""Answers for deployments: one transaction each, domain types in and out."""
+"""Resolvers of deployments."""
 
 from domain.reading import require
 from domain.store import Store
@@ -10,7 +10,7 @@ from resolvers.context import Context
 async def create(
     context: Context, project_id: str, model_name: str | None, finetune_id: str | None, key: str | None
 ) -> Created:
-    """A new deployment, the job that loads its model, and the secret of its first key."""
+    """Create a deployment; returns it with the job that loads its model and the secret of its first key."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
         return await idempotency.run_idempotently(
@@ -22,13 +22,13 @@ async def create(
                 store, project_id, model_name, finetune_id, viewer_id=viewer, now=context.now()
             ),
             again=lambda id: _again(store, id, viewer),
-            id_of=lambda made: made.deployment.id,
+            id_of=lambda created: created.deployment.id,
             viewer_id=viewer,
         )
 
 
 async def _again(store: Store, id: str, viewer_id: str) -> Created:
-    """What an earlier call made; its secret is not shown again."""
+    """The result of a repeated call, without the secret."""
     deployment = await require(store.deployments, id, viewer_id=viewer_id)
     job = (await store.jobs.latest([id], viewer_id=viewer_id))[id]
     return Created(deployment, job, None)

@@ -1,4 +1,4 @@
-"""Answers for documents: domain types in and out; storage is asked while no transaction is open."""
+"""Resolvers of documents: storage is called outside of transactions."""
 
 from datetime import datetime, timedelta
 
@@ -28,9 +28,9 @@ async def initiate_upload(
     size: int | None,
     key: str | None,
 ) -> tuple[Document, PresignedPut | None, datetime]:
-    """A document whose bytes are to come, where to put them, and until when.
+    """Create a document; returns it with a presigned upload URL and its expiry.
 
-    A replayed key gives a fresh URL, but none once the upload is complete: it would replace what was read.
+    A repeated idempotency key gives a new URL, and none once the upload is complete: it could replace the file.
     """
     viewer, now = context.viewer_id, context.now()
     document = new_document(project_id, filename, declared_type, kind, size, now=now)
@@ -44,7 +44,7 @@ async def initiate_upload(
                 store, document, limits=context.services.limits, viewer_id=viewer
             ),
             again=lambda id: require(store.documents, id, viewer_id=viewer),
-            id_of=lambda made: made.id,
+            id_of=lambda created: created.id,
             viewer_id=viewer,
         )
     expires_at = now + timedelta(seconds=UPLOAD_URL_S)
@@ -55,7 +55,7 @@ async def initiate_upload(
 
 
 async def complete_upload(context: Context, document_id: str, s3_key: str) -> tuple[Document, Job]:
-    """Have an upload read whose bytes are in storage; a second call gives the same."""
+    """Start the job that reads an uploaded file; a second call returns the same job."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
         document = await require(store.documents, document_id, viewer_id=viewer)
@@ -80,13 +80,13 @@ async def complete_upload(context: Context, document_id: str, s3_key: str) -> tu
 
 
 async def delete(context: Context, id: str) -> str:
-    """Delete an upload and its bytes."""
+    """Delete a document and its file."""
     async with context.transactions.begin() as store:
         return await documents.delete(store, id, viewer_id=context.viewer_id)
 
 
 def ticket(context: Context, path: str) -> tuple[str, datetime]:
-    """A ticket that opens one REST path for the viewer, and when it ends."""
+    """A ticket for one REST path, and its expiry; raises `Invalid` for another path."""
     path = path.partition("?")[0]
     if not path.startswith("/api/"):
         raise Invalid("A ticket is for a path below /api/.", reason="INVALID_PATH", field="path")

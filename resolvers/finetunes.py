@@ -1,4 +1,4 @@
-"""Answers for fine-tunes: one transaction each, domain types in and out."""
+"""Resolvers of fine-tunes."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from resolvers.context import Context
 
 
 async def create(context: Context, new: NewFinetune, key: str | None) -> tuple[Finetune, Job]:
-    """A new fine-tune of what its dataset holds now, and the job that trains it."""
+    """Create a fine-tune of its dataset's current items; returns it with its job."""
     viewer, refusal = context.viewer_id, context.services.trainer.foreseen
     async with context.transactions.begin() as store:
         return await idempotency.run_idempotently(
@@ -22,13 +22,13 @@ async def create(context: Context, new: NewFinetune, key: str | None) -> tuple[F
             asdict(new),
             make=lambda: finetunes.create(store, new, refusal, viewer_id=viewer, now=context.now()),
             again=lambda id: finetunes.job_of(store, id, viewer_id=viewer),
-            id_of=lambda made: made[0].id,
+            id_of=lambda created: created[0].id,
             viewer_id=viewer,
         )
 
 
 async def cancel(context: Context, id: str, *, save_checkpoint: bool) -> Finetune:
-    """End a training; its worker keeps a checkpoint, unless it is told not to."""
+    """Cancel a training; its worker saves a checkpoint if `save_checkpoint`."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
         _, job = await finetunes.job_of(store, id, viewer_id=viewer)
@@ -44,7 +44,7 @@ async def delete(context: Context, id: str) -> str:
 
 
 async def complete(context: Context, id: str, question: Question) -> Completion:
-    """One answer from a fine-tune; no transaction is open while the model thinks."""
+    """A completion from a fine-tune, outside of transactions."""
     question = question.checked()
     async with context.transactions.begin() as store:
         finetune = await require(store.finetunes, id, viewer_id=context.viewer_id, field="finetuneId")

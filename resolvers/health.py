@@ -1,9 +1,9 @@
-"""Whether the installation is well."""
+"""Resolver of the installation's health."""
 
 from domain.ports.health import Health
 from resolvers.context import Context
 
 
 async def check(context: Context) -> Health:
-    """How each part is now; anyone may ask."""
+    """The state of each part; needs no viewer."""
     return await context.services.health()

@@ -1,4 +1,4 @@
-"""Answers for dataset items: one transaction each, domain types in and out."""
+"""Resolvers of dataset items."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from resolvers.context import Context
 
 
 async def correct(context: Context, id: str, values: Sequence[str]) -> Item:
-    """A new item in the place of an old one."""
+    """Replace an item by a new one with these values."""
     async with context.transactions.begin() as store:
         return await items.correct(store, id, values, viewer_id=context.viewer_id, now=context.now())
 
@@ -22,7 +22,7 @@ async def set_deleted(
     dataset_id: str | None,
     where: ItemFilter | None,
 ) -> tuple[Dataset, int]:
-    """Delete or restore items of one dataset; the count is of those that changed."""
+    """Delete or restore items of one dataset; returns how many changed."""
     async with context.transactions.begin() as store:
         return await items.set_deleted(
             store,
@@ -47,6 +47,6 @@ async def sample(context: Context, dataset_ids: list[str], first: int) -> Mappin
 
 
 async def content_hashes(context: Context, dataset_ids: list[str]) -> Mapping[str, str]:
-    """What each dataset's active items are, as one hash."""
+    """A hash of each dataset's active items."""
     async with context.transactions.read() as store:
         return await store.items.content_hashes(dataset_ids, viewer_id=context.viewer_id)

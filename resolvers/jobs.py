@@ -1,4 +1,4 @@
-"""Answers for jobs and their events."""
+"""Resolvers of jobs and their events."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -17,13 +17,13 @@ async def latest(context: Context, subject_ids: list[str]) -> Mapping[str, Job]:
 
 
 async def cancel(context: Context, id: str) -> Job:
-    """Cancel a job that has not ended."""
+    """Cancel a job."""
     async with context.transactions.begin() as store:
         return await job_lifecycle.cancel(store, id, viewer_id=context.viewer_id)
 
 
 async def follow(context: Context, job_id: str, after: int) -> AsyncGenerator[RecordedEvent, None]:
-    """Every event of a job of the viewer's from a place on; raises `NotFound`."""
+    """The events of a job after a `seq`, past and new, until the job ends; raises `NotFound`."""
     async with context.transactions.begin() as store:
         job = await require(store.jobs, job_id, viewer_id=context.viewer_id, field="job_id")
     async with aclosing(context.services.streams.follow(job.id, after)) as events:

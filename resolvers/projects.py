@@ -1,4 +1,4 @@
-"""Answers for projects: one transaction each, domain types in and out."""
+"""Resolvers of projects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from resolvers.context import Context
 
 
 async def create(context: Context, values: Mapping[str, Any], key: str | None) -> Project:
-    """A new project of the viewer's."""
+    """Create a project of the viewer."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
         return await idempotency.run_idempotently(
@@ -26,24 +26,24 @@ async def create(context: Context, values: Mapping[str, Any], key: str | None) -
 
 
 async def update(context: Context, id: str, patch: Mapping[str, Any]) -> Project:
-    """Change what the patch names."""
+    """Change the fields in `patch`."""
     async with context.transactions.begin() as store:
         return await projects.update(store, id, patch, viewer_id=context.viewer_id, now=context.now())
 
 
 async def delete(context: Context, id: str) -> str:
-    """Delete a project with everything under it."""
+    """Delete a project with all its contents."""
     async with context.transactions.begin() as store:
         return await projects.delete(store, id, viewer_id=context.viewer_id)
 
 
 async def stats(context: Context, ids: list[str]) -> Mapping[str, ProjectStats]:
-    """How much each project holds."""
+    """The counts of each project."""
     async with context.transactions.read() as store:
         return await store.projects.stats(ids, viewer_id=context.viewer_id)
 
 
 async def stages(context: Context, ids: list[str]) -> Mapping[str, ProjectStage]:
-    """How far each project has come."""
+    """The stage of each project."""
     async with context.transactions.read() as store:
         return await store.projects.stages(ids, viewer_id=context.viewer_id)

@@ -20,9 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from app.asgi import HANDLERS, edge, mount
+from app.asgi import HANDLERS, add_routes, with_middleware
 from app.local.servers import servers
-from app.migrations import keep_catalogue, migrate
+from app.migrations import migrate, store_catalogue
 from app.serving import OPTIONS, proxies
 from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire
@@ -57,7 +57,7 @@ async def environment(anyio_backend: str, home: Path) -> AsyncIterator[dict[str,
     """PostgreSQL and S3 with the newest tables, as environment variables."""
     async with servers(home, durable=False) as variables:
         await asyncio.to_thread(migrate, variables["DATABASE_URL"])
-        await keep_catalogue(variables["DATABASE_URL"])
+        await store_catalogue(variables["DATABASE_URL"])
         yield (
             variables
             | {
@@ -134,8 +134,8 @@ def services(wiring: Wiring, runtime: FakeRuntime, trainer: FakeTrainer, tmp_pat
 async def application(wiring: Wiring, services: Services, settings: Settings, clean: None) -> ASGIApp:  # noqa: ARG001
     """The application on a clean database."""
     app = Starlette(exception_handlers=HANDLERS)
-    mount(app, replace(wiring, services=services), settings)
-    return edge(app, settings)
+    add_routes(app, replace(wiring, services=services), settings)
+    return with_middleware(app, settings)
 
 
 def client(application: ASGIApp) -> httpx.AsyncClient:

@@ -16,7 +16,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from app.asgi import mount
+from app.asgi import add_routes
 from app.settings import Settings
 from app.wiring import Wiring
 from domain import ids
@@ -218,7 +218,7 @@ def rows() -> list[tuple[str, str, str]]:
 def served(wiring: Wiring, settings: Settings) -> list[tuple[str, str]]:
     """Method and path of everything that the application and the gateway answer."""
     app = Starlette()
-    mount(app, wiring, settings)
+    add_routes(app, wiring, settings)
     found = [(method, f"/public/{{project_id}}/{it}") for it, method in _gateway.ENDPOINTS.items()]
     for route in app.routes:
         match route:

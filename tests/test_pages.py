@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Index, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks.noted import noted
+from benchmarks.recorded import recorded_statements
 from domain import ids
 from domain.ids import Noun
 from domain.services import Services
@@ -269,7 +269,7 @@ def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 async def explained(of: Listed, **page: Any) -> dict[str, Any]:
     """How PostgreSQL finds a page: the plan of the statement that met the most blocks."""
-    with noted() as seen:
+    with recorded_statements() as seen:
         assert (await of.page(**page))["edges"]
     plans = []
     async with of.database.connect() as connection:

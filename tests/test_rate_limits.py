@@ -13,7 +13,7 @@ from graphql import OperationDefinitionNode, parse
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from app.asgi import HANDLERS, REST, mount
+from app.asgi import HANDLERS, REST, add_routes
 from app.settings import Settings
 from app.wiring import Wiring, wire
 from domain.ports.passwords import Passwords
@@ -370,7 +370,7 @@ async def test_signing_in_stands_alone_where_nothing_is_limited_too(
     wiring: Wiring, settings: Settings, services: Services
 ) -> None:
     app = Starlette(exception_handlers=HANDLERS)
-    mount(app, replace(wiring, services=replace(services, rates=None)), settings)
+    add_routes(app, replace(wiring, services=replace(services, rates=None)), settings)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
         given = {"email": "nobody@example.org", "password": "guess"}

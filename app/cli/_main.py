@@ -1,4 +1,4 @@
-"""The command line: `luthier --help`. A command's module is imported when it is called, not before."""
+"""The command line: `luthier --help`. The module of a command is imported when the command runs."""
 
 from importlib import import_module
 from importlib.metadata import version
@@ -8,36 +8,36 @@ import click
 from app.failures import Failure
 
 COMMANDS = {
-    "demo": "The main job on the capitals of the world, and three questions.",
+    "demo": "Fine-tune a model on the capitals of the world, and ask it three questions.",
     "tune": "Fine-tune a model on a table and put it behind an endpoint.",
-    "up": "Start everything that one machine needs, and stay until Ctrl-C.",
-    "serve": "Run the API alone.",
-    "worker": "Run a worker alone.",
-    "migrate": "Bring the database up to date.",
+    "up": "Run all servers on this machine until Ctrl-C.",
+    "serve": "Run the API.",
+    "worker": "Run a worker.",
+    "migrate": "Migrate the database to the newest revision.",
     "export-schema": "Print the GraphQL schema.",
     "runtime": "",
 }
-"""Each command and what the overview says of it; `runtime` is for `luthier up` alone."""
+"""Each command and its summary; `runtime` is hidden, as only `luthier up` runs it."""
 
 
 class Luthier(click.Group):
-    """Imports commands late, and answers what a person can mend with one sentence."""
+    """Imports commands when they are called, and prints a `Failure` as one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Every command, in the order that they are met."""
+        """The names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """A command of `app/cli/commands/`."""
+        """The command with this name in `app/cli/commands/`."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(f"app.cli.commands.{cmd_name.replace('-', '_')}").command
-        return found
+        command: click.Command = import_module(f"app.cli.commands.{cmd_name.replace('-', '_')}").command
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The overview, which imports none of them."""
+        """The summaries, without an import of the commands."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, says) for name, says in COMMANDS.items() if says])
+            formatter.write_dl([(name, summary) for name, summary in COMMANDS.items() if summary])
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
@@ -53,7 +53,7 @@ class Luthier(click.Group):
 def main() -> None:
     """Luthier: from a table to a fine-tuned model behind an OpenAI-compatible endpoint.
 
-    All state is in LUTHIER_HOME (default ./data). To use servers of your own, set DATABASE_URL,
-    S3_ENDPOINT_URL and S3_BUCKET with the usual AWS variables, or LLM_BASE_URL with LLM_API_KEY: what
-    you name is not started.
+    All state is in LUTHIER_HOME (default ./data). To use your own servers, set DATABASE_URL,
+    S3_ENDPOINT_URL and S3_BUCKET with the usual AWS variables, or LLM_BASE_URL with LLM_API_KEY:
+    `luthier up` does not start a server that is set.
     """

@@ -1,4 +1,4 @@
-"""A client of the public API, as anybody could write one: GraphQL, a presigned upload, an event stream."""
+"""A client of the public API: GraphQL, presigned uploads and event streams."""
 
 import json
 import time
@@ -10,16 +10,16 @@ import httpx
 
 from app.failures import Failure
 
-RECONNECT_S = 0.5
-GIVE_UP_AFTER = 20
+RECONNECT_DELAY_S = 0.5
+MAX_RECONNECTS = 20
 
 
 class ApiError(Failure):
-    """The API refused, or does not answer; the message is its sentence."""
+    """An error of the API, with its message, or no answer from it."""
 
 
 class Client:
-    """One signed-in session with a Luthier server."""
+    """An HTTP client of one Luthier server."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url.rstrip("/")
@@ -38,28 +38,28 @@ class Client:
         self._http.headers["authorization"] = f"Bearer {token}"
 
     def query(self, document: str, /, **variables: Any) -> dict[str, Any]:
-        """The data of a query; raises ApiError with the first error's sentence."""
+        """The data of a query; raises `ApiError` with the message of the first error."""
         try:
-            reply = self._http.post("/graphql", json={"query": document, "variables": variables})
-            body = reply.json()
+            response = self._http.post("/graphql", json={"query": document, "variables": variables})
+            body = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise ApiError(f"{self.url} does not answer as Luthier does: {error}.") from error
         if errors := body.get("errors"):
             raise ApiError(errors[0]["message"])
         return dict(body["data"])
 
-    def mutate(self, name: str, wanted: str, /, **given: Any) -> dict[str, Any]:
-        """Run one mutation and read `wanted` of its payload; raises ApiError with the first user error."""
+    def mutate(self, name: str, fields: str, /, **input: Any) -> dict[str, Any]:
+        """The payload of a mutation with these fields; raises `ApiError` with the first user error."""
         kind = "Delete" if name == "deleteProject" else name[0].upper() + name[1:]
-        document = f"mutation($input: {kind}Input!) {{ {name}(input: $input) {{ {wanted} userErrors {{ message }} }} }}"
-        payload = self.query(document, input=given)[name]
+        document = f"mutation($input: {kind}Input!) {{ {name}(input: $input) {{ {fields} userErrors {{ message }} }} }}"
+        payload = self.query(document, input=input)[name]
         if payload["userErrors"]:
             raise ApiError(payload["userErrors"][0]["message"])
         return dict(payload)
 
     def upload(self, project_id: str, path: Path, media_type: str) -> str:
-        """Send a file straight to object storage; the id of its document."""
-        begun = self.mutate(
+        """Upload a file to object storage; returns the id of its document."""
+        upload = self.mutate(
             "initiateUpload",
             "uploadUrl method headers s3Key document { id }",
             projectId=project_id,
@@ -70,21 +70,21 @@ class Client:
         )
         with path.open("rb") as file:
             size = {"content-length": str(path.stat().st_size)}
-            reply = httpx.request(
-                begun["method"],
-                begun["uploadUrl"],
-                headers=begun["headers"] | size,
+            response = httpx.request(
+                upload["method"],
+                upload["uploadUrl"],
+                headers=upload["headers"] | size,
                 content=file,
                 timeout=600,
             )
-        if reply.is_error:
-            raise ApiError(f"Object storage refused the upload ({reply.status_code}).")
-        document_id = str(begun["document"]["id"])
-        self.mutate("completeUpload", "document { id }", documentId=document_id, s3Key=begun["s3Key"])
+        if response.is_error:
+            raise ApiError(f"Object storage refused the upload ({response.status_code}).")
+        document_id = str(upload["document"]["id"])
+        self.mutate("completeUpload", "document { id }", documentId=document_id, s3Key=upload["s3Key"])
         return document_id
 
     def wait(self, job_id: str) -> dict[str, Any]:
-        """The job once it has ended; raises ApiError when it did not end well. Woken by its events."""
+        """Follow a job's events to its end, and return it; raises `ApiError` unless it succeeded."""
         document = "subscription($id: ID!) { jobEvents(jobId: $id) { __typename cursor } }"
         for _ in self._sse("POST", "/graphql", json={"query": document, "variables": {"id": job_id}}):
             pass
@@ -94,37 +94,39 @@ class Client:
         return dict(job)
 
     def follow(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The named events of a REST stream to its end; goes on where it was when the line drops."""
-        last: str | None = None
+        """The name and data of each event of a REST stream; reconnects with Last-Event-ID when the connection breaks."""
+        last_id: str | None = None
         failures = 0
         while True:
-            headers = {"last-event-id": last} if last is not None else None
+            headers = {"last-event-id": last_id} if last_id is not None else None
             try:
                 for id, name, data in self._sse("GET", path, headers=headers):
-                    last, failures = id or last, 0
+                    last_id, failures = id or last_id, 0
                     yield name, data
                     if name in {"complete", "error"}:
                         return
             except httpx.HTTPError as error:
                 failures += 1
-                if failures == GIVE_UP_AFTER:
+                if failures == MAX_RECONNECTS:
                     raise ApiError(f"The event stream broke off: {error}.") from error
-                time.sleep(RECONNECT_S)
+                time.sleep(RECONNECT_DELAY_S)
 
     def _sse(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, json: Any = None
     ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        wanted = {"accept": "text/event-stream"} | (headers or {})
-        with self._http.stream(method, path, headers=wanted, json=json, timeout=httpx.Timeout(60)) as reply:
-            if reply.is_error:
+        headers = {"accept": "text/event-stream"} | (headers or {})
+        with self._http.stream(
+            method, path, headers=headers, json=json, timeout=httpx.Timeout(60)
+        ) as response:
+            if response.is_error:
                 raise ApiError(
-                    f"{path} answered {reply.status_code}: {reply.read().decode(errors='replace')}"
+                    f"{path} answered {response.status_code}: {response.read().decode(errors='replace')}"
                 )
-            yield from _events(reply.iter_lines())
+            yield from _events(response.iter_lines())
 
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The id, name and data of each event (WHATWG HTML, 9.2.6, as far as our server uses it)."""
+    """The id, name and JSON data of each event (WHATWG HTML, 9.2.6, without retry and multi-line data)."""
     id, name, data = "", "message", ""
     for line in lines:
         field, _, value = line.partition(":")

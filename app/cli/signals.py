@@ -1,4 +1,4 @@
-"""Signals that stop a command: in the main thread an exception, as Ctrl-C is, and in the end one line."""
+"""Signals that stop a command: an exception in the main thread, as Ctrl-C is, and one line of output at the end."""
 
 import signal
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from types import FrameType
 
 from app.failures import Failure
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(Failure):
@@ -18,53 +18,53 @@ class Stopped(Failure):
         self.exit_code = 128 + number
 
 
-class Interrupted(KeyboardInterrupt):
-    """A signal came. Not an `Exception`: nobody may take it for an error and try again."""
+class SignalReceived(KeyboardInterrupt):
+    """A signal arrived. Not an `Exception`, which libraries catch to try again."""
 
     def __init__(self, number: signal.Signals) -> None:
         super().__init__()
         self.number = number
 
 
-class Interrupts:
-    """Raises `Interrupted` at the first signal; the later ones find the stop under way and change nothing."""
+class SignalHandler:
+    """Raises `SignalReceived` at the first signal, and ignores later ones, for the command is stopping already."""
 
     def __init__(self) -> None:
-        self._held = False
+        self._is_deferred = False
         self._first: signal.Signals | None = None
 
-    def hear(self, number: int, _frame: FrameType | None) -> None:
-        """The handler of each signal."""
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Handle one signal."""
         if self._first is None:
             self._first = signal.Signals(number)
-            if not self._held:
-                raise Interrupted(self._first)
+            if not self._is_deferred:
+                raise SignalReceived(self._first)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Lets what is inside come to its end; a signal that comes meanwhile is raised after it."""
-        before, self._held = self._first, True
+    def deferred(self) -> Iterator[None]:
+        """A block that is not interrupted: a signal that arrives in it is raised at its end."""
+        before, self._is_deferred = self._first, True
         try:
             yield
         finally:
-            self._held = False
+            self._is_deferred = False
         if self._first is not before and self._first is not None:
-            raise Interrupted(self._first)
+            raise SignalReceived(self._first)
 
 
 @contextmanager
-def interruptible() -> Iterator[Interrupts]:
-    """While inside, signals to stop are `Interrupted`, and `Stopped` once everything has cleaned up.
+def handle_signals() -> Iterator[SignalHandler]:
+    """Raise signals inside the block as `SignalReceived`, and at its end as `Stopped`.
 
-    One that was ignored before, as `nohup` has it, stays so. For the main thread only.
+    A signal that was ignored before, as SIGHUP under `nohup`, stays ignored. For the main thread only.
     """
-    interrupts = Interrupts()
-    mine = [it for it in STOPPING if signal.getsignal(it) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupts.hear) for number in mine}
+    handler = SignalHandler()
+    handled = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, handler.handle) for number in handled}
     try:
-        yield interrupts
-    except Interrupted as interrupted:
-        raise Stopped(interrupted.number) from None
+        yield handler
+    except SignalReceived as received:
+        raise Stopped(received.number) from None
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)

@@ -1,6 +1,6 @@
-"""Becomes a command that dies with its parent: `python -I -S child.py PARENT SIGNAL USER|- COMMAND...`.
+"""Executes a command that gets a signal when its parent dies: `python -I -S child.py PARENT SIGNAL USER|- COMMAND...`.
 
-Run as a program and never imported, so that a child costs one bare interpreter (15 ms) before its exec.
+A program, never imported, so that a child costs one bare interpreter (15 ms) before its exec.
 """
 
 import ctypes
@@ -12,8 +12,8 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def become(user: str) -> None:
-    """Drop root for this user, with no group but its own."""
+def drop_privileges(user: str) -> None:
+    """Change from root to this user and its primary group."""
     entry = pwd.getpwnam(user)
     os.setgroups([])
     os.setgid(entry.pw_gid)
@@ -21,14 +21,14 @@ def become(user: str) -> None:
 
 
 def main(parent: int, death_signal: int, user: str, command: list[str]) -> None:
-    """Replace this process by the command, or leave at once when the parent is already gone."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # python ignores it, and exec would hand that on
+    """Replace this process by the command, or exit where the parent has died already."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores SIGPIPE, and exec would inherit that
     if user != "-":
-        become(user)  # first: a change of credentials clears the death signal
+        drop_privileges(user)  # first: a change of credentials clears the death signal
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal)
-    if os.getppid() == parent:  # else it died before we asked, and no signal would come
-        os.execv(command[0], command)  # noqa: S606  # there is no shell to want
+    if os.getppid() == parent:  # else it died before prctl, and no signal would be sent
+        os.execv(command[0], command)  # noqa: S606  # without a shell
 
 
 if __name__ == "__main__":

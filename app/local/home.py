@@ -1,4 +1,4 @@
-"""LUTHIER_HOME: the one folder with all embedded state, who holds it, and what was made once for it."""
+"""LUTHIER_HOME: the folder with the state of all embedded servers, its lock, and its secrets."""
 
 import errno
 import fcntl
@@ -14,14 +14,16 @@ from typing import Any
 
 from app.local.supervisor import StartError
 
-ALREADY_UP = 3  # the exit code of a second `up` on the same home
+ALREADY_UP = 3  # the exit code of `luthier up` on a home that is locked
 PRIVATE = 0o700
-ENTERED = 0o711  # by root's home: PostgreSQL runs as another user and passes through to its own folders
+TRAVERSABLE = (
+    0o711  # the mode of root's home: PostgreSQL runs as another user, who must reach its own folder inside
+)
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """What is made once per home: keys, and the ports of the servers that listen on one."""
+    """The generated keys of a home, and the ports of its servers, which stay the same while they are free."""
 
     secret_key: str
     external_api_key: str
@@ -34,23 +36,23 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Home:
-    """Where things are inside the folder."""
+    """The paths inside the folder."""
 
     folder: Path
 
     @property
     def run(self) -> Path:
-        """Sockets and marks of what runs now."""
+        """Sockets and state of the running processes."""
         return self.folder / "run"
 
     @property
     def record(self) -> Path:
-        """The children that run now."""
+        """The ids of the running children."""
         return self.run / "children.json"
 
     @property
     def up(self) -> Path:
-        """What `luthier up` says about itself while all of it is ready."""
+        """The process id and the URL of `luthier up`, while all servers are ready."""
         return self.folder / "up.json"
 
     @property
@@ -69,10 +71,10 @@ class Home:
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[Home]:
-    """The home, made if it is missing, and held: a second holder is refused, in any process.
+def lock_home(folder: Path) -> Iterator[Home]:
+    """Lock the home, which is created if it is missing; raises `StartError` where another process has the lock.
 
-    Raises StartError. The kernel lets go of a dead holder's lock.
+    The kernel releases the lock when the process dies.
     """
     home = Home(folder.expanduser().absolute())
     try:
@@ -87,43 +89,44 @@ def hold(folder: Path) -> Iterator[Home]:
         os.close(lock)
 
 
-def read_secrets(home: Home, *taken: int) -> Secrets:
-    """The secrets of this home: what is missing is made, and a port that is in use or taken is chosen anew."""
+def read_secrets(home: Home, *reserved: int) -> Secrets:
+    """The secrets of a home; missing ones are generated, and a port that is in use or reserved is replaced."""
     path = home.folder / "secrets.json"
-    read = _read(path)
-    kept = _fresh() | read
-    known = Secrets(**{field.name: kept[field.name] for field in fields(Secrets)})
-    s3_port = free_port(known.s3_port, *taken)
-    found = replace(known, s3_port=s3_port, runtime_port=free_port(known.runtime_port, s3_port, *taken))
-    if asdict(found) != read:
-        write_private(path, json.dumps(asdict(found), indent=2))
-    return found
+    stored = _read(path)
+    values = _new_secrets() | stored
+    secrets = Secrets(**{field.name: values[field.name] for field in fields(Secrets)})
+    s3_port = free_port(secrets.s3_port, *reserved)
+    runtime_port = free_port(secrets.runtime_port, s3_port, *reserved)
+    secrets = replace(secrets, s3_port=s3_port, runtime_port=runtime_port)
+    if asdict(secrets) != stored:
+        write_private(path, json.dumps(asdict(secrets), indent=2))
+    return secrets
 
 
-def free_port(wanted: int, *taken: int) -> int:
-    """The wanted port if it is not taken and nobody listens there, else one that the system gives."""
+def free_port(preferred: int, *reserved: int) -> int:
+    """The preferred port if it is free and not reserved, else another free one."""
     with suppress(OSError):
-        if wanted not in taken:
-            return _bind(wanted)
-    while (port := _bind(0)) in taken:
+        if preferred not in reserved:
+            return _bind(preferred)
+    while (port := _bind(0)) in reserved:
         pass
     return port
 
 
 def require_port(port: int) -> int:
-    """The port, or a free one for 0. Raises StartError if it cannot be listened on."""
+    """The port, or a free one for 0; raises `StartError` where it cannot be listened on."""
     try:
         return _bind(port)
     except (OSError, OverflowError) as error:
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        why = "is taken" if taken else "cannot be listened on"
-        raise StartError(f"port {port} {why}: choose another with --port") from error
+        is_in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        problem = "is taken" if is_in_use else "cannot be listened on"
+        raise StartError(f"port {port} {problem}: choose another with --port") from error
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once by one that only its owner reads."""
+    """Write a file atomically, with mode 0600."""
     draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)  # its mode would stay
+    draft.unlink(missing_ok=True)  # an existing file would keep its mode
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
         file.flush()
@@ -132,9 +135,9 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _make(home: Home) -> None:
-    if not home.folder.is_dir():  # the mode of a folder that somebody else made is not ours to change
+    if not home.folder.is_dir():  # an existing folder keeps its mode
         home.folder.mkdir(parents=True)
-        home.folder.chmod(PRIVATE if os.geteuid() else ENTERED)
+        home.folder.chmod(PRIVATE if os.geteuid() else TRAVERSABLE)
     for folder in (home.run, home.buckets, home.log("any").parent):
         folder.mkdir(mode=PRIVATE, exist_ok=True)
 
@@ -143,14 +146,14 @@ def _lock(lock: int, home: Home) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(lock, 20, 0).decode() or "unknown"
-        message = f"luthier is already up on {home.folder} (process {holder})"
+        pid = os.pread(lock, 20, 0).decode() or "unknown"
+        message = f"luthier is already up on {home.folder} (process {pid})"
         raise StartError(message, exit_code=ALREADY_UP) from None
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
 
 
-def _fresh() -> dict[str, Any]:
+def _new_secrets() -> dict[str, Any]:
     return {
         "secret_key": secrets.token_hex(32),
         "external_api_key": secrets.token_hex(24),
@@ -168,16 +171,18 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise StartError(f"{path} cannot be read: put it back, or delete the home to begin anew") from error
+        raise StartError(f"{path} cannot be read: restore it, or delete the home to start again") from error
 
 
 def _bind(port: int) -> int:
     with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server does after a restart
+        listener.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as servers set it: a port in TIME_WAIT is free
         listener.bind(("127.0.0.1", port))
         return int(listener.getsockname()[1])
 
 
 def chosen_home() -> Path:
-    """The folder that LUTHIER_HOME names, `data` where it names none."""
+    """The folder in LUTHIER_HOME; `data` where that is not set."""
     return Path(os.environ.get("LUTHIER_HOME") or "data").absolute()

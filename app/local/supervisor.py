@@ -1,6 +1,6 @@
-"""Starts children in order, keeps them alive, and stops them in reverse, so that nothing is left behind.
+"""Starts child processes in order, restarts them when they exit, and stops them in reverse order.
 
-Spawn from the main thread only: on Linux a child's death signal follows the thread that forked it.
+For the main thread only: on Linux a child gets its death signal when the thread that forked it ends.
 """
 
 import asyncio
@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from app.failures import Failure
-from app.local.leftovers import write_record
+from app.local.orphans import write_record
 
 logger = logging.getLogger(__name__)
 
 
-FIRST_PAUSE_S = 0.4
-LONGEST_PAUSE_S = 10.0
-HASTE_S = 5.0  # after the death of an essential child; a training saves its checkpoint in that time too
+MIN_RESTART_DELAY_S = 0.4
+MAX_RESTART_DELAY_S = 10.0
+FAILURE_GRACE_S = (
+    5.0  # after the death of an essential child; a training saves its checkpoint in that time too
+)
 POLL_S = 0.02
 TAIL_LINES = 3
 TAIL_BYTES = 4096
@@ -30,7 +32,7 @@ WRAPPER = Path(__file__).with_name("child.py")
 
 
 class StartError(Failure):
-    """Why nothing was started, or why all of it was stopped: one sentence for a person, and the exit code."""
+    """A part could not be started, or died: one sentence for the user, and the exit code."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -40,7 +42,7 @@ class StartError(Failure):
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A command that runs to its end, with success, before the next part is started."""
+    """A command that must succeed before the next part starts. It gets `death_signal` when the supervisor dies."""
 
     name: str
     command: tuple[str, ...]
@@ -55,9 +57,9 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Child(Step):
-    """A command that runs until it is stopped; `ready` is asked until it says yes, at most `ready_s` seconds.
+    """A command that runs until it is stopped; `ready` is polled for at most `ready_s` seconds.
 
-    The death of an essential child stops everything; another one is started again.
+    When an essential child exits, all children are stopped; any other child is restarted.
     """
 
     ready: Callable[[], Awaitable[bool]]
@@ -65,71 +67,71 @@ class Child(Step):
     essential: bool = False
 
 
-class Tree:
-    """The children that run, in the order of their start; leaving it stops them in reverse.
+class Supervisor:
+    """The running children, in the order of their start; its end stops them in reverse order.
 
-    `record` is the file that names them for whoever comes after a kill -9 of this process.
+    `record` is a file with their process ids: after a kill -9 of this process the next one stops them.
     """
 
     def __init__(self, record: Path) -> None:
         self._record = record
-        self._kept: list[_Kept] = []
+        self._processes: list[_SupervisedProcess] = []
         self._failure: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        hasty = self._failure.done() and not self._failure.cancelled()  # what is left waits for what died
-        while self._kept:
-            await self._kept.pop().stop(HASTE_S if hasty else None)
+        has_failed = self._failure.done() and not self._failure.cancelled()
+        while self._processes:  # after a failure the others may wait for the one that died: bound their grace
+            await self._processes.pop().stop(FAILURE_GRACE_S if has_failed else None)
         self._failure.cancel()
         self._record.unlink(missing_ok=True)
 
     async def step(self, step: Step) -> None:
-        """Run the step to its end. Raises StartError if it fails."""
+        """Run a step to its end; raises `StartError` when it fails."""
         _rotate(step.log)
         process = await _spawn(step)
         try:
             await process.wait()
         finally:
-            await _end(process, step)
+            await _terminate(process, step)
         if process.returncode:
-            raise StartError(_sentence(step, f"failed ({_how(process)})"))
+            raise StartError(_message(step, f"failed ({_exit_status(process)})"))
 
     async def start(self, child: Child) -> None:
-        """Start the child and wait until it is ready. Raises StartError if it does not get there."""
-        await _Kept(child, self).start()
+        """Start a child and wait until it is ready; raises `StartError` when it exits before, or after `ready_s`."""
+        await _SupervisedProcess(child, self).start()
 
-    def adopt(self, kept: "_Kept") -> None:
-        """Take over the stopping of a child that has a process from now on."""
-        self._kept.append(kept)
+    def register(self, process: "_SupervisedProcess") -> None:
+        """Record a started child, and stop it at the end."""
+        self._processes.append(process)
         self.write_record()
 
     async def failed(self) -> NoReturn:
-        """Wait for the death of an essential child. Raises StartError."""
+        """Wait until an essential child exits; raises `StartError`."""
         await asyncio.shield(self._failure)
 
-    def fail(self, message: str) -> None:
-        """Say that the tree cannot go on."""
+    def set_failed(self, message: str) -> None:
+        """Make `failed` raise."""
         if not self._failure.done():
             self._failure.set_exception(StartError(message))
-            self._failure.exception()  # it may be that nobody waits: then leaving the tree is the answer
+            self._failure.exception()  # marks it as retrieved, for nobody may be waiting
 
     def write_record(self) -> None:
-        """Name the processes that run, so that the next start finds those that outlived this one."""
-        write_record(self._record, [kept.identity for kept in self._kept])
+        """Write the ids of the running processes, so that the next start can stop orphans."""
+        write_record(self._record, [process.identity for process in self._processes])
 
 
-class _Kept:
-    """One child with its newest process, and the task that starts it again."""
+class _SupervisedProcess:
+    """A child, its current process, and the task that restarts it."""
 
     _process: asyncio.subprocess.Process
 
-    def __init__(self, child: Child, tree: Tree) -> None:
+    def __init__(self, child: Child, supervisor: Supervisor) -> None:
         self.child = child
-        self._tree = tree
-        self._keeper: asyncio.Task[None] | None = None
+        self._supervisor = supervisor
+        self._restarter: asyncio.Task[None] | None = None
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -138,80 +140,84 @@ class _Kept:
     async def start(self) -> None:
         _rotate(self.child.log)
         self._process = await _spawn(self.child)
-        self._tree.adopt(self)
-        await self._ready()
-        self._keeper = asyncio.create_task(self._keep())
+        self._supervisor.register(self)
+        await self._wait_until_ready()
+        self._restarter = asyncio.create_task(self._restart_on_exit())
 
-    async def stop(self, at_most_s: float | None = None) -> None:
-        if self._keeper:
-            await _cancel(self._keeper)
-        await _end(self._process, self.child, at_most_s)
+    async def stop(self, max_s: float | None = None) -> None:
+        if self._restarter:
+            await _cancel(self._restarter)
+        await _terminate(self._process, self.child, max_s)
 
-    async def _ready(self) -> None:
+    async def _wait_until_ready(self) -> None:
         try:
             async with asyncio.timeout(self.child.ready_s):
                 await self._poll()
         except TimeoutError:
-            what = f"did not answer within {self.child.ready_s:g} s"
-            raise StartError(_sentence(self.child, what)) from None
+            problem = f"did not answer within {self.child.ready_s:g} s"
+            raise StartError(_message(self.child, problem)) from None
 
     async def _poll(self) -> None:
         while self._process.returncode is None:
             if await self.child.ready():
                 return
             await asyncio.sleep(POLL_S)
-        raise StartError(_sentence(self.child, f"stopped while it was starting ({_how(self._process)})"))
+        raise StartError(
+            _message(self.child, f"stopped while it was starting ({_exit_status(self._process)})")
+        )
 
-    async def _keep(self) -> None:
+    async def _restart_on_exit(self) -> None:
         clock = asyncio.get_running_loop().time
-        pause = FIRST_PAUSE_S
+        delay = MIN_RESTART_DELAY_S
         while True:
             started = clock()
             await self._process.wait()
-            how = _how(self._process)
+            status = _exit_status(self._process)
             if self.child.essential:
-                self._tree.fail(_sentence(self.child, f"died ({how}), so everything was stopped"))
+                self._supervisor.set_failed(
+                    _message(self.child, f"died ({status}), so everything was stopped")
+                )
                 return
-            pause = FIRST_PAUSE_S if clock() - started > LONGEST_PAUSE_S else pause
-            logger.warning("%s stopped (%s) and is started again in %.1f s", self.child.name, how, pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
-            await self._again()
+            delay = MIN_RESTART_DELAY_S if clock() - started > MAX_RESTART_DELAY_S else delay
+            logger.warning("%s stopped (%s) and is started again in %.1f s", self.child.name, status, delay)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, MAX_RESTART_DELAY_S)
+            await self._restart()
 
-    async def _again(self) -> None:
+    async def _restart(self) -> None:
         try:
             self._process = await _spawn(self.child)
-            self._tree.write_record()
-            await self._ready()
+            self._supervisor.write_record()
+            await self._wait_until_ready()
         except StartError as error:
             logger.warning("%s", error)
-            await _end(self._process, self.child)
+            await _terminate(self._process, self.child)
         else:
             logger.warning("%s is up again", self.child.name)
 
 
-async def serve(tree: Tree, start: Coroutine[Any, Any, None]) -> None:
-    """Start the tree, then stay until SIGTERM, SIGINT or SIGHUP; whatever happens, all of it is stopped.
+async def serve(supervisor: Supervisor, start: Coroutine[Any, Any, None]) -> None:
+    """Start everything and run until SIGTERM, SIGINT or SIGHUP; all children are stopped in any case.
 
-    Raises StartError when a part does not start or an essential child dies.
+    Raises `StartError` when a part does not start or an essential child exits.
     """
-    asked = asyncio.Event()
-    with _signals(asked):
-        async with tree:
-            staying = asyncio.create_task(_stay(tree, start))
-            failing = asyncio.create_task(tree.failed())
-            asking = asyncio.create_task(asked.wait())
+    stopping = asyncio.Event()
+    with _stop_signals(stopping):
+        async with supervisor:
+            running = asyncio.create_task(_run(supervisor, start))
+            failed = asyncio.create_task(supervisor.failed())
+            signalled = asyncio.create_task(stopping.wait())
             try:
-                await asyncio.wait({staying, failing, asking}, return_when=asyncio.FIRST_COMPLETED)
-                if not asked.is_set():
-                    (failing if failing.done() else staying).result()
+                await asyncio.wait({running, failed, signalled}, return_when=asyncio.FIRST_COMPLETED)
+                if not stopping.is_set():
+                    (failed if failed.done() else running).result()
             finally:
-                await _cancel(staying, failing, asking)
+                await _cancel(running, failed, signalled)
 
 
-async def _stay(tree: Tree, start: Coroutine[Any, Any, None]) -> NoReturn:
+async def _run(supervisor: Supervisor, start: Coroutine[Any, Any, None]) -> NoReturn:
     await start
-    await tree.failed()
+    await supervisor.failed()
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:
@@ -221,30 +227,30 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
 
 
 @contextmanager
-def _signals(asked: asyncio.Event) -> Iterator[None]:
-    """While inside, a signal to stop, however often it comes, only sets the event."""
+def _stop_signals(stopping: asyncio.Event) -> Iterator[None]:
+    """Inside the block, SIGTERM, SIGINT and SIGHUP set the event."""
     loop = asyncio.get_running_loop()
-    mine = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's wish
-        mine.append(signal.SIGHUP)
-    for number in mine:
-        loop.add_signal_handler(number, asked.set)
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, stopping.set)
     try:
         yield
     finally:
-        for number in mine:
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 
 async def _spawn(step: Step) -> asyncio.subprocess.Process:
-    """Start a process in a session of its own: Ctrl-C in a terminal must reach the supervisor alone."""
+    """Start a process in a new session, so that Ctrl-C in a terminal reaches the supervisor only."""
     wrapper = (sys.executable, "-I", "-S", str(WRAPPER))
-    fate = (str(os.getpid()), str(int(step.death_signal)), step.user or "-")
+    wrapper_arguments = (str(os.getpid()), str(int(step.death_signal)), step.user or "-")
     try:
         with step.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *wrapper,
-                *fate,
+                *wrapper_arguments,
                 *step.command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -257,14 +263,14 @@ async def _spawn(step: Step) -> asyncio.subprocess.Process:
         raise StartError(f"{step.name} could not be started: {error}") from error
 
 
-async def _end(process: asyncio.subprocess.Process, step: Step, at_most_s: float | None = None) -> None:
-    """Stop a process; one that has not gone after its grace is killed with its whole group."""
+async def _terminate(process: asyncio.subprocess.Process, step: Step, max_s: float | None = None) -> None:
+    """Stop a process; after its grace kill its process group."""
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError):
         process.send_signal(step.stop_signal)
     try:
-        await asyncio.wait_for(process.wait(), min(step.grace_s, at_most_s or step.grace_s))
+        await asyncio.wait_for(process.wait(), min(step.grace_s, max_s or step.grace_s))
     except TimeoutError:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -272,23 +278,23 @@ async def _end(process: asyncio.subprocess.Process, step: Step, at_most_s: float
 
 
 def _rotate(log: Path) -> None:
-    """Keep the log of the run before, so that this one's tail is about this run."""
+    """Rename the log of the previous run, so that the tail in an error message is of this run."""
     with suppress(FileNotFoundError):
         log.replace(log.with_suffix(".log.1"))
 
 
-def _how(process: asyncio.subprocess.Process) -> str:
+def _exit_status(process: asyncio.subprocess.Process) -> str:
     code = process.returncode or 0
     return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
 
-def _sentence(step: Step, what: str) -> str:
+def _message(step: Step, problem: str) -> str:
     tail = _tail(step.log)
-    return f"{step.name} {what}: {tail} (all of it in {step.log})" if tail else f"{step.name} {what}"
+    return f"{step.name} {problem}: {tail} (all of it in {step.log})" if tail else f"{step.name} {problem}"
 
 
 def _tail(log: Path) -> str:
-    """The last lines of a log as one, without the frames of a traceback."""
+    """The last lines of a log, joined, without the frames of a traceback."""
     lines = log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").splitlines()
-    spoken = [line for line in lines if line.strip() and not line.startswith((" ", "\t", "Traceback"))]
-    return " / ".join(spoken[-TAIL_LINES:])
+    messages = [line for line in lines if line.strip() and not line.startswith((" ", "\t", "Traceback"))]
+    return " / ".join(messages[-TAIL_LINES:])

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
-from app.cli.signals import Interrupts, Stopped, interruptible
+from app.cli.signals import SignalHandler, Stopped, handle_signals
 from app.local.database import UNREADABLE
 from app.local.home import free_port
 from tests.app.running import OUR_VARIABLES, open_folder
@@ -200,20 +200,20 @@ def test_a_signal_while_the_model_is_trained_stops_everything(
 def test_a_signal_waits_for_what_is_held_and_the_next_one_is_not_heard() -> None:
     done = []
 
-    def work(interrupts: Interrupts) -> None:
-        with interrupts.held():
+    def work(signals: SignalHandler) -> None:
+        with signals.deferred():
             os.kill(os.getpid(), signal.SIGTERM)
             done.append("held")
         done.append("never")
 
-    def interrupted(interrupts: Interrupts) -> None:
+    def interrupted(signals: SignalHandler) -> None:
         try:
-            work(interrupts)
+            work(signals)
         finally:
             os.kill(os.getpid(), signal.SIGINT)
             done.append("cleaned up")
 
-    with pytest.raises(Stopped, match=r"^Stopped by SIGTERM\.$") as caught, interruptible() as it:
+    with pytest.raises(Stopped, match=r"^Stopped by SIGTERM\.$") as caught, handle_signals() as it:
         interrupted(it)
     assert caught.value.exit_code == 143
     assert done == ["held", "cleaned up"]
@@ -225,14 +225,14 @@ def test_no_library_takes_a_signal_for_an_error_and_goes_on() -> None:
             os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("it went on")
 
-    with pytest.raises(Stopped, match=r"^Stopped by Ctrl-C\.$"), interruptible():
+    with pytest.raises(Stopped, match=r"^Stopped by Ctrl-C\.$"), handle_signals():
         work()
 
 
 def test_a_hangup_that_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with interruptible():
+        with handle_signals():
             os.kill(os.getpid(), signal.SIGHUP)
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from app.local.home import free_port, hold, read_secrets, require_port
+from app.local.home import free_port, lock_home, read_secrets, require_port
 from app.local.supervisor import StartError
 
 
 def test_a_new_home_is_private_and_its_secrets_are_read_by_their_owner_alone(tmp_path: Path) -> None:
-    with hold(tmp_path / "home") as home:
+    with lock_home(tmp_path / "home") as home:
         read_secrets(home)
     assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == (0o700 if os.geteuid() else 0o711)
     assert stat.S_IMODE((tmp_path / "home" / "secrets.json").stat().st_mode) == 0o600
@@ -19,21 +19,21 @@ def test_a_new_home_is_private_and_its_secrets_are_read_by_their_owner_alone(tmp
 
 def test_the_mode_of_a_folder_that_was_there_is_left_as_it_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
-    with hold(tmp_path):
+    with lock_home(tmp_path):
         assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o750
 
 
 def test_a_home_is_held_by_one_until_it_lets_go(tmp_path: Path) -> None:
-    with hold(tmp_path), pytest.raises(StartError) as caught, hold(tmp_path):
+    with lock_home(tmp_path), pytest.raises(StartError) as caught, lock_home(tmp_path):
         pass
     assert caught.value.message == f"luthier is already up on {tmp_path} (process {os.getpid()})"
     assert caught.value.exit_code == 3
-    with hold(tmp_path) as home:
+    with lock_home(tmp_path) as home:
         assert home.folder == tmp_path
 
 
 def test_secrets_are_made_once_and_what_a_later_version_adds_is_made_then(tmp_path: Path) -> None:
-    with hold(tmp_path) as home:
+    with lock_home(tmp_path) as home:
         first = read_secrets(home)
         assert read_secrets(home) == first
         path = tmp_path / "secrets.json"
@@ -46,7 +46,7 @@ def test_secrets_are_made_once_and_what_a_later_version_adds_is_made_then(tmp_pa
 
 
 def test_a_port_that_somebody_took_is_chosen_anew_and_the_keys_stay(tmp_path: Path) -> None:
-    with hold(tmp_path) as home:
+    with lock_home(tmp_path) as home:
         before = read_secrets(home)
         with socket.create_server(("127.0.0.1", before.s3_port)):
             after = read_secrets(home)
@@ -57,7 +57,7 @@ def test_a_port_that_somebody_took_is_chosen_anew_and_the_keys_stay(tmp_path: Pa
 
 def test_damaged_secrets_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "secrets.json").write_text("{")
-    with hold(tmp_path) as held, pytest.raises(StartError, match=r"secrets.json cannot be read"):
+    with lock_home(tmp_path) as held, pytest.raises(StartError, match=r"secrets.json cannot be read"):
         read_secrets(held)
 
 

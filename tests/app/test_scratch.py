@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.local.supervisor import StartError
-from app.work_folder import swept
+from app.work_folder import use_work_folder
 
 LEFT = ("document-abc", "import-xyz")
 KEPT = "finetune_01"
@@ -21,18 +21,18 @@ def names(folder: Path) -> set[str]:
 
 def test_a_worker_sweeps_what_killed_ones_left_and_keeps_checkpoints(tmp_path: Path) -> None:
     leave(tmp_path)
-    with swept(tmp_path):
+    with use_work_folder(tmp_path):
         assert names(tmp_path) == {KEPT}
 
 
 def test_a_worker_that_is_not_alone_leaves_the_folders_of_the_others(tmp_path: Path) -> None:
-    with swept(tmp_path):
+    with use_work_folder(tmp_path):
         leave(tmp_path)
-        with swept(tmp_path):
+        with use_work_folder(tmp_path):
             assert names(tmp_path) == {*LEFT, KEPT}
-        with swept(tmp_path):
+        with use_work_folder(tmp_path):
             assert names(tmp_path) == {*LEFT, KEPT}
-    with swept(tmp_path):
+    with use_work_folder(tmp_path):
         assert names(tmp_path) == {KEPT}
 
 
@@ -40,6 +40,6 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(StartError, match=r"/file/work cannot be written: Not a directory$"),
-        swept(tmp_path / "file" / "work"),
+        use_work_folder(tmp_path / "file" / "work"),
     ):
         pass

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.local.leftovers import stop_leftovers, write_record
-from app.local.supervisor import Child, StartError, Step, Tree, serve
+from app.local.orphans import stop_orphans, write_record
+from app.local.supervisor import Child, StartError, Step, Supervisor, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -62,14 +62,14 @@ def pids(folder: Path) -> list[int]:
 
 
 @pytest.fixture
-async def tree(tmp_path: Path) -> AsyncIterator[Tree]:
-    async with Tree(tmp_path / "record.json") as it:
+async def supervisor(tmp_path: Path) -> AsyncIterator[Supervisor]:
+    async with Supervisor(tmp_path / "record.json") as it:
         yield it
 
 
 async def test_a_child_is_ready_when_start_returns_and_gone_after_the_tree(tmp_path: Path) -> None:
-    async with Tree(tmp_path / "record.json") as tree:
-        await tree.start(child(tmp_path))
+    async with Supervisor(tmp_path / "record.json") as supervisor:
+        await supervisor.start(child(tmp_path))
         (pid,) = pids(tmp_path)
         assert os.getsid(pid) == pid  # Ctrl-C in the terminal does not reach it
     assert not psutil.pid_exists(pid)
@@ -78,109 +78,117 @@ async def test_a_child_is_ready_when_start_returns_and_gone_after_the_tree(tmp_p
 
 async def test_children_are_stopped_in_the_reverse_of_their_start(tmp_path: Path) -> None:
     order = tmp_path / "order"
-    async with Tree(tmp_path / "record.json") as tree:
+    async with Supervisor(tmp_path / "record.json") as supervisor:
         for name in "abc":
             command = python(SAYS_WHO_STOPPED_IT, order, name)
             ready = answers(tmp_path / f"order{name}", lines=0)
-            await tree.start(child(tmp_path, command=command, ready=ready, log=tmp_path / f"{name}.log"))
+            await supervisor.start(
+                child(tmp_path, command=command, ready=ready, log=tmp_path / f"{name}.log")
+            )
     assert order.read_text().split() == ["c", "b", "a"]
 
 
 async def test_a_child_that_does_not_stop_is_killed_after_its_grace(tmp_path: Path) -> None:
-    async with Tree(tmp_path / "record.json") as tree:
-        await tree.start(child(tmp_path, IGNORES_SIGTERM, grace_s=0.1))
+    async with Supervisor(tmp_path / "record.json") as supervisor:
+        await supervisor.start(child(tmp_path, IGNORES_SIGTERM, grace_s=0.1))
         (pid,) = pids(tmp_path)
     assert not psutil.pid_exists(pid)
 
 
 async def test_a_child_that_dies_is_started_again(
-    tmp_path: Path, tree: Tree, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, supervisor: Supervisor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.local.supervisor.FIRST_PAUSE_S", 0.01)
-    await tree.start(child(tmp_path))
+    await supervisor.start(child(tmp_path))
     with logged("it is up again") as back:
         os.kill(pids(tmp_path)[0], signal.SIGKILL)
         await asyncio.wait_for(back, 10)
     assert "it stopped (signal 9) and is started again in 0.0 s" in caplog.text
 
 
-async def test_the_death_of_an_essential_child_is_one_sentence(tmp_path: Path, tree: Tree) -> None:
-    await tree.start(child(tmp_path, essential=True))
+async def test_the_death_of_an_essential_child_is_one_sentence(
+    tmp_path: Path, supervisor: Supervisor
+) -> None:
+    await supervisor.start(child(tmp_path, essential=True))
     os.kill(pids(tmp_path)[0], signal.SIGKILL)
     with pytest.raises(StartError, match=r"^it died \(signal 9\), so everything was stopped$") as caught:
-        await asyncio.wait_for(tree.failed(), 10)
+        await asyncio.wait_for(supervisor.failed(), 10)
     assert caught.value.exit_code == 1
 
 
 async def test_a_child_that_stops_while_starting_is_said_with_its_last_words(
-    tmp_path: Path, tree: Tree
+    tmp_path: Path, supervisor: Supervisor
 ) -> None:
     broken = child(tmp_path, "raise ValueError('no such thing')")
     with pytest.raises(StartError) as caught:
-        await tree.start(broken)
+        await supervisor.start(broken)
     assert caught.value.message == (
         "it stopped while it was starting (exit code 1): ValueError: no such thing"
         f" (all of it in {tmp_path / 'it.log'})"
     )
 
 
-async def test_a_child_that_never_answers_is_said_after_its_deadline(tmp_path: Path, tree: Tree) -> None:
+async def test_a_child_that_never_answers_is_said_after_its_deadline(
+    tmp_path: Path, supervisor: Supervisor
+) -> None:
     silent = child(tmp_path, "import signal; signal.pause()", ready_s=0.2)
     with pytest.raises(StartError, match=r"^it did not answer within 0.2 s$"):
-        await tree.start(silent)
+        await supervisor.start(silent)
 
 
-async def test_a_program_that_is_not_there_is_one_sentence(tmp_path: Path, tree: Tree) -> None:
+async def test_a_program_that_is_not_there_is_one_sentence(tmp_path: Path, supervisor: Supervisor) -> None:
     with pytest.raises(StartError, match="/no/such/program cannot be run: No such file or directory"):
-        await tree.start(child(tmp_path, command=("/no/such/program",)))
+        await supervisor.start(child(tmp_path, command=("/no/such/program",)))
 
 
-async def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path: Path, tree: Tree) -> None:
+async def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path: Path, supervisor: Supervisor) -> None:
     with pytest.raises(StartError, match=r"^it could not be started: "):
-        await tree.start(child(tmp_path, log=tmp_path / "no" / "folder" / "it.log"))
+        await supervisor.start(child(tmp_path, log=tmp_path / "no" / "folder" / "it.log"))
 
 
-async def test_a_step_must_end_well(tmp_path: Path, tree: Tree) -> None:
+async def test_a_step_must_end_well(tmp_path: Path, supervisor: Supervisor) -> None:
     log = tmp_path / "step.log"
-    await tree.step(Step(name="step", command=python("print('done')"), env={}, log=log))
+    await supervisor.step(Step(name="step", command=python("print('done')"), env={}, log=log))
     assert log.read_text() == "done\n"
     with pytest.raises(StartError, match=r"^step failed \(exit code 2\)$"):
-        await tree.step(Step(name="step", command=python("raise SystemExit(2)"), env={}, log=log))
+        await supervisor.step(Step(name="step", command=python("raise SystemExit(2)"), env={}, log=log))
     assert (tmp_path / "step.log.1").read_text() == "done\n"
 
 
 async def test_a_signal_while_something_is_starting_stops_it_all(tmp_path: Path) -> None:
-    tree = Tree(tmp_path / "record.json")
+    supervisor = Supervisor(tmp_path / "record.json")
 
     async def start() -> None:
-        await tree.start(child(tmp_path))
+        await supervisor.start(child(tmp_path))
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
-        await tree.start(child(tmp_path, "import signal; signal.pause()", ready=answers(tmp_path / "never")))
+        await supervisor.start(
+            child(tmp_path, "import signal; signal.pause()", ready=answers(tmp_path / "never"))
+        )
 
-    await asyncio.wait_for(serve(tree, start()), 10)
+    await asyncio.wait_for(serve(supervisor, start()), 10)
     assert not psutil.pid_exists(pids(tmp_path)[0])
 
 
 async def test_an_essential_death_while_something_is_starting_stops_it_all(tmp_path: Path) -> None:
-    tree = Tree(tmp_path / "record.json")
+    supervisor = Supervisor(tmp_path / "record.json")
 
     async def start() -> None:
-        await tree.start(child(tmp_path, essential=True))
+        await supervisor.start(child(tmp_path, essential=True))
         os.kill(pids(tmp_path)[0], signal.SIGKILL)
-        await tree.step(
+        await supervisor.step(
             Step(name="long", command=python("import signal; signal.pause()"), env={}, log=tmp_path / "l.log")
         )
 
     with pytest.raises(StartError, match=r"^it died \(signal 9\)"):
-        await asyncio.wait_for(serve(tree, start()), 10)
+        await asyncio.wait_for(serve(supervisor, start()), 10)
 
 
 def test_what_a_killed_supervisor_left_is_stopped_by_the_next(tmp_path: Path) -> None:
     record = tmp_path / "record.json"
     with subprocess.Popen(python(WRITES_ITS_PID, tmp_path / "mark")) as left:
         write_record(record, [(left.pid, signal.SIGTERM)])
-        stop_leftovers(record)
+        stop_orphans(record)
         assert not psutil.pid_exists(left.pid)
     assert not record.exists()
 
@@ -189,7 +197,7 @@ def test_a_process_that_got_a_recorded_id_later_is_left_alone(tmp_path: Path) ->
     record = tmp_path / "record.json"
     mine = {"pid": os.getpid(), "signal": int(signal.SIGKILL), "started": 1.0}
     record.write_text(json.dumps([mine]))
-    stop_leftovers(record)
+    stop_orphans(record)
     assert not record.exists()
 
 

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.main_job import Order, _fields
+from app.cli.tuning import TuneOptions, _fields
 
 FILE = Path("table.csv")
 
 
 def test_of_two_columns_the_first_is_asked_and_the_second_is_learned() -> None:
-    assert _fields(["question", "answer"], Order(file=FILE)) == ("question", "answer")
+    assert _fields(["question", "answer"], TuneOptions(file=FILE)) == ("question", "answer")
 
 
 @pytest.mark.parametrize(
@@ -16,17 +16,17 @@ def test_of_two_columns_the_first_is_asked_and_the_second_is_learned() -> None:
 )
 def test_a_column_is_found_whatever_its_case(named: str, found: str) -> None:
     headers = ["Frage", "antwort", "Antwort", "Quelle"]
-    assert _fields(headers, Order(file=FILE, input=named, output="Quelle")) == (found, "Quelle")
+    assert _fields(headers, TuneOptions(file=FILE, input=named, output="Quelle")) == (found, "Quelle")
 
 
 @pytest.mark.parametrize(
-    ("order", "sentence"),
+    ("options", "sentence"),
     [
-        (Order(file=FILE), "say --input and --output; the columns are a, b, B."),
-        (Order(file=FILE, input="a"), "say --input and --output; the columns are a, b, B."),
-        (Order(file=FILE, input="a", output="c"), "there is no column 'c'; the columns are a, b, B."),
+        (TuneOptions(file=FILE), "say --input and --output; the columns are a, b, B."),
+        (TuneOptions(file=FILE, input="a"), "say --input and --output; the columns are a, b, B."),
+        (TuneOptions(file=FILE, input="a", output="c"), "there is no column 'c'; the columns are a, b, B."),
     ],
 )
-def test_what_is_missing_is_said_with_the_columns(order: Order, sentence: str) -> None:
+def test_what_is_missing_is_said_with_the_columns(options: TuneOptions, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{sentence}$"):
-        _fields(["a", "b", "B"], order)
+        _fields(["a", "b", "B"], options)

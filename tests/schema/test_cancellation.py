@@ -13,7 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from app.asgi import HANDLERS, edge, mount
+from app.asgi import HANDLERS, add_routes, with_middleware
 from app.settings import Settings
 from app.wiring import Wiring
 from domain.job_events import LogLine, RecordedEvent
@@ -39,10 +39,10 @@ async def application(
     clean: None,  # noqa: ARG001
 ) -> ASGIApp:
     app = Starlette(exception_handlers=HANDLERS)
-    mount(
+    add_routes(
         app, replace(wiring, services=services), settings.model_copy(update={"fast_execution": request.param})
     )
-    return edge(app, settings)
+    return with_middleware(app, settings)
 
 
 def cancelled(*_: Any, **__: Any) -> Any:

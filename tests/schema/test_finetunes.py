@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.noted import noted
+from benchmarks.recorded import recorded_statements
 from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
@@ -393,7 +393,7 @@ async def test_the_number_of_statements_does_not_depend_on_the_number_of_fine_tu
     fields = RUN + " trainedItems(first: 2) { nodes { id } totalCount }"
 
     async def statements() -> int:
-        with noted() as seen:
+        with recorded_statements() as seen:
             await api.gql(f"{{ finetunes {{ nodes {{ {fields} }} }} }}")
         return len(seen)
 

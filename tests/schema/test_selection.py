@@ -12,7 +12,7 @@ import pytest
 from graphql import FragmentDefinitionNode, get_named_type, parse
 from strawberry.types.base import get_object_definition
 
-from benchmarks.noted import noted
+from benchmarks.recorded import recorded_statements
 from domain.services import Services
 from schema.execution._bound_resolver import REQUIRED_ATTRIBUTES
 from schema.shared import connections
@@ -79,7 +79,7 @@ async def test_fragments_and_what_is_skipped_are_looked_through(api: Api) -> Non
 
 async def test_only_the_columns_that_are_asked_for_are_read(api: Api) -> None:
     await api.mutate("createProject", "project { id }", name="one")
-    with noted() as seen:
+    with recorded_statements() as seen:
         await api.gql("{ projects { nodes { name } } }")
     assert len(seen) == 1
     assert "projects.name" in seen[0][0]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.noted import noted
+from benchmarks.recorded import recorded_statements
 from domain import api_keys, finetunes, ids, items
 from domain.base_models import TINY
 from domain.datasets import Dataset, RunStatus
@@ -87,7 +87,7 @@ async def test_fifty_parents_take_as_many_statements_as_one(api: Api, services: 
         await api.gql(document, first=2)  # connections and caches are warm
         counts = {}
         for first in (1, 50):
-            with noted() as seen:
+            with recorded_statements() as seen:
                 found = (await api.gql(document, first=first))["projects"]["nodes"]
             assert len(found) == first
             sizes |= set(lengths(found))

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from app.asgi import HANDLERS, edge, mount
+from app.asgi import HANDLERS, add_routes, with_middleware
 from app.settings import Settings
 from app.wiring import Wiring
 from domain.job_events import LogLine, RecordedEvent
@@ -115,8 +115,8 @@ async def application(
     clean: None,  # noqa: ARG001
 ) -> ASGIApp:
     app = Starlette(exception_handlers=HANDLERS)
-    mount(app, replace(wiring, services=services, quotas=quotas), settings)
-    return edge(app, settings.model_copy(update={"slow_consumer_s": 0.3}))
+    add_routes(app, replace(wiring, services=services, quotas=quotas), settings)
+    return with_middleware(app, settings.model_copy(update={"slow_consumer_s": 0.3}))
 
 
 async def given_back(quota: Quota, holder: str) -> None:

@@ -5,14 +5,14 @@ import asyncio
 import click
 
 from app.local.database import require_database
-from app.migrations import keep_catalogue, migrate
+from app.migrations import migrate, store_catalogue
 from app.settings import DatabaseSettings, read
 
 
 @click.command("migrate")
 def command() -> None:
-    """Bring the database up to date; several at once wait for one another."""
+    """Migrate the database to the newest revision; concurrent runs wait for one another."""
     settings = read(DatabaseSettings)
     asyncio.run(require_database(settings.database_url))
     migrate(settings.database_url)
-    asyncio.run(keep_catalogue(settings.database_url))
+    asyncio.run(store_catalogue(settings.database_url))

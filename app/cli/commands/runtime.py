@@ -1,4 +1,4 @@
-"""`luthier runtime`, which `luthier up` runs."""
+"""`luthier runtime`, which `luthier up` starts."""
 
 import asyncio
 

@@ -16,7 +16,7 @@ from app.settings import read_settings
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="The port to listen on.")
 def command(host: str, port: int) -> None:
-    """Run the API alone; any number of processes may."""
+    """Run the API. Any number of processes may run at once."""
     settings = read_settings()
     asyncio.run(require_database(settings.database_url))
     uvicorn.run(
@@ -25,7 +25,7 @@ def command(host: str, port: int) -> None:
         port=port,
         log_config=configure("api"),
         access_log=False,
-        timeout_graceful_shutdown=2,  # an open event stream would hold the stop for as long as it likes
+        timeout_graceful_shutdown=2,  # event streams would delay the stop without a bound
         server_header=False,
         **OPTIONS,
         **proxies(settings.trusted_proxies),

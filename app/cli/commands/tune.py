@@ -18,30 +18,30 @@ import httpx
 from rich.console import Console
 
 from app.cli.api_client import ApiError, Client
-from app.cli.main_job import Order, Story, sign_in, tune
-from app.cli.questions import ask_three, where_next
-from app.cli.signals import Interrupts, interruptible
+from app.cli.questions import ask_three, print_next_steps
+from app.cli.signals import SignalHandler, handle_signals
+from app.cli.tuning import StepPrinter, TuneOptions, sign_in, tune
 from app.local.home import chosen_home
 from app.local.supervisor import WRAPPER
 from app.program import PROGRAM
 
-UP_S = 90.0
-USUAL_PORT = 8000
+START_TIMEOUT_S = 90.0
+DEFAULT_PORT = 8000
 PORT = click.option(
-    "--port", type=int, help="The port of the server that this starts, where none is up; 8000 or a free one."
+    "--port",
+    type=int,
+    help="Port of the server that this command starts, where none runs; default: 8000, or a free one.",
 )
-KEEP = click.option("--keep", is_flag=True, help="Leave running what this started.")
+KEEP = click.option("--keep", is_flag=True, help="Leave the server running that this command started.")
 
 
 @click.command("tune")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--input", "input_field", metavar="FIELD", help="The column that is asked.")
-@click.option("--output", "output_field", metavar="FIELD", help="The column that is learned.")
-@click.option("--base", default="luthier/tiny", show_default=True, metavar="MODEL", help="The base model.")
-@click.option("--name", help="The project's name; the file's when not given.")
-@click.option(
-    "--epochs", type=float, help="How often all rows are seen; the base model's default when not given."
-)
+@click.option("--input", "input_field", metavar="FIELD", help="Column of the prompts.")
+@click.option("--output", "output_field", metavar="FIELD", help="Column of the expected answers.")
+@click.option("--base", default="luthier/tiny", show_default=True, metavar="MODEL", help="Base model.")
+@click.option("--name", help="Name of the project; default: the name of the file.")
+@click.option("--epochs", type=float, help="Number of training epochs; default: that of the base model.")
 @PORT
 @KEEP
 def command(
@@ -56,95 +56,99 @@ def command(
 ) -> None:
     """Fine-tune a model on FILE (CSV or JSON Lines) and put it behind an endpoint.
 
-    Uses the server that is up on LUTHIER_HOME, or starts one and stops it again. With LUTHIER_TOKEN it
-    acts as that account, else as the home's own.
+    Uses the server that runs on LUTHIER_HOME, or starts one and stops it at the end. Signs in with
+    LUTHIER_TOKEN, or as the account of the home.
     """
-    order = Order(file=file, input=input_field, output=output_field, base=base, name=name, epochs=epochs)
-    run(order, port=port, keep=keep, questions=False)
+    options = TuneOptions(
+        file=file, input=input_field, output=output_field, base=base, name=name, epochs=epochs
+    )
+    run(options, port=port, keep=keep, questions=False)
 
 
-def run(order: Order, *, port: int | None, keep: bool, questions: bool) -> None:
-    """The main job, told on the terminal; raises Failure with the step that failed, or the signal that came."""
+def run(options: TuneOptions, *, port: int | None, keep: bool, questions: bool) -> None:
+    """Run and print all steps; raises `StepFailed`, or `Stopped` for a signal."""
     started = time.perf_counter()
-    story = Story(Console(highlight=False))
+    steps = StepPrinter(Console(highlight=False))
     token = os.environ.get("LUTHIER_TOKEN")
     with (
-        interruptible() as interrupts,
-        _server(story, interrupts, port=port, keep=keep) as url,
+        handle_signals() as signals,
+        _server(steps, signals, port=port, keep=keep) as url,
         Client(url, token) as client,
     ):
         if not token:
-            with story.step("Account"):
+            with steps.step("Account"):
                 sign_in(client, chosen_home())
-        served = tune(client, order, story)
+        model = tune(client, options, steps)
         if questions:
-            ask_three(served, order.file, story)
-        story.console.print(f"\nAll of it took {time.perf_counter() - started:.0f} s.")
-        where_next(served, url, story.console)
+            ask_three(model, options.file, steps)
+        steps.console.print(f"\nFinished in {time.perf_counter() - started:.0f} s.")
+        print_next_steps(model, url, steps.console)
 
 
 @contextmanager
-def _server(story: Story, interrupts: Interrupts, *, port: int | None, keep: bool) -> Iterator[str]:
-    """The URL of the home's server: the one that is up, or one started for this and stopped whatever happens.
+def _server(steps: StepPrinter, signals: SignalHandler, *, port: int | None, keep: bool) -> Iterator[str]:
+    """The URL of the home's server: a running one, or one that is started and stopped in any case.
 
-    With `keep` it stays up, but only when everything went well.
+    With `keep` it is left running, unless a step fails.
     """
-    if (url := _running()) is not None:
-        story.console.print(f"Using the Luthier that is up on {url}")
+    if (url := _running_url()) is not None:
+        steps.console.print(f"Using the Luthier that is up on {url}")
         yield url
         return
-    with tempfile.TemporaryFile("w+") as output, ExitStack() as started:
-        with story.step("Servers"):
-            with interrupts.held():
-                child = _start(output, _usual_or_free() if port is None else port, keep=keep)
-                started.callback(_stop, child, interrupts)
-            url = _wait_up(child, output)
+    with tempfile.TemporaryFile("w+") as output, ExitStack() as cleanup:
+        with steps.step("Servers"):
+            with signals.deferred():
+                child = _start(output, _default_or_free_port() if port is None else port, keep=keep)
+                cleanup.callback(_stop, child, signals)
+            url = _wait_until_ready(child, output)
         yield url
         if keep:
-            started.pop_all()
-    _tell_end(child, story, url, keep=keep)
+            cleanup.pop_all()
+    _print_server_state(child, steps, url, keep=keep)
 
 
 def _start(output: IO[str], port: int, *, keep: bool) -> "subprocess.Popen[bytes]":
-    """`luthier up`, which gets SIGTERM when this process is killed, unless it is to stay."""
-    fate = (str(os.getpid()), "0" if keep else str(int(signal.SIGTERM)), "-")
+    """Start `luthier up`; without `keep` it gets SIGTERM when this process dies."""
+    wrapper_arguments = (str(os.getpid()), "0" if keep else str(int(signal.SIGTERM)), "-")
     return subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-I", "-S", str(WRAPPER), *fate, *PROGRAM, "up", "--port", str(port)],
+        [sys.executable, "-I", "-S", str(WRAPPER), *wrapper_arguments, *PROGRAM, "up", "--port", str(port)],
         stdout=output,
         stderr=output,
-        start_new_session=True,  # Ctrl-C in the terminal is for this process; it then stops that one
+        start_new_session=True,  # Ctrl-C in the terminal reaches this process only, which stops the child
     )
 
 
-def _stop(child: "subprocess.Popen[bytes]", interrupts: Interrupts) -> None:
-    with interrupts.held():
+def _stop(child: "subprocess.Popen[bytes]", signals: SignalHandler) -> None:
+    with signals.deferred():
         child.terminate()
         child.wait()
 
 
-def _port_of(url: str) -> str:
-    """How `luthier up` is told the port of a URL; nothing for its usual one."""
+def _port_option(url: str) -> str:
+    """The option `--port` for the port of a URL, empty for the default."""
     port = httpx.URL(url).port
-    return "" if port == USUAL_PORT else f" --port {port}"
+    return "" if port == DEFAULT_PORT else f" --port {port}"
 
 
-def _tell_end(child: "subprocess.Popen[bytes]", story: Story, url: str, *, keep: bool) -> None:
-    said = (
-        f"Luthier stays up as process {child.pid}; `kill {child.pid}` stops it."
+def _print_server_state(
+    child: "subprocess.Popen[bytes]", steps: StepPrinter, url: str, *, keep: bool
+) -> None:
+    text = (
+        f"Luthier is still running as process {child.pid}; `kill {child.pid}` stops it."
         if keep
-        else f"Stopped what this started. After `luthier up{_port_of(url)}` all of the above answers again."
+        else f"Stopped the servers. After `luthier up{_port_option(url)}` the model answers again."
     )
-    story.console.print(f"\n{said}", soft_wrap=True)
+    steps.console.print(f"\n{text}", soft_wrap=True)
 
 
-def _usual_or_free() -> int:
-    """The port of `luthier up`, or 0, which takes a free one, where that is taken."""
+def _default_or_free_port() -> int:
+    """The default port, or 0 (a free one) where it is in use."""
     with socket.socket() as probe:
-        return 0 if probe.connect_ex(("127.0.0.1", USUAL_PORT)) == 0 else USUAL_PORT
+        return 0 if probe.connect_ex(("127.0.0.1", DEFAULT_PORT)) == 0 else DEFAULT_PORT
 
 
-def _running() -> str | None:
-    """Where the home's `luthier up` answers, if it does."""
+def _running_url() -> str | None:
+    """The URL of the `luthier up` that runs on the home; None where none answers."""
     try:
         url = str(json.loads((chosen_home() / "up.json").read_text())["url"])
         return url if httpx.get(f"{url}/health", timeout=5).is_success else None
@@ -152,11 +156,11 @@ def _running() -> str | None:
         return None
 
 
-def _wait_up(child: "subprocess.Popen[bytes]", output: IO[str]) -> str:
-    """The URL once everything is ready; raises ApiError with what `up` said when it ends instead."""
-    deadline = time.monotonic() + UP_S
+def _wait_until_ready(child: "subprocess.Popen[bytes]", output: IO[str]) -> str:
+    """The URL once `luthier up` is ready; raises `ApiError` with its output when it ends before."""
+    deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and child.poll() is None:
-        if (url := _running()) is not None:
+        if (url := _running_url()) is not None:
             return url
         time.sleep(0.05)
     output.seek(0)

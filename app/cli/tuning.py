@@ -1,4 +1,4 @@
-"""`luthier tune`: the main job over the public API, told step by step."""
+"""The steps of `luthier tune`, over the public API: from a table to a deployed model."""
 
 import json
 import secrets
@@ -24,12 +24,12 @@ EMAIL = "owner@luthier.local"
 
 
 class StepFailed(Failure):
-    """A step of the main job did not succeed; the message names it and says why."""
+    """A step failed; the message has its title and the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is to be tuned on what."""
+class TuneOptions:
+    """The table, the columns of its prompts and its answers, the base model, the project's name, and the epochs."""
 
     file: Path
     input: str | None = None
@@ -40,24 +40,24 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """A model that answers."""
+class ServedModel:
+    """A deployed model: where it answers, and a prompt from its table."""
 
     base_url: str
     model: str
     key: str
-    question: str
+    example_prompt: str
 
 
-class Story:
-    """Says what is being done; each step ends with its time."""
+class StepPrinter:
+    """Prints each step with its duration in seconds."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """One step; raises StepFailed when anything in it goes wrong."""
+        """Run one step; raises `StepFailed` for an error of the API, the file or the options."""
         started = time.perf_counter()
         try:
             yield
@@ -67,42 +67,42 @@ class Story:
 
 
 def sign_in(client: Client, home: Path) -> None:
-    """Sign in with the home's own account, which is made on first use and kept in the home."""
+    """Sign in with the account of the home, which is registered on first use and stored in `account.json`."""
     file = home / ACCOUNT
     if not file.exists():
-        given = {"email": EMAIL, "password": secrets.token_urlsafe(18)}
-        payload = client.mutate("register", "accessToken", **given, name="Owner")
-        write_private(file, json.dumps(given))
+        credentials = {"email": EMAIL, "password": secrets.token_urlsafe(18)}
+        payload = client.mutate("register", "accessToken", **credentials, name="Owner")
+        write_private(file, json.dumps(credentials))
     else:
         payload = client.mutate("login", "accessToken", **json.loads(file.read_text()))
     client.sign_in(payload["accessToken"])
 
 
-def tune(client: Client, order: Order, story: Story) -> Served:
-    """From a table to a model that answers."""
-    name = order.name or order.file.stem
-    with story.step(f"Project '{name}'"):
-        _check_base(client, order.base)
+def tune(client: Client, options: TuneOptions, steps: StepPrinter) -> ServedModel:
+    """Create a project, a dataset, a fine-tune and a deployment; raises `StepFailed`."""
+    name = options.name or options.file.stem
+    with steps.step(f"Project '{name}'"):
+        _check_base(client, options.base)
         project_id = client.mutate("createProject", "project { id }", name=name)["project"]["id"]
-    with _deleted_if_useless(client, project_id):
-        with story.step(f"Upload of {order.file.name}"):
+    with _delete_project_on_failure(client, project_id):
+        with steps.step(f"Upload of {options.file.name}"):
             document_id = client.upload(
-                project_id, order.file, MEDIA_TYPES.get(order.file.suffix.lower(), "text/csv")
+                project_id, options.file, MEDIA_TYPES.get(options.file.suffix.lower(), "text/csv")
             )
-            table = _table(client, document_id)
-        with story.step("Dataset"):
-            fields = _fields(table["headers"], order)
+            table = _preview(client, document_id)
+        with steps.step("Dataset"):
+            fields = _fields(table["headers"], options)
             dataset_id, result = _dataset(client, project_id, document_id, table["headers"], fields)
-    _tell_rows(client, dataset_id, result, story.console)
-    finetune = _train(client, project_id, dataset_id, order, story)
-    question = dict(zip(table["headers"], table["rows"][0], strict=True))[fields[0]]
-    with story.step("Deployment"):
-        return _deploy(client, project_id, finetune, question)
+    _print_row_counts(client, dataset_id, result, steps.console)
+    finetune = _train(client, project_id, dataset_id, options, steps)
+    prompt = dict(zip(table["headers"], table["rows"][0], strict=True))[fields[0]]
+    with steps.step("Deployment"):
+        return _deploy(client, project_id, finetune, prompt)
 
 
 @contextmanager
-def _deleted_if_useless(client: Client, project_id: str) -> Iterator[None]:
-    """A project whose table cannot be used is of no use to anybody."""
+def _delete_project_on_failure(client: Client, project_id: str) -> Iterator[None]:
+    """Delete the project when its table cannot be used, or when a signal stops the command."""
     try:
         yield
     except (StepFailed, KeyboardInterrupt):
@@ -112,39 +112,39 @@ def _deleted_if_useless(client: Client, project_id: str) -> Iterator[None]:
 
 
 def _check_base(client: Client, name: str) -> None:
-    """Raise ValueError with the names that there are when the base model is none of them."""
-    found = client.query("{ baseModels(first: 100) { nodes { modelId } } }")["baseModels"]["nodes"]
-    names = [it["modelId"] for it in found]
+    """Raise ValueError with the names of the base models unless this is one of them."""
+    models = client.query("{ baseModels(first: 100) { nodes { modelId } } }")["baseModels"]["nodes"]
+    names = [model["modelId"] for model in models]
     if name not in names:
         raise ValueError(f"there is no base model '{name}'; there are {', '.join(names)}.")
 
 
-def _table(client: Client, document_id: str) -> dict[str, Any]:
-    """The headers and first rows of the uploaded table, once it is read."""
-    wanted = "query($id: ID!) { document(id: $id) { preview { headers rows } job { id } } }"
-    client.wait(client.query(wanted, id=document_id)["document"]["job"]["id"])
-    preview = client.query(wanted, id=document_id)["document"]["preview"]
+def _preview(client: Client, document_id: str) -> dict[str, Any]:
+    """The headers and the first rows of the table, once a worker has read it; raises ValueError."""
+    query = "query($id: ID!) { document(id: $id) { preview { headers rows } job { id } } }"
+    client.wait(client.query(query, id=document_id)["document"]["job"]["id"])
+    preview = client.query(query, id=document_id)["document"]["preview"]
     if preview is None:
         raise ValueError("this is neither CSV nor JSON Lines.")
     return dict(preview)
 
 
-INVALID = """
+INVALID_ITEMS = """
 query($id: ID!) {
   dataset(id: $id) { items(filter: {isValid: false, active: true}, first: 3) { nodes { values problems { message } } } }
 }
 """
 
 
-def _tell_rows(client: Client, dataset_id: str, result: dict[str, Any], console: Console) -> None:
-    """How many rows can be learned from, and what is wrong with the first others."""
+def _print_row_counts(client: Client, dataset_id: str, result: dict[str, Any], console: Console) -> None:
+    """Print how many rows are valid, and the problems of the first three that are not."""
     console.print(f"  {result['valid']} of {result['rows']} rows are valid")
     if result["valid"] == result["rows"]:
         return
-    for item in client.query(INVALID, id=dataset_id)["dataset"]["items"]["nodes"]:
-        why = " ".join(it["message"] for it in item["problems"])
+    for item in client.query(INVALID_ITEMS, id=dataset_id)["dataset"]["items"]["nodes"]:
+        problems = " ".join(problem["message"] for problem in item["problems"])
         row = escape(", ".join(item["values"])[:60])
-        console.print(f"  [yellow]left out:[/] {row}: {escape(why)}", highlight=False)
+        console.print(f"  [yellow]invalid:[/] {row}: {escape(problems)}", highlight=False)
 
 
 def _dataset(
@@ -160,51 +160,54 @@ def _dataset(
         fieldNames=headers,
     )
     dataset_id = made["dataset"]["id"]
-    begun = client.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=document_id)
-    return dataset_id, client.wait(begun["job"]["id"])["result"]
+    started = client.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=document_id)
+    return dataset_id, client.wait(started["job"]["id"])["result"]
 
 
-def _fields(headers: list[str], order: Order) -> tuple[str, str]:
-    """Which column is asked and which is learned; of two columns it is the first and the second."""
+def _fields(headers: list[str], options: TuneOptions) -> tuple[str, str]:
+    """The columns of prompts and answers: as the options name them, else the first and second of two; raises ValueError."""
     columns = ", ".join(headers)
-    if order.input is None and order.output is None and len(headers) == 2:
+    if options.input is None and options.output is None and len(headers) == 2:
         return headers[0], headers[1]
-    if order.input is None or order.output is None:
+    if options.input is None or options.output is None:
         raise ValueError(f"say --input and --output; the columns are {columns}.")
-    return _column(headers, order.input), _column(headers, order.output)
+    return _column(headers, options.input), _column(headers, options.output)
 
 
 def _column(headers: list[str], name: str) -> str:
-    """The column of that name, whatever its case where only one fits; raises ValueError."""
-    fitting = [it for it in headers if it == name] or [it for it in headers if it.lower() == name.lower()]
-    if len(fitting) != 1:
+    """The column with this name, else the only one with it in another case; raises ValueError."""
+    exact = [header for header in headers if header == name]
+    matches = exact or [header for header in headers if header.lower() == name.lower()]
+    if len(matches) != 1:
         raise ValueError(f"there is no column '{name}'; the columns are {', '.join(headers)}.")
-    return fitting[0]
+    return matches[0]
 
 
-def _train(client: Client, project_id: str, dataset_id: str, order: Order, story: Story) -> dict[str, Any]:
-    with story.step(f"Training of {order.base}, GGUF"):
-        chosen = {} if order.epochs is None else {"hyperparameters": {"numEpochs": order.epochs}}
+def _train(
+    client: Client, project_id: str, dataset_id: str, options: TuneOptions, steps: StepPrinter
+) -> dict[str, Any]:
+    with steps.step(f"Training of {options.base}, GGUF"):
+        hyperparameters = {} if options.epochs is None else {"hyperparameters": {"numEpochs": options.epochs}}
         made = client.mutate(
             "createFinetune",
             "finetune { id }",
             projectId=project_id,
-            baseModelName=order.base,
+            baseModelName=options.base,
             trainingDatasetId=dataset_id,
-            **chosen,
+            **hyperparameters,
         )
         finetune_id = made["finetune"]["id"]
-        with _cancelled_if_left(client, finetune_id):
+        with _cancel_on_interrupt(client, finetune_id):
             path = f"/api/projects/{project_id}/finetunes/{finetune_id}/logs/stream"
-            _show_training(client, path, story.console)
+            _follow_training(client, path, steps.console)
         finetune: dict[str, Any] = client.query(FINETUNE, id=finetune_id)["finetune"]
-    _tell_parity(finetune, story.console)
+    _check_parity(finetune, steps.console)
     return finetune
 
 
 @contextmanager
-def _cancelled_if_left(client: Client, finetune_id: str) -> Iterator[None]:
-    """Nobody waits for a training that was interrupted here: it must not go on at the next start."""
+def _cancel_on_interrupt(client: Client, finetune_id: str) -> Iterator[None]:
+    """Cancel the training when a signal stops the command, else it would go on at the next start."""
     try:
         yield
     except KeyboardInterrupt:
@@ -223,8 +226,8 @@ query($id: ID!) {
 """
 
 
-def _tell_parity(finetune: dict[str, Any], console: Console) -> None:
-    """Whether the GGUF answers as the trained model did; loud when it does not."""
+def _check_parity(finetune: dict[str, Any], console: Console) -> None:
+    """Print whether the GGUF answers as the trained model did; raises `StepFailed` where its prompts differ."""
     parity = finetune["parity"]
     if parity is None:
         return
@@ -232,19 +235,21 @@ def _tell_parity(finetune: dict[str, Any], console: Console) -> None:
         raise StepFailed(
             f"Parity failed: the GGUF reads its prompts differently from the trained model. {parity['detail']}"
         )
-    said = f"the GGUF gives {parity['outputsMatching']} of {parity['promptsCompared']} answers to the letter"
+    summary = (
+        f"the GGUF gives {parity['outputsMatching']} of {parity['promptsCompared']} answers to the letter"
+    )
     if parity["passed"]:
-        console.print(f"  parity passed: {said}")
+        console.print(f"  parity passed: {summary}")
     else:
         console.print(
-            f"  [bold red]Parity failed:[/] {said}. A model that is not sure of its answers is tipped by the "
+            f"  [bold red]Parity failed:[/] {summary}. A model that is not sure of its answers is tipped by the "
             f"rounding to 8 bits: train it longer (--epochs). This is {finetune['id']}.",
             soft_wrap=True,
         )
 
 
-def _show_training(client: Client, path: str, console: Console) -> None:
-    """A bar that the event stream feeds; raises ApiError when the training does not end well."""
+def _follow_training(client: Client, path: str, console: Console) -> None:
+    """Show a progress bar until the training ends; raises `ApiError` unless it succeeds."""
     columns = (
         BarColumn(bar_width=32),
         TextColumn("{task.percentage:>3.0f} %"),
@@ -257,17 +262,17 @@ def _show_training(client: Client, path: str, console: Console) -> None:
         for name, data in client.follow(path):
             if name == "error":
                 raise ApiError(data["error"])
-            _draw(bar, task, name, data)
+            _update_progress(bar, task, name, data)
 
 
-def _draw(bar: Progress, task: TaskID, name: str, data: dict[str, Any]) -> None:
+def _update_progress(bar: Progress, task: TaskID, name: str, data: dict[str, Any]) -> None:
     if name == "progress":
         bar.update(task, completed=data["progress_pct"], description=data["message"] or "")
     elif name == "log" and data.get("train_loss") is not None:
         bar.update(task, loss=f"loss {data['train_loss']:.3f}")
 
 
-def _deploy(client: Client, project_id: str, finetune: dict[str, Any], question: str) -> Served:
+def _deploy(client: Client, project_id: str, finetune: dict[str, Any], prompt: str) -> ServedModel:
     made = client.mutate(
         "createDeployment",
         "apiKey job { id } deployment { id baseUrl modelName }",
@@ -275,9 +280,9 @@ def _deploy(client: Client, project_id: str, finetune: dict[str, Any], question:
         finetuneId=finetune["id"],
     )
     client.wait(made["job"]["id"])
-    return Served(
+    return ServedModel(
         base_url=made["deployment"]["baseUrl"],
         model=made["deployment"]["modelName"],
         key=made["apiKey"],
-        question=question,
+        example_prompt=prompt,
     )

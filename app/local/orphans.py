@@ -1,4 +1,4 @@
-"""Finds the processes that outlived a killed supervisor: there is no death signal on macOS, and it takes a moment on Linux."""
+"""Orphans: child processes of a supervisor that was killed. macOS has no death signal; Linux sends it with a delay."""
 
 import json
 from collections.abc import Iterable
@@ -9,29 +9,29 @@ from typing import Any
 import psutil
 
 GRACE_S = 10.0
-SAME_START_S = 2.0  # a process and the record of it: nobody gets a used id again this soon
+START_TOLERANCE_S = 2.0  # between the recorded and the real start of a process; an id is not reused that soon
 
 
 def write_record(record: Path, running: Iterable[tuple[int, int]]) -> None:
-    """Name the running processes, each as its id and the signal that stops it, for whoever comes next."""
+    """Write the id and the stop signal of each running process."""
     record.write_text(json.dumps([_entry(pid, number) for pid, number in running if psutil.pid_exists(pid)]))
 
 
-def stop_leftovers(record: Path) -> None:
-    """Stop every recorded process that still lives."""
-    left = []
+def stop_orphans(record: Path) -> None:
+    """Stop every recorded process that still runs."""
+    orphans = []
     for entry in _entries(record):
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(entry["pid"])
-            if abs(process.create_time() - entry["started"]) < SAME_START_S:  # the id may be another's by now
+            if abs(process.create_time() - entry["started"]) < START_TOLERANCE_S:  # else the id was reused
                 process.send_signal(entry["signal"])
-                left.append(process)
-    end_processes(left)
+                orphans.append(process)
+    wait_or_kill(orphans)
     record.unlink(missing_ok=True)
 
 
-def end_processes(processes: list[psutil.Process]) -> None:
-    """Wait for processes that were asked to stop, and kill those that do not."""
+def wait_or_kill(processes: list[psutil.Process]) -> None:
+    """Wait for processes that got a stop signal, and kill those that do not exit in time."""
     _, alive = psutil.wait_procs(processes, timeout=GRACE_S)
     for process in alive:
         with suppress(psutil.NoSuchProcess):
@@ -47,6 +47,6 @@ def _entry(pid: int, number: int) -> dict[str, Any]:
 
 
 def _entries(record: Path) -> list[dict[str, Any]]:
-    with suppress(FileNotFoundError, ValueError):  # a half-written record names nobody
+    with suppress(FileNotFoundError, ValueError):  # a record that was not written completely is ignored
         return list(json.loads(record.read_text()))
     return []
