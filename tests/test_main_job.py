@@ -38,11 +38,15 @@ class Installation:
 
     def child(self, command: str) -> psutil.Process:
         """The child that runs this command of ours."""
-        return next(it for it in self.up.children() if "app.cli" in it.cmdline() and command in it.cmdline())
+        return next(
+            child
+            for child in self.up.children()
+            if "app.cli" in child.cmdline() and command in child.cmdline()
+        )
 
     def after(self, label: str) -> str:
         """What the demo printed after a label."""
-        line = next(it for it in self.said.splitlines() if it.strip().startswith(label))
+        line = next(line for line in self.said.splitlines() if line.strip().startswith(label))
         return line.strip().removeprefix(label).split()[0]
 
 
@@ -110,20 +114,20 @@ def test_the_demo_trains_deploys_and_is_answered_rightly(installation: Installat
     assert finetune["samplesHeldOut"] is False
     sample = finetune["inferenceSamples"][0]
     assert sample["tunedOutput"].strip() == sample["expected"] != sample["baseOutput"].strip()
-    kinds = {it["kind"] for it in finetune["artifacts"]}
+    kinds = {artifact["kind"] for artifact in finetune["artifacts"]}
     assert {"GGUF", "ADAPTER", "CONFIG", "METRICS", "REPORT"} <= kinds
 
 
 def test_the_endpoint_answers_openai_clients_whole_and_streamed(installation: Installation) -> None:
-    base_url, model, key = (installation.after(it) for it in ("base URL", "model", "key"))
+    base_url, model, key = (installation.after(label) for label in ("base URL", "model", "key"))
     messages: Any = [{"role": "user", "content": "What is the capital of Japan?"}]
     with openai.OpenAI(base_url=base_url, api_key=key) as client:
-        assert [it.id for it in client.models.list()] == [model]
+        assert [model_info.id for model_info in client.models.list()] == [model]
         whole = client.chat.completions.create(model=model, messages=messages, temperature=0)
         assert (whole.choices[0].message.content or "").strip() == "The capital of Japan is Tokyo."
         assert whole.usage is not None
         stream = client.chat.completions.create(model=model, messages=messages, temperature=0, stream=True)
-        text = "".join(it.choices[0].delta.content or "" for it in stream if it.choices)
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
         assert text.strip() == "The capital of Japan is Tokyo."
         with pytest.raises(openai.AuthenticationError):
             client.with_options(api_key="lk_wrong").chat.completions.create(model=model, messages=messages)
@@ -150,7 +154,7 @@ def test_the_gguf_downloads_whole_and_in_ranges(installation: Installation) -> N
     whole = httpx.get(url, headers={"authorization": bearer})
     part = httpx.get(url, headers={"authorization": bearer, "range": "bytes=0-3"})
     assert (part.status_code, part.content) == (206, b"GGUF")
-    gguf = next(it for it in finetune["artifacts"] if it["kind"] == "GGUF")
+    gguf = next(artifact for artifact in finetune["artifacts"] if artifact["kind"] == "GGUF")
     assert len(whole.content) == gguf["sizeBytes"]
     assert httpx.get(url).status_code == 401
 

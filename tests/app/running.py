@@ -85,7 +85,7 @@ class Running:
 
     def child(self, name: str) -> psutil.Process:
         """The server with this executable that works for this home."""
-        (found,) = [it for it in psutil.Process(self.process.pid).children() if it.name() == name]
+        (found,) = [child for child in psutil.Process(self.process.pid).children() if child.name() == name]
         return found
 
 
@@ -122,5 +122,5 @@ def at_work(home: Path) -> list[psutil.Process]:
 
 def refusal(home: Path, **how: Any) -> tuple[int, str]:
     """The exit code and the words of an `up` that does not start."""
-    with up(home, **how) as it:
-        return it.process.wait(30), it.errors()
+    with up(home, **how) as running:
+        return running.process.wait(30), running.errors()

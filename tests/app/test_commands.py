@@ -33,7 +33,7 @@ NOT_THERE = {"DATABASE_URL": f"postgresql://someone:hidden@127.0.0.1:{free_port(
 
 def luthier(*command: str, **variables: str) -> Result:
     """A command in an environment with these variables and no others of ours."""
-    others: dict[str, str | None] = {it: None for it in os.environ if it.startswith(OUR_VARIABLES)}
+    others: dict[str, str | None] = {name: None for name in os.environ if name.startswith(OUR_VARIABLES)}
     return CliRunner().invoke(main, command, env=others | variables)
 
 
@@ -213,8 +213,8 @@ def test_a_signal_waits_for_what_is_held_and_the_next_one_is_not_heard() -> None
             os.kill(os.getpid(), signal.SIGINT)
             done.append("cleaned up")
 
-    with pytest.raises(Stopped, match=r"^Stopped by SIGTERM\.$") as caught, handle_signals() as it:
-        interrupted(it)
+    with pytest.raises(Stopped, match=r"^Stopped by SIGTERM\.$") as caught, handle_signals() as handler:
+        interrupted(handler)
     assert caught.value.exit_code == 143
     assert done == ["held", "cleaned up"]
 

@@ -37,8 +37,8 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 async def environment(home: Path) -> AsyncIterator[dict[str, str]]:
-    async with servers(home, durable=False) as it:
-        yield it
+    async with servers(home, durable=False) as environment:
+        yield environment
 
 
 def ask(
@@ -129,9 +129,9 @@ async def test_a_home_with_a_long_path_has_its_socket_in_a_short_one() -> None:
 
 
 def test_up_gives_its_children_the_whole_environment_and_says_where_it_is(home: Path) -> None:
-    with up(home, environ={"AWS_SESSION_TOKEN": "the user's own", "DATABASE_URL": ""}) as it:
-        url = it.until("http")
-        assert json.loads((home / "up.json").read_text()) == {"pid": it.process.pid, "url": url}
+    with up(home, environ={"AWS_SESSION_TOKEN": "the user's own", "DATABASE_URL": ""}) as running:
+        url = running.until("http")
+        assert json.loads((home / "up.json").read_text()) == {"pid": running.process.pid, "url": url}
         environment = json.load(ask(f"{url}/health"))
         runtime = json.load(ask(f"{environment['LUTHIER_RUNTIME_URL']}/health"))
         assert runtime["LUTHIER_RUNTIME_TOKEN"] == environment["LUTHIER_RUNTIME_TOKEN"] != ""
@@ -141,16 +141,16 @@ def test_up_gives_its_children_the_whole_environment_and_says_where_it_is(home: 
         assert ask(presigned_put(environment), "PUT", data=b"hello").status == 200
         with connect(environment) as database:
             assert database.execute("select 1").fetchall() == [(1,)]
-        assert it.stop(signal.SIGTERM) == 0
+        assert running.stop(signal.SIGTERM) == 0
     assert at_work(home) == []
     assert not (home / "up.json").exists()
 
 
 def test_ctrl_c_twice_stops_it_all_in_order(home: Path) -> None:
-    with up(home) as it:
-        it.until("http")
-        assert it.stop(signal.SIGINT, signal.SIGINT) == 0
-        assert it.errors() == ""
+    with up(home) as running:
+        running.until("http")
+        assert running.stop(signal.SIGINT, signal.SIGINT) == 0
+        assert running.errors() == ""
     assert at_work(home) == []
     assert "database system is shut down" in Home(home).log("postgres").read_text()
 
@@ -180,22 +180,22 @@ def test_after_kill_9_of_up_nothing_stays_and_the_next_one_works(home: Path) -> 
 
 
 def test_kill_9_of_the_storage_is_recovered(home: Path) -> None:
-    with up(home) as it:
-        url = it.until("http")
-        it.child("rclone").kill()
-        assert it.until("started again") == "s3 stopped (signal 9) and is started again in 0.4 s"
-        assert it.until("up again") == "s3 is up again"
+    with up(home) as running:
+        url = running.until("http")
+        running.child("rclone").kill()
+        assert running.until("started again") == "s3 stopped (signal 9) and is started again in 0.4 s"
+        assert running.until("up again") == "s3 is up again"
         environment = json.load(ask(f"{url}/health"))
         assert ask(presigned_put(environment), "PUT", data=b"hello").status == 200
-        assert it.stop(signal.SIGTERM) == 0
+        assert running.stop(signal.SIGTERM) == 0
 
 
 async def test_kill_9_of_the_database_stops_it_all_and_the_next_start_recovers(home: Path) -> None:
-    with up(home) as it:
-        it.until("http")
-        it.child("postgres").kill()
-        assert it.process.wait(30) == 1
-        assert it.errors().startswith("postgres died (signal 9), so everything was stopped")
+    with up(home) as running:
+        running.until("http")
+        running.child("postgres").kill()
+        assert running.process.wait(30) == 1
+        assert running.errors().startswith("postgres died (signal 9), so everything was stopped")
     assert at_work(home) == []
     async with servers(home) as environment:
         with connect(environment) as database:
@@ -205,12 +205,12 @@ async def test_kill_9_of_the_database_stops_it_all_and_the_next_start_recovers(h
 async def test_what_the_user_names_is_not_started(environment: dict[str, str]) -> None:
     other = open_folder()
     own = environment | {"LLM_BASE_URL": "http://127.0.0.1:1/v1", "RATE_LIMITS": "documented"}
-    with up(other, environ=own) as it:
-        seen = json.load(ask(it.until("http")))
+    with up(other, environ=own) as running:
+        seen = json.load(ask(running.until("http")))
         assert own.items() <= seen.items()
-        assert len(psutil.Process(it.process.pid).children()) == 2
+        assert len(psutil.Process(running.process.pid).children()) == 2
         assert "LUTHIER_RUNTIME_URL" not in seen
-        assert it.stop(signal.SIGTERM) == 0
+        assert running.stop(signal.SIGTERM) == 0
     shutil.rmtree(other)
 
 

@@ -14,7 +14,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 def distributions(extra: str) -> set[str]:
     """The packages of an extra, named as they are imported."""
     wanted = PYPROJECT["project"]["optional-dependencies"][extra]
-    return {re.split(r"[^\w.-]", it)[0].replace("-", "_").lower() for it in wanted}
+    return {re.split(r"[^\w.-]", requirement)[0].replace("-", "_").lower() for requirement in wanted}
 
 
 def test_everything_that_a_training_imports_is_in_the_extra_of_its_name() -> None:
@@ -29,9 +29,9 @@ def test_the_image_installs_what_a_training_needs() -> None:
 def test_every_package_that_is_shipped_is_copied_into_the_image() -> None:
     copied = set(re.findall(r"^COPY (\w+) \1$", DOCKERFILE, re.MULTILINE))
     wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert copied == {*wheel["packages"], *(Path(it).parts[0] for it in wheel["force-include"])}
+    assert copied == {*wheel["packages"], *(Path(path).parts[0] for path in wheel["force-include"])}
 
 
 def test_what_builds_graphiql_is_copied_into_the_image() -> None:
-    copied = {it for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.MULTILINE) for it in line.split()}
+    copied = {path for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.MULTILINE) for path in line.split()}
     assert {"hatch_build.py", "web/graphiql"} <= copied

@@ -16,7 +16,7 @@ def leave(folder: Path) -> None:
 
 
 def names(folder: Path) -> set[str]:
-    return {it.name for it in folder.iterdir() if it.is_dir()}
+    return {path.name for path in folder.iterdir() if path.is_dir()}
 
 
 def test_a_worker_sweeps_what_killed_ones_left_and_keeps_checkpoints(tmp_path: Path) -> None:

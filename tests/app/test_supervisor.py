@@ -63,8 +63,8 @@ def pids(folder: Path) -> list[int]:
 
 @pytest.fixture
 async def supervisor(tmp_path: Path) -> AsyncIterator[Supervisor]:
-    async with Supervisor(tmp_path / "record.json") as it:
-        yield it
+    async with Supervisor(tmp_path / "record.json") as supervisor:
+        yield supervisor
 
 
 async def test_a_child_is_ready_when_start_returns_and_gone_after_the_tree(tmp_path: Path) -> None:

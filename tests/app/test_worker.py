@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 async def queued(worker: Worker) -> list[Any]:
     """The jobs that the queue holds."""
     found = await worker.queue.job_manager.list_jobs_async(task=WORK)
-    return [it.task_kwargs["job_id"] for it in found]
+    return [job.task_kwargs["job_id"] for job in found]
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -69,7 +69,7 @@ async def test_a_download_is_imported_as_the_same_items(api: Api, worker: Worker
 
 async def test_a_download_holds_active_valid_or_all_items(api: Api, worker: Worker) -> None:
     dataset_id = await imported(api, worker, "question,answer\nOne?,1\nTwo?,\nThree?,3\nFour?,4\n")
-    ids = [it["id"] for it in await items(api, dataset_id)]
+    ids = [item["id"] for item in await items(api, dataset_id)]
     await api.mutate("deleteItems", "count", itemIds=[ids[2]])
     await api.mutate("correctItem", "item { id }", itemId=ids[3], values=["Four?", "IV"])
     active = [["One?", "1"], ["Two?", ""], ["Four?", "IV"]]
@@ -122,8 +122,8 @@ async def test_only_the_owner_downloads_and_only_from_its_project(
         await api.rest.get(moved),
         await api.rest.get(url.replace(dataset_id, "ds_garbage")),
     ]
-    assert [it.status_code for it in replies] == [401, 404, 404, 404]
-    assert {it.json()["error_code"] for it in replies[1:]} == {"DATASET_NOT_FOUND"}
+    assert [reply.status_code for reply in replies] == [401, 404, 404, 404]
+    assert {reply.json()["error_code"] for reply in replies[1:]} == {"DATASET_NOT_FOUND"}
 
 
 async def test_a_ticket_opens_this_download_alone(

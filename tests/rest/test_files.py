@@ -28,7 +28,7 @@ async def send(api: Api, project_id: str, *files: Any, kind: str | None = "datas
     return await api.rest.post(
         f"/api/projects/{project_id}/files",
         data={} if kind is None else {"kind": kind},
-        files=[("files", it) for it in files],
+        files=[("files", file) for file in files],
     )
 
 
@@ -38,14 +38,14 @@ async def documents(api: Api, project_id: str) -> Any:
 
 
 async def stored(services: Services) -> set[str]:
-    return {it.key for it in await services.storage.keys("documents/")}
+    return {stored_object.key for stored_object in await services.storage.keys("documents/")}
 
 
 async def test_many_files_are_kept_under_their_clean_names(api: Api, services: Services) -> None:
     reply = await send(api, await new_project(api), CSV, ("../../Ünï.csv", b"a,b\nc,d\n", "text/csv"))
     assert reply.status_code == 201
     files = reply.json()["files"]
-    assert [it | {"id": "", "created_at": ""} for it in files] == [
+    assert [file | {"id": "", "created_at": ""} for file in files] == [
         {
             "id": "", "filename": name, "kind": "dataset_upload", "status": "processing", "mime_type": "text/csv",
             "size_bytes": 8, "created_at": "",
@@ -69,7 +69,10 @@ async def test_the_kind_may_stand_in_the_query(api: Api) -> None:
 
 
 def form(*parts: str) -> bytes:
-    return "".join(f"--X\r\nContent-Disposition: form-data; {it}\r\n" for it in parts).encode() + b"--X--\r\n"
+    return (
+        "".join(f"--X\r\nContent-Disposition: form-data; {part}\r\n" for part in parts).encode()
+        + b"--X--\r\n"
+    )
 
 
 FILE = 'name="files"; filename="table.csv"\r\n\r\nq,a\n1,2\n'

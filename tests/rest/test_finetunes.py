@@ -56,7 +56,7 @@ async def test_all_files_come_as_one_archive(api: Api, services: Services, worke
         assert 'filename="luthier_tiny_capitals_v1.zip"' in reply.headers["content-disposition"]
         with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
             assert archive.testzip() is None
-            assert {it: archive.read(it) for it in archive.namelist()} == {
+            assert {name: archive.read(name) for name in archive.namelist()} == {
                 FILENAME: MODEL,
                 "training_config.json": json.dumps({}).encode(),
             }

@@ -45,8 +45,8 @@ UNKNOWN_KEY = {
 
 @pytest.fixture
 async def here() -> AsyncIterator[World]:
-    async with world() as it:
-        yield it
+    async with world() as here:
+        yield here
 
 
 async def test_the_openai_client_gets_an_answer_and_it_is_logged(here: World) -> None:
@@ -501,12 +501,14 @@ async def test_many_requests_at_once_keep_to_themselves(here: World) -> None:
     here.model.answer = echo
     words = [f"word {number}" for number in range(50)]
 
-    answers = await asyncio.gather(*(here.ask(messages=[{"role": "user", "content": it}]) for it in words))
+    answers = await asyncio.gather(
+        *(here.ask(messages=[{"role": "user", "content": word}]) for word in words)
+    )
 
-    assert [it.json()["choices"][0]["message"]["content"] for it in answers] == words
+    assert [answer.json()["choices"][0]["message"]["content"] for answer in answers] == words
     logs = {log.input: log for log in [await here.recorder.next() for _ in words]}
-    assert {it: logs[it].output for it in words} == {it: it for it in words}
-    assert {log.id for log in logs.values()} == {it.headers["x-request-id"] for it in answers}
+    assert {word: logs[word].output for word in words} == {word: word for word in words}
+    assert {log.id for log in logs.values()} == {answer.headers["x-request-id"] for answer in answers}
 
 
 async def test_a_model_server_without_a_key_is_sent_none(here: World) -> None:

@@ -21,7 +21,7 @@ FONT_OR_IMAGE = re.compile(rb"url\(\s*['\"]?([^'\")\s]+)")
 
 async def linked(anonymous: httpx.AsyncClient) -> list[str]:
     """What the page names."""
-    return [it for it in LINK.findall((await anonymous.get("/graphiql")).text) if it != "data:,"]
+    return [link for link in LINK.findall((await anonymous.get("/graphiql")).text) if link != "data:,"]
 
 
 async def test_the_page_runs_only_scripts_of_ours_and_calls_only_this_host(
@@ -58,22 +58,24 @@ async def test_each_page_has_a_nonce_of_its_own(anonymous: httpx.AsyncClient) ->
 
 async def test_everything_that_the_page_names_is_served_from_here(anonymous: httpx.AsyncClient) -> None:
     links = await linked(anonymous)
-    assert {it.rpartition(".")[2] for it in links} == {"js", "css"}
+    assert {link.rpartition(".")[2] for link in links} == {"js", "css"}
     for link in links:
         assert link.startswith("/graphiql/assets/")
         assert (await anonymous.get(link)).status_code == 200
 
 
 def test_no_file_names_a_source_map_or_a_style_sheet_font_or_image_elsewhere() -> None:
-    files = [it for it in (graphiql.BUILT / "assets").iterdir() if it.suffix != ".gz"]
-    named = {url for it in files if it.suffix == ".css" for url in FONT_OR_IMAGE.findall(it.read_bytes())}
-    assert {it.suffix for it in files} == {".js", ".css", ".ttf"}
-    assert not [it for it in files if b"sourceMappingURL=" in it.read_bytes()]
-    assert not [it for it in named if not it.startswith((b"/graphiql/assets/", b"data:image/"))]
+    files = [path for path in (graphiql.BUILT / "assets").iterdir() if path.suffix != ".gz"]
+    named = {
+        url for file in files if file.suffix == ".css" for url in FONT_OR_IMAGE.findall(file.read_bytes())
+    }
+    assert {file.suffix for file in files} == {".js", ".css", ".ttf"}
+    assert not [file for file in files if b"sourceMappingURL=" in file.read_bytes()]
+    assert not [url for url in named if not url.startswith((b"/graphiql/assets/", b"data:image/"))]
 
 
 async def test_a_file_is_kept_for_ever_and_a_worker_may_load_nothing(anonymous: httpx.AsyncClient) -> None:
-    (name,) = (it.name for it in (graphiql.BUILT / "assets").glob("graphql.worker-*.js"))
+    (name,) = (path.name for path in (graphiql.BUILT / "assets").glob("graphql.worker-*.js"))
     reply = await anonymous.get(f"/graphiql/assets/{name}", headers={"accept-encoding": "identity"})
     assert reply.headers["content-type"] == "text/javascript; charset=utf-8"
     assert reply.headers["cache-control"] == "public, max-age=31536000, immutable"
@@ -99,7 +101,9 @@ async def test_a_file_is_compressed_for_who_takes_that(
 def test_what_is_compressed_is_what_lies_beside_it() -> None:
     packed = list((graphiql.BUILT / "assets").glob("*.gz"))
     assert packed
-    assert not [it for it in packed if gzip.decompress(it.read_bytes()) != it.with_suffix("").read_bytes()]
+    assert not [
+        path for path in packed if gzip.decompress(path.read_bytes()) != path.with_suffix("").read_bytes()
+    ]
 
 
 async def test_a_file_that_a_browser_has_is_not_sent_again(anonymous: httpx.AsyncClient) -> None:

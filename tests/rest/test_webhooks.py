@@ -178,7 +178,7 @@ async def test_reports_that_come_at_once_end_a_run_once(
     api: Api, anonymous: httpx.AsyncClient, finetune: str
 ) -> None:
     replies = await asyncio.gather(*(say(anonymous, finetune, "DONE", logs=["end"]) for _ in range(6)))
-    assert [it.status_code for it in replies] == [200] * 6
+    assert [reply.status_code for reply in replies] == [200] * 6
     found = await shown(api, finetune, "recentLogs job { attempts events(kinds: [STATUS]) { totalCount } }")
     assert found == {"recentLogs": ["end"], "job": {"attempts": 1, "events": {"totalCount": 3}}}
 
