@@ -1,4 +1,4 @@
-"""The main job for real: `luthier demo` from an empty home, then its server under the hands of a user and of `kill -9`."""
+"""`luthier demo` from an empty home with a real training, then use of its server, and `kill -9` of its processes."""
 
 import json
 import os
@@ -28,7 +28,7 @@ class Installation:
     """A Luthier that `luthier demo --keep` left running."""
 
     home: Path
-    said: str
+    output: str
     client: Client
 
     @property
@@ -46,7 +46,7 @@ class Installation:
 
     def after(self, label: str) -> str:
         """What the demo printed after a label."""
-        line = next(line for line in self.said.splitlines() if line.strip().startswith(label))
+        line = next(line for line in self.output.splitlines() if line.strip().startswith(label))
         return line.strip().removeprefix(label).split()[0]
 
 
@@ -102,8 +102,8 @@ def newest(installation: Installation) -> dict[str, Any]:
 
 @pytest.mark.timeout(300)
 def test_the_demo_trains_deploys_and_is_answered_rightly(installation: Installation) -> None:
-    assert "The capital of" in installation.said
-    assert installation.said.count("✓") >= 8
+    assert "The capital of" in installation.output
+    assert installation.output.count("✓") >= 8
     finetune = newest(installation)
     assert finetune["status"] == "DONE"
     assert finetune["modelName"] == "luthier/tiny_capitals_v1"
@@ -185,8 +185,8 @@ def test_a_training_outlives_its_worker_and_its_stream_outlives_the_api(installa
         hyperparameters={"numEpochs": 12},
     )
     path = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
-    scratch = installation.home / "work" / "import-of-a-killed-worker"
-    scratch.mkdir()
+    leftover_folder = installation.home / "work" / "import-of-a-killed-worker"
+    leftover_folder.mkdir()
     killed: list[str] = []
     for name, data in installation.client.follow(path):
         if not killed and name == "log" and data.get("step", 0) >= 3:
@@ -196,7 +196,7 @@ def test_a_training_outlives_its_worker_and_its_stream_outlives_the_api(installa
             installation.child("serve").kill()
             killed.append("serve")
     assert killed == ["worker", "serve"]
-    assert not scratch.exists()
+    assert not leftover_folder.exists()
     job = "query($id: ID!) { job(id: $id) { status attempts error } }"
     ended = installation.client.query(job, id=made["job"]["id"])["job"]
     assert (ended["status"], ended["attempts"] >= 2) == ("SUCCESS", True), ended
@@ -220,7 +220,7 @@ def test_a_second_training_in_the_project_is_refused_and_the_first_can_be_cancel
     assert cancelled["finetune"] == {"status": "ABORTED"}
 
 
-def test_a_second_up_on_the_home_says_so(installation: Installation) -> None:
+def test_a_second_up_on_the_home_is_refused(installation: Installation) -> None:
     done = run(installation.home, "up", "--port", "0")
     assert done.returncode == 3
     assert "already up" in done.stderr

@@ -118,11 +118,11 @@ class Tune:
         assert any(word in line for line in self.process.stdout), self.end()
 
     def end(self) -> tuple[int, str]:
-        """The exit code, and what it said to stderr."""
+        """The exit code, and stderr."""
         _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
 
-    def left(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
         """What works in the home."""
         found = []
         for process in psutil.process_iter():
@@ -160,16 +160,16 @@ def test_a_signal_while_the_servers_start_stops_them_too(
     tmp_path: Path, number: signal.Signals, options: tuple[str, ...], code: int, word: str
 ) -> None:
     with starting(tmp_path, *options) as (tune, _):
-        assert len(tune.left()) == 2
+        assert len(tune.processes()) == 2
         tune.process.send_signal(number)
         assert tune.end() == (code, f"Stopped by {word}.\n")
-        assert tune.left() == []
+        assert tune.processes() == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no death signal elsewhere")
 def test_after_kill_9_of_tune_the_servers_that_it_started_go_too(tmp_path: Path) -> None:
     with starting(tmp_path) as (tune, connection):
-        started = tune.left()
+        started = tune.processes()
         tune.process.kill()
         while connection.recv(1024):
             pass  # the greeting; then `up` lets go
@@ -194,16 +194,16 @@ def test_a_signal_while_the_model_is_trained_stops_everything(
     tune.until("rows are valid")  # what follows is the training
     tune.process.send_signal(number)
     assert tune.end() == (code, f"Stopped by {word}.\n")
-    assert tune.left() == []
+    assert tune.processes() == []
 
 
-def test_a_signal_waits_for_what_is_held_and_the_next_one_is_not_heard() -> None:
+def test_a_signal_waits_for_a_deferred_block_and_the_next_one_is_ignored() -> None:
     done = []
 
     def work(signals: SignalHandler) -> None:
         with signals.deferred():
             os.kill(os.getpid(), signal.SIGTERM)
-            done.append("held")
+            done.append("deferred")
         done.append("never")
 
     def interrupted(signals: SignalHandler) -> None:
@@ -216,7 +216,7 @@ def test_a_signal_waits_for_what_is_held_and_the_next_one_is_not_heard() -> None
     with pytest.raises(Stopped, match=r"^Stopped by SIGTERM\.$") as caught, handle_signals() as handler:
         interrupted(handler)
     assert caught.value.exit_code == 143
-    assert done == ["held", "cleaned up"]
+    assert done == ["deferred", "cleaned up"]
 
 
 def test_no_library_takes_a_signal_for_an_error_and_goes_on() -> None:

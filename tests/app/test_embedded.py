@@ -87,8 +87,11 @@ async def test_the_servers_alone_keep_rows_and_objects_and_leave_nothing_behind(
 async def test_a_browser_may_put_a_file_by_a_presigned_url(environment: dict[str, str]) -> None:
     url = presigned_put(environment)
     origin = {"Origin": CONSOLE}
-    asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
-    preflight = ask(url, "OPTIONS", headers=origin | asked)
+    preflight_headers = {
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    preflight = ask(url, "OPTIONS", headers=origin | preflight_headers)
     assert preflight.headers["Access-Control-Allow-Origin"] == "*"
     assert "PUT" in preflight.headers["Access-Control-Allow-Methods"]
     assert "Content-Type" in preflight.headers["Access-Control-Allow-Headers"]
@@ -107,12 +110,12 @@ async def test_secrets_are_private_made_once_and_in_no_command_line(
     home: Path, environment: dict[str, str]
 ) -> None:
     path = home / "secrets.json"
-    kept = json.loads(path.read_text())
+    secrets = json.loads(path.read_text())
     assert path.stat().st_mode & 0o777 == 0o600
-    assert kept["secret_key"] == environment["SECRET_KEY"]
-    said = "\n".join(" ".join(process.cmdline()) for process in at_work(home))
-    assert "rclone serve s3" in said
-    assert not [value for value in kept.values() if isinstance(value, str) and value in said]
+    assert secrets["secret_key"] == environment["SECRET_KEY"]
+    commands = "\n".join(" ".join(process.cmdline()) for process in at_work(home))
+    assert "rclone serve s3" in commands
+    assert not [value for value in secrets.values() if isinstance(value, str) and value in commands]
 
 
 async def test_a_home_with_a_long_path_has_its_socket_in_a_short_one() -> None:
@@ -128,7 +131,7 @@ async def test_a_home_with_a_long_path_has_its_socket_in_a_short_one() -> None:
     shutil.rmtree(folder)
 
 
-def test_up_gives_its_children_the_whole_environment_and_says_where_it_is(home: Path) -> None:
+def test_up_passes_the_whole_environment_to_its_children_and_prints_its_url(home: Path) -> None:
     with up(home, environ={"AWS_SESSION_TOKEN": "the user's own", "DATABASE_URL": ""}) as running:
         url = running.until("http")
         assert json.loads((home / "up.json").read_text()) == {"pid": running.process.pid, "url": url}
@@ -155,7 +158,7 @@ def test_ctrl_c_twice_stops_it_all_in_order(home: Path) -> None:
     assert "database system is shut down" in Home(home).log("postgres").read_text()
 
 
-def test_a_second_up_on_the_same_home_says_so_and_the_first_goes_on(home: Path) -> None:
+def test_a_second_up_on_the_same_home_is_refused_and_the_first_goes_on(home: Path) -> None:
     with up(home) as first:
         url = first.until("http")
         message = f"luthier is already up on {home} (process {first.process.pid})"
@@ -167,11 +170,11 @@ def test_a_second_up_on_the_same_home_says_so_and_the_first_goes_on(home: Path) 
 def test_after_kill_9_of_up_nothing_stays_and_the_next_one_works(home: Path) -> None:
     with up(home) as killed:
         url = killed.until("http")
-        left = psutil.Process(killed.process.pid).children()
-        assert len(left) == 5
+        children = psutil.Process(killed.process.pid).children()
+        assert len(children) == 5
         killed.stop(signal.SIGKILL)
     if sys.platform == "linux":  # elsewhere it is the next start that stops them
-        _, alive = psutil.wait_procs(left, timeout=10)
+        _, alive = psutil.wait_procs(children, timeout=10)
         assert alive == []
     with up(home, port=int(url.rpartition(":")[2])) as following:
         assert following.until("http") == url

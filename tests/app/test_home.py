@@ -23,7 +23,7 @@ def test_the_mode_of_a_folder_that_was_there_is_left_as_it_is(tmp_path: Path) ->
         assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o750
 
 
-def test_a_home_is_held_by_one_until_it_lets_go(tmp_path: Path) -> None:
+def test_a_home_is_locked_by_one_until_it_is_released(tmp_path: Path) -> None:
     with lock_home(tmp_path), pytest.raises(StartError) as caught, lock_home(tmp_path):
         pass
     assert caught.value.message == f"luthier is already up on {tmp_path} (process {os.getpid()})"
@@ -57,8 +57,8 @@ def test_a_port_that_somebody_took_is_chosen_anew_and_the_keys_stay(tmp_path: Pa
 
 def test_damaged_secrets_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "secrets.json").write_text("{")
-    with lock_home(tmp_path) as held, pytest.raises(StartError, match=r"secrets.json cannot be read"):
-        read_secrets(held)
+    with lock_home(tmp_path) as home, pytest.raises(StartError, match=r"secrets.json cannot be read"):
+        read_secrets(home)
 
 
 def test_a_port_that_is_asked_for_is_given_or_refused() -> None:

@@ -26,7 +26,7 @@ async def test_a_head_that_does_not_end_is_refused_and_not_kept(live: str) -> No
         writer.close()
 
 
-async def test_a_body_is_not_held_to_the_bound_of_a_head(live: str) -> None:
+async def test_the_bound_of_a_head_does_not_apply_to_a_body(live: str) -> None:
     address = urlsplit(live)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     for _ in range(2):  # on one connection
@@ -58,7 +58,7 @@ async def caller(scope: Scope, receive: Receive, send: Send) -> None:
         ("192.0.2.1, 198.51.100.0/24", "198.51.101.7", "http 198.51.101.7"),
     ],
 )
-async def test_what_a_proxy_says_of_its_caller_is_believed_of_those_that_are_named(
+async def test_forwarded_headers_are_read_from_trusted_proxies_only(
     trusted: str, peer: str, seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")  # uvicorn's own variable, which is no setting of ours

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 # Each program says what it does in a file that the test was given; it waits for signals and does not poll.
 WRITES_ITS_PID = "import os, signal, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); signal.pause()"
 IGNORES_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WRITES_ITS_PID
-SAYS_WHO_STOPPED_IT = """
+WRITES_ITS_NAME_WHEN_STOPPED = """
 import signal, sys
 def stop(number, frame):
     open(sys.argv[1], "a").write(sys.argv[2] + chr(10))
@@ -67,7 +67,7 @@ async def supervisor(tmp_path: Path) -> AsyncIterator[Supervisor]:
         yield supervisor
 
 
-async def test_a_child_is_ready_when_start_returns_and_gone_after_the_tree(tmp_path: Path) -> None:
+async def test_a_child_is_ready_when_start_returns_and_gone_after_the_supervisor(tmp_path: Path) -> None:
     async with Supervisor(tmp_path / "record.json") as supervisor:
         await supervisor.start(child(tmp_path))
         (pid,) = pids(tmp_path)
@@ -80,7 +80,7 @@ async def test_children_are_stopped_in_the_reverse_of_their_start(tmp_path: Path
     order = tmp_path / "order"
     async with Supervisor(tmp_path / "record.json") as supervisor:
         for name in "abc":
-            command = python(SAYS_WHO_STOPPED_IT, order, name)
+            command = python(WRITES_ITS_NAME_WHEN_STOPPED, order, name)
             ready = answers(tmp_path / f"order{name}", lines=0)
             await supervisor.start(
                 child(tmp_path, command=command, ready=ready, log=tmp_path / f"{name}.log")
@@ -116,7 +116,7 @@ async def test_the_death_of_an_essential_child_is_one_sentence(
     assert caught.value.exit_code == 1
 
 
-async def test_a_child_that_stops_while_starting_is_said_with_its_last_words(
+async def test_the_error_of_a_child_that_stops_while_starting_has_its_last_lines(
     tmp_path: Path, supervisor: Supervisor
 ) -> None:
     broken = child(tmp_path, "raise ValueError('no such thing')")
@@ -128,7 +128,7 @@ async def test_a_child_that_stops_while_starting_is_said_with_its_last_words(
     )
 
 
-async def test_a_child_that_never_answers_is_said_after_its_deadline(
+async def test_a_child_that_is_never_ready_is_an_error_after_its_deadline(
     tmp_path: Path, supervisor: Supervisor
 ) -> None:
     silent = child(tmp_path, "import signal; signal.pause()", ready_s=0.2)
@@ -184,12 +184,12 @@ async def test_an_essential_death_while_something_is_starting_stops_it_all(tmp_p
         await asyncio.wait_for(serve(supervisor, start()), 10)
 
 
-def test_what_a_killed_supervisor_left_is_stopped_by_the_next(tmp_path: Path) -> None:
+def test_orphans_of_a_killed_supervisor_are_stopped_by_the_next(tmp_path: Path) -> None:
     record = tmp_path / "record.json"
-    with subprocess.Popen(python(WRITES_ITS_PID, tmp_path / "mark")) as left:
-        write_record(record, [(left.pid, signal.SIGTERM)])
+    with subprocess.Popen(python(WRITES_ITS_PID, tmp_path / "mark")) as orphan:
+        write_record(record, [(orphan.pid, signal.SIGTERM)])
         stop_orphans(record)
-        assert not psutil.pid_exists(left.pid)
+        assert not psutil.pid_exists(orphan.pid)
     assert not record.exists()
 
 

@@ -27,6 +27,6 @@ def test_a_column_is_found_whatever_its_case(named: str, found: str) -> None:
         (TuneOptions(file=FILE, input="a", output="c"), "there is no column 'c'; the columns are a, b, B."),
     ],
 )
-def test_what_is_missing_is_said_with_the_columns(options: TuneOptions, sentence: str) -> None:
+def test_a_missing_column_is_an_error_with_the_columns(options: TuneOptions, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{sentence}$"):
         _fields(["a", "b", "B"], options)

@@ -1,4 +1,4 @@
-"""What a worker puts back into the queue."""
+"""Which jobs a worker requeues."""
 
 import asyncio
 from typing import Any
@@ -26,7 +26,7 @@ async def queued(worker: Worker) -> list[Any]:
 
 
 @pytest.mark.parametrize("begun", [False, True])
-async def test_a_job_that_fell_out_of_the_queue_is_put_back_once(
+async def test_a_job_that_fell_out_of_the_queue_is_requeued_once(
     api: Api, services: Services, worker: Worker, begun: bool
 ) -> None:
     job = await queued_job(api, services)
@@ -68,7 +68,7 @@ async def test_a_job_that_a_worker_holds_is_left_alone(
         await draining
 
 
-async def test_an_import_waits_for_its_document_and_is_put_back_when_that_was_read(
+async def test_an_import_waits_for_its_document_and_is_requeued_when_that_was_read(
     api: Api, services: Services, worker: Worker
 ) -> None:
     project_id = await new_project(api)

@@ -1,4 +1,4 @@
-"""What is around a gateway: a model server that speaks the protocol over HTTP, and the gateway's three ports."""
+"""Fakes around a gateway: a model server over HTTP, and implementations of the gateway's three ports."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def event(data: object) -> bytes:
     return b"data: " + (data if isinstance(data, bytes) else json.dumps(data).encode()) + b"\n\n"
 
 
-def said(text: str, finish: str | None = None) -> bytes:
+def text_event(text: str, finish: str | None = None) -> bytes:
     """An event that adds a text."""
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
     return event(
@@ -47,7 +47,7 @@ COUNTED = event(
     {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [], "usage": USAGE}
 )
 DONE = event(b"[DONE]")
-STREAM = [said("Hel"), said("lo."), said("", "stop"), COUNTED, DONE]
+STREAM = [text_event("Hel"), text_event("lo."), text_event("", "stop"), COUNTED, DONE]
 
 Answering = Callable[[Receive, Send], Awaitable[None]]
 
@@ -95,11 +95,11 @@ CHAT = {
 
 
 class FakeModel:
-    """A model server that answers as it is told to, and remembers what it was asked."""
+    """A model server with a configurable answer, which records its requests."""
 
     def __init__(self) -> None:
         self.answer: Answering = whole(200, CHAT)
-        self.asked: list[tuple[str, dict[str, str], Any]] = []
+        self.requests: list[tuple[str, dict[str, str], Any]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
@@ -108,7 +108,7 @@ class FakeModel:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        self.asked.append((scope["path"], headers, json.loads(body)))
+        self.requests.append((scope["path"], headers, json.loads(body)))
         await self.answer(receive, send)
 
 
@@ -198,7 +198,7 @@ class World:
 
 
 class _Server(uvicorn.Server):
-    """Stops at once when it is told to, and leaves the signals to pytest."""
+    """Stops at once, and installs no signal handlers."""
 
     def __init__(self, app: ASGIApp) -> None:
         config = uvicorn.Config(app, log_config=None, lifespan="off")

@@ -154,11 +154,11 @@ async def test_a_client_that_leaves_frees_its_connection(
 ) -> None:
     url = (await shown(api, await imported(api, worker, table(5_000)), "downloadUrl"))["downloadUrl"]
     busy, sent = wiring.engine.sync_engine.pool, asyncio.Event()
-    held: list[int] = []
+    checked_out: list[int] = []
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body" and message["body"].startswith(b"Question 0"):
-            held.append(busy.checkedout())  # type: ignore[attr-defined]  # the pool of an engine counts
+            checked_out.append(busy.checkedout())  # type: ignore[attr-defined]  # the pool of an engine counts
             sent.set()
             await asyncio.Event().wait()  # it reads no further
 
@@ -171,5 +171,5 @@ async def test_a_client_that_leaves_frees_its_connection(
         "root_path": "", "headers": [(b"authorization", f"Bearer {api.token}".encode())], "asgi": {"version": "3.0"},
     }  # fmt: skip
     await application(scope, receive, send)
-    assert held == [1]
+    assert checked_out == [1]
     assert busy.checkedout() == 0  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ async def deployed(api: Api) -> tuple[str, str]:
     return made["deployment"]["id"], made["deployment"]["logsDownloadUrl"]
 
 
-async def log(services: Services, deployment_id: str, *said: tuple[str, str | None]) -> None:
+async def log(services: Services, deployment_id: str, *exchanges: tuple[str, str | None]) -> None:
     logs = [
         RequestLog(
             id=ids.new(Noun.REQUEST_LOG),
@@ -39,7 +39,7 @@ async def log(services: Services, deployment_id: str, *said: tuple[str, str | No
             status=200,
             latency_ms=1.0,
         )
-        for number, (input, output) in enumerate(said)
+        for number, (input, output) in enumerate(exchanges)
     ]
     async with services.transactions.begin() as store:
         await store.request_logs.add_many(logs)

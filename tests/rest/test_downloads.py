@@ -55,7 +55,7 @@ async def test_head_tells_the_size_without_the_bytes(api: Api, url: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("asked", "first", "last"),
+    ("range_header", "first", "last"),
     [
         ("bytes=0-0", 0, 0),
         ("bytes=5-9", 5, 9),
@@ -65,25 +65,25 @@ async def test_head_tells_the_size_without_the_bytes(api: Api, url: str) -> None
         ("bytes=0-9999999", 0, SIZE - 1),
     ],
 )
-async def test_a_range_gives_that_part(api: Api, url: str, asked: str, first: int, last: int) -> None:
-    reply = await api.rest.get(url, headers={"range": asked})
+async def test_a_range_gives_that_part(api: Api, url: str, range_header: str, first: int, last: int) -> None:
+    reply = await api.rest.get(url, headers={"range": range_header})
     assert (reply.status_code, reply.content) == (206, CONTENT[first : last + 1])
     assert reply.headers["content-range"] == f"bytes {first}-{last}/{SIZE}"
     assert reply.headers["content-length"] == str(last - first + 1)
 
 
-@pytest.mark.parametrize("asked", ["bytes=1500000-", "bytes=-0", "bytes=99999999-99999999"])
-async def test_a_range_past_the_end_is_416(api: Api, url: str, asked: str) -> None:
-    reply = await api.rest.get(url, headers={"range": asked})
+@pytest.mark.parametrize("range_header", ["bytes=1500000-", "bytes=-0", "bytes=99999999-99999999"])
+async def test_a_range_past_the_end_is_416(api: Api, url: str, range_header: str) -> None:
+    reply = await api.rest.get(url, headers={"range": range_header})
     assert (reply.status_code, reply.json()["error_code"]) == (416, "RANGE_NOT_SATISFIABLE")
     assert reply.headers["content-range"] == f"bytes */{SIZE}"
 
 
 @pytest.mark.parametrize(
-    "asked", ["lines=1-2", "bytes=5-1", "bytes=-", "bytes=1-2,4-5", "bytes=a-b", "bytes"]
+    "range_header", ["lines=1-2", "bytes=5-1", "bytes=-", "bytes=1-2,4-5", "bytes=a-b", "bytes"]
 )
-async def test_what_is_no_single_range_gives_all(api: Api, url: str, asked: str) -> None:
-    assert (await api.rest.head(url, headers={"range": asked})).headers["content-length"] == str(SIZE)
+async def test_what_is_no_single_range_gives_all(api: Api, url: str, range_header: str) -> None:
+    assert (await api.rest.head(url, headers={"range": range_header})).headers["content-length"] == str(SIZE)
 
 
 async def test_conditions_are_kept(api: Api, url: str) -> None:
@@ -211,6 +211,6 @@ def test_no_range_header_is_a_fault(header: str) -> None:
 
 
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_any_name_can_be_said_in_a_header(name: str) -> None:
+def test_any_name_can_be_sent_in_a_header(name: str) -> None:
     assert content_disposition(name).isascii()
     assert "\n" not in content_disposition(name)

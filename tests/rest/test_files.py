@@ -126,7 +126,7 @@ async def test_a_file_name_that_is_not_utf_8_is_kept_with_replacements(api: Api)
         (b"", "INVALID_MULTIPART"),
     ],
 )
-async def test_a_form_that_cannot_be_taken_is_400_and_leaves_nothing(
+async def test_an_invalid_form_is_400_and_leaves_nothing(
     api: Api, services: Services, body: bytes, reason: str
 ) -> None:
     before, project_id = await stored(services), await new_project(api)

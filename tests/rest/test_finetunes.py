@@ -1,4 +1,4 @@
-"""Downloads of what a fine-tune left."""
+"""Downloads of the artefacts of fine-tunes."""
 
 import hashlib
 import io

@@ -24,9 +24,9 @@ from tests.rest.gateway_world import (
     STREAM,
     World,
     event,
-    said,
     start,
     stream,
+    text_event,
     whole,
     world,
 )
@@ -76,7 +76,7 @@ async def test_the_answer_is_passed_on_unchanged_and_names_its_row(here: World) 
 async def test_the_model_server_gets_its_own_name_and_key_and_all_else_as_it_was(here: World) -> None:
     await here.ask(temperature=0.25, x_unknown={"kept": [1, None]}, api_base="http://elsewhere")
 
-    [(path, headers, body)] = here.model.asked
+    [(path, headers, body)] = here.model.requests
     assert path == "/v1/chat/completions"
     assert headers["authorization"] == "Bearer model-key"
     assert SECRET not in str(headers)
@@ -95,16 +95,16 @@ async def test_a_stream_reaches_the_openai_client_without_the_counts_that_the_lo
     assert (log.prompt_tokens, log.completion_tokens) == (5, 2)
     assert log.time_to_first_token_ms is not None
     assert 0 < log.time_to_first_token_ms <= log.latency_ms
-    assert here.model.asked[0][2]["stream_options"] == {"include_usage": True}
+    assert here.model.requests[0][2]["stream_options"] == {"include_usage": True}
 
 
 async def test_who_asks_for_the_counts_gets_them(here: World) -> None:
     here.model.answer = stream(STREAM)
 
-    asked = await here.openai.chat.completions.create(
+    streamed = await here.openai.chat.completions.create(
         **ASK, stream=True, stream_options={"include_usage": True}
     )
-    chunks = [chunk async for chunk in asked]
+    chunks = [chunk async for chunk in streamed]
 
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.total_tokens == 7
@@ -144,7 +144,7 @@ async def test_bare_prompts_are_completed_too_and_v1_may_be_left_out(here: World
     )
 
     assert answer.json()["choices"][0]["text"] == " Paris"
-    assert here.model.asked[0][0] == "/v1/completions"
+    assert here.model.requests[0][0] == "/v1/completions"
     log = await here.recorder.next()
     assert (log.endpoint, log.input, log.messages, log.output, log.finish) == (
         "completions",
@@ -206,18 +206,18 @@ async def test_a_body_that_is_no_json_object_is_400(here: World, body: bytes) ->
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
 
 
-@pytest.mark.parametrize("told", [True, False])
-async def test_a_body_of_more_than_two_mebibytes_is_413(here: World, told: bool) -> None:
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_of_more_than_two_mebibytes_is_413(here: World, declared: bool) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(3):
             yield b" " * (1 << 20)
 
-    content: Any = b" " * (3 << 20) if told else pieces()
+    content: Any = b" " * (3 << 20) if declared else pieces()
     headers = {"authorization": f"Bearer {SECRET}"}
     answer = await here.client.post(f"{here.url}/chat/completions", content=content, headers=headers)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
-    assert here.model.asked == []
+    assert here.model.requests == []
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ async def test_a_body_of_more_than_two_mebibytes_is_413(here: World, told: bool)
         (LimitExceeded("Too many.", context={"retryAfter": 9}), 429, "rate_limit_exceeded"),
     ],
 )
-async def test_a_directory_that_cannot_say_is_not_a_wrong_key(
+async def test_an_unavailable_directory_is_not_a_wrong_key(
     here: World, refusal: DomainError, status: int, code: str
 ) -> None:
     here.directory.refusal = refusal
@@ -270,7 +270,7 @@ async def test_an_error_as_the_first_event_of_a_stream_is_an_error_status(here: 
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told", "code"),
+    ("status", "body", "expected_status", "code"),
     [
         (400, {"error": TOO_LONG}, 400, "context_length_exceeded"),
         (400, {"error": {"message": "bad", "type": "t", "param": "p", "code": 400}}, 400, None),
@@ -282,19 +282,19 @@ async def test_an_error_as_the_first_event_of_a_stream_is_an_error_status(here: 
         (503, {"error": {"message": "Loading model", "code": 503}}, 503, "unavailable"),
     ],
 )
-async def test_what_a_model_server_refuses_is_told_in_the_protocol(
-    here: World, status: int, body: object, told: int, code: str | None
+async def test_an_error_of_a_model_server_is_sent_in_the_protocol(
+    here: World, status: int, body: object, expected_status: int, code: str | None
 ) -> None:
     here.model.answer = whole(status, body, {"retry-after": "7"})
 
     answer = await here.ask()
 
     error = answer.json()["error"]
-    assert (answer.status_code, error["code"]) == (told, code)
+    assert (answer.status_code, error["code"]) == (expected_status, code)
     assert set(error) == {"message", "type", "param", "code"}
     assert answer.headers.get("x-should-retry") == ("false" if status == 500 else None)
     assert answer.headers.get("retry-after") == (None if code == "context_length_exceeded" else "7")
-    assert (await here.recorder.next()).status == told
+    assert (await here.recorder.next()).status == expected_status
 
 
 async def nowhere() -> Upstream:
@@ -303,7 +303,7 @@ async def nowhere() -> Upstream:
         return Upstream(base_url=f"http://127.0.0.1:{closed.getsockname()[1]}/v1", model="m")
 
 
-async def test_a_model_that_moved_is_looked_for_once_more(here: World) -> None:
+async def test_the_address_of_a_model_that_moved_is_requested_once_more(here: World) -> None:
     here.runtime.upstreams.insert(0, await nowhere())
 
     answer = await here.ask()
@@ -313,7 +313,7 @@ async def test_a_model_that_moved_is_looked_for_once_more(here: World) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 404])
-async def test_an_address_that_is_another_models_by_now_is_looked_for_once_more(
+async def test_the_address_is_requested_once_more_where_another_model_has_it(
     here: World, status: int
 ) -> None:
     async def refuse_once(receive: Receive, send: Send) -> None:
@@ -327,16 +327,16 @@ async def test_an_address_that_is_another_models_by_now_is_looked_for_once_more(
     assert (answer.status_code, here.runtime.forgotten) == (200, ["finetune_1"])
 
 
-@pytest.mark.parametrize(("status", "told"), [(401, 502), (404, 404)])
+@pytest.mark.parametrize(("status", "expected_status"), [(401, 502), (404, 404)])
 async def test_a_model_server_that_keeps_refusing_is_not_asked_a_third_time(
-    here: World, status: int, told: int
+    here: World, status: int, expected_status: int
 ) -> None:
     here.model.answer = whole(status, {"error": {"message": "no"}})
 
     answer = await here.ask()
 
-    assert (answer.status_code, len(here.model.asked)) == (told, 2)
-    assert (await here.recorder.next()).status == told
+    assert (answer.status_code, len(here.model.requests)) == (expected_status, 2)
+    assert (await here.recorder.next()).status == expected_status
 
 
 async def test_a_model_server_that_is_down_is_502(here: World) -> None:
@@ -364,7 +364,7 @@ async def test_an_answer_that_breaks_off_is_502_and_not_to_be_tried_again(here: 
 
 
 async def test_a_stream_that_breaks_off_ends_with_an_error_and_not_as_if_whole(here: World) -> None:
-    here.model.answer = stream([said("Hel")], breaks_off=True)
+    here.model.answer = stream([text_event("Hel")], breaks_off=True)
     chunks = await here.openai.chat.completions.create(**ASK, stream=True)
 
     assert (await anext(chunks)).choices[0].delta.content == "Hel"
@@ -376,26 +376,26 @@ async def test_a_stream_that_breaks_off_ends_with_an_error_and_not_as_if_whole(h
 
 
 async def test_the_body_of_a_stream_that_broke_off_is_cut(here: World) -> None:
-    here.model.answer = stream([said("Hel")], breaks_off=True)
+    here.model.answer = stream([text_event("Hel")], breaks_off=True)
 
     with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
         await here.ask(stream=True)
 
 
 async def test_an_error_of_the_model_amid_a_stream_is_passed_on_logged_and_cut(here: World) -> None:
-    boom, heard = event({"error": {"message": "boom"}}), asyncio.Event()
+    boom, received_first = event({"error": {"message": "boom"}}), asyncio.Event()
 
     async def fail_late(_: Receive, send: Send) -> None:
         await start(send, 200, {"content-type": "text/event-stream"})
-        await send({"type": "http.response.body", "body": said("Hel"), "more_body": True})
-        await heard.wait()
+        await send({"type": "http.response.body", "body": text_event("Hel"), "more_body": True})
+        await received_first.wait()
         await send({"type": "http.response.body", "body": boom})
 
     here.model.answer = fail_late
     async with here.stream() as answer:
         pieces = answer.aiter_raw()
-        assert await anext(pieces) == said("Hel")
-        heard.set()
+        assert await anext(pieces) == text_event("Hel")
+        received_first.set()
         assert await anext(pieces) == boom
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
             await anext(pieces)
@@ -410,48 +410,48 @@ async def test_a_stream_without_an_event_is_502(here: World) -> None:
     assert (await here.ask(stream=True)).status_code == 502
 
 
-class Endless:
-    """An answer that never comes to its end, and the moment when its client is gone."""
+class EndlessAnswer:
+    """A response without an end, and events for its start and the client's disconnect."""
 
     def __init__(self, first: bytes) -> None:
         self.first = first
-        self.asked = asyncio.Event()
-        self.left = asyncio.Event()
+        self.started = asyncio.Event()
+        self.disconnected = asyncio.Event()
 
     async def __call__(self, receive: Receive, send: Send) -> None:
         if self.first:
             await start(send, 200, {"content-type": "text/event-stream"})
             await send({"type": "http.response.body", "body": self.first, "more_body": True})
-        self.asked.set()
+        self.started.set()
         assert (await receive())["type"] == "http.disconnect"
-        self.left.set()
+        self.disconnected.set()
 
 
 async def test_a_client_that_leaves_a_stream_ends_the_generation_within_a_second(here: World) -> None:
-    here.model.answer = endless = Endless(said("Hel"))
+    here.model.answer = endless = EndlessAnswer(text_event("Hel"))
 
     async with here.stream() as answer:
-        assert await anext(answer.aiter_bytes()) == said("Hel")
+        assert await anext(answer.aiter_bytes()) == text_event("Hel")
 
-    await asyncio.wait_for(endless.left.wait(), 1)
+    await asyncio.wait_for(endless.disconnected.wait(), 1)
     log = await here.recorder.next()
     assert (log.status, log.output, log.finish) == (200, "Hel", "client_disconnect")
 
 
 async def test_a_client_that_does_not_wait_for_its_answer_ends_the_generation_too(here: World) -> None:
-    here.model.answer = endless = Endless(b"")
+    here.model.answer = endless = EndlessAnswer(b"")
     asking = asyncio.create_task(here.ask())
-    await endless.asked.wait()
+    await endless.started.wait()
 
     asking.cancel()
 
-    await asyncio.wait_for(endless.left.wait(), 1)
+    await asyncio.wait_for(endless.disconnected.wait(), 1)
     log = await here.recorder.next()
     assert (log.status, log.output, log.finish) == (499, None, "client_disconnect")
 
 
 async def test_a_client_that_does_not_read_holds_the_model_back(here: World) -> None:
-    piece, sent, finished = said("x" * 65_000), [], asyncio.Event()
+    piece, sent, finished = text_event("x" * 65_000), [], asyncio.Event()
 
     async def pour(_: Receive, send: Send) -> None:
         await start(send, 200, {"content-type": "text/event-stream"})
@@ -495,8 +495,8 @@ async def test_an_error_of_our_own_is_masked_and_logged(
 
 async def test_many_requests_at_once_keep_to_themselves(here: World) -> None:
     async def echo(_: Receive, send: Send) -> None:
-        asked = here.model.asked[-1][2]["messages"][0]["content"]
-        await whole(200, {"choices": [{"message": {"content": asked}}]})(_, send)
+        content = here.model.requests[-1][2]["messages"][0]["content"]
+        await whole(200, {"choices": [{"message": {"content": content}}]})(_, send)
 
     here.model.answer = echo
     words = [f"word {number}" for number in range(50)]
@@ -516,4 +516,4 @@ async def test_a_model_server_without_a_key_is_sent_none(here: World) -> None:
 
     await here.ask()
 
-    assert "authorization" not in here.model.asked[0][1]
+    assert "authorization" not in here.model.requests[0][1]

@@ -27,7 +27,7 @@ def user(content: object) -> dict[str, object]:
         ({"messages": "nonsense", "prompt": "p"}, "p"),
     ],
 )
-def test_the_input_is_the_prompt_or_what_the_user_said_last(body: dict[str, Any], input: str) -> None:
+def test_the_input_is_the_prompt_or_the_last_message_of_the_user(body: dict[str, Any], input: str) -> None:
     assert CompletionRequest(body).input == input
 
 

@@ -142,7 +142,7 @@ async def test_the_servers_address_leads_a_browser_to_the_page(anonymous: httpx.
     assert (await anonymous.post("/")).status_code == 405
 
 
-async def test_a_package_without_graphiql_says_so(
+async def test_a_package_without_graphiql_answers_503(
     anonymous: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graphiql, "BUILT", tmp_path)

@@ -28,15 +28,15 @@ BLOCK = bytes(range(256)) * 4096
 HEADERS = {"content-type": "multipart/form-data; boundary=X"}
 
 
-class Watched:
-    """A server's process, whose memory is looked at with every piece that goes through it."""
+class MemoryWatch:
+    """Measures the growth of a process's memory."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
         self._before = self._process.memory_info().rss
         self.growth = 0
 
-    def look(self) -> None:
+    def measure(self) -> None:
         self.growth = max(self.growth, self._process.memory_info().rss - self._before)
 
 
@@ -58,22 +58,22 @@ async def serving(environment: dict[str, str]) -> AsyncIterator[tuple[httpx.Asyn
         await server.wait()
 
 
-async def form(watched: Watched) -> AsyncIterator[bytes]:
+async def form(watched: MemoryWatch) -> AsyncIterator[bytes]:
     yield b'--X\r\nContent-Disposition: form-data; name="kind"\r\n\r\nraw_doc\r\n'
     yield b'--X\r\nContent-Disposition: form-data; name="files"; filename="big.txt"\r\n\r\n'
     for _ in range(SIZE // MIB):
         yield BLOCK
-        watched.look()
+        watched.measure()
     yield b"\r\n--X--\r\n"
 
 
-async def download(client: httpx.AsyncClient, url: str, watched: Watched) -> int:
+async def download(client: httpx.AsyncClient, url: str, watched: MemoryWatch) -> int:
     """The bytes of a download, counted and forgotten."""
     size = 0
     async with client.stream("GET", url) as reply:
         async for chunk in reply.aiter_bytes(MIB):
             size += len(chunk)
-            watched.look()
+            watched.measure()
     return size
 
 
@@ -84,7 +84,7 @@ async def test_a_hundred_megabytes_go_up_in_flat_memory(
     async with serving(environment) as (client, pid):
         api = await sign_up(client)
         url = f"/api/projects/{await new_project(api)}"
-        watched = Watched(pid)
+        watched = MemoryWatch(pid)
         reply = await client.post(f"{url}/files", content=form(watched), headers=HEADERS)
         assert reply.status_code == 201, reply.text
         assert reply.json()["files"][0]["size_bytes"] == SIZE
@@ -101,15 +101,17 @@ async def test_a_gguf_of_five_hundred_megabytes_comes_down_in_flat_memory(
 ) -> None:
     finetune = await trained(services, api, worker)
     async with services.transactions.begin() as store:
-        kept = await require(store.finetunes, finetune["id"], viewer_id=api.user_id)
-        assert kept.gguf is not None
-        await store.finetunes.set_artifacts(kept.id, [replace(kept.gguf, size_bytes=GGUF_SIZE)])
-    await services.storage.write(kept.gguf_key, blocks(), "application/octet-stream")
-    url = f"/api/projects/{kept.project_id}/finetunes/{kept.id}/download"
+        finetune_record = await require(store.finetunes, finetune["id"], viewer_id=api.user_id)
+        assert finetune_record.gguf is not None
+        await store.finetunes.set_artifacts(
+            finetune_record.id, [replace(finetune_record.gguf, size_bytes=GGUF_SIZE)]
+        )
+    await services.storage.write(finetune_record.gguf_key, blocks(), "application/octet-stream")
+    url = f"/api/projects/{finetune_record.project_id}/finetunes/{finetune_record.id}/download"
     async with serving(environment) as (client, pid):
         client.headers["authorization"] = f"Bearer {api.token}"
         await client.get(url, headers={"range": "bytes=0-9"})  # everything is imported and connected
-        watched = Watched(pid)
+        watched = MemoryWatch(pid)
         assert await download(client, url, watched) == GGUF_SIZE
-    await services.storage.delete(kept.prefix)
+    await services.storage.delete(finetune_record.prefix)
     assert watched.growth < GROWTH

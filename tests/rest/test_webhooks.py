@@ -1,4 +1,4 @@
-"""What a worker of the user's reports, and what becomes of it."""
+"""Status updates of external workers."""
 
 import asyncio
 import hashlib
@@ -61,7 +61,7 @@ async def model_key(api: Api, id: str) -> str:
     return f"finetunes/{id}/{path}.gguf"
 
 
-async def test_a_training_is_told_from_its_first_step_to_its_model(
+async def test_a_training_is_updated_from_its_first_step_to_its_model(
     api: Api, anonymous: httpx.AsyncClient, services: Services, finetune: str
 ) -> None:
     metrics = {"step": 5, "epoch": 0.5, "train_loss": 2.0}
@@ -144,7 +144,7 @@ async def test_a_run_moves_only_as_it_may(
             assert (reply.status_code, reply.json()["error_code"]) == (409, "INVALID_TRANSITION")
 
 
-async def test_a_failure_is_told_as_the_worker_said_it(
+async def test_a_failure_has_the_error_of_the_worker(
     api: Api, anonymous: httpx.AsyncClient, finetune: str
 ) -> None:
     await say(anonymous, finetune, "FAILED", error="CUDA out of memory.", logs="a\nb")
@@ -314,13 +314,13 @@ async def test_an_empty_key_opens_nothing(api: Api, anonymous: httpx.AsyncClient
     assert (await shown(api, finetune, "status"))["status"] == "PLANNING"
 
 
-async def test_a_report_that_is_overtaken_again_and_again_is_a_conflict(
+async def test_an_update_that_is_superseded_three_times_is_a_conflict(
     anonymous: httpx.AsyncClient, finetune: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def overtaken(*_given: Any, **_named: Any) -> None:
+    async def superseded(*_given: Any, **_named: Any) -> None:
         raise Superseded
 
-    monkeypatch.setattr(status_updates, "update_finetune", overtaken)
+    monkeypatch.setattr(status_updates, "update_finetune", superseded)
     reply = await say(anonymous, finetune, "RUNNING")
     assert (reply.status_code, reply.json()["error_code"]) == (409, "RUN_CHANGED")
 
