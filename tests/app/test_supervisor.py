@@ -98,7 +98,7 @@ async def test_a_child_that_does_not_stop_is_killed_after_its_grace(tmp_path: Pa
 async def test_a_child_that_dies_is_started_again(
     tmp_path: Path, supervisor: Supervisor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.local.supervisor.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("app.local.supervisor.MIN_RESTART_DELAY_S", 0.01)
     await supervisor.start(child(tmp_path))
     with logged("it is up again") as back:
         os.kill(pids(tmp_path)[0], signal.SIGKILL)
