@@ -38,7 +38,7 @@ from schema.types.request_logs import RequestLog
 MAX_NODES = 100
 
 
-@strawberry.type(description="What can be read.")
+@strawberry.type(description="Root of all queries.")
 class Query(
     AccountQueries,
     ProjectQueries,
@@ -53,16 +53,19 @@ class Query(
 ):
     """What can be read."""
 
-    @strawberry.field(description="Any object by id; null where it is unknown or not the viewer's.")
+    @strawberry.field(description="Any object by its id.")
     def node(self, info: Info, id: Id) -> Node | None:
         """By id."""
         return node_by_id(info, id)
 
-    @strawberry.field(description="At most 100 ids; null where an id is unknown or not the viewer's.")
+    @strawberry.field(
+        description="Objects by their ids, in the given order, with null for each "
+        "id that is unknown or belongs to another user."
+    )
     async def nodes(
         self,
         info: Info,
-        ids: Annotated[list[strawberry.ID], strawberry.argument(description="Their TypeIDs, at most 100.")],
+        ids: Annotated[list[strawberry.ID], strawberry.argument(description="TypeIDs, at most 100.")],
     ) -> list[Node | None]:
         """By ids, in their order."""
         if len(ids) > MAX_NODES:
@@ -72,7 +75,7 @@ class Query(
         return await resolve_deferred([node_by_id(info, id) for id in ids])
 
 
-@strawberry.type(description="What can be done. Every payload carries `userErrors`.")
+@strawberry.type(description="Root of all mutations; every payload has `userErrors`.")
 class Mutation(
     AccountMutations,
     ProjectMutations,
@@ -87,7 +90,7 @@ class Mutation(
     """What can be done."""
 
 
-@strawberry.type(description="What can be followed.")
+@strawberry.type(description="Root of all subscriptions.")
 class Subscription(JobSubscriptions):
     """What can be followed."""
 

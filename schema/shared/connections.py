@@ -18,51 +18,76 @@ from schema.shared.projection import asked, shown
 T = TypeVar("T")
 
 
-First = Annotated[int | None, strawberry.argument(description="How many from the start, 1 to 100.")]
-After = Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")]
-Last = Annotated[int | None, strawberry.argument(description="How many from the end, 1 to 100.")]
-Before = Annotated[str | None, strawberry.argument(description="Only what comes before this cursor.")]
+First = Annotated[
+    int | None,
+    strawberry.argument(
+        description="Number of nodes from the start of the list, 1 to 100; 20 "
+        "when neither `first` nor `last` is given."
+    ),
+]
+After = Annotated[str | None, strawberry.argument(description="Only nodes after this cursor.")]
+Last = Annotated[
+    int | None,
+    strawberry.argument(
+        description="Number of nodes from the end of the list, 1 to 100; not together with `first`."
+    ),
+]
+Before = Annotated[str | None, strawberry.argument(description="Only nodes before this cursor.")]
 
 
 Matching = Annotated[
-    T | None, strawberry.argument(description="Which ones to show; all of them where it is absent.")
+    T | None,
+    strawberry.argument(description="Only objects that match these conditions; all when absent or null."),
 ]
-WithStatus = Annotated[T | None, strawberry.argument(description="Only those with this status.")]
-OfType = Annotated[T | None, strawberry.argument(description="Only those of this type.")]
+WithStatus = Annotated[
+    T | None,
+    strawberry.argument(description="Only objects with this status; any status when absent or null."),
+]
+OfType = Annotated[
+    T | None, strawberry.argument(description="Only objects of this type; any type when absent or null.")
+]
 
 
-@strawberry.type(description="Where a page lies in its list.")
+@strawberry.type(description="Pagination state of a connection (Relay).")
 class PageInfo:
     """Where a page lies in its list."""
 
-    has_next_page: bool = strawberry.field(description="Whether more comes after this page.")
-    has_previous_page: bool = strawberry.field(description="Whether something comes before this page.")
-    start_cursor: str | None = strawberry.field(description="The first row's cursor.")
-    end_cursor: str | None = strawberry.field(description="The last row's cursor.")
+    has_next_page: bool = strawberry.field(description="Whether the list has nodes after this page.")
+    has_previous_page: bool = strawberry.field(description="Whether the list has nodes before this page.")
+    start_cursor: str | None = strawberry.field(
+        description="Cursor of the first node of the page; null when the page is empty."
+    )
+    end_cursor: str | None = strawberry.field(
+        description="Cursor of the last node of the page; null when the page is empty."
+    )
 
 
-@strawberry.type(description="A row of a list and its place.")
+@strawberry.type(description="A node of a connection with its cursor.")
 class Edge(Generic[T]):
     """A row of a list and its place."""
 
-    cursor: str = strawberry.field(description="The row's place: hand it to `after` or `before`.")
-    node: T = strawberry.field(description="The row.")
+    cursor: str = strawberry.field(
+        description="Opaque position of the node in the list, for `after` and `before`."
+    )
+    node: T = strawberry.field(description="The object at this position.")
 
 
-@strawberry.type(description="A page of a list.")
+@strawberry.type(description="One page of a list (Relay connection).")
 class Connection(Generic[T]):
     """A page of a list."""
 
-    nodes: list[T] = strawberry.field(description="The rows alone.")
+    nodes: list[T] = strawberry.field(description="Objects of the page, without cursors.")
     found: strawberry.Private[PageSlice[Any]]
     counted: strawberry.Private[tuple[Any, ...]]
 
-    @strawberry.field(description="The rows with their cursors.")
+    @strawberry.field(description="Objects of the page, each with its cursor.")
     def edges(self) -> list[Edge[T]]:
         """Made only when asked for."""
         return [Edge(cursor=self.found.cursor(index), node=node) for index, node in enumerate(self.nodes)]
 
-    @strawberry.field(description="Where the page lies.")
+    @strawberry.field(
+        description="Whether there are further pages, and the cursors at both ends of this one."
+    )
     def page_info(self) -> PageInfo:
         """Made only when asked for."""
         found = self.found
@@ -73,7 +98,10 @@ class Connection(Generic[T]):
             end_cursor=found.cursor(len(found) - 1) if found else None,
         )
 
-    @strawberry.field(description="The length of the whole list, counted no further than 10,001.")
+    @strawberry.field(
+        description="Length of the whole list with its filter applied, counted up "
+        "to 10,001; that value means more than 10,000."
+    )
     def total_count(self, info: Info) -> int:
         """Counted only when asked for."""
         return load(info, reading.totals, self.found.parent, *self.counted).then(int, default=0)

@@ -17,28 +17,33 @@ from schema.shared.scalars import JSON
 
 enumeration(
     ErrorCode,
-    "The kind of refusal.",
-    INVALID="The input breaks a rule.",
-    UNAUTHENTICATED="The credentials are wrong.",
-    NOT_FOUND="There is no such thing, or it is another's.",
-    CONFLICT="It is not in a state that allows this.",
-    FORBIDDEN="It may be seen, but this may not be done.",
-    LIMIT_EXCEEDED="It is too large, too many, or too often.",
-    UNAVAILABLE="Something that this needs does not answer; the same call may work later.",
+    "Class of an error.",
+    INVALID="The input breaks a validation rule.",
+    UNAUTHENTICATED="The credentials are missing or wrong.",
+    NOT_FOUND="The object does not exist or belongs to another user.",
+    CONFLICT="The current state of the object does not allow the operation.",
+    FORBIDDEN="The caller may read the object, but not perform the operation.",
+    LIMIT_EXCEEDED="A limit on size, number or rate is exceeded.",
+    UNAVAILABLE="A required service does not respond; the same call may succeed later.",
 )
 
 
-@strawberry.type(description="What the caller got wrong, as data.")
+@strawberry.type(description="Why a mutation was refused, as data.")
 class UserError:
     """What the caller got wrong, as data."""
 
-    code: ErrorCode = strawberry.field(description="The kind of refusal.")
-    message: str = strawberry.field(description="One sentence for a person.")
-    field: list[str] | None = strawberry.field(description="The path inside the input.")
-    reason: str = strawberry.field(
-        description="What exactly, UPPER_SNAKE: TRAINING_ALREADY_RUNNING. The same word as error_code over REST."
+    code: ErrorCode = strawberry.field(description="Class of the error.")
+    message: str = strawberry.field(description="Explanation in one English sentence.")
+    field: list[str] | None = strawberry.field(
+        description="Path of the field inside `input` that is at fault; null when it is no single field."
     )
-    context: JSON | None = strawberry.field(description="Facts that help to mend it.")
+    reason: str = strawberry.field(
+        description="Stable identifier of the error in UPPER_SNAKE case, such as "
+        "`TRAINING_ALREADY_RUNNING`; over REST it is `error_code`."
+    )
+    context: JSON | None = strawberry.field(
+        description="Details such as limits or ids, an object; null when there are none."
+    )
 
     @classmethod
     def of(cls, error: DomainError) -> "UserError":

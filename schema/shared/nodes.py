@@ -17,18 +17,23 @@ S = TypeVar("S")
 
 Id = Annotated[
     strawberry.ID,
-    strawberry.argument(description="Its TypeID; one that is unknown, or another's, gives null."),
+    strawberry.argument(
+        description="TypeID of the object; the result is null when it is unknown or belongs to another user."
+    ),
 ]
 
 
 @strawberry.interface(
-    description="An object with an identity. The id is a TypeID (finetune_01j…) and is the same in GraphQL, "
-    "REST paths, logs and file names."
+    description="An object with a globally unique id: a TypeID such as `finetune_01j…`, "
+    "the same in GraphQL, REST paths, logs and file names."
 )
 class Node:
     """An object with an identity."""
 
-    id: strawberry.ID = strawberry.field(description="The object's TypeID.")
+    id: strawberry.ID = strawberry.field(
+        description="TypeID of the object: a prefix that names its type, "
+        "and a suffix that sorts by creation time."
+    )
 
 
 @cache

@@ -13,9 +13,12 @@ from schema.shared.errors import UserError
 P = TypeVar("P")
 
 
-REPLAY = "Within a day, a second call with the same key and the same input gives what the first one made."
+REPLAY = (
+    "Idempotency key, at most 200 characters: for 24 hours, the same key with the same input "
+    "returns what the first call created, with other input `CONFLICT`."
+)
 """What an input's `idempotencyKey` is for."""
-REPLAY_OF_SECRET = f"{REPLAY} Its secret is not shown again."
+REPLAY_OF_SECRET = f"{REPLAY} The secret is not returned again."
 """The same, where what is made comes with a secret."""
 
 
@@ -25,7 +28,8 @@ class Payload:
 
     user_errors: list[UserError] = strawberry.field(
         default_factory=list,
-        description="What the caller got wrong; the other fields are null when there is anything.",
+        description="Why the mutation was refused; empty on success. When it "
+        "is not empty, all other fields are null.",
     )
 
 
@@ -55,15 +59,17 @@ def mutation(resolver: Callable[..., Awaitable[P]]) -> Any:
     return strawberry.mutation(resolver=answer, description=inspect.getdoc(resolver))
 
 
-@strawberry.input(description="What to delete.")
+@strawberry.input(description="The object to delete.")
 class DeleteInput:
     """What to delete."""
 
-    id: strawberry.ID = strawberry.field(description="Its TypeID; a second call is refused as NOT_FOUND.")
+    id: strawberry.ID = strawberry.field(
+        description="TypeID of the object; `NOT_FOUND` when it is unknown or already deleted."
+    )
 
 
-@strawberry.type(description="What was deleted.")
+@strawberry.type(description="Result of a deletion.")
 class DeletePayload(Payload):
     """What was deleted."""
 
-    deleted_id: strawberry.ID | None = outcome("The TypeID of what is gone.")
+    deleted_id: strawberry.ID | None = outcome("TypeID of the deleted object.")

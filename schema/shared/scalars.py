@@ -41,7 +41,7 @@ def _parse(value: Any) -> int:
 SCALARS: Mapping[object, ScalarDefinition] = {
     BigInt: strawberry.scalar(
         name="BigInt",
-        description="A whole number past 2^31, as a JSON number up to 2^53 and as a string past it.",
+        description="Integer of up to 63 bits: a JSON number up to 2^53, a string above; as input, either.",
         serialize=_serialize,
         parse_value=_parse,
     )
