@@ -13,94 +13,133 @@ from schema.types.finetunes import Finetune
 from schema.types.jobs import Job
 
 
-@strawberry.input(description="Knobs of a run; the base model's defaults stand where one is absent or null.")
+@strawberry.input(
+    description="Hyperparameters of a fine-tune. When one is absent or null, the base "
+    "model's own default applies, otherwise the default named here."
+)
 class HyperparametersInput:
     """Knobs of a run."""
 
-    num_epochs: float | None = optional("How often all items are seen: above 0, at most 1,000.")
-    learning_rate: float | None = optional("The highest learning rate: above 0, at most 1.")
-    per_device_batch_size: int | None = optional("Items a step and device: 1 to 1,024.")
-    gradient_accumulation_steps: int | None = optional("Batches before the weights move: 1 to 1,024.")
+    num_epochs: float | None = optional(
+        "Number of epochs (passes over the training items): above 0, "
+        "at most 1,000; may be fractional. Default 3."
+    )
+    learning_rate: float | None = optional(
+        "Peak learning rate: above 0, at most 1; it falls linearly to 0 after the warmup. Default 2e-4."
+    )
+    per_device_batch_size: int | None = optional("Batch size per device in items, 1 to 1,024. Default 4.")
+    gradient_accumulation_steps: int | None = optional(
+        "Gradient accumulation steps: number of batches per optimizer step, 1 to 1,024. Default 4."
+    )
     max_seq_length: int | None = optional(
-        "Tokens of an item that are read, from 16 to what the base model can; the rest is cut."
+        "Maximum sequence length in tokens, 16 to the base model's context length; longer items are "
+        "truncated. Default: the project's `maxSeqLength`, within the context length."
     )
-    lora_r: int | None = optional("The rank of the adapter, within the base model's `supportedLoraParams`.")
-    lora_alpha: int | None = optional("The adapter's scale, over its rank: 1 to 4,096.")
-    lora_dropout: float | None = optional("The share of the adapter's inputs that is dropped: 0 to 0.99.")
+    lora_r: int | None = optional(
+        "LoRA rank r: inner dimension of the adapter matrices, within `supportedLoraParams`. Default 16."
+    )
+    lora_alpha: int | None = optional(
+        "LoRA alpha, 1 to 4,096: the output of the adapter is scaled by "
+        "alpha / r. Default: the base model's `defaultAlpha`."
+    )
+    lora_dropout: float | None = optional(
+        "LoRA dropout: probability that an input of the adapter is "
+        "set to 0 in training, 0 to 0.99. Default 0.05."
+    )
     target_modules: list[str] | None = optional(
-        "The modules that are tuned, of the base model's `supportedLoraParams`."
+        "LoRA target modules: at least one of the `targetModules` in the base "
+        "model's `supportedLoraParams`. Default: all of them."
     )
-    warmup_ratio: float | None = optional("The share of the steps in which the rate rises: 0 to 1.")
-    weight_decay: float | None = optional("How fast unused weights shrink: 0 to 1.")
+    warmup_ratio: float | None = optional(
+        "Warmup ratio, 0 to 1: share of the optimizer steps in which the learning rate "
+        "rises linearly to its peak; exactly 1 is a single step. Default 0.03."
+    )
+    weight_decay: float | None = optional(
+        "Decoupled weight decay of AdamW, applied to all trained weights, 0 to 1. Default 0.01."
+    )
 
 
-@strawberry.input(description="A new fine-tune.")
+@strawberry.input(description="The fine-tune to create.")
 class CreateFinetuneInput:
     """A new fine-tune."""
 
-    project_id: strawberry.ID = strawberry.field(description="The project that it is for; it must be ACTIVE.")
-    base_model_name: str = strawberry.field(description="BaseModel.modelId.")
-    training_dataset_id: strawberry.ID = strawberry.field(description="A dataset of the project's, DONE.")
+    project_id: strawberry.ID = strawberry.field(description="Project of the fine-tune; must be `ACTIVE`.")
+    base_model_name: str = strawberry.field(description="`modelId` of the base model.")
+    training_dataset_id: strawberry.ID = strawberry.field(
+        description="Dataset of the project to train on; must be `DONE`."
+    )
     training_dataset_number_examples: int | None = optional(
-        "How many items to train on; all of them where it is absent."
+        "Maximum number of training items, 1 to 100,000,000; all valid ones "
+        "when absent or null. Held-out items are not limited."
     )
     training_dataset_select_random: bool = strawberry.field(
-        default=False, description="Draw them by lot instead of taking the first."
+        default=False,
+        description="Whether the training items are sampled at random; otherwise the first ones "
+        "are taken. Matters only with `trainingDatasetNumberExamples`.",
     )
-    seed: int | None = optional(
-        "What every random choice begins with, 0 to 2,147,483,647; 0 where it is absent."
+    seed: int | None = optional("Random seed, 0 to 2,147,483,647; 0 when absent or null.")
+    method: FinetuneMethod | None = optional("Fine-tuning method; `LORA` when absent or null.")
+    hyperparameters: HyperparametersInput | None = optional("Hyperparameters that differ from the defaults.")
+    runner: Runner = strawberry.field(default=Runner.LOCAL, description="Where the training runs.")
+    output_name: str | None = optional(
+        "Display name, at most 200 characters; the model name when absent or null."
     )
-    method: FinetuneMethod | None = optional("LORA where it is absent.")
-    hyperparameters: HyperparametersInput | None = optional("The knobs that are to differ from the defaults.")
-    runner: Runner = strawberry.field(default=Runner.LOCAL, description="Who trains.")
-    output_name: str | None = optional("A name for people; its model name where it is absent.")
     idempotency_key: str | None = optional(REPLAY)
 
 
-@strawberry.type(description="The new fine-tune, and the job that trains it.")
+@strawberry.type(description="Result of `createFinetune`.")
 class CreateFinetunePayload(Payload):
     """The new fine-tune and its job."""
 
-    finetune: Finetune | None = outcome("The new fine-tune.")
-    job: Job | None = outcome("The job that trains it: follow it with jobEvents.")
+    finetune: Finetune | None = outcome("The new fine-tune, `PLANNING` at first.")
+    job: Job | None = outcome("The job that runs the training, which `jobEvents` follows.")
 
 
-@strawberry.input(description="Which training to end.")
+@strawberry.input(description="The fine-tune to cancel.")
 class CancelFinetuneInput:
     """Which training to end."""
 
-    id: strawberry.ID = strawberry.field(description="The fine-tune's TypeID.")
+    id: strawberry.ID = strawberry.field(description="TypeID of the fine-tune.")
     save_checkpoint: bool = strawberry.field(
-        default=True, description="Whether the worker keeps a checkpoint, or ends at once and keeps nothing."
+        default=True,
+        description="Whether a local worker saves a checkpoint before it stops; "
+        "otherwise it stops at once and deletes the files of the run.",
     )
 
 
-@strawberry.type(description="A fine-tune.")
+@strawberry.type(description="Result of `cancelFinetune`.")
 class FinetunePayload(Payload):
     """A fine-tune."""
 
-    finetune: Finetune | None = outcome("The fine-tune as it is now.")
+    finetune: Finetune | None = outcome("The cancelled fine-tune, `ABORTED`.")
 
 
-@strawberry.input(description="What to ask a fine-tune.")
+@strawberry.input(description="A prompt for a fine-tune.")
 class CompleteInput:
     """What to ask a fine-tune."""
 
     finetune_id: strawberry.ID = strawberry.field(
-        description="The fine-tune that is to answer; it must have its model."
+        description="Fine-tune that answers; its model must have been exported."
     )
-    prompt: str = strawberry.field(description="What it is asked, as one message of the user's.")
-    max_tokens: int | None = optional("The longest answer in tokens, 1 to 4,096; else 512.")
-    temperature: float | None = optional("How freely it answers, 0 (always the likeliest) to 2.")
+    prompt: str = strawberry.field(description="Prompt, sent as one user message; at most 65,536 characters.")
+    max_tokens: int | None = optional(
+        "Maximum number of completion tokens, 1 to 4,096; 512 when absent or null."
+    )
+    temperature: float | None = optional(
+        "Sampling temperature, 0 to 2, where 0 is greedy decoding; "
+        "the model server's default when absent or null."
+    )
 
 
-@strawberry.type(description="The answer and its tokens.")
+@strawberry.type(description="Result of `complete`.")
 class CompletePayload(Payload):
     """The answer and its tokens."""
 
-    completion: str | None = outcome("Its answer.")
-    prompt_tokens: int | None = outcome("Tokens of the prompt; null where they were not counted.")
-    completion_tokens: int | None = outcome("Tokens of the answer; null where they were not counted.")
+    completion: str | None = outcome("Text of the completion.")
+    prompt_tokens: int | None = outcome("Number of prompt tokens; null when the model server reported none.")
+    completion_tokens: int | None = outcome(
+        "Number of completion tokens; null when the model server reported none."
+    )
 
 
 def _new(input: CreateFinetuneInput) -> NewFinetune:
@@ -117,24 +156,24 @@ class FinetuneMutations:
 
     @mutation
     async def create_finetune(self, info: Info, input: CreateFinetuneInput) -> CreateFinetunePayload:
-        """Freezes the valid items of a dataset and queues a training; a project trains one model at a time."""
+        """Freezes the valid items of a dataset and queues a training on them; a project can train one fine-tune at a time."""
         finetune, job = await resolve.create(info.context, _new(input), or_none(input.idempotency_key))
         return CreateFinetunePayload(finetune=Finetune.of(finetune), job=Job.of(job))
 
     @mutation
     async def cancel_finetune(self, info: Info, input: CancelFinetuneInput) -> FinetunePayload:
-        """Ends a training that is planned or under way."""
+        """Cancels a fine-tune whose training is queued or running."""
         ended = await resolve.cancel(info.context, input.id, save_checkpoint=input.save_checkpoint)
         return FinetunePayload(finetune=Finetune.of(ended))
 
     @mutation
     async def delete_finetune(self, info: Info, input: DeleteInput) -> DeletePayload:
-        """Deletes a fine-tune with its files; not while it is trained or deployed."""
+        """Deletes a fine-tune with its files; refused while its training is queued or running, and while it is deployed."""
         return DeletePayload(deleted_id=strawberry.ID(await resolve.delete(info.context, input.id)))
 
     @mutation
     async def complete(self, info: Info, input: CompleteInput) -> CompletePayload:
-        """One completion from a fine-tune, without a deployment."""
+        """Generates one completion with a fine-tune, without a deployment; its model is loaded when necessary."""
         asked = given(input, "finetune_id")
         question = Question(**{name: value for name, value in asked.items() if value is not None})
         answer = await resolve.complete(info.context, input.finetune_id, question)

@@ -51,53 +51,92 @@ MAX_LINES = 1000
 
 @noun
 @strawberry.type(
-    description="A training run and its results. What it trains on is frozen when it is created."
+    description="A fine-tune: a training run and the model that it produces. "
+    "Its training items are frozen at creation."
 )
 class Finetune(Node):
     """A fine-tune."""
 
     it: strawberry.Private[domain.Finetune]
-    version: int = strawberry.field(description="1, 2, 3 … within its project.")
-    model_name: str = strawberry.field(
-        description="{base model}_{project name in lower case, letters and digits, spaces to underscores}_v{version}."
+    version: int = strawberry.field(
+        description="Version number within the project: 1, 2, 3, …; never reused."
     )
-    name: str = strawberry.field(description="`outputName`, or else `modelName`.")
-    base_model_name: str = strawberry.field(description="BaseModel.modelId of what was tuned.")
-    status: RunStatus = strawberry.field(description="Where it stands.")
-    error: str | None = strawberry.field(description="Why it failed, as a sentence.")
-    method: FinetuneMethod | None = strawberry.field(description="How the weights are tuned.")
-    hyperparameters: Hyperparameters | None = strawberry.field(description="Every knob of the run.")
+    model_name: str = strawberry.field(
+        description="Model name: `{base model}_{project}_v{version}`; the project's name in lower case, "
+        "letters and digits only, spaces as underscores (`project` when nothing is left)."
+    )
+    name: str = strawberry.field(
+        description="Display name: `outputName` when it was given, otherwise `modelName`."
+    )
+    base_model_name: str = strawberry.field(description="`modelId` of the base model.")
+    status: RunStatus = strawberry.field(description="Status of the fine-tune.")
+    error: str | None = strawberry.field(
+        description="Why the training failed, in one sentence; null otherwise."
+    )
+    method: FinetuneMethod | None = strawberry.field(description="Fine-tuning method.")
+    hyperparameters: Hyperparameters | None = strawberry.field(
+        description="Hyperparameters of the run, with all defaults filled in."
+    )
     training_dataset_number_examples: int | None = strawberry.field(
-        description="How many items were asked for; null means all."
+        description="Maximum number of training items, as requested; null means all."
     )
     training_dataset_select_random: bool = strawberry.field(
-        description="Whether they were drawn by lot (always the same for one seed), or are the first."
+        description="Whether the training items were sampled at random, reproducibly "
+        "for a `seed`; otherwise they are the first ones."
     )
-    seed: int | None = strawberry.field(description="What every random choice begins with.")
-    trained_item_count: int = strawberry.field(description="How many items it is trained on.")
+    seed: int | None = strawberry.field(
+        description="Random seed for the sampling of items, the initialization of "
+        "the adapter, the order of the data and dropout."
+    )
+    trained_item_count: int = strawberry.field(description="Number of training items, without held-out ones.")
     trained_content_hash: str | None = strawberry.field(
-        description="SHA-256 over the items that it is trained on: equal items, equal hash."
+        description="SHA-256 in hex over the training items, independent of "
+        "their order: equal items have equal hashes."
     )
-    metrics: TrainingMetrics | None = strawberry.field(description="The newest point, and how far that is.")
-    model_size_gb: float | None = strawberry.field(description="The model file, in GB of 10^9 bytes.")
-    model_size_parameter: BigInt | None = strawberry.field(description="How many weights the model has.")
-    model_dtype: str | None = strawberry.field(description="The number format of the trained weights.")
-    model_quantization: str | None = strawberry.field(description="How the model file keeps them.")
-    training_time_seconds: float | None = strawberry.field(description="How long the training took.")
+    metrics: TrainingMetrics | None = strawberry.field(
+        description="Latest training metrics; null before the first."
+    )
+    model_size_gb: float | None = strawberry.field(
+        description="Size of the GGUF file in GB (10^9 bytes); null until it is exported."
+    )
+    model_size_parameter: BigInt | None = strawberry.field(
+        description="Number of parameters of the merged model; null until it is exported."
+    )
+    model_dtype: str | None = strawberry.field(
+        description="Data type of the merged weights before quantization, such as "
+        "`bfloat16`; null until the model is exported."
+    )
+    model_quantization: str | None = strawberry.field(
+        description="Quantization of the GGUF file, such as `q8_0`; null until it is exported."
+    )
+    training_time_seconds: float | None = strawberry.field(
+        description="Training time in seconds, without loading and export "
+        "of the model; null until it is exported."
+    )
     inference_samples: list[InferenceSample] = strawberry.field(
-        description="A few prompts, answered by the base model and by the tuned one."
+        description="Sample prompts answered by the base model and by the fine-tuned model, at "
+        "most 5 from a local worker; empty until the model is exported."
     )
     samples_held_out: bool | None = strawberry.field(
-        description="Whether the samples were held out; false where they are of what was trained on."
+        description="Whether the inference samples are held-out items (`true`) or training items "
+        "(`false`); null until the model is exported, and from an external worker."
     )
-    warnings: list[str] = strawberry.field(description="What to know about the run, as sentences.")
+    warnings: list[str] = strawberry.field(
+        description="Warnings about the run, one sentence each, such as how "
+        "many items were truncated or left out."
+    )
     parity: ParityReport | None = strawberry.field(
-        description="Whether the exported GGUF answers as the trained model did."
+        description="Comparison of the exported GGUF with the fine-tuned model; null "
+        "until the model is exported, and from an external worker."
     )
-    artifacts: list[Artifact] = strawberry.field(description="The files that it left, by name.")
-    created_at: datetime = strawberry.field(description="When it was asked for.")
-    started_at: datetime | None = strawberry.field(description="When a worker first began.")
-    completed_at: datetime | None = strawberry.field(description="When it ended.")
+    artifacts: list[Artifact] = strawberry.field(
+        description="Files that the run produced, ordered by `filename`."
+    )
+    created_at: datetime = strawberry.field(description="Creation time.")
+    started_at: datetime | None = strawberry.field(
+        description="Time when a worker first started the run; null before."
+    )
+    completed_at: datetime | None = strawberry.field(description="Time when the run ended; null before.")
 
     @classmethod
     def of(cls, it: domain.Finetune) -> "Finetune":
@@ -113,25 +152,26 @@ class Finetune(Node):
             artifacts=artifacts_of(it),
         )
 
-    @strawberry.field(description="The project that it belongs to.")
+    @strawberry.field(description="The project that the fine-tune belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
         """Loaded with the others."""
         return lookup(info, self.it.project_id, Noun.PROJECT)
 
-    @strawberry.field(description="What was tuned.")
+    @strawberry.field(description="The base model; null when it is no longer offered.")
     def base_model(
         self, info: Info
     ) -> Annotated["BaseModel", strawberry.lazy("schema.types.base_models")] | None:
         """Loaded with the others."""
         return lookup(info, self.it.base_model_id, Noun.BASE_MODEL)
 
-    @strawberry.field(description="The dataset that it was made from; seen here also when it is DELETED.")
+    @strawberry.field(description="The dataset that the items were taken from, also when it is `DELETED`.")
     def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")] | None:
         """Loaded with the others."""
         return load(info, resolve_datasets.referred, self.it.dataset_id).then(OF[Noun.DATASET])
 
     @connection(
-        "What it is trained on, frozen: later edits of the dataset do not change it.",
+        "The frozen training items in the order of their dataset, without "
+        "held-out ones; later changes of the dataset do not affect them.",
         metadata=ONLY_ID,
     )
     def trained_items(
@@ -142,34 +182,42 @@ class Finetune(Node):
         """A page of them, in their dataset's order."""
         return connect(info, Collection.FROZEN_ITEMS, page, parent=self.id, by=Parent.FINETUNE)
 
-    @strawberry.field(description="How far it is, 0.0 to 1.0.", metadata=ONLY_ID)
+    @strawberry.field(description="Progress of the run from 0.0 to 1.0, export included.", metadata=ONLY_ID)
     def progress(self, info: Info) -> float:
         """As its newest job says."""
         return load(info, resolve_jobs.latest, self.id).then(lambda job: job.progress, default=0.0)
 
-    @strawberry.field(description="What it is doing; null once it has ended.", metadata=ONLY_ID)
+    @strawberry.field(
+        description="Current activity in words, such as the training step; null "
+        "before the first report and after the run has ended.",
+        metadata=ONLY_ID,
+    )
     def current_step(self, info: Info) -> str | None:
         """As its newest job says."""
         return load(info, resolve_jobs.latest, self.id).then(
             lambda job: None if job.is_final else job.message
         )
 
-    @strawberry.field(description="How long it has run, or ran, in seconds.")
+    @strawberry.field(
+        description="Seconds from the start until now, or until the end of the run; null before it starts."
+    )
     def elapsed_seconds(self, info: Info) -> float | None:
         """Until now, or until it ended."""
         return self.it.elapsed_seconds(info.context.now())
 
-    @strawberry.field(description="The last lines of its log, oldest first; 1 to 1,000.", metadata=ONLY_ID)
+    @strawberry.field(description="Last lines of the run's log, oldest first.", metadata=ONLY_ID)
     def recent_logs(
         self,
         info: Info,
-        lines: Annotated[int, strawberry.argument(description="How many lines, 1 to 1,000.")] = 100,
+        lines: Annotated[int, strawberry.argument(description="Number of lines, 1 to 1,000.")] = 100,
     ) -> list[str]:
         """Of its newest job."""
         within(lines, "lines", 1, MAX_LINES)
         return load(info, resolve.recent_logs, self.id, lines).then(list, default=[])
 
-    @connection("Its curve, oldest point first.", metadata=ONLY_ID)
+    @connection(
+        "Training curve: one point for each optimizer step, in the order of the steps.", metadata=ONLY_ID
+    )
     def history(
         self,
         info: Info,
@@ -185,12 +233,12 @@ class Finetune(Node):
             of=partial(mirror, TrainingPoint),
         )
 
-    @strawberry.field(description="The job that trains it.", metadata=ONLY_ID)
+    @strawberry.field(description="The job that runs the training.", metadata=ONLY_ID)
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
         """The newest one."""
         return load(info, resolve_jobs.latest, self.id).then(OF[Noun.JOB])
 
-    @connection("Where it is deployed, newest first.", metadata=ONLY_ID)
+    @connection("Deployments of the fine-tune, newest first.", metadata=ONLY_ID)
     def deployments(
         self,
         info: Info,
@@ -199,12 +247,12 @@ class Finetune(Node):
         """A page of them."""
         return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.FINETUNE)
 
-    @strawberry.field(description="Where the model file is in object storage, once there is one.")
+    @strawberry.field(description="URI of the GGUF file in object storage; null until it is exported.")
     def output_path(self, info: Info) -> str | None:
         """The address of the object."""
         return f"{info.context.services.storage.uri}/{self.it.gguf_key}" if self.it.gguf else None
 
-    @strawberry.field(description="The path of the model file's download (REST), once there is one.")
+    @strawberry.field(description="REST path of the download of the GGUF file; null until it is exported.")
     def download_url(self) -> str | None:
         """A path of this server."""
         return f"{path_of(self.it)}/download" if self.it.gguf else None
@@ -214,12 +262,12 @@ class Finetune(Node):
 class FinetuneQueries:
     """The fine-tunes of the root query."""
 
-    @strawberry.field(description="A fine-tune of the viewer's.")
+    @strawberry.field(description="A fine-tune of the viewer by its id.")
     def finetune(self, info: Info, id: Id) -> Finetune | None:
         """By id."""
         return lookup(info, id, Noun.FINETUNE)
 
-    @connection("The viewer's fine-tunes over every project, newest first.")
+    @connection("All fine-tunes of the viewer over every project, newest first.")
     def finetunes(
         self,
         info: Info,

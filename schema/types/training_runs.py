@@ -12,92 +12,155 @@ from schema.shared.scalars import BigInt
 
 enumeration(
     FinetuneMethod,
-    "How the weights are tuned.",
-    LORA="An adapter of low rank is trained; the base model's own weights stay.",
-    QLORA="As LORA, with the base model held in four bits: less memory, on an NVIDIA GPU.",
-    FULL="All weights are trained; an EXTERNAL worker alone can.",
+    "Fine-tuning method.",
+    LORA="Low-rank adaptation: adapter matrices are trained, the weights of the base model stay frozen.",
+    QLORA="LoRA on a base model that is quantized to 4 bits (NF4) in "
+    "training: less VRAM; needs an NVIDIA GPU and bitsandbytes.",
+    FULL="Full fine-tuning of all weights; only with an `EXTERNAL` runner.",
 )
 
 
 enumeration(
     ArtifactKind,
-    "What an artefact is for.",
-    GGUF="The model in one file, as deployments load it.",
-    ADAPTER="The LoRA adapter alone.",
-    MERGED="The model's weights with the adapter merged into them.",
-    CONFIG="What the run was told.",
-    METRICS="What was measured in the run.",
-    REPORT="An account of the run for people.",
-    ARCHIVE="Several files in one.",
+    "Kind of an artifact.",
+    GGUF="Merged and quantized model in one GGUF file, which deployments load.",
+    ADAPTER="LoRA adapter in PEFT format: weights or configuration.",
+    MERGED="Weights of the base model with the adapter merged; only from an external worker.",
+    CONFIG="Configuration of the run as JSON: hyperparameters, seed, "
+    "item ids, chat template and package versions.",
+    METRICS="Training curve and parity report as JSON.",
+    REPORT="Report on the run as Markdown.",
+    ARCHIVE="Archive of several files; only from an external worker.",
 )
 
 
-@strawberry.type(description="Every knob of a run, with nothing left to a library's default.")
+@strawberry.type(
+    description="Hyperparameters of a fine-tune. A local worker trains with AdamW, and "
+    "computes the loss on the output of an item alone, not on its prompt."
+)
 class Hyperparameters:
     """Every knob of a run."""
 
-    num_epochs: float = strawberry.field(description="How often all items are seen.")
-    learning_rate: float = strawberry.field(description="The highest learning rate.")
-    per_device_batch_size: int = strawberry.field(description="Items a step and device.")
-    gradient_accumulation_steps: int = strawberry.field(description="Batches before the weights move.")
-    max_seq_length: int = strawberry.field(description="Tokens of an item that are read; the rest is cut.")
-    lora_r: int = strawberry.field(description="The rank of the adapter.")
-    lora_alpha: int = strawberry.field(description="The adapter's scale, over its rank.")
-    lora_dropout: float = strawberry.field(description="The share of the adapter's inputs that is dropped.")
-    target_modules: list[str] = strawberry.field(description="The modules that are tuned.")
-    warmup_ratio: float = strawberry.field(description="The share of the steps in which the rate rises.")
-    weight_decay: float = strawberry.field(description="How fast unused weights shrink.")
-
-
-@strawberry.type(description="The newest point of a run, and how far that is.")
-class TrainingMetrics:
-    """The newest point of a run."""
-
-    step: int = strawberry.field(description="The optimiser step.")
-    total_steps: int = strawberry.field(description="How many steps there will be.")
-    epoch: float = strawberry.field(description="How often all items were seen.")
-    train_loss: float | None = strawberry.field(description="The newest training loss.")
-    eval_loss: float | None = strawberry.field(description="The newest loss over the held-out items.")
-    learning_rate: float | None = strawberry.field(description="The learning rate of the step.")
-    tokens_per_second: float | None = strawberry.field(description="How fast it learns.")
-    accuracy: float | None = strawberry.field(description="As an external worker reported it.")
-    f1_score: float | None = strawberry.field(description="As an external worker reported it.")
-
-
-@strawberry.type(description="One prompt, answered greedily by the base model and by the tuned one.")
-class InferenceSample:
-    """One prompt, answered by both models."""
-
-    prompt: str = strawberry.field(description="What was asked.")
-    expected: str | None = strawberry.field(description="What the item answers.")
-    base_output: str | None = strawberry.field(description="What the base model answered.")
-    tuned_output: str = strawberry.field(description="What the tuned model answered.")
+    num_epochs: float = strawberry.field(
+        description="Number of epochs (passes over the training items); may be fractional."
+    )
+    learning_rate: float = strawberry.field(
+        description="Peak learning rate, from which it falls linearly to 0 after the warmup."
+    )
+    per_device_batch_size: int = strawberry.field(description="Batch size per device, in items.")
+    gradient_accumulation_steps: int = strawberry.field(
+        description="Gradient accumulation steps: number of batches per optimizer step."
+    )
+    max_seq_length: int = strawberry.field(
+        description="Maximum sequence length in tokens: longer items are "
+        "truncated, and left out when the prompt alone fills it."
+    )
+    lora_r: int = strawberry.field(description="LoRA rank r: inner dimension of the adapter matrices.")
+    lora_alpha: int = strawberry.field(
+        description="LoRA alpha: the output of the adapter is scaled by alpha / r."
+    )
+    lora_dropout: float = strawberry.field(
+        description="LoRA dropout: probability that an input of the adapter is set to 0 in training."
+    )
+    target_modules: list[str] = strawberry.field(
+        description="LoRA target modules: names of the linear layers that get an adapter."
+    )
+    warmup_ratio: float = strawberry.field(
+        description="Warmup ratio: share of the optimizer steps in which the learning rate "
+        "rises linearly to its peak; exactly 1 is a single step."
+    )
+    weight_decay: float = strawberry.field(
+        description="Decoupled weight decay of AdamW, applied to all trained weights."
+    )
 
 
 @strawberry.type(
-    description="Whether the exported GGUF answers as the trained model did: chat template, token ids, greedy output."
+    description="Latest metrics of a training run. What the latest "
+    "point did not measure keeps its last value."
+)
+class TrainingMetrics:
+    """The newest point of a run."""
+
+    step: int = strawberry.field(description="Number of completed optimizer steps.")
+    total_steps: int = strawberry.field(description="Number of optimizer steps of the whole run.")
+    epoch: float = strawberry.field(description="Number of completed epochs; may be fractional.")
+    train_loss: float | None = strawberry.field(
+        description="Training loss on the batch of an optimizer step: mean "
+        "cross-entropy in nats per token; null before the first."
+    )
+    eval_loss: float | None = strawberry.field(
+        description="Evaluation loss on the held-out items: mean cross-entropy in nats per "
+        "token; null before the first and without held-out items."
+    )
+    learning_rate: float | None = strawberry.field(description="Learning rate of the optimizer step.")
+    tokens_per_second: float | None = strawberry.field(
+        description="Training throughput in tokens per second, prompts "
+        "included, padding not; null until it is measured."
+    )
+    accuracy: float | None = strawberry.field(
+        description="Accuracy as a share from 0 to 1; not measured yet, always null."
+    )
+    f1_score: float | None = strawberry.field(
+        description="F1 score from 0 to 1; not measured yet, always null."
+    )
+
+
+@strawberry.type(
+    description="A prompt answered by the base model and by the fine-tuned "
+    "model; a local worker uses greedy decoding."
+)
+class InferenceSample:
+    """One prompt, answered by both models."""
+
+    prompt: str = strawberry.field(description="Input of the item, sent as a user message.")
+    expected: str | None = strawberry.field(
+        description="Output of the item, for reference; null when the external worker reported none."
+    )
+    base_output: str | None = strawberry.field(
+        description="Answer of the base model; null when the external worker reported none."
+    )
+    tuned_output: str = strawberry.field(description="Answer of the fine-tuned model.")
+
+
+@strawberry.type(
+    description="Comparison of the exported GGUF in llama.cpp with the fine-tuned model on up to 16 "
+    "training prompts: rendered chat template, token ids and greedy decoding."
 )
 class ParityReport:
     """Whether the exported GGUF answers as the trained model did."""
 
-    passed: bool = strawberry.field(description="Whether all of it agrees.")
-    prompts_compared: int = strawberry.field(description="How many prompts were compared.")
-    template_matches: bool = strawberry.field(description="Whether the prompts were rendered alike.")
-    token_ids_match: bool = strawberry.field(description="Whether they became the same tokens.")
-    outputs_matching: int = strawberry.field(description="How many answers were the same.")
-    detail: str | None = strawberry.field(description="What differs.")
+    passed: bool = strawberry.field(
+        description="Whether chat template and token ids match for all prompts, "
+        "and the outputs for at least 90% of them."
+    )
+    prompts_compared: int = strawberry.field(description="Number of prompts that were compared.")
+    template_matches: bool = strawberry.field(
+        description="Whether both render every prompt to the same text with the chat template."
+    )
+    token_ids_match: bool = strawberry.field(
+        description="Whether both tokenize every prompt to the same token ids."
+    )
+    outputs_matching: int = strawberry.field(
+        description="Number of prompts with the same greedy output of up to 32 tokens."
+    )
+    detail: str | None = strawberry.field(
+        description="Numbers and first cases of the differences, or why the GGUF "
+        "could not be loaded; null when everything matches."
+    )
 
 
-@strawberry.type(description="A file that a run left in storage.")
+@strawberry.type(description="A file that a fine-tune produced, in object storage.")
 class Artifact:
     """A file that a run left in storage."""
 
-    filename: str = strawberry.field(description="Its name.")
-    kind: ArtifactKind = strawberry.field(description="What it is for.")
-    quantization: str | None = strawberry.field(description="How its weights are kept.")
-    size_bytes: BigInt = strawberry.field(description="Its size.")
-    sha256: str = strawberry.field(description="The SHA-256 of its bytes, in hex.")
-    download_url: str = strawberry.field(description="The path of its download (REST).")
+    filename: str = strawberry.field(description="File name without a path.")
+    kind: ArtifactKind = strawberry.field(description="Kind of the artifact.")
+    quantization: str | None = strawberry.field(
+        description="Quantization of a GGUF file, such as `q8_0`; null for other files and when unknown."
+    )
+    size_bytes: BigInt = strawberry.field(description="Size in bytes.")
+    sha256: str = strawberry.field(description="SHA-256 of the content in hex.")
+    download_url: str = strawberry.field(description="REST path of the download.")
 
 
 def path_of(it: domain.Finetune) -> str:
@@ -112,14 +175,23 @@ def artifacts_of(it: domain.Finetune) -> list[Artifact]:
     return [mirror(Artifact, each, download_url=f"{base}/{each.filename}") for each in found]
 
 
-@strawberry.type(description="One point of a training curve. Losses are mean cross-entropy in nats a token.")
+@strawberry.type(
+    description="One point of a training curve. Losses are mean cross-entropy in nats per "
+    "token; null means not measured at this step, or not finite."
+)
 class TrainingPoint:
     """One point of a training curve."""
 
-    step: int = strawberry.field(description="The optimiser step.")
-    epoch: float = strawberry.field(description="How often all items were seen.")
-    train_loss: float | None = strawberry.field(description="The loss of the step's batch.")
-    eval_loss: float | None = strawberry.field(description="The loss over the held-out items.")
-    perplexity: float | None = strawberry.field(description="e to the evaluation loss.")
-    learning_rate: float | None = strawberry.field(description="The learning rate of the step.")
-    at: datetime = strawberry.field(description="When it was measured.")
+    step: int = strawberry.field(description="Number of completed optimizer steps.")
+    epoch: float = strawberry.field(description="Number of completed epochs; may be fractional.")
+    train_loss: float | None = strawberry.field(
+        description="Training loss on the batch of the optimizer step."
+    )
+    eval_loss: float | None = strawberry.field(
+        description="Evaluation loss on the held-out items, measured at the end of each epoch and of the run."
+    )
+    perplexity: float | None = strawberry.field(
+        description="Perplexity on the held-out items: e to the power of `evalLoss`."
+    )
+    learning_rate: float | None = strawberry.field(description="Learning rate of the optimizer step.")
+    at: datetime = strawberry.field(description="Time of the measurement.")
