@@ -14,44 +14,62 @@ from schema.types.documents import Document
 from schema.types.jobs import Job
 
 
-@strawberry.input(description="A file that is to be uploaded.")
+@strawberry.input(description="The file to upload.")
 class InitiateUploadInput:
     """A file that is to be uploaded."""
 
-    project_id: strawberry.ID = strawberry.field(description="The project that it is for.")
-    file_name: str = strawberry.field(description="Its name; a path before it is dropped.")
-    file_type: str = strawberry.field(description="Its media type, such as text/csv.")
-    kind: DocumentKind = strawberry.field(description="What it is for.")
-    size_bytes: BigInt | None = optional("Its size, to be told at once when that is too much.")
-    idempotency_key: str | None = optional("A replay gives the same document, and a fresh URL.")
+    project_id: strawberry.ID = strawberry.field(description="Project of the document; must be `ACTIVE`.")
+    file_name: str = strawberry.field(
+        description="File name, at most 200 characters; a path before it is removed."
+    )
+    file_type: str = strawberry.field(
+        description="Media type, such as `text/csv`; when it is empty or generic, the file extension decides."
+    )
+    kind: DocumentKind = strawberry.field(description="Purpose of the document.")
+    size_bytes: BigInt | None = optional(
+        "Size in bytes, so that a file over the size limits is refused before the upload."
+    )
+    idempotency_key: str | None = optional(
+        "Idempotency key, at most 200 characters: for 24 hours, the same key with the same "
+        "input returns the same document and a new URL, with other input `CONFLICT`."
+    )
 
 
-@strawberry.type(description="Where the bytes are to be put.")
+@strawberry.type(description="Result of `initiateUpload`.")
 class InitiateUploadPayload(Payload):
     """Where the bytes are to be put."""
 
-    upload_url: str | None = outcome("Where to send the bytes; null once the upload is complete.")
-    method: str | None = outcome("The HTTP method to send them with: PUT.")
-    headers: JSON | None = outcome("The headers to send them with: they are part of the URL's signature.")
-    s3_key: str | None = outcome("What completeUpload is to be told.")
-    expires_at: datetime | None = outcome("When the URL ends.")
-    document: Document | None = outcome("The document, still without bytes.")
+    upload_url: str | None = outcome(
+        "Presigned URL that the file is sent to; null when the upload is already complete."
+    )
+    method: str | None = outcome(
+        "HTTP method of the upload, `PUT`; null when the upload is already complete."
+    )
+    headers: JSON | None = outcome(
+        "HTTP headers that the upload must send, an object from name to value: they are "
+        "part of the signature. Null when the upload is already complete."
+    )
+    s3_key: str | None = outcome("Object key, which `completeUpload` takes.")
+    expires_at: datetime | None = outcome(
+        "Expiry time of the URL, 1 hour after the call; null when the upload is already complete."
+    )
+    document: Document | None = outcome("The document, `PENDING_UPLOAD` until `completeUpload`.")
 
 
-@strawberry.input(description="An upload whose bytes are in storage.")
+@strawberry.input(description="An upload whose file is in object storage.")
 class CompleteUploadInput:
     """An upload whose bytes are in storage."""
 
-    document_id: strawberry.ID = strawberry.field(description="The document of initiateUpload.")
-    s3_key: str = strawberry.field(description="The key of initiateUpload.")
+    document_id: strawberry.ID = strawberry.field(description="Document that `initiateUpload` returned.")
+    s3_key: str = strawberry.field(description="Object key that `initiateUpload` returned.")
 
 
-@strawberry.type(description="The document, and the job that reads it.")
+@strawberry.type(description="Result of `completeUpload`.")
 class CompleteUploadPayload(Payload):
     """The document, and the job that reads it."""
 
-    document: Document | None = outcome("The document.")
-    job: Job | None = outcome("The job that reads it.")
+    document: Document | None = outcome("The uploaded document.")
+    job: Job | None = outcome("The job that reads the file, which `jobEvents` follows.")
 
 
 @strawberry.type
@@ -60,7 +78,7 @@ class DocumentMutations:
 
     @mutation
     async def initiate_upload(self, info: Info, input: InitiateUploadInput) -> InitiateUploadPayload:
-        """Asks for a presigned URL; the client then PUTs the bytes straight to object storage."""
+        """Creates a document and returns a presigned URL, to which the client uploads the file directly."""
         document, put, expires_at = await resolve.initiate_upload(
             info.context,
             input.project_id,
@@ -81,11 +99,11 @@ class DocumentMutations:
 
     @mutation
     async def complete_upload(self, info: Info, input: CompleteUploadInput) -> CompleteUploadPayload:
-        """Says that the bytes are there, and has them read. A second call gives the same document and job."""
+        """Confirms that the file is in object storage and starts the job that reads it; a second call returns the same document and job."""
         document, job = await resolve.complete_upload(info.context, input.document_id, input.s3_key)
         return CompleteUploadPayload(document=Document.of(document), job=Job.of(job))
 
     @mutation
     async def delete_document(self, info: Info, input: DeleteInput) -> DeletePayload:
-        """Deletes an upload and its bytes; items that came from it stay."""
+        """Deletes a document with its file; imported items are kept. Refused while an import of the document has not ended."""
         return DeletePayload(deleted_id=strawberry.ID(await resolve.delete(info.context, input.id)))

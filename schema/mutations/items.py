@@ -12,38 +12,40 @@ from schema.types.datasets import Dataset
 from schema.types.items import DatasetItem, ItemFilter, condition
 
 
-@strawberry.input(description="What an item should have been.")
+@strawberry.input(description="A correction of an item.")
 class CorrectItemInput:
     """What an item should have been."""
 
-    item_id: strawberry.ID = strawberry.field(description="The item that is wrong.")
-    values: list[str] = strawberry.field(description="A text for each field name, in their order.")
+    item_id: strawberry.ID = strawberry.field(description="TypeID of the item to correct; it must be active.")
+    values: list[str] = strawberry.field(
+        description="New field values, one for each of the dataset's `fieldNames`, in that order."
+    )
 
 
-@strawberry.type(description="The new item.")
+@strawberry.type(description="Result of `correctItem`.")
 class CorrectItemPayload(Payload):
     """The new item."""
 
-    item: DatasetItem | None = outcome("It corrects the old one.")
+    item: DatasetItem | None = outcome("The new item, which replaces the corrected one.")
 
 
 @strawberry.input(
-    description="itemIds (at most 250, all of one dataset), or datasetId with a filter: exactly one of the two."
+    description="The items to delete or restore: either `itemIds`, or `datasetId` with `filter`."
 )
 class DeleteItemsInput:
     """Which items to delete or restore."""
 
-    item_ids: list[strawberry.ID] | None = optional("The items, at most 250.")
-    dataset_id: strawberry.ID | None = optional("Their dataset, with a filter.")
-    filter: ItemFilter | None = optional("Which of the dataset's items; {} takes all.")
+    item_ids: list[strawberry.ID] | None = optional("TypeIDs of 1 to 250 items of one dataset.")
+    dataset_id: strawberry.ID | None = optional("Dataset of the items; needs a `filter`.")
+    filter: ItemFilter | None = optional("Conditions on the items; `{}` selects all items of the dataset.")
 
 
-@strawberry.type(description="The dataset, and how many of its items changed.")
+@strawberry.type(description="Result of `deleteItems` or `restoreItems`.")
 class DeleteItemsPayload(Payload):
     """The dataset, and how many of its items changed."""
 
-    dataset: Dataset | None = outcome("Their dataset.")
-    count: int | None = outcome("How many changed.")
+    dataset: Dataset | None = outcome("The dataset of the items.")
+    count: int | None = outcome("Number of items that changed.")
 
 
 async def _set_deleted(info: Info, deleted: bool, input: DeleteItemsInput) -> DeleteItemsPayload:
@@ -64,16 +66,16 @@ class ItemMutations:
 
     @mutation
     async def correct_item(self, info: Info, input: CorrectItemInput) -> CorrectItemPayload:
-        """Makes a new item that takes the place of a wrong one, which stays as it was."""
+        """Creates a new item that replaces an active one in its dataset; the old item is kept and linked."""
         corrected = await resolve.correct(info.context, input.item_id, input.values)
         return CorrectItemPayload(item=DatasetItem.of(corrected))
 
     @mutation
     async def delete_items(self, info: Info, input: DeleteItemsInput) -> DeleteItemsPayload:
-        """Deletes items; restoreItems brings them back."""
+        """Marks items as deleted, which `restoreItems` undoes; items that a correction replaces stay as they are."""
         return await _set_deleted(info, deleted=True, input=input)
 
     @mutation
     async def restore_items(self, info: Info, input: DeleteItemsInput) -> DeleteItemsPayload:
-        """Restores deleted items."""
+        """Restores deleted items; items that a correction replaces stay as they are."""
         return await _set_deleted(info, deleted=False, input=input)

@@ -23,32 +23,36 @@ if TYPE_CHECKING:
 
 enumeration(
     DocumentKind,
-    "What an upload is for: a text to learn from, or a table of items.",
-    RAW_DOC="A text to learn from.",
-    DATASET_UPLOAD="A table whose rows become items.",
+    "Purpose of a document.",
+    RAW_DOC="Source text: PDF, DOCX, plain text or Markdown.",
+    DATASET_UPLOAD="Table whose rows can be imported as dataset items: CSV or JSON Lines.",
 )
 
 
 enumeration(
     DocumentStatus,
-    "PENDING_UPLOAD until the bytes are there, PROCESSING while they are read.",
-    PENDING_UPLOAD="Its bytes are awaited.",
-    PROCESSING="Its bytes are being read.",
-    READY="It was read.",
-    FAILED="It could not be read; `error` says why.",
+    "Status of a document.",
+    PENDING_UPLOAD="The upload is not complete; the document is deleted "
+    "when this lasts for more than 2 hours.",
+    PROCESSING="The upload is complete; a job reads the file.",
+    READY="The file was read.",
+    FAILED="The file was refused or could not be read; `error` has the reason.",
 )
 
 
-@strawberry.type(description="The first rows of a table, and its size.")
+@strawberry.type(description="First rows of a table, and its size.")
 class TablePreview:
     """The first rows of a table, and its size."""
 
-    headers: list[str] = strawberry.field(description="The field names.")
-    rows: list[list[str]] = strawberry.field(
-        description="The values of the first ten rows; long ones are cut."
+    headers: list[str] = strawberry.field(
+        description="Names of the columns; for JSON Lines, the field names of the first 100 lines."
     )
-    row_count: int = strawberry.field(description="How many rows there are, the header not counted.")
-    column_count: int = strawberry.field(description="How many fields there are.")
+    rows: list[list[str]] = strawberry.field(
+        description="Values of the first 10 rows in the order of `headers`; "
+        "a value is cut after 2,000 characters."
+    )
+    row_count: int = strawberry.field(description="Number of rows, without the header.")
+    column_count: int = strawberry.field(description="Number of columns.")
 
     @classmethod
     def of(cls, it: domain.TablePreview) -> "TablePreview":
@@ -57,30 +61,39 @@ class TablePreview:
 
 
 @noun
-@strawberry.type(description="An upload, and what was read from it.")
+@strawberry.type(description="An uploaded file.")
 class Document(Node):
     """A document."""
 
     it: strawberry.Private[domain.Document]
-    filename: str = strawberry.field(description="The file's name as it was given, without its path.")
-    kind: DocumentKind = strawberry.field(description="What it is for.")
-    mime_type: str = strawberry.field(description="Its media type.")
+    filename: str = strawberry.field(description="File name without a path.")
+    kind: DocumentKind = strawberry.field(description="Purpose of the document.")
+    mime_type: str = strawberry.field(description="Media type, such as `text/csv`.")
     size_bytes: BigInt = strawberry.field(
-        description="Its size; until the upload is complete, what was announced."
+        description="Size in bytes; until the upload is complete, the "
+        "announced size, or 0 when none was announced."
     )
-    status: DocumentStatus = strawberry.field(description="How far it is.")
-    error: str | None = strawberry.field(description="Why it could not be read, as a sentence.")
-    language: str | None = strawberry.field(description="Its language, where it was told.")
-    page_count: int | None = strawberry.field(description="How many pages it has, where it has pages.")
-    sha256: str | None = strawberry.field(description="The SHA-256 of its bytes, once they are read.")
+    status: DocumentStatus = strawberry.field(description="Status of the document.")
+    error: str | None = strawberry.field(
+        description="Why the file was refused or could not be read, in one sentence; null otherwise."
+    )
+    language: str | None = strawberry.field(
+        description="Language of the text; not detected yet, always null."
+    )
+    page_count: int | None = strawberry.field(description="Number of pages; not counted yet, always null.")
+    sha256: str | None = strawberry.field(
+        description="SHA-256 of the content in hex; null until the file is read."
+    )
     preview: TablePreview | None = strawberry.field(
-        description="For a tabular upload: its header and first rows."
+        description="First rows of a CSV or JSON Lines table; null for "
+        "other files and until the file is read."
     )
-    s3_key: str = strawberry.field(description="Where its bytes are in the bucket.")
+    s3_key: str = strawberry.field(description="Object key of the file in the storage bucket.")
     download_url: str | None = strawberry.field(
-        description="Path of the download (REST), once the bytes are there; a browser appends ?ticket=, see `ticket`."
+        description="REST path of the download; null until the upload is complete. "
+        "A `ticket` replaces the bearer token in a link."
     )
-    created_at: datetime = strawberry.field(description="When the upload was begun.")
+    created_at: datetime = strawberry.field(description="Creation time.")
 
     @classmethod
     def of(cls, it: domain.Document) -> "Document":
@@ -89,42 +102,51 @@ class Document(Node):
         preview = TablePreview.of(it.preview) if it.preview else None
         return mirror(cls, it, it=it, preview=preview, download_url=path if it.is_stored else None)
 
-    @strawberry.field(description="The project that it is in.")
+    @strawberry.field(description="The project that the document belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
         """Loaded with the others."""
         return lookup(info, self.it.project_id, Noun.PROJECT)
 
-    @strawberry.field(description="The job that reads it, once its upload is complete.", metadata=ONLY_ID)
+    @strawberry.field(
+        description="The job that reads the file; null until the upload is complete.", metadata=ONLY_ID
+    )
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
         """Loaded with the others."""
         return load(info, jobs_resolve.latest, self.id).then(OF[Noun.JOB])
 
 
-@strawberry.type(description="What opens one REST path for its viewer, where no bearer token can be sent.")
+@strawberry.type(
+    description="A short-lived credential for one REST path, for clients that cannot send a bearer token."
+)
 class Ticket:
     """What opens one REST path for its viewer."""
 
-    ticket: str = strawberry.field(description="To be appended to the path as ?ticket=.")
-    expires_at: datetime = strawberry.field(description="When it ends.")
+    ticket: str = strawberry.field(description="Value of the query parameter `ticket`.")
+    expires_at: datetime = strawberry.field(description="Expiry time, 10 minutes after creation.")
 
 
 @strawberry.type
 class DocumentQueries:
     """The documents of the root query."""
 
-    @strawberry.field(description="A document of the viewer's.")
+    @strawberry.field(description="A document of the viewer by its id.")
     def document(self, info: Info, id: Id) -> Document | None:
         """By id."""
         return lookup(info, id, Noun.DOCUMENT)
 
     @strawberry.field(
-        description="A ticket for one download or event stream: a browser's link and EventSource send no bearer "
-        "token. Append ?ticket= to the path."
+        description="Creates a ticket for one REST download or event stream, for links and `EventSource`, "
+        "which cannot send a bearer token. Append it to the path as `?ticket=`."
     )
     async def ticket(
         self,
         info: Info,
-        path: Annotated[str, strawberry.argument(description="A REST path, such as a downloadUrl.")],
+        path: Annotated[
+            str,
+            strawberry.argument(
+                description="REST path below `/api/`, such as a `downloadUrl`; a query string is ignored."
+            ),
+        ],
     ) -> Ticket:
         """For the viewer and this path alone."""
         ticket, expires_at = resolve.ticket(info.context, path)
