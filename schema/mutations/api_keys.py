@@ -11,38 +11,44 @@ from schema.shared.payloads import REPLAY_OF_SECRET, Payload, mutation, outcome
 from schema.types.api_keys import ApiKey
 
 
-@strawberry.input(description="A new key.")
+@strawberry.input(description="The API key to create.")
 class CreateApiKeyInput:
     """A new key."""
 
-    deployment_id: strawberry.ID | None = optional("What it opens; the account itself where it is absent.")
-    name: str = strawberry.field(description="What to call it, at most 200 characters.")
+    deployment_id: strawberry.ID | None = optional(
+        "Deployment that the API key gives access to; absent or null creates "
+        "a key of the account, which no endpoint accepts yet."
+    )
+    name: str = strawberry.field(description="Display name, at most 200 characters.")
     expires_at: datetime | None = optional(
-        "From when on it is refused, in the future; never where it is absent."
+        "Expiry time, in the future; absent or null means that the API key does not expire."
     )
     idempotency_key: str | None = optional(REPLAY_OF_SECRET)
 
 
-@strawberry.type(description="The new key and its secret, which is shown this once.")
+@strawberry.type(description="Result of `createApiKey`.")
 class CreateApiKeyPayload(Payload):
     """The new key and its secret."""
 
-    api_key: ApiKey | None = outcome("The key.")
-    secret: str | None = outcome("What to send as the bearer token; only its digest is kept.")
+    api_key: ApiKey | None = outcome("The new API key.")
+    secret: str | None = outcome(
+        "Secret of the API key, to be sent as the bearer token. Returned only "
+        "once: null when the idempotency key was used before."
+    )
 
 
-@strawberry.input(description="Which key to revoke.")
+@strawberry.input(description="The API key to revoke.")
 class RevokeApiKeyInput:
     """Which key to revoke."""
 
-    id: strawberry.ID = strawberry.field(description="The key's TypeID.")
+    id: strawberry.ID = strawberry.field(description="TypeID of the API key.")
 
 
-@strawberry.type(description="The revoked key.")
+@strawberry.type(description="Result of `revokeApiKey`.")
 class RevokeApiKeyPayload(Payload):
     """The revoked key."""
 
-    api_key: ApiKey | None = outcome("The key, with `revokedAt`.")
+    api_key: ApiKey | None = outcome("The API key, with `revokedAt`.")
 
 
 @strawberry.type
@@ -51,7 +57,7 @@ class ApiKeyMutations:
 
     @mutation
     async def create_api_key(self, info: Info, input: CreateApiKeyInput) -> CreateApiKeyPayload:
-        """Makes a further key of a deployment, or one of the account's own."""
+        """Creates an API key for a deployment."""
         key, secret = await resolve.create(
             info.context,
             or_none(input.deployment_id),
@@ -63,5 +69,5 @@ class ApiKeyMutations:
 
     @mutation
     async def revoke_api_key(self, info: Info, input: RevokeApiKeyInput) -> RevokeApiKeyPayload:
-        """Refuses a key from now on; a second call changes nothing."""
+        """Revokes an API key: it is rejected from then on. Revoking it again changes nothing."""
         return RevokeApiKeyPayload(api_key=ApiKey.of(await resolve.revoke(info.context, input.id)))

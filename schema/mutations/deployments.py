@@ -11,26 +11,33 @@ from schema.types.jobs import Job
 
 
 @strawberry.input(
-    description="What to deploy: a fine-tune by id or by its model name, or a model that the runtime has."
+    description="The model to deploy: a fine-tune by id or model name, or a model of the "
+    "model runtime by name. `finetuneId` or `modelName` is required."
 )
 class CreateDeploymentInput:
     """What to deploy."""
 
     project_id: strawberry.ID = strawberry.field(
-        description="The project whose endpoint it is behind; it must be ACTIVE."
+        description="Project whose endpoint serves the model; must be `ACTIVE`."
     )
-    model_name: str | None = optional("The name that it answers under; with `finetuneId`, any name.")
-    finetune_id: strawberry.ID | None = optional("A fine-tune of the project's that has its model.")
+    model_name: str | None = optional(
+        "Model name for requests, at most 400 characters. Without `finetuneId` it selects the model; "
+        "with it, any name is possible, and the fine-tune's `modelName` the default."
+    )
+    finetune_id: strawberry.ID | None = optional("Fine-tune of the project whose model has been exported.")
     idempotency_key: str | None = optional(REPLAY_OF_SECRET)
 
 
-@strawberry.type(description="The new deployment, the job that loads it, and the secret of its first key.")
+@strawberry.type(description="Result of `createDeployment`.")
 class CreateDeploymentPayload(Payload):
     """The new deployment."""
 
-    deployment: Deployment | None = outcome("The new deployment.")
-    job: Job | None = outcome("The job that loads its model.")
-    api_key: str | None = outcome("The secret of the deployment's first key, shown this once.")
+    deployment: Deployment | None = outcome("The new deployment, `STARTING` at first.")
+    job: Job | None = outcome("The job that loads the model, which `jobEvents` follows.")
+    api_key: str | None = outcome(
+        "Secret of the deployment's first API key. Returned only once: "
+        "null when the idempotency key was used before."
+    )
 
 
 @strawberry.type
@@ -39,7 +46,7 @@ class DeploymentMutations:
 
     @mutation
     async def create_deployment(self, info: Info, input: CreateDeploymentInput) -> CreateDeploymentPayload:
-        """Puts a model behind the project's OpenAI-compatible endpoint, with a first key."""
+        """Deploys a model at the project's OpenAI-compatible endpoint, with a first API key."""
         made = await resolve.create(
             info.context,
             input.project_id,
@@ -53,5 +60,5 @@ class DeploymentMutations:
 
     @mutation
     async def delete_deployment(self, info: Info, input: DeleteInput) -> DeletePayload:
-        """Deletes a deployment with its keys and logs; its model is unloaded when nothing else serves it."""
+        """Deletes a deployment with its API keys and request logs; the model is unloaded when no other deployment serves it."""
         return DeletePayload(deleted_id=strawberry.ID(await resolve.delete(info.context, input.id)))

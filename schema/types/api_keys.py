@@ -19,26 +19,35 @@ if TYPE_CHECKING:
 
 @noun
 @strawberry.type(
-    description="A key without a deployment is the account's own, for /v1. The secret is shown once, when the "
-    "key is made; only its digest is kept."
+    description="An API key: the bearer token of requests to a deployment. Its secret is "
+    "returned once, at creation; only a SHA-256 digest of it is stored."
 )
 class ApiKey(Node):
     """An API key."""
 
     it: strawberry.Private[domain.ApiKey]
-    name: str = strawberry.field(description="What it is called.")
-    prefix: str = strawberry.field(description="How its secret begins, to know it again.")
-    expires_at: datetime | None = strawberry.field(description="From when on it is refused.")
-    revoked_at: datetime | None = strawberry.field(description="When it was revoked.")
-    last_used_at: datetime | None = strawberry.field(description="When it was used last, to the minute.")
-    created_at: datetime = strawberry.field(description="When it was made.")
+    name: str = strawberry.field(description="Display name, to tell keys apart.")
+    prefix: str = strawberry.field(description="First 10 characters of the secret, to recognize the key.")
+    expires_at: datetime | None = strawberry.field(
+        description="Expiry time; null when the API key does not expire."
+    )
+    revoked_at: datetime | None = strawberry.field(
+        description="Time of revocation; null when the API key is not revoked."
+    )
+    last_used_at: datetime | None = strawberry.field(
+        description="Time of the last logged request, updated at most once a minute; null before the first."
+    )
+    created_at: datetime = strawberry.field(description="Creation time.")
 
     @classmethod
     def of(cls, it: domain.ApiKey) -> "ApiKey":
         """A key as the API shows it."""
         return mirror(cls, it, it=it)
 
-    @strawberry.field(description="The deployment that it opens; null where it is the account's own.")
+    @strawberry.field(
+        description="The deployment that the API key gives access to; null for a key "
+        "of the account, which no endpoint accepts yet."
+    )
     def deployment(
         self, info: Info
     ) -> Annotated["Deployment", strawberry.lazy("schema.types.deployments")] | None:
@@ -50,7 +59,7 @@ class ApiKey(Node):
 class ApiKeyQueries:
     """The keys of the root query."""
 
-    @connection("All of the viewer's keys, newest first; the account's own among them.")
+    @connection("All API keys of the viewer, those without a deployment included, newest first.")
     def api_keys(
         self,
         info: Info,

@@ -15,60 +15,78 @@ from schema.shared.scalars import BigInt
 
 enumeration(
     ModelSource,
-    "Where a base model comes from.",
-    CATALOG="The catalogue that every installation has.",
-    HUGGING_FACE="A repository of the Hugging Face Hub, beyond the catalogue.",
-    LOCAL="Made on the spot, without a download.",
+    "Origin of a base model's weights.",
+    CATALOG="Built-in catalog: open weights from the Hugging Face Hub, downloaded when first needed.",
+    HUGGING_FACE="A Hugging Face Hub repository outside the catalog; not offered yet.",
+    LOCAL="Random weights generated on the worker from a fixed seed, without a download.",
 )
 
 
 enumeration(
     ModelType,
-    "What a base model does.",
-    TEXT_GENERATION="Goes on with a text.",
-    VIDEO_CLASSIFICATION="Sorts videos into classes.",
-    VIDEO_CAPTIONING="Describes videos in words.",
+    "Task of a base model.",
+    TEXT_GENERATION="Causal language model for text generation.",
+    VIDEO_CLASSIFICATION="Video classification; no such base model is offered yet.",
+    VIDEO_CAPTIONING="Video captioning; no such base model is offered yet.",
 )
 
 
-@strawberry.type(description="What a base model takes for LoRA.")
+@strawberry.type(description="LoRA hyperparameters that a base model accepts.")
 class SupportedLoraParams:
     """What a base model takes for LoRA."""
 
-    min_rank: int = strawberry.field(description="The lowest rank.")
-    max_rank: int = strawberry.field(description="The highest rank.")
-    default_alpha: int = strawberry.field(description="The alpha where none is named.")
-    target_modules: list[str] = strawberry.field(description="The modules that may be tuned.")
+    min_rank: int = strawberry.field(description="Minimum LoRA rank r.")
+    max_rank: int = strawberry.field(description="Maximum LoRA rank r.")
+    default_alpha: int = strawberry.field(description="LoRA alpha that is used when none is given.")
+    target_modules: list[str] = strawberry.field(
+        description="Names of the linear layers that can get a LoRA adapter; all "
+        "of them do when `targetModules` is not given."
+    )
 
 
 @noun
-@strawberry.type(description="A model that may be fine-tuned; shared by all users.")
+@strawberry.type(description="An open-weights model to fine-tune; shared by all users.")
 class BaseModel(Node):
     """A base model."""
 
-    model_id: str = strawberry.field(description="Its name, as `baseModelName` takes it.")
-    name: str = strawberry.field(description="Its name for people.")
-    description: str | None = strawberry.field(description="What it is good for.")
-    source: ModelSource = strawberry.field(description="Where it comes from.")
-    model_type: ModelType = strawberry.field(description="What it does.")
-    base_architecture: str = strawberry.field(description="Its family: llama, qwen2.")
-    architecture: str | None = strawberry.field(description="Its class: LlamaForCausalLM.")
-    version: str | None = strawberry.field(description="Its version.")
-    num_parameters: BigInt | None = strawberry.field(description="How many weights it has.")
-    vocab_size: int | None = strawberry.field(description="How many tokens it knows.")
-    max_position_embeddings: int | None = strawberry.field(
-        description="The longest text that it reads, in tokens."
+    model_id: str = strawberry.field(
+        description="Name of the model, such as `Qwen/Qwen2.5-0.5B-Instruct`; the value for `baseModelName`."
     )
-    license: str | None = strawberry.field(description="The licence of its weights, an SPDX identifier.")
+    name: str = strawberry.field(description="Display name.")
+    description: str | None = strawberry.field(
+        description="Short description of the model; null when there is none."
+    )
+    source: ModelSource = strawberry.field(description="Origin of the weights.")
+    model_type: ModelType = strawberry.field(description="Task of the model.")
+    base_architecture: str = strawberry.field(description="Architecture family, such as `llama` or `qwen2`.")
+    architecture: str | None = strawberry.field(
+        description="Model class in Transformers, such as `LlamaForCausalLM`; null when unknown."
+    )
+    version: str | None = strawberry.field(description="Version of the model; null when unknown.")
+    num_parameters: BigInt | None = strawberry.field(description="Number of parameters; null when unknown.")
+    vocab_size: int | None = strawberry.field(description="Vocabulary size in tokens; null when unknown.")
+    max_position_embeddings: int | None = strawberry.field(
+        description="Context length in tokens, which limits `maxSeqLength`; null when unknown."
+    )
+    license: str | None = strawberry.field(
+        description="License of the weights as an SPDX identifier, such as `apache-2.0`; null when unknown."
+    )
     estimated_vram_fp16_gb: float | None = strawberry.field(
-        description="Its weights alone at two bytes each, in GB of 10^9 bytes."
+        description="VRAM for the weights alone at 16 bits per parameter, in GB "
+        "(10^9 bytes); training also needs activations, gradients and "
+        "optimizer states. Null when `numParameters` is."
     )
     estimated_vram4bit_gb: float | None = strawberry.field(
-        description="Its weights alone at about four bits each, in GB of 10^9 bytes."
+        description="VRAM for the weights alone in 4-bit NF4 with double quantization (4.127 bits "
+        "per parameter), in GB (10^9 bytes). Null when `numParameters` is."
     )
-    valid: bool = strawberry.field(description="Whether it can be tuned here.")
-    warnings: list[str] = strawberry.field(description="What to know before tuning it.")
-    supported_lora_params: SupportedLoraParams = strawberry.field(description="What it takes for LoRA.")
+    valid: bool = strawberry.field(
+        description="Whether the model is marked as fit for fine-tuning; true for every model of the catalog."
+    )
+    warnings: list[str] = strawberry.field(description="Known limitations of the model, one sentence each.")
+    supported_lora_params: SupportedLoraParams = strawberry.field(
+        description="LoRA hyperparameters that the model accepts."
+    )
 
     @classmethod
     def of(cls, it: domain.BaseModel) -> "BaseModel":
@@ -80,12 +98,12 @@ class BaseModel(Node):
 class BaseModelQueries:
     """The base models of the root query."""
 
-    @strawberry.field(description="A base model.")
+    @strawberry.field(description="A base model by its id.")
     def base_model(self, info: Info, id: Id) -> BaseModel | None:
         """By id."""
         return lookup(info, id, Noun.BASE_MODEL)
 
-    @connection("The models that may be fine-tuned here, by name.")
+    @connection("The base models that can be fine-tuned, ordered by `name`.")
     def base_models(
         self,
         info: Info,

@@ -35,46 +35,54 @@ if TYPE_CHECKING:
 
 enumeration(
     DeploymentStatus,
-    "STARTING until the model runtime has loaded the model.",
-    STARTING="Its model is being loaded, or will be.",
-    READY="It answers.",
-    FAILED="Its model could not be loaded; `error` says why.",
-    STOPPED="Its loading was cancelled: it does not answer.",
+    "Status of a deployment.",
+    STARTING="The model is waiting to be loaded or is being loaded.",
+    READY="The model was loaded; requests are answered.",
+    FAILED="The model could not be loaded; `error` has the reason.",
+    STOPPED="Loading was cancelled; requests are not answered.",
 )
 
 
 @noun
-@strawberry.type(description="A model that answers OpenAI requests under a name.")
+@strawberry.type(description="A model served under a name at its project's OpenAI-compatible endpoint.")
 class Deployment(Node):
     """A deployment."""
 
     it: strawberry.Private[domain.Deployment]
-    model_name: str = strawberry.field(description="The `model` of a request.")
-    status: DeploymentStatus = strawberry.field(description="Whether it answers.")
-    error: str | None = strawberry.field(description="Why it does not, as a sentence.")
-    created_at: datetime = strawberry.field(description="When it was asked for.")
+    model_name: str = strawberry.field(
+        description="Model name, the `model` of requests; unique within the project."
+    )
+    status: DeploymentStatus = strawberry.field(description="Status of the deployment.")
+    error: str | None = strawberry.field(
+        description="Why the model could not be loaded, in one sentence; null otherwise."
+    )
+    created_at: datetime = strawberry.field(description="Creation time.")
 
     @classmethod
     def of(cls, it: domain.Deployment) -> "Deployment":
         """A deployment as the API shows it."""
         return mirror(cls, it, it=it)
 
-    @strawberry.field(description="The project that it belongs to.")
+    @strawberry.field(description="The project that the deployment belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
         """Loaded with the others."""
         return lookup(info, self.it.project_id, Noun.PROJECT)
 
-    @strawberry.field(description="The fine-tune that answers; null where the runtime's own model does.")
+    @strawberry.field(
+        description="The fine-tune that is served; null when it is a model of the model runtime's own."
+    )
     def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.types.finetunes")] | None:
         """Loaded with the others."""
         return lookup(info, self.it.finetune_id, Noun.FINETUNE)
 
-    @strawberry.field(description="`base_url` for any OpenAI client.")
+    @strawberry.field(
+        description="Base URL of the OpenAI-compatible endpoint: the `base_url` of an OpenAI client."
+    )
     def base_url(self, info: Info) -> str:
         """As the caller reached this server."""
         return f"{info.context.base_url}/public/{self.it.project_id}"
 
-    @connection("The keys that may ask it, newest first.", metadata=ONLY_ID)
+    @connection("API keys that give access to the deployment, newest first.", metadata=ONLY_ID)
     def api_keys(
         self,
         info: Info,
@@ -83,7 +91,7 @@ class Deployment(Node):
         """A page of them."""
         return connect(info, Collection.API_KEYS, page, parent=self.id, by=Parent.DEPLOYMENT)
 
-    @connection("What it was asked, newest first.", metadata=ONLY_ID)
+    @connection("Request logs of the deployment, newest first.", metadata=ONLY_ID)
     def logs(
         self,
         info: Info,
@@ -94,12 +102,15 @@ class Deployment(Node):
         where = request_logs.LogFilter(**given(filter)) if filter else None
         return connect(info, Collection.REQUEST_LOGS, page, parent=self.id, by=Parent.DEPLOYMENT, where=where)
 
-    @strawberry.field(description="The last job that started or moved it.", metadata=ONLY_ID)
+    @strawberry.field(description="The job that loads the model.", metadata=ONLY_ID)
     def job(self, info: Info) -> Job | None:
         """The newest one."""
         return load(info, resolve_jobs.latest, self.id).then(OF[Noun.JOB])
 
-    @strawberry.field(description="The path of its log's download as CSV (REST).")
+    @strawberry.field(
+        description="REST path of the download of all request logs as CSV "
+        "(`date`, `input`, `output`), oldest first."
+    )
     def logs_download_url(self) -> str:
         """A path of this server."""
         return f"/api/projects/{self.it.project_id}/deployments/{self.id}/logs_download"
@@ -109,12 +120,12 @@ class Deployment(Node):
 class DeploymentQueries:
     """The deployments of the root query."""
 
-    @strawberry.field(description="A deployment of the viewer's.")
+    @strawberry.field(description="A deployment of the viewer by its id.")
     def deployment(self, info: Info, id: Id) -> Deployment | None:
         """By id."""
         return lookup(info, id, Noun.DEPLOYMENT)
 
-    @connection("The viewer's deployments over every project, newest first.")
+    @connection("All deployments of the viewer over every project, newest first.")
     def deployments(
         self,
         info: Info,

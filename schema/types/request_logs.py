@@ -17,42 +17,63 @@ if TYPE_CHECKING:
 
 
 @noun
-@strawberry.type(description="One request that a deployment answered.")
+@strawberry.type(description="A request to a deployment, with its response.")
 class RequestLog(Node):
     """A request log."""
 
     it: strawberry.Private[domain.RequestLog]
-    date: datetime = strawberry.field(description="When it came.")
-    endpoint: str = strawberry.field(description="What was called: chat/completions.")
+    date: datetime = strawberry.field(description="Time when the request arrived.")
+    endpoint: str = strawberry.field(description="OpenAI endpoint: `chat/completions` or `completions`.")
     input: str = strawberry.field(description="The prompt, or the text of the last user message.")
-    messages: JSON | None = strawberry.field(description="The whole list of a chat request.")
-    output: str | None = strawberry.field(description="The answer.")
-    status: int = strawberry.field(description="The HTTP status.")
-    error: str | None = strawberry.field(description="What went wrong.")
-    prompt_tokens: int | None = strawberry.field(description="Tokens of the request.")
-    completion_tokens: int | None = strawberry.field(description="Tokens of the answer.")
-    latency_ms: float = strawberry.field(description="From the request to the end of the answer.")
-    time_to_first_token_ms: float | None = strawberry.field(description="From the request to the first word.")
-    streamed: bool = strawberry.field(description="Whether the answer was streamed.")
-    finish: str | None = strawberry.field(description="Why the answer ended.")
+    messages: JSON | None = strawberry.field(
+        description="All messages of a chat request, as sent; null for `completions`."
+    )
+    output: str | None = strawberry.field(
+        description="Text of the response, all choices joined by newlines, cut after "
+        "1,048,576 characters; null when there is none."
+    )
+    status: int = strawberry.field(
+        description="HTTP status code of the response; 499 when the client left before it began."
+    )
+    error: str | None = strawberry.field(description="Error message; null when there was no error.")
+    prompt_tokens: int | None = strawberry.field(
+        description="Number of prompt tokens; null when the model server reported none."
+    )
+    completion_tokens: int | None = strawberry.field(
+        description="Number of completion tokens; null when the model server reported none."
+    )
+    latency_ms: float = strawberry.field(
+        description="Latency in milliseconds, from the request to the end of the response."
+    )
+    time_to_first_token_ms: float | None = strawberry.field(
+        description="Time to first token in milliseconds, from the "
+        "request on; null when no text was streamed."
+    )
+    streamed: bool = strawberry.field(description="Whether the request asked for a streamed response.")
+    finish: str | None = strawberry.field(
+        description="Finish reason, such as `stop` or `length`; `error` after an error and "
+        "`client_disconnect` when the client left. Null when unknown."
+    )
 
     @classmethod
     def of(cls, it: domain.RequestLog) -> "RequestLog":
         """A request log as the API shows it."""
         return mirror(cls, it, it=it)
 
-    @strawberry.field(description="The key that asked; null once it is deleted.")
+    @strawberry.field(description="API key of the request; null after it is deleted.")
     def api_key(self, info: Info) -> Annotated["ApiKey", strawberry.lazy("schema.types.api_keys")] | None:
         """Loaded with the others."""
         return lookup(info, self.it.api_key_id, Noun.API_KEY)
 
 
-@strawberry.input(description="Which requests a list shows.")
+@strawberry.input(
+    description="Conditions on request logs: all that are given must hold, null is no condition."
+)
 class LogFilter:
     """Which requests a list shows."""
 
-    since: datetime | None = optional("From this moment on.")
-    until: datetime | None = optional("Before this moment.")
-    search: str | None = optional("A text in the input or the output, whatever its case.")
-    status: int | None = optional("The HTTP status.")
-    api_key_id: strawberry.ID | None = optional("The key that asked.")
+    since: datetime | None = optional("Only requests at or after this time.")
+    until: datetime | None = optional("Only requests before this time.")
+    search: str | None = optional("Only requests with this text in `input` or `output`, not case-sensitive.")
+    status: int | None = optional("Only requests with this HTTP status code.")
+    api_key_id: strawberry.ID | None = optional("Only requests with this API key.")
