@@ -12,45 +12,43 @@ from schema.shared.payloads import Payload, mutation, outcome
 from schema.types.accounts import User
 
 
-@strawberry.input(description="A new account.")
+@strawberry.input(description="The account to create.")
 class RegisterInput:
     """A new account."""
 
     email: str = strawberry.field(
-        description="The e-mail address; capitals count as small letters, and no other account may have it."
+        description="E-mail address, at most 254 characters, not case-sensitive; each account has its own."
     )
-    password: str = strawberry.field(description="6 to 1,000 characters.")
-    name: str = strawberry.field(description="What the person is called, at most 200 characters.")
+    password: str = strawberry.field(description="Password of 6 to 1,000 characters.")
+    name: str = strawberry.field(description="Display name, at most 200 characters.")
 
 
-@strawberry.input(description="Who signs in.")
+@strawberry.input(description="Credentials of an account.")
 class LoginInput:
     """Who signs in."""
 
-    email: str = strawberry.field(
-        description="The e-mail address of the account; capitals count as small letters."
-    )
-    password: str = strawberry.field(description="The password of the account.")
+    email: str = strawberry.field(description="E-mail address of the account, not case-sensitive.")
+    password: str = strawberry.field(description="Password of the account.")
 
 
-@strawberry.type(description="A signed-in account and its bearer token.")
+@strawberry.type(description="Result of `register`.")
 class RegisterPayload(Payload):
     """A signed-in account and its bearer token."""
 
-    user: User | None = outcome("Who is signed in now.")
-    access_token: str | None = outcome("To be sent as `Authorization: Bearer …`.")
-    token_type: str | None = outcome("How the token is sent: `bearer`.")
-    expires_at: datetime | None = outcome("When the token ends.")
+    user: User | None = outcome("The signed-in user.")
+    access_token: str | None = outcome("Bearer token, to be sent as `Authorization: Bearer …`.")
+    token_type: str | None = outcome("Type of the token: `bearer`.")
+    expires_at: datetime | None = outcome("Expiry time of the token, 7 days after it is issued.")
 
 
-@strawberry.type(description="A signed-in account and its bearer token.")
+@strawberry.type(description="Result of `login`.")
 class LoginPayload(Payload):
     """A signed-in account and its bearer token."""
 
-    user: User | None = outcome("Who is signed in now.")
-    access_token: str | None = outcome("To be sent as `Authorization: Bearer …`.")
-    token_type: str | None = outcome("How the token is sent: `bearer`.")
-    expires_at: datetime | None = outcome("When the token ends.")
+    user: User | None = outcome("The signed-in user.")
+    access_token: str | None = outcome("Bearer token, to be sent as `Authorization: Bearer …`.")
+    token_type: str | None = outcome("Type of the token: `bearer`.")
+    expires_at: datetime | None = outcome("Expiry time of the token, 7 days after it is issued.")
 
 
 P = TypeVar("P", RegisterPayload, LoginPayload)
@@ -62,15 +60,14 @@ class AccountMutations:
 
     @mutation
     async def register(self, info: Info, input: RegisterInput) -> RegisterPayload:
-        """A new account, signed in. A password needs at least 6 characters."""
+        """Creates an account and signs it in."""
         made = await resolve.register(info.context, input.email, input.password, input.name)
         return _signed_in(info, RegisterPayload, made)
 
     @mutation
     async def login(self, info: Info, input: LoginInput) -> LoginPayload:
-        """A bearer token for an account."""
-        session = await resolve.login(info.context, input.email, input.password)
-        return _signed_in(info, LoginPayload, session)
+        """Signs in with e-mail address and password, and issues a bearer token."""
+        return _signed_in(LoginPayload, await resolve.login(info.context, input.email, input.password))
 
 
 def _signed_in(info: Info, payload: type[P], session: domain.Session) -> P:

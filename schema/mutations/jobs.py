@@ -8,18 +8,18 @@ from schema.shared.payloads import Payload, mutation, outcome
 from schema.types.jobs import Job
 
 
-@strawberry.input(description="Which job to cancel.")
+@strawberry.input(description="The job to cancel.")
 class CancelJobInput:
     """Which job to cancel."""
 
-    id: strawberry.ID = strawberry.field(description="The job's TypeID.")
+    id: strawberry.ID = strawberry.field(description="TypeID of the job.")
 
 
-@strawberry.type(description="A job.")
+@strawberry.type(description="Result of `cancelJob`.")
 class JobPayload(Payload):
     """A job."""
 
-    job: Job | None = outcome("The job as it is now.")
+    job: Job | None = outcome("The job, `CANCELLED`.")
 
 
 @strawberry.type
@@ -28,5 +28,5 @@ class JobMutations:
 
     @mutation
     async def cancel_job(self, info: Info, input: CancelJobInput) -> JobPayload:
-        """Cancels a job that has not ended; what it had done stays."""
+        """Cancels a job that has not ended. A cancelled import adds no items; a cancelled training saves a checkpoint."""
         return JobPayload(job=Job.of(await resolve.cancel(info.context, input.id)))

@@ -12,51 +12,61 @@ from schema.shared.payloads import REPLAY, DeleteInput, DeletePayload, Payload, 
 from schema.types.projects import Project
 
 
-@strawberry.input(description="A project's settings; absent ones keep their value, or the default.")
+@strawberry.input(
+    description="Settings of a project. Absent or null ones keep their "
+    "value; in a new project they take the default."
+)
 class ProjectConfigInput:
     """A project's settings."""
 
     num_examples_target: int | None = optional(
-        "How many examples a generated dataset aims at, 1 to 1,000,000; 2,000 at first."
+        "Number of items that a generated dataset should have, 1 to "
+        "1,000,000; for information. Default 2,000."
     )
     max_seq_length: int | None = optional(
-        "The most tokens that one item may have, 16 to 1,048,576; 2,048 at first."
+        "Maximum estimated tokens of an item in new datasets, above which it is invalid, and "
+        "default `maxSeqLength` of fine-tunes: 16 to 1,048,576. Default 2,048."
     )
     train_eval_split: float | None = optional(
-        "The training share, above 0; 1, the most, holds nothing out; 0.9 at first."
+        "Share of the items of new datasets used for training, above 0 to "
+        "1; the rest is held out, at 1 nothing. Default 0.9."
     )
 
 
-@strawberry.input(description="A new project.")
+@strawberry.input(description="The project to create.")
 class CreateProjectInput:
     """A new project."""
 
-    name: str = strawberry.field(description="Its name, at most 200 characters.")
-    description: str | None = optional("What it is about, at most 65,536 characters.")
+    name: str = strawberry.field(description="Display name, at most 200 characters.")
+    description: str | None = optional("Free-text description, at most 65,536 characters.")
     task_type: TaskType = strawberry.field(
-        default=TaskType.INSTRUCTION, description="What the tuned model is for."
+        default=TaskType.INSTRUCTION, description="Task that the fine-tuned model is meant for."
     )
-    config: ProjectConfigInput | None = optional("Settings that are to differ from the defaults.")
+    config: ProjectConfigInput | None = optional("Settings that differ from the defaults.")
     idempotency_key: str | None = optional(REPLAY)
 
 
-@strawberry.input(description="What to change; absent fields stay as they are.")
+@strawberry.input(description="Changes to a project; absent fields keep their value.")
 class UpdateProjectInput:
     """What to change."""
 
-    id: strawberry.ID = strawberry.field(description="The project's TypeID.")
-    name: str | None = optional("A new name, at most 200 characters.")
-    description: str | None = optional("A new description; null clears it.")
-    task_type: TaskType | None = optional("Another purpose of the tuned model.")
-    status: ProjectStatus | None = optional("Whether it is worked on.")
-    base_model_id: strawberry.ID | None = optional("The base model that is chosen; null clears the choice.")
+    id: strawberry.ID = strawberry.field(description="TypeID of the project.")
+    name: str | None = optional("New display name, at most 200 characters.")
+    description: str | None = optional(
+        "New free-text description, at most 65,536 characters; null removes it."
+    )
+    task_type: TaskType | None = optional("New task of the fine-tuned model.")
+    status: ProjectStatus | None = optional("`ARCHIVED` to refuse new work, `ACTIVE` to accept it again.")
+    base_model_id: strawberry.ID | None = optional(
+        "Base model to select for the project; null removes the selection."
+    )
     training_dataset_id: strawberry.ID | None = optional(
-        "The dataset of the project's that is chosen; null clears the choice."
+        "Dataset of the project to select; null removes the selection."
     )
     finetune_id: strawberry.ID | None = optional(
-        "The fine-tune of the project's that is chosen; null clears the choice."
+        "Fine-tune of the project to select; null removes the selection."
     )
-    config: ProjectConfigInput | None = optional("Settings that are to change.")
+    config: ProjectConfigInput | None = optional("Settings to change.")
 
 
 def flat(input: Any, *without: str) -> dict[str, Any]:
@@ -66,18 +76,18 @@ def flat(input: Any, *without: str) -> dict[str, Any]:
     return given(input, "config", *without) | values
 
 
-@strawberry.type(description="The new project.")
+@strawberry.type(description="Result of `createProject`.")
 class CreateProjectPayload(Payload):
     """The new project."""
 
     project: Project | None = outcome("The new project.")
 
 
-@strawberry.type(description="The changed project.")
+@strawberry.type(description="Result of `updateProject`.")
 class UpdateProjectPayload(Payload):
     """The changed project."""
 
-    project: Project | None = outcome("The project as it is now.")
+    project: Project | None = outcome("The project after the change.")
 
 
 @strawberry.type
@@ -86,18 +96,18 @@ class ProjectMutations:
 
     @mutation
     async def create_project(self, info: Info, input: CreateProjectInput) -> CreateProjectPayload:
-        """A new, empty project of the viewer's."""
+        """Creates an empty project."""
         values = flat(input, "idempotency_key")
         made = await resolve.create(info.context, values, or_none(input.idempotency_key))
         return CreateProjectPayload(project=Project.of(made))
 
     @mutation
     async def update_project(self, info: Info, input: UpdateProjectInput) -> UpdateProjectPayload:
-        """Changes what is given; an update that changes nothing is refused."""
+        """Changes the given fields of a project; an update that changes nothing is refused."""
         changed = await resolve.update(info.context, input.id, flat(input, "id"))
         return UpdateProjectPayload(project=Project.of(changed))
 
     @mutation
     async def delete_project(self, info: Info, input: DeleteInput) -> DeletePayload:
-        """Deletes the project with its files, datasets, fine-tunes and deployments."""
+        """Deletes a project with all its documents, datasets, fine-tunes, deployments and files."""
         return DeletePayload(deleted_id=strawberry.ID(await resolve.delete(info.context, input.id)))

@@ -13,33 +13,44 @@ from schema.shared.nodes import Node, load, lookup, mirror, noun
 from schema.shared.scalars import BigInt
 
 
-@strawberry.type(description="What an account has used so far.")
+@strawberry.type(description="Resource usage of an account.")
 class Usage:
     """What an account has used so far."""
 
-    queries_used: int = strawberry.field(description="Requests that its deployments answered.")
-    finetune_jobs: int = strawberry.field(description="Fine-tunes it has.")
-    datasets_count: int = strawberry.field(description="Datasets it has.")
-    tokens_used: BigInt = strawberry.field(description="Tokens that its deployments read and wrote.")
+    queries_used: int = strawberry.field(
+        description="Number of logged requests to the account's deployments; "
+        "those of deleted deployments are not counted."
+    )
+    finetune_jobs: int = strawberry.field(
+        description="Number of fine-tunes in any status; deleted ones are not counted."
+    )
+    datasets_count: int = strawberry.field(
+        description="Number of datasets in any status; deleted ones are not counted."
+    )
+    tokens_used: BigInt = strawberry.field(
+        description="Prompt and completion tokens of the logged requests, as counted by the model server."
+    )
 
 
 @noun
-@strawberry.type(description="A person with an account.")
+@strawberry.type(description="A user account.")
 class User(Node):
     """A person with an account."""
 
-    email: str = strawberry.field(description="The e-mail address, lower case.")
-    name: str = strawberry.field(description="What the person is called.")
-    current_plan: str = strawberry.field(description="The plan.")
-    billing_cycle: str | None = strawberry.field(description="How the plan is billed; null where nothing is.")
-    created_at: datetime = strawberry.field(description="When the account was made.")
+    email: str = strawberry.field(description="E-mail address in lower case, used to sign in.")
+    name: str = strawberry.field(description="Display name of the user.")
+    current_plan: str = strawberry.field(description="Name of the plan: `self-hosted`.")
+    billing_cycle: str | None = strawberry.field(
+        description="Billing period of the plan; null when nothing is billed, as for `self-hosted`."
+    )
+    created_at: datetime = strawberry.field(description="Creation time.")
 
     @classmethod
     def of(cls, it: domain.User) -> "User":
         """An account as the API shows it."""
         return mirror(cls, it)
 
-    @strawberry.field(description="What the account has used so far.", metadata=ONLY_ID)
+    @strawberry.field(description="Resource usage of the account.", metadata=ONLY_ID)
     def usage(self, info: Info) -> Usage:
         """Counted when asked for."""
         return load(info, resolve.usage, self.id).then(lambda it: mirror(Usage, it))
@@ -49,7 +60,7 @@ class User(Node):
 class AccountQueries:
     """The accounts of the root query."""
 
-    @strawberry.field(description="Who is signed in; null for nobody.")
+    @strawberry.field(description="The signed-in user; null when no user is signed in.")
     def viewer(self, info: Info) -> User | None:
         """The account of the bearer token."""
         return lookup(info, info.context.viewer, Noun.USER)

@@ -7,25 +7,26 @@ from schema.shared.context import Info
 from schema.shared.nodes import mirror
 
 
-@strawberry.type(description="Whether the parts of the installation answer.")
+@strawberry.type(description="Status of the installation.")
 class Health:
     """Whether the parts of the installation answer."""
 
     status: str = strawberry.field(
-        description="`ok`, `degraded` while models do not answer, or `unavailable`."
+        description="`ok`; `degraded` when only the model runtime is not connected; "
+        "`unavailable` when the database, queue or storage is not."
     )
-    db: str = strawberry.field(description="PostgreSQL: `connected`, or why not.")
-    queue: str = strawberry.field(description="The job queue: `connected`, or why not.")
-    storage: str = strawberry.field(description="S3: `connected`, or why not.")
-    llm: str = strawberry.field(description="The model runtime: `connected`, or why not.")
-    version: str = strawberry.field(description="Luthier's version.")
+    db: str = strawberry.field(description="PostgreSQL database: `connected`, or the reason why not.")
+    queue: str = strawberry.field(description="Job queue: `connected`, or the reason why not.")
+    storage: str = strawberry.field(description="S3 object storage: `connected`, or the reason why not.")
+    llm: str = strawberry.field(description="Model runtime: `connected`, or the reason why not.")
+    version: str = strawberry.field(description="Version of Luthier.")
 
 
 @strawberry.type
 class HealthQueries:
     """The health of the root query."""
 
-    @strawberry.field(description="Whether the parts of the installation answer; anyone may ask.")
+    @strawberry.field(description="Status of the installation; needs no bearer token.")
     async def health(self, info: Info) -> Health:
         """Asked now."""
         return mirror(Health, await resolve.check(info.context))

@@ -20,68 +20,71 @@ from schema.types.training_runs import TrainingPoint
 
 enumeration(
     JobStatus,
-    "Where a job stands; the last three are final.",
-    QUEUED="It waits for a worker.",
-    RUNNING="A worker is at it.",
-    SUCCESS="It ended well.",
-    FAILED="It failed; `error` says why.",
-    CANCELLED="It was cancelled.",
+    "Status of a job; `SUCCESS`, `FAILED` and `CANCELLED` are final.",
+    QUEUED="Waiting for a worker.",
+    RUNNING="Started by a worker.",
+    SUCCESS="Completed successfully.",
+    FAILED="Failed; `error` has the reason.",
+    CANCELLED="Cancelled before it was completed.",
 )
 enumeration(
     JobEventKind,
-    "What an event tells.",
-    STATUS="The job moved to another status: StatusEvent.",
-    PROGRESS="The job came further: ProgressEvent.",
-    METRIC="A training step or an evaluation: MetricEvent.",
-    CHECKPOINT="A checkpoint was saved: CheckpointEvent.",
-    LOG="A line of the job's log: LogEvent.",
+    "Kind of a job event.",
+    STATUS="Change of the job's status: `StatusEvent`.",
+    PROGRESS="Progress of the job: `ProgressEvent`.",
+    METRIC="Metrics of an optimizer step or an evaluation: `MetricEvent`.",
+    CHECKPOINT="Saved checkpoint: `CheckpointEvent`.",
+    LOG="Line of the job's log: `LogEvent`.",
 )
 
 
-@strawberry.interface(description="Something that happened in a job.")
-class JobEvent(SharedEvent):
+@strawberry.interface(description="An event of a job.")
+class JobEvent(Shareable):
     """Something that happened in a job."""
 
-    cursor: str = strawberry.field(description="Its place: a stream goes on after it.")
-    at: datetime = strawberry.field(description="When it was recorded.")
+    cursor: str = strawberry.field(
+        description="Cursor of the event among the events of its job, for "
+        "`after` in `jobEvents` and `Job.events`."
+    )
+    at: datetime = strawberry.field(description="Time when the event was recorded.")
 
 
-@strawberry.type(description="The job moved to another status.")
+@strawberry.type(description="The status of the job changed.")
 class StatusEvent(JobEvent):
     """The job moved to another status."""
 
-    status: JobStatus = strawberry.field(description="Where it stands now.")
-    error: str | None = strawberry.field(description="Why it failed.")
+    status: JobStatus = strawberry.field(description="The new status.")
+    error: str | None = strawberry.field(description="Why the job failed, in one sentence; null otherwise.")
 
 
-@strawberry.type(description="The job came further.")
+@strawberry.type(description="The job reported its progress.")
 class ProgressEvent(JobEvent):
     """The job came further."""
 
-    progress: float = strawberry.field(description="How far, 0.0 to 1.0.")
-    message: str | None = strawberry.field(description="What it is doing.")
+    progress: float = strawberry.field(description="Progress from 0.0 to 1.0.")
+    message: str | None = strawberry.field(description="Current activity in words.")
 
 
-@strawberry.type(description="A training step or an evaluation.")
+@strawberry.type(description="Training metrics were measured, in an optimizer step or an evaluation.")
 class MetricEvent(JobEvent):
     """A training step or an evaluation."""
 
-    point: TrainingPoint = strawberry.field(description="The new point of the curve.")
+    point: TrainingPoint = strawberry.field(description="The measured point of the training curve.")
 
 
-@strawberry.type(description="A checkpoint was saved.")
+@strawberry.type(description="A training checkpoint was saved on the worker.")
 class CheckpointEvent(JobEvent):
     """A checkpoint was saved."""
 
-    step: int = strawberry.field(description="The step that it holds.")
-    path: str = strawberry.field(description="Its name.")
+    step: int = strawberry.field(description="Optimizer step of the checkpoint.")
+    path: str = strawberry.field(description="Name of the checkpoint, such as `checkpoint-100`.")
 
 
-@strawberry.type(description="A line of the job's log.")
+@strawberry.type(description="A line was added to the job's log.")
 class LogEvent(JobEvent):
     """A line of the job's log."""
 
-    line: str = strawberry.field(description="The line.")
+    line: str = strawberry.field(description="Text of the line.")
 
 
 EVENT_TYPES = (StatusEvent, ProgressEvent, MetricEvent, CheckpointEvent, LogEvent)
@@ -119,16 +122,16 @@ class JobSubscriptions:
     """The streams of jobs."""
 
     @strawberry.subscription(
-        description="Every event of a job from the cursor on: those already kept first, then live ones. "
-        "Ends with the job."
+        description="All events of a job after the cursor: first the recorded ones, "
+        "then new ones as they occur. Ends with the job."
     )
     async def job_events(
         self,
         info: Info,
-        job_id: Annotated[strawberry.ID, strawberry.argument(description="The job's TypeID.")],
+        job_id: Annotated[strawberry.ID, strawberry.argument(description="TypeID of the job.")],
         after: Annotated[
             str | None,
-            strawberry.argument(description="Only events after this cursor; all of them where it is absent."),
+            strawberry.argument(description="Only events after this cursor; all when absent or null."),
         ] = None,
     ) -> AsyncGenerator[JobEvent, None]:
         """Goes on after a cursor, so that a client that comes back misses nothing."""

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 enumeration(
     JobType,
-    "What a job does.",
-    DOCUMENT_READ="Reads an upload.",
-    DATASET_IMPORT="Makes the rows of an upload into items.",
+    "Kind of work that a job does.",
+    DOCUMENT_READ="Reads an uploaded document: its SHA-256 and the preview of a table.",
+    DATASET_IMPORT="Imports the rows of a document as items of a dataset.",
     FINETUNE="Trains a fine-tune and exports its model.",
     DEPLOY="Loads the model of a deployment.",
 )
@@ -40,9 +40,9 @@ enumeration(
 
 enumeration(
     Runner,
-    "Who does the work.",
-    LOCAL="A worker of Luthier's.",
-    EXTERNAL="A worker of the user's, which reports by webhook.",
+    "Where a job runs.",
+    LOCAL="On a worker of this installation.",
+    EXTERNAL="On a worker of the user's own, which reports to the REST webhook.",
 )
 
 
@@ -50,48 +50,58 @@ ALL_KINDS = frozenset(JobEventKind)
 
 
 @noun
-@strawberry.type(description="Work that takes long: who does it, and how far it is.")
+@strawberry.type(description="A background job.")
 class Job(Node):
     """A job."""
 
     it: strawberry.Private[domain.Job]
-    type: JobType = strawberry.field(description="What it does.")
-    status: JobStatus = strawberry.field(description="Where it stands.")
-    progress: float = strawberry.field(description="How far it is, 0.0 to 1.0.")
-    message: str | None = strawberry.field(description="What it is doing, or did last.")
-    result: JSON | None = strawberry.field(description="What it found, in figures.")
-    error: str | None = strawberry.field(description="Why it failed, as a sentence.")
-    attempt: int = strawberry.field(name="attempts", description="How often it was begun.")
-    runner: Runner = strawberry.field(description="Who does it.")
-    created_at: datetime = strawberry.field(description="When it was asked for.")
-    started_at: datetime | None = strawberry.field(description="When it was first begun.")
-    finished_at: datetime | None = strawberry.field(description="When it ended.")
+    type: JobType = strawberry.field(description="Kind of work that the job does.")
+    status: JobStatus = strawberry.field(description="Status of the job.")
+    progress: float = strawberry.field(description="Progress from 0.0 to 1.0.")
+    message: str | None = strawberry.field(
+        description="Latest activity in words; null before the first report."
+    )
+    result: JSON | None = strawberry.field(
+        description="Result in figures, an object whose fields depend on "
+        "`type`; null unless the job succeeded."
+    )
+    error: str | None = strawberry.field(description="Why the job failed, in one sentence; null otherwise.")
+    attempt: int = strawberry.field(
+        name="attempts", description="Number of times that a worker has started the job."
+    )
+    runner: Runner = strawberry.field(description="Where the job runs.")
+    created_at: datetime = strawberry.field(description="Creation time.")
+    started_at: datetime | None = strawberry.field(
+        description="Time when a worker first started the job; null before."
+    )
+    finished_at: datetime | None = strawberry.field(description="Time when the job ended; null before.")
 
     @classmethod
     def of(cls, it: domain.Job) -> "Job":
         """A job as the API shows it."""
         return mirror(cls, it, it=it)
 
-    @strawberry.field(description="The project that it belongs to.")
+    @strawberry.field(description="The project that the job belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
         """Loaded with the others."""
         return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(
-        description="The Document, Dataset, Finetune or Deployment that it works on; null once that is deleted."
+        description="The document, dataset, fine-tune or deployment that the "
+        "job works on; null after that is deleted."
     )
     def subject(self, info: Info) -> Node | None:
         """Loaded with the others."""
         return node_by_id(info, self.it.subject_id)
 
-    @connection("What happened in it, oldest first.", metadata=ONLY_ID)
+    @connection("Events of the job, oldest first.", metadata=ONLY_ID)
     def events(
         self,
         info: Info,
         page: Page,
         kinds: Annotated[
             list[JobEventKind] | None,
-            strawberry.argument(description="Only events of these kinds; all of them where it is absent."),
+            strawberry.argument(description="Only events of these kinds; all when absent or null."),
         ] = None,
     ) -> Connection[JobEvent]:
         """A page of them."""
@@ -105,12 +115,12 @@ class Job(Node):
 class JobQueries:
     """The jobs of the root query."""
 
-    @strawberry.field(description="A job of the viewer's.")
+    @strawberry.field(description="A job of the viewer by its id.")
     def job(self, info: Info, id: Id) -> Job | None:
         """By id."""
         return lookup(info, id, Noun.JOB)
 
-    @connection("The viewer's jobs over every project, newest first.")
+    @connection("All jobs of the viewer over every project, newest first.")
     def jobs(
         self,
         info: Info,

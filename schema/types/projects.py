@@ -41,145 +41,163 @@ if TYPE_CHECKING:
 
 enumeration(
     TaskType,
-    "What the tuned model is for.",
-    INSTRUCTION="Follows instructions.",
-    QA="Answers questions.",
-    CHAT="Holds conversations.",
-    SUMMARIZATION="Sums up texts.",
-    CLASSIFICATION="Sorts texts into classes.",
-    EXTRACTION="Takes facts out of texts.",
-    VIDEO_CLASSIFICATION="Sorts videos into classes.",
-    VIDEO_CAPTIONING="Describes videos in words.",
+    "Task that the fine-tuned model is meant for; for information, without effect on training.",
+    INSTRUCTION="Instruction following.",
+    QA="Question answering.",
+    CHAT="Conversation.",
+    SUMMARIZATION="Text summarization.",
+    CLASSIFICATION="Text classification.",
+    EXTRACTION="Information extraction from text.",
+    VIDEO_CLASSIFICATION="Video classification.",
+    VIDEO_CAPTIONING="Video captioning.",
 )
 
 
 enumeration(
     ProjectStatus,
-    "Whether a project is worked on.",
-    ACTIVE="It is worked on.",
-    ARCHIVED="It can be read, and nothing new begins in it.",
+    "Whether a project accepts new work.",
+    ACTIVE="Documents, datasets, fine-tunes and deployments can be created.",
+    ARCHIVED="Existing objects can be read; uploads, imports and new "
+    "datasets, fine-tunes and deployments are refused.",
 )
 
 
 enumeration(
     ProjectStage,
-    "How far a project has come.",
-    DRAFT="It has nothing yet that is ready.",
-    DOCUMENTS_READY="It has a document that was read.",
-    GENERATING="A dataset is being filled.",
-    READY_TO_TRAIN="It has a dataset that is DONE.",
-    TRAINING="A fine-tune is planned or under way.",
-    TRAINED="It has a fine-tune that is DONE.",
-    DEPLOYED="It has a deployment that answers.",
-    FAILED="Its newest job failed.",
+    "Stage of a project. The first that applies: `TRAINING`, `GENERATING`, `FAILED`, "
+    "`DEPLOYED`, `TRAINED`, `READY_TO_TRAIN`, `DOCUMENTS_READY`, `DRAFT`.",
+    DRAFT="None of the other stages applies.",
+    DOCUMENTS_READY="The project has a document that is `READY`.",
+    GENERATING="Items are being imported or generated: a dataset is `RUNNING`.",
+    READY_TO_TRAIN="The project has a dataset that is `DONE`.",
+    TRAINING="A training is queued or running: a fine-tune is `PLANNING` or `RUNNING`.",
+    TRAINED="The project has a fine-tune that is `DONE`.",
+    DEPLOYED="The project has a deployment that is `READY`.",
+    FAILED="The newest job of the project failed.",
 )
 
 
-@strawberry.input(description="Which projects a list shows.")
+@strawberry.input(description="Conditions on projects: all that are given must hold, null is no condition.")
 class ProjectFilter:
     """Which projects a list shows."""
 
-    status: ProjectStatus | None = strawberry.field(default=None, description="Only those with this status.")
-    stage: ProjectStage | None = strawberry.field(default=None, description="Only those at this stage.")
+    status: ProjectStatus | None = strawberry.field(
+        default=None, description="Only projects with this status."
+    )
+    stage: ProjectStage | None = strawberry.field(default=None, description="Only projects at this stage.")
     name_contains: str | None = strawberry.field(
-        default=None, description="Only those with this text in the name, whatever its case."
+        default=None, description="Only projects with this text in their name, not case-sensitive."
     )
 
 
-@strawberry.type(description="A project's settings.")
+@strawberry.type(description="Settings of a project.")
 class ProjectConfig:
     """A project's settings."""
 
-    num_examples_target: int = strawberry.field(description="How many examples a generated dataset aims at.")
-    max_seq_length: int = strawberry.field(description="The most tokens that one item may have.")
+    num_examples_target: int = strawberry.field(
+        description="Number of items that a generated dataset should have; for information."
+    )
+    max_seq_length: int = strawberry.field(
+        description="Maximum estimated tokens of an item in new datasets, above which it is "
+        "invalid; also the default `maxSeqLength` of fine-tunes."
+    )
     train_eval_split: float = strawberry.field(
-        description="The training share, in (0, 1]; 1 holds nothing out. Fewer than 50 valid items hold nothing out."
+        description="Share of the items of new datasets used for training, above 0 to 1; the rest is "
+        "held out. At 1, and below 50 valid items, nothing is held out."
     )
 
 
-@strawberry.type(description="How much a project holds.")
+@strawberry.type(description="Number of objects in a project.")
 class ProjectStats:
     """How much a project holds."""
 
-    document_count: int = strawberry.field(description="Uploads.")
-    chunk_count: int = strawberry.field(description="Chunks of its documents.")
-    item_count: int = strawberry.field(description="Active items of all its datasets.")
-    dataset_count: int = strawberry.field(description="Training datasets.")
-    finetune_count: int = strawberry.field(description="Fine-tunes.")
-    deployment_count: int = strawberry.field(description="Deployments.")
-    last_job_status: JobStatus | None = strawberry.field(description="Where its newest job stands.")
+    document_count: int = strawberry.field(description="Number of documents.")
+    chunk_count: int = strawberry.field(
+        description="Number of chunks of the documents; documents are not chunked yet, always 0."
+    )
+    item_count: int = strawberry.field(description="Number of active items over all datasets.")
+    dataset_count: int = strawberry.field(description="Number of datasets.")
+    finetune_count: int = strawberry.field(description="Number of fine-tunes.")
+    deployment_count: int = strawberry.field(description="Number of deployments.")
+    last_job_status: JobStatus | None = strawberry.field(
+        description="Status of the newest job; null when there is no job."
+    )
 
 
 @noun
-@strawberry.type(description="What a person works on: documents, datasets, fine-tunes and deployments.")
+@strawberry.type(description="A project: the documents, datasets, fine-tunes and deployments for one task.")
 class Project(Node):
     """A project."""
 
     it: strawberry.Private[domain.Project]
-    name: str = strawberry.field(description="Its name.")
-    description: str | None = strawberry.field(description="What it is about.")
-    task_type: TaskType = strawberry.field(description="What the tuned model is for.")
-    status: ProjectStatus = strawberry.field(description="Whether it is worked on.")
-    config: ProjectConfig = strawberry.field(description="Its settings.")
-    created_at: datetime = strawberry.field(description="When it was made.")
-    updated_at: datetime = strawberry.field(description="When it was changed last.")
+    name: str = strawberry.field(description="Display name, also part of the model name of new fine-tunes.")
+    description: str | None = strawberry.field(description="Free-text description; null when there is none.")
+    task_type: TaskType = strawberry.field(description="Task that the fine-tuned model is meant for.")
+    status: ProjectStatus = strawberry.field(description="Whether the project accepts new work.")
+    config: ProjectConfig = strawberry.field(description="Settings of the project.")
+    created_at: datetime = strawberry.field(description="Creation time.")
+    updated_at: datetime = strawberry.field(description="Time of the last change.")
 
     @classmethod
     def of(cls, it: domain.Project) -> "Project":
         """A project as the API shows it."""
         return mirror(cls, it, it=it, config=mirror(ProjectConfig, it))
 
-    @strawberry.field(description="Whose it is.")
+    @strawberry.field(description="The user that the project belongs to.")
     def owner(self, info: Info) -> Annotated["User", strawberry.lazy("schema.types.accounts")]:
         """Loaded with the other owners."""
         return lookup(info, self.it.owner_id, Noun.USER)
 
-    @strawberry.field(
-        description="How far the project has come; derived from what it holds, never stored.",
-        metadata=ONLY_ID,
-    )
+    @strawberry.field(description="Stage of the project, derived from its objects.", metadata=ONLY_ID)
     def stage(self, info: Info) -> ProjectStage:
         """Derived with the other projects'."""
         return load(info, resolve.stages, self.id)
 
-    @strawberry.field(description="How much it holds.", metadata=ONLY_ID)
+    @strawberry.field(description="Number of objects in the project.", metadata=ONLY_ID)
     def stats(self, info: Info) -> ProjectStats:
         """Counted with the other projects'."""
         return load(info, resolve.stats, self.id).then(lambda it: mirror(ProjectStats, it))
 
-    @strawberry.field(description="The base model that was chosen.")
+    @strawberry.field(
+        description="The base model selected for the project, for information; null when none is selected."
+    )
     def base_model(
         self, info: Info
     ) -> Annotated["BaseModel", strawberry.lazy("schema.types.base_models")] | None:
         """Loaded with the others."""
         return lookup(info, self.it.base_model_id, Noun.BASE_MODEL)
 
-    @strawberry.field(description="The chosen dataset; null at creation.")
+    @strawberry.field(
+        description="The dataset selected for the project, for information; null when none is selected."
+    )
     def training_dataset(
         self, info: Info
     ) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")] | None:
         """Loaded with the others."""
         return lookup(info, self.it.training_dataset_id, Noun.DATASET)
 
-    @strawberry.field(description="The chosen fine-tune; null at creation.")
+    @strawberry.field(
+        description="The fine-tune selected for the project, for information; null when none is selected."
+    )
     def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.types.finetunes")] | None:
         """Loaded with the others."""
         return lookup(info, self.it.finetune_id, Noun.FINETUNE)
 
-    @connection("Its uploads, newest first.", metadata=ONLY_ID)
+    @connection("Documents of the project, newest first.", metadata=ONLY_ID)
     def documents(
         self,
         info: Info,
         page: Page,
         kind: Annotated[
-            DocumentKind | None, strawberry.argument(description="Only those of this kind.")
+            DocumentKind | None,
+            strawberry.argument(description="Only documents of this kind; any kind when absent or null."),
         ] = None,
     ) -> Connection[Annotated["Document", strawberry.lazy("schema.types.documents")]]:
         """A page of them."""
         where = DocumentFilter(kind=kind)
         return connect(info, Collection.DOCUMENTS, page, parent=self.id, by=Parent.PROJECT, where=where)
 
-    @connection("Its training datasets, newest first.", metadata=ONLY_ID)
+    @connection("Datasets of the project, newest first.", metadata=ONLY_ID)
     def datasets(
         self,
         info: Info,
@@ -188,7 +206,7 @@ class Project(Node):
         """A page of them."""
         return connect(info, Collection.DATASETS, page, parent=self.id, by=Parent.PROJECT)
 
-    @connection("Its fine-tunes, newest first.", metadata=ONLY_ID)
+    @connection("Fine-tunes of the project, newest first.", metadata=ONLY_ID)
     def finetunes(
         self,
         info: Info,
@@ -199,7 +217,7 @@ class Project(Node):
         where = FinetuneFilter(status=status)
         return connect(info, Collection.FINETUNES, page, parent=self.id, by=Parent.PROJECT, where=where)
 
-    @connection("Its deployments, newest first.", metadata=ONLY_ID)
+    @connection("Deployments of the project, newest first.", metadata=ONLY_ID)
     def deployments(
         self,
         info: Info,
@@ -208,7 +226,7 @@ class Project(Node):
         """A page of them."""
         return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.PROJECT)
 
-    @connection("Its jobs, newest first.", metadata=ONLY_ID)
+    @connection("Jobs of the project, newest first.", metadata=ONLY_ID)
     def jobs(
         self,
         info: Info,
@@ -225,12 +243,12 @@ class Project(Node):
 class ProjectQueries:
     """The projects of the root query."""
 
-    @strawberry.field(description="A project of the viewer's.")
+    @strawberry.field(description="A project of the viewer by its id.")
     def project(self, info: Info, id: Id) -> Project | None:
         """By id."""
         return lookup(info, id, Noun.PROJECT)
 
-    @connection("The viewer's projects, newest first.")
+    @connection("All projects of the viewer, newest first.")
     def projects(
         self,
         info: Info,

@@ -43,7 +43,7 @@ def test_every_type_field_argument_input_field_and_enum_value_says_what_it_is() 
 
 def test_what_a_mutation_is_given_says_the_same_as_its_type() -> None:
     kind = TYPES["CreateProjectInput"]
-    assert dict(parts())["Mutation.createProject(input)"] == kind.description == "A new project."
+    assert dict(parts())["Mutation.createProject(input)"] == kind.description == "The project to create."
 
 
 def parts() -> Iterator[tuple[str, str | None]]:
