@@ -51,11 +51,11 @@ class Query(
     ApiKeyQueries,
     HealthQueries,
 ):
-    """What can be read."""
+    """The root queries of all nouns."""
 
     @strawberry.field(description="Any object by its id.")
     def node(self, info: Info, id: Id) -> Node | None:
-        """By id."""
+        """An object of any noun."""
         return node_by_id(info, id)
 
     @strawberry.field(
@@ -67,7 +67,7 @@ class Query(
         info: Info,
         ids: Annotated[list[strawberry.ID], strawberry.argument(description="TypeIDs, at most 100.")],
     ) -> list[Node | None]:
-        """By ids, in their order."""
+        """Raises `Invalid` for more than `MAX_NODES`."""
         if len(ids) > MAX_NODES:
             raise Invalid(
                 f"At most {MAX_NODES} ids can be asked for at once.", reason="TOO_MANY", field="ids"
@@ -87,12 +87,12 @@ class Mutation(
     DeploymentMutations,
     ApiKeyMutations,
 ):
-    """What can be done."""
+    """The mutations of all nouns."""
 
 
 @strawberry.type(description="Root of all subscriptions.")
 class Subscription(JobSubscriptions):
-    """What can be followed."""
+    """The subscriptions of all nouns."""
 
 
 schema = Schema(

@@ -14,8 +14,6 @@ from schema.types.accounts import User
 
 @strawberry.input(description="The account to create.")
 class RegisterInput:
-    """A new account."""
-
     email: str = strawberry.field(
         description="E-mail address, at most 254 characters, not case-sensitive; each account has its own."
     )
@@ -25,16 +23,12 @@ class RegisterInput:
 
 @strawberry.input(description="Credentials of an account.")
 class LoginInput:
-    """Who signs in."""
-
     email: str = strawberry.field(description="E-mail address of the account, not case-sensitive.")
     password: str = strawberry.field(description="Password of the account.")
 
 
 @strawberry.type(description="Result of `register`.")
 class RegisterPayload(Payload):
-    """A signed-in account and its bearer token."""
-
     user: User | None = outcome("The signed-in user.")
     access_token: str | None = outcome("Bearer token, to be sent as `Authorization: Bearer …`.")
     token_type: str | None = outcome("Type of the token: `bearer`.")
@@ -43,8 +37,6 @@ class RegisterPayload(Payload):
 
 @strawberry.type(description="Result of `login`.")
 class LoginPayload(Payload):
-    """A signed-in account and its bearer token."""
-
     user: User | None = outcome("The signed-in user.")
     access_token: str | None = outcome("Bearer token, to be sent as `Authorization: Bearer …`.")
     token_type: str | None = outcome("Type of the token: `bearer`.")
@@ -56,8 +48,6 @@ P = TypeVar("P", RegisterPayload, LoginPayload)
 
 @strawberry.type
 class AccountMutations:
-    """Signing up and in."""
-
     @mutation
     async def register(self, info: Info, input: RegisterInput) -> RegisterPayload:
         """Creates an account and signs it in."""

@@ -1,4 +1,4 @@
-"""Making and revoking API keys."""
+"""Creating and revoking API keys."""
 
 from datetime import datetime
 
@@ -13,8 +13,6 @@ from schema.types.api_keys import ApiKey
 
 @strawberry.input(description="The API key to create.")
 class CreateApiKeyInput:
-    """A new key."""
-
     deployment_id: strawberry.ID | None = optional(
         "Deployment that the API key gives access to; absent or null creates "
         "a key of the account, which no endpoint accepts yet."
@@ -28,8 +26,6 @@ class CreateApiKeyInput:
 
 @strawberry.type(description="Result of `createApiKey`.")
 class CreateApiKeyPayload(Payload):
-    """The new key and its secret."""
-
     api_key: ApiKey | None = outcome("The new API key.")
     secret: str | None = outcome(
         "Secret of the API key, to be sent as the bearer token. Returned only "
@@ -39,22 +35,16 @@ class CreateApiKeyPayload(Payload):
 
 @strawberry.input(description="The API key to revoke.")
 class RevokeApiKeyInput:
-    """Which key to revoke."""
-
     id: strawberry.ID = strawberry.field(description="TypeID of the API key.")
 
 
 @strawberry.type(description="Result of `revokeApiKey`.")
 class RevokeApiKeyPayload(Payload):
-    """The revoked key."""
-
     api_key: ApiKey | None = outcome("The API key, with `revokedAt`.")
 
 
 @strawberry.type
 class ApiKeyMutations:
-    """What may be done with keys."""
-
     @mutation
     async def create_api_key(self, info: Info, input: CreateApiKeyInput) -> CreateApiKeyPayload:
         """Creates an API key for a deployment."""

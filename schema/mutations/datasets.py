@@ -1,4 +1,4 @@
-"""Making, changing, filling and deleting training datasets."""
+"""Creating, changing and deleting datasets, and importing into them."""
 
 from typing import Any
 
@@ -24,8 +24,6 @@ enumeration(
 
 @strawberry.input(description="The dataset to create.")
 class CreateDatasetInput:
-    """A new dataset."""
-
     project_id: strawberry.ID = strawberry.field(description="Project of the dataset; must be `ACTIVE`.")
     name: str | None = optional(
         "Display name, at most 200 characters; the project's name when absent or null."
@@ -69,8 +67,6 @@ class CreateDatasetInput:
 
 @strawberry.input(description="Changes to a dataset; absent fields keep their value.")
 class UpdateDatasetInput:
-    """What to change."""
-
     id: strawberry.ID = strawberry.field(description="TypeID of the dataset.")
     name: str | None = optional("New display name, at most 200 characters.")
     description: str | None = optional(
@@ -103,8 +99,6 @@ class UpdateDatasetInput:
 
 @strawberry.input(description="A document to import into a dataset.")
 class ImportDatasetInput:
-    """An upload whose rows become items."""
-
     dataset_id: strawberry.ID = strawberry.field(description="Dataset that the items are added to.")
     document_id: strawberry.ID = strawberry.field(
         description="Document of kind `DATASET_UPLOAD` in the same project; "
@@ -127,30 +121,22 @@ def values_of(input: Any, *without: str) -> dict[str, Any]:
 
 @strawberry.type(description="Result of `createDataset`.")
 class CreateDatasetPayload(Payload):
-    """The new dataset."""
-
     dataset: Dataset | None = outcome("The new dataset, `PLANNING` at first.")
 
 
 @strawberry.type(description="Result of `updateDataset`.")
 class UpdateDatasetPayload(Payload):
-    """The changed dataset."""
-
     dataset: Dataset | None = outcome("The dataset after the change.")
 
 
 @strawberry.type(description="Result of `importDataset`.")
 class DatasetJobPayload(Payload):
-    """The dataset, and the job that works on it."""
-
     dataset: Dataset | None = outcome("The dataset that the items are added to.")
     job: Job | None = outcome("The import job, which `jobEvents` follows.")
 
 
 @strawberry.type
 class DatasetMutations:
-    """What may be done with datasets."""
-
     @mutation
     async def create_dataset(self, info: Info, input: CreateDatasetInput) -> CreateDatasetPayload:
         """Creates a dataset without items, as the next version in its project."""

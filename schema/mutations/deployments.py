@@ -1,4 +1,4 @@
-"""Putting models behind an endpoint, and taking them away."""
+"""Creating and deleting deployments."""
 
 import strawberry
 
@@ -15,8 +15,6 @@ from schema.types.jobs import Job
     "model runtime by name. `finetuneId` or `modelName` is required."
 )
 class CreateDeploymentInput:
-    """What to deploy."""
-
     project_id: strawberry.ID = strawberry.field(
         description="Project whose endpoint serves the model; must be `ACTIVE`."
     )
@@ -30,8 +28,6 @@ class CreateDeploymentInput:
 
 @strawberry.type(description="Result of `createDeployment`.")
 class CreateDeploymentPayload(Payload):
-    """The new deployment."""
-
     deployment: Deployment | None = outcome("The new deployment, `STARTING` at first.")
     job: Job | None = outcome("The job that loads the model, which `jobEvents` follows.")
     api_key: str | None = outcome(
@@ -42,8 +38,6 @@ class CreateDeploymentPayload(Payload):
 
 @strawberry.type
 class DeploymentMutations:
-    """What may be done with deployments."""
-
     @mutation
     async def create_deployment(self, info: Info, input: CreateDeploymentInput) -> CreateDeploymentPayload:
         """Deploys a model at the project's OpenAI-compatible endpoint, with a first API key."""

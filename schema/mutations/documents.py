@@ -16,8 +16,6 @@ from schema.types.jobs import Job
 
 @strawberry.input(description="The file to upload.")
 class InitiateUploadInput:
-    """A file that is to be uploaded."""
-
     project_id: strawberry.ID = strawberry.field(description="Project of the document; must be `ACTIVE`.")
     file_name: str = strawberry.field(
         description="File name, at most 200 characters; a path before it is removed."
@@ -37,8 +35,6 @@ class InitiateUploadInput:
 
 @strawberry.type(description="Result of `initiateUpload`.")
 class InitiateUploadPayload(Payload):
-    """Where the bytes are to be put."""
-
     upload_url: str | None = outcome(
         "Presigned URL that the file is sent to; null when the upload is already complete."
     )
@@ -58,24 +54,18 @@ class InitiateUploadPayload(Payload):
 
 @strawberry.input(description="An upload whose file is in object storage.")
 class CompleteUploadInput:
-    """An upload whose bytes are in storage."""
-
     document_id: strawberry.ID = strawberry.field(description="Document that `initiateUpload` returned.")
     s3_key: str = strawberry.field(description="Object key that `initiateUpload` returned.")
 
 
 @strawberry.type(description="Result of `completeUpload`.")
 class CompleteUploadPayload(Payload):
-    """The document, and the job that reads it."""
-
     document: Document | None = outcome("The uploaded document.")
     job: Job | None = outcome("The job that reads the file, which `jobEvents` follows.")
 
 
 @strawberry.type
 class DocumentMutations:
-    """What may be done with documents."""
-
     @mutation
     async def initiate_upload(self, info: Info, input: InitiateUploadInput) -> InitiateUploadPayload:
         """Creates a document and returns a presigned URL, to which the client uploads the file directly."""

@@ -1,4 +1,4 @@
-"""Starting, cancelling, deleting and asking fine-tunes."""
+"""Creating, cancelling, deleting and prompting fine-tunes."""
 
 import strawberry
 
@@ -18,8 +18,6 @@ from schema.types.jobs import Job
     "model's own default applies, otherwise the default named here."
 )
 class HyperparametersInput:
-    """Knobs of a run."""
-
     num_epochs: float | None = optional(
         "Number of epochs (passes over the training items): above 0, "
         "at most 1,000; may be fractional. Default 3."
@@ -61,8 +59,6 @@ class HyperparametersInput:
 
 @strawberry.input(description="The fine-tune to create.")
 class CreateFinetuneInput:
-    """A new fine-tune."""
-
     project_id: strawberry.ID = strawberry.field(description="Project of the fine-tune; must be `ACTIVE`.")
     base_model_name: str = strawberry.field(description="`modelId` of the base model.")
     training_dataset_id: strawberry.ID = strawberry.field(
@@ -89,16 +85,12 @@ class CreateFinetuneInput:
 
 @strawberry.type(description="Result of `createFinetune`.")
 class CreateFinetunePayload(Payload):
-    """The new fine-tune and its job."""
-
     finetune: Finetune | None = outcome("The new fine-tune, `PLANNING` at first.")
     job: Job | None = outcome("The job that runs the training, which `jobEvents` follows.")
 
 
 @strawberry.input(description="The fine-tune to cancel.")
 class CancelFinetuneInput:
-    """Which training to end."""
-
     id: strawberry.ID = strawberry.field(description="TypeID of the fine-tune.")
     save_checkpoint: bool = strawberry.field(
         default=True,
@@ -109,15 +101,11 @@ class CancelFinetuneInput:
 
 @strawberry.type(description="Result of `cancelFinetune`.")
 class FinetunePayload(Payload):
-    """A fine-tune."""
-
     finetune: Finetune | None = outcome("The cancelled fine-tune, `ABORTED`.")
 
 
 @strawberry.input(description="A prompt for a fine-tune.")
 class CompleteInput:
-    """What to ask a fine-tune."""
-
     finetune_id: strawberry.ID = strawberry.field(
         description="Fine-tune that answers; its model must have been exported."
     )
@@ -133,8 +121,6 @@ class CompleteInput:
 
 @strawberry.type(description="Result of `complete`.")
 class CompletePayload(Payload):
-    """The answer and its tokens."""
-
     completion: str | None = outcome("Text of the completion.")
     prompt_tokens: int | None = outcome("Number of prompt tokens; null when the model server reported none.")
     completion_tokens: int | None = outcome(
@@ -143,7 +129,7 @@ class CompletePayload(Payload):
 
 
 def _new(input: CreateFinetuneInput) -> NewFinetune:
-    """What is asked for; null means the same as absent."""
+    """The fine-tune to create; null means the same as absent."""
     values = {name: value for name, value in given(input, "idempotency_key").items() if value is not None}
     if "hyperparameters" in values:
         values["hyperparameters"] = given(values["hyperparameters"])
@@ -152,8 +138,6 @@ def _new(input: CreateFinetuneInput) -> NewFinetune:
 
 @strawberry.type
 class FinetuneMutations:
-    """What may be done with fine-tunes."""
-
     @mutation
     async def create_finetune(self, info: Info, input: CreateFinetuneInput) -> CreateFinetunePayload:
         """Freezes the valid items of a dataset and queues a training on them; a project can train one fine-tune at a time."""

@@ -14,8 +14,6 @@ from schema.types.items import DatasetItem, ItemFilter, condition
 
 @strawberry.input(description="A correction of an item.")
 class CorrectItemInput:
-    """What an item should have been."""
-
     item_id: strawberry.ID = strawberry.field(description="TypeID of the item to correct; it must be active.")
     values: list[str] = strawberry.field(
         description="New field values, one for each of the dataset's `fieldNames`, in that order."
@@ -24,8 +22,6 @@ class CorrectItemInput:
 
 @strawberry.type(description="Result of `correctItem`.")
 class CorrectItemPayload(Payload):
-    """The new item."""
-
     item: DatasetItem | None = outcome("The new item, which replaces the corrected one.")
 
 
@@ -33,8 +29,6 @@ class CorrectItemPayload(Payload):
     description="The items to delete or restore: either `itemIds`, or `datasetId` with `filter`."
 )
 class DeleteItemsInput:
-    """Which items to delete or restore."""
-
     item_ids: list[strawberry.ID] | None = optional("TypeIDs of 1 to 250 items of one dataset.")
     dataset_id: strawberry.ID | None = optional("Dataset of the items; needs a `filter`.")
     filter: ItemFilter | None = optional("Conditions on the items; `{}` selects all items of the dataset.")
@@ -42,8 +36,6 @@ class DeleteItemsInput:
 
 @strawberry.type(description="Result of `deleteItems` or `restoreItems`.")
 class DeleteItemsPayload(Payload):
-    """The dataset, and how many of its items changed."""
-
     dataset: Dataset | None = outcome("The dataset of the items.")
     count: int | None = outcome("Number of items that changed.")
 
@@ -62,8 +54,6 @@ async def _set_deleted(info: Info, deleted: bool, input: DeleteItemsInput) -> De
 
 @strawberry.type
 class ItemMutations:
-    """What may be done with items."""
-
     @mutation
     async def correct_item(self, info: Info, input: CorrectItemInput) -> CorrectItemPayload:
         """Creates a new item that replaces an active one in its dataset; the old item is kept and linked."""

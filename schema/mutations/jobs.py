@@ -10,22 +10,16 @@ from schema.types.jobs import Job
 
 @strawberry.input(description="The job to cancel.")
 class CancelJobInput:
-    """Which job to cancel."""
-
     id: strawberry.ID = strawberry.field(description="TypeID of the job.")
 
 
 @strawberry.type(description="Result of `cancelJob`.")
 class JobPayload(Payload):
-    """A job."""
-
     job: Job | None = outcome("The job, `CANCELLED`.")
 
 
 @strawberry.type
 class JobMutations:
-    """What may be done with jobs."""
-
     @mutation
     async def cancel_job(self, info: Info, input: CancelJobInput) -> JobPayload:
         """Cancels a job that has not ended. A cancelled import adds no items; a cancelled training saves a checkpoint."""

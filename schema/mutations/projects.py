@@ -1,4 +1,4 @@
-"""Making, changing and deleting projects."""
+"""Creating, changing and deleting projects."""
 
 from typing import Any
 
@@ -17,8 +17,6 @@ from schema.types.projects import Project
     "value; in a new project they take the default."
 )
 class ProjectConfigInput:
-    """A project's settings."""
-
     num_examples_target: int | None = optional(
         "Number of items that a generated dataset should have, 1 to "
         "1,000,000; for information. Default 2,000."
@@ -35,8 +33,6 @@ class ProjectConfigInput:
 
 @strawberry.input(description="The project to create.")
 class CreateProjectInput:
-    """A new project."""
-
     name: str = strawberry.field(description="Display name, at most 200 characters.")
     description: str | None = optional("Free-text description, at most 65,536 characters.")
     task_type: TaskType = strawberry.field(
@@ -48,8 +44,6 @@ class CreateProjectInput:
 
 @strawberry.input(description="Changes to a project; absent fields keep their value.")
 class UpdateProjectInput:
-    """What to change."""
-
     id: strawberry.ID = strawberry.field(description="TypeID of the project.")
     name: str | None = optional("New display name, at most 200 characters.")
     description: str | None = optional(
@@ -78,22 +72,16 @@ def flat(input: Any, *without: str) -> dict[str, Any]:
 
 @strawberry.type(description="Result of `createProject`.")
 class CreateProjectPayload(Payload):
-    """The new project."""
-
     project: Project | None = outcome("The new project.")
 
 
 @strawberry.type(description="Result of `updateProject`.")
 class UpdateProjectPayload(Payload):
-    """The changed project."""
-
     project: Project | None = outcome("The project after the change.")
 
 
 @strawberry.type
 class ProjectMutations:
-    """What may be done with projects."""
-
     @mutation
     async def create_project(self, info: Info, input: CreateProjectInput) -> CreateProjectPayload:
         """Creates an empty project."""

@@ -50,7 +50,7 @@ OfType = Annotated[
 
 @strawberry.type(description="Pagination state of a connection (Relay).")
 class PageInfo:
-    """Where a page lies in its list."""
+    """Relay's `PageInfo`."""
 
     has_next_page: bool = strawberry.field(description="Whether the list has nodes after this page.")
     has_previous_page: bool = strawberry.field(description="Whether the list has nodes before this page.")
@@ -64,7 +64,7 @@ class PageInfo:
 
 @strawberry.type(description="A node of a connection with its cursor.")
 class Edge(Generic[T]):
-    """A row of a list and its place."""
+    """Relay's edge."""
 
     cursor: str = strawberry.field(
         description="Opaque position of the node in the list, for `after` and `before`."
@@ -74,7 +74,7 @@ class Edge(Generic[T]):
 
 @strawberry.type(description="One page of a list (Relay connection).")
 class Connection(Generic[T]):
-    """A page of a list."""
+    """Relay's connection, with `nodes` and `totalCount`."""
 
     nodes: list[T] = strawberry.field(description="Objects of the page, without cursors.")
     found: strawberry.Private[PageSlice[Any]]

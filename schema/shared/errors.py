@@ -30,7 +30,7 @@ enumeration(
 
 @strawberry.type(description="Why a mutation was refused, as data.")
 class UserError:
-    """What the caller got wrong, as data."""
+    """A `DomainError` in a payload."""
 
     code: ErrorCode = strawberry.field(description="Class of the error.")
     message: str = strawberry.field(description="Explanation in one English sentence.")

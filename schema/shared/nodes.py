@@ -28,7 +28,7 @@ Id = Annotated[
     "the same in GraphQL, REST paths, logs and file names."
 )
 class Node:
-    """An object with an identity."""
+    """Relay's `Node`."""
 
     id: strawberry.ID = strawberry.field(
         description="TypeID of the object: a prefix that names its type, "

@@ -61,7 +61,7 @@ def mutation(resolver: Callable[..., Awaitable[P]]) -> Any:
 
 @strawberry.input(description="The object to delete.")
 class DeleteInput:
-    """What to delete."""
+    """The input of every deletion."""
 
     id: strawberry.ID = strawberry.field(
         description="TypeID of the object; `NOT_FOUND` when it is unknown or already deleted."
@@ -70,6 +70,6 @@ class DeleteInput:
 
 @strawberry.type(description="Result of a deletion.")
 class DeletePayload(Payload):
-    """What was deleted."""
+    """The payload of every deletion."""
 
     deleted_id: strawberry.ID | None = outcome("TypeID of the deleted object.")

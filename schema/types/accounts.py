@@ -15,8 +15,6 @@ from schema.shared.scalars import BigInt
 
 @strawberry.type(description="Resource usage of an account.")
 class Usage:
-    """What an account has used so far."""
-
     queries_used: int = strawberry.field(
         description="Number of logged requests to the account's deployments; "
         "those of deleted deployments are not counted."
@@ -35,8 +33,6 @@ class Usage:
 @noun
 @strawberry.type(description="A user account.")
 class User(Node):
-    """A person with an account."""
-
     email: str = strawberry.field(description="E-mail address in lower case, used to sign in.")
     name: str = strawberry.field(description="Display name of the user.")
     current_plan: str = strawberry.field(description="Name of the plan: `self-hosted`.")
@@ -47,20 +43,15 @@ class User(Node):
 
     @classmethod
     def of(cls, it: domain.User) -> "User":
-        """An account as the API shows it."""
         return mirror(cls, it)
 
     @strawberry.field(description="Resource usage of the account.", metadata=ONLY_ID)
     def usage(self, info: Info) -> Usage:
-        """Counted when asked for."""
         return load(info, resolve.usage, self.id).then(lambda it: mirror(Usage, it))
 
 
 @strawberry.type
 class AccountQueries:
-    """The accounts of the root query."""
-
     @strawberry.field(description="The signed-in user; null when no user is signed in.")
     def viewer(self, info: Info) -> User | None:
-        """The account of the bearer token."""
         return lookup(info, info.context.viewer, Noun.USER)

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     "returned once, at creation; only a SHA-256 digest of it is stored."
 )
 class ApiKey(Node):
-    """An API key."""
-
     it: strawberry.Private[domain.ApiKey]
     name: str = strawberry.field(description="Display name, to tell keys apart.")
     prefix: str = strawberry.field(description="First 10 characters of the secret, to recognize the key.")
@@ -41,7 +39,6 @@ class ApiKey(Node):
 
     @classmethod
     def of(cls, it: domain.ApiKey) -> "ApiKey":
-        """A key as the API shows it."""
         return mirror(cls, it, it=it)
 
     @strawberry.field(
@@ -51,19 +48,15 @@ class ApiKey(Node):
     def deployment(
         self, info: Info
     ) -> Annotated["Deployment", strawberry.lazy("schema.types.deployments")] | None:
-        """Loaded with the others."""
         return lookup(info, self.it.deployment_id, Noun.DEPLOYMENT)
 
 
 @strawberry.type
 class ApiKeyQueries:
-    """The keys of the root query."""
-
     @connection("All API keys of the viewer, those without a deployment included, newest first.")
     def api_keys(
         self,
         info: Info,
         page: Page,
     ) -> Connection[ApiKey]:
-        """A page of them."""
         return connect(info, Collection.API_KEYS, page)

@@ -33,8 +33,6 @@ enumeration(
 
 @strawberry.type(description="LoRA hyperparameters that a base model accepts.")
 class SupportedLoraParams:
-    """What a base model takes for LoRA."""
-
     min_rank: int = strawberry.field(description="Minimum LoRA rank r.")
     max_rank: int = strawberry.field(description="Maximum LoRA rank r.")
     default_alpha: int = strawberry.field(description="LoRA alpha that is used when none is given.")
@@ -47,8 +45,6 @@ class SupportedLoraParams:
 @noun
 @strawberry.type(description="An open-weights model to fine-tune; shared by all users.")
 class BaseModel(Node):
-    """A base model."""
-
     model_id: str = strawberry.field(
         description="Name of the model, such as `Qwen/Qwen2.5-0.5B-Instruct`; the value for `baseModelName`."
     )
@@ -90,17 +86,13 @@ class BaseModel(Node):
 
     @classmethod
     def of(cls, it: domain.BaseModel) -> "BaseModel":
-        """A base model as the API shows it."""
         return mirror(cls, it, supported_lora_params=mirror(SupportedLoraParams, it))
 
 
 @strawberry.type
 class BaseModelQueries:
-    """The base models of the root query."""
-
     @strawberry.field(description="A base model by its id.")
     def base_model(self, info: Info, id: Id) -> BaseModel | None:
-        """By id."""
         return lookup(info, id, Noun.BASE_MODEL)
 
     @connection("The base models that can be fine-tuned, ordered by `name`.")
@@ -109,5 +101,4 @@ class BaseModelQueries:
         info: Info,
         page: Page,
     ) -> Connection[BaseModel]:
-        """A page of them."""
         return connect(info, Collection.BASE_MODELS, page)

@@ -60,8 +60,6 @@ UpToHundred = Annotated[int, strawberry.argument(description="Number of entries,
 
 @strawberry.type(description="An earlier `generatePrompt` of a dataset.")
 class PromptRevision:
-    """An earlier prompt."""
-
     prompt: str = strawberry.field(description="Text of the prompt.")
     created_at: datetime = strawberry.field(description="Time when the prompt was replaced.")
 
@@ -77,8 +75,6 @@ def within_hundred(first: int) -> int:
     "text fields, one of which is the input and one the output."
 )
 class Dataset(Node):
-    """A training dataset."""
-
     it: strawberry.Private[domain.Dataset]
     version: int = strawberry.field(
         description="Version number within the project: 1, 2, 3, …; never reused."
@@ -144,12 +140,10 @@ class Dataset(Node):
 
     @classmethod
     def of(cls, it: domain.Dataset) -> "Dataset":
-        """A dataset as the API shows it."""
         return mirror(cls, it, it=it)
 
     @strawberry.field(description="The project that the dataset belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
-        """Loaded with the others."""
         return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(
@@ -157,7 +151,6 @@ class Dataset(Node):
         "an external worker writes generated items."
     )
     def s3_path(self, info: Info) -> str:
-        """In the one bucket."""
         return f"{info.context.services.storage.uri}/{self.it.prefix}"
 
     @strawberry.field(
@@ -165,7 +158,6 @@ class Dataset(Node):
         "(`csv` or `jsonl`), `split`, and `items` (`active`, `valid` or `all`)."
     )
     def download_url(self) -> str:
-        """Below this server."""
         return f"/api/projects/{self.it.project_id}/training-datasets/{self.id}/download"
 
     @strawberry.field(
@@ -173,7 +165,6 @@ class Dataset(Node):
         metadata=ONLY_ID,
     )
     def prompt_history(self, info: Info, first: UpToHundred = 20) -> list[PromptRevision]:
-        """At most 100."""
         found = load(info, resolve.revisions, self.id, within_hundred(first))
         return found.then(lambda them: [mirror(PromptRevision, it) for it in them], default=[])
 
@@ -183,19 +174,16 @@ class Dataset(Node):
         metadata=ONLY_ID,
     )
     def content_hash(self, info: Info) -> str:
-        """Computed when asked for."""
         return load(info, items_resolve.content_hashes, self.id)
 
     @strawberry.field(
         description="The newest job that works on the dataset; null before the first.", metadata=ONLY_ID
     )
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
-        """Loaded with the others."""
         return load(info, jobs_resolve.latest, self.id).then(OF[Noun.JOB])
 
     @strawberry.field(description="Number of items and token statistics.", metadata=ONLY_ID)
     def stats(self, info: Info) -> DatasetStats:
-        """Counted with the others."""
         return load(info, items_resolve.stats, self.id).then(DatasetStats.of)
 
     @strawberry.field(
@@ -203,7 +191,6 @@ class Dataset(Node):
         "`fieldNames`; empty until the dataset is `DONE`."
     )
     def data_items_sample(self, info: Info, first: UpToHundred = 10) -> list[list[str]]:
-        """At most 100."""
         size = within_hundred(first)
         if self.it.status is not RunStatus.DONE:
             return []
@@ -216,7 +203,6 @@ class Dataset(Node):
         info: Info,
         page: Page,
     ) -> Connection[Annotated["Document", strawberry.lazy("schema.types.documents")]]:
-        """A page of them."""
         return connect(info, Collection.IMPORTED_DOCUMENTS, page, parent=self.id, by=Parent.DATASET)
 
     @connection(
@@ -229,7 +215,6 @@ class Dataset(Node):
         page: Page,
         filter: Matching[ItemFilter] = None,
     ) -> Connection[DatasetItem]:
-        """A page of them."""
         where = condition(filter)
         return connect(info, Collection.ITEMS, page, parent=self.id, by=Parent.DATASET, where=where)
 
@@ -239,7 +224,6 @@ class Dataset(Node):
         info: Info,
         page: Page,
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.types.finetunes")]]:
-        """A page of them."""
         return connect(
             info, Collection.FINETUNES, page, parent=self.id, by=Parent.DATASET, where=FinetuneFilter()
         )
@@ -247,11 +231,8 @@ class Dataset(Node):
 
 @strawberry.type
 class DatasetQueries:
-    """The datasets of the root query."""
-
     @strawberry.field(description="A dataset of the viewer by its id.")
     def dataset(self, info: Info, id: Id) -> Dataset | None:
-        """By id."""
         return lookup(info, id, Noun.DATASET)
 
     @connection("All datasets of the viewer over every project, newest first.")
@@ -261,6 +242,5 @@ class DatasetQueries:
         page: Page,
         status: WithStatus[RunStatus] = None,
     ) -> Connection[Dataset]:
-        """A page of them."""
         where = DatasetFilter(status=status)
         return connect(info, Collection.DATASETS, page, where=where)

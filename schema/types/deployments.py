@@ -46,8 +46,6 @@ enumeration(
 @noun
 @strawberry.type(description="A model served under a name at its project's OpenAI-compatible endpoint.")
 class Deployment(Node):
-    """A deployment."""
-
     it: strawberry.Private[domain.Deployment]
     model_name: str = strawberry.field(
         description="Model name, the `model` of requests; unique within the project."
@@ -60,19 +58,16 @@ class Deployment(Node):
 
     @classmethod
     def of(cls, it: domain.Deployment) -> "Deployment":
-        """A deployment as the API shows it."""
         return mirror(cls, it, it=it)
 
     @strawberry.field(description="The project that the deployment belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
-        """Loaded with the others."""
         return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(
         description="The fine-tune that is served; null when it is a model of the model runtime's own."
     )
     def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.types.finetunes")] | None:
-        """Loaded with the others."""
         return lookup(info, self.it.finetune_id, Noun.FINETUNE)
 
     @strawberry.field(
@@ -88,7 +83,6 @@ class Deployment(Node):
         info: Info,
         page: Page,
     ) -> Connection[ApiKey]:
-        """A page of them."""
         return connect(info, Collection.API_KEYS, page, parent=self.id, by=Parent.DEPLOYMENT)
 
     @connection("Request logs of the deployment, newest first.", metadata=ONLY_ID)
@@ -98,13 +92,11 @@ class Deployment(Node):
         page: Page,
         filter: Matching[LogFilter] = None,
     ) -> Connection[RequestLog]:
-        """A page of it."""
         where = request_logs.LogFilter(**given(filter)) if filter else None
         return connect(info, Collection.REQUEST_LOGS, page, parent=self.id, by=Parent.DEPLOYMENT, where=where)
 
     @strawberry.field(description="The job that loads the model.", metadata=ONLY_ID)
     def job(self, info: Info) -> Job | None:
-        """The newest one."""
         return load(info, resolve_jobs.latest, self.id).then(OF[Noun.JOB])
 
     @strawberry.field(
@@ -112,17 +104,13 @@ class Deployment(Node):
         "(`date`, `input`, `output`), oldest first."
     )
     def logs_download_url(self) -> str:
-        """A path of this server."""
         return f"/api/projects/{self.it.project_id}/deployments/{self.id}/logs_download"
 
 
 @strawberry.type
 class DeploymentQueries:
-    """The deployments of the root query."""
-
     @strawberry.field(description="A deployment of the viewer by its id.")
     def deployment(self, info: Info, id: Id) -> Deployment | None:
-        """By id."""
         return lookup(info, id, Noun.DEPLOYMENT)
 
     @connection("All deployments of the viewer over every project, newest first.")
@@ -132,6 +120,5 @@ class DeploymentQueries:
         page: Page,
         status: WithStatus[DeploymentStatus] = None,
     ) -> Connection[Deployment]:
-        """A page of them."""
         where = DeploymentFilter(status=status)
         return connect(info, Collection.DEPLOYMENTS, page, where=where)

@@ -42,8 +42,6 @@ enumeration(
 
 @strawberry.type(description="First rows of a table, and its size.")
 class TablePreview:
-    """The first rows of a table, and its size."""
-
     headers: list[str] = strawberry.field(
         description="Names of the columns; for JSON Lines, the field names of the first 100 lines."
     )
@@ -56,15 +54,12 @@ class TablePreview:
 
     @classmethod
     def of(cls, it: domain.TablePreview) -> "TablePreview":
-        """A preview as the API shows it."""
         return mirror(cls, it, headers=list(it.headers), rows=[list(row) for row in it.rows])
 
 
 @noun
 @strawberry.type(description="An uploaded file.")
 class Document(Node):
-    """A document."""
-
     it: strawberry.Private[domain.Document]
     filename: str = strawberry.field(description="File name without a path.")
     kind: DocumentKind = strawberry.field(description="Purpose of the document.")
@@ -97,21 +92,18 @@ class Document(Node):
 
     @classmethod
     def of(cls, it: domain.Document) -> "Document":
-        """A document as the API shows it."""
         path = f"/api/projects/{it.project_id}/documents/{it.id}/download"
         preview = TablePreview.of(it.preview) if it.preview else None
         return mirror(cls, it, it=it, preview=preview, download_url=path if it.is_stored else None)
 
     @strawberry.field(description="The project that the document belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
-        """Loaded with the others."""
         return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(
         description="The job that reads the file; null until the upload is complete.", metadata=ONLY_ID
     )
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
-        """Loaded with the others."""
         return load(info, jobs_resolve.latest, self.id).then(OF[Noun.JOB])
 
 
@@ -119,19 +111,14 @@ class Document(Node):
     description="A short-lived credential for one REST path, for clients that cannot send a bearer token."
 )
 class Ticket:
-    """What opens one REST path for its viewer."""
-
     ticket: str = strawberry.field(description="Value of the query parameter `ticket`.")
     expires_at: datetime = strawberry.field(description="Expiry time, 10 minutes after creation.")
 
 
 @strawberry.type
 class DocumentQueries:
-    """The documents of the root query."""
-
     @strawberry.field(description="A document of the viewer by its id.")
     def document(self, info: Info, id: Id) -> Document | None:
-        """By id."""
         return lookup(info, id, Noun.DOCUMENT)
 
     @strawberry.field(
@@ -148,6 +135,5 @@ class DocumentQueries:
             ),
         ],
     ) -> Ticket:
-        """For the viewer and this path alone."""
         ticket, expires_at = resolve.ticket(info.context, path)
         return Ticket(ticket=ticket, expires_at=expires_at)

@@ -55,8 +55,6 @@ MAX_LINES = 1000
     "Its training items are frozen at creation."
 )
 class Finetune(Node):
-    """A fine-tune."""
-
     it: strawberry.Private[domain.Finetune]
     version: int = strawberry.field(
         description="Version number within the project: 1, 2, 3, …; never reused."
@@ -140,7 +138,6 @@ class Finetune(Node):
 
     @classmethod
     def of(cls, it: domain.Finetune) -> "Finetune":
-        """A fine-tune as the API shows it."""
         return mirror(
             cls,
             it,
@@ -154,19 +151,16 @@ class Finetune(Node):
 
     @strawberry.field(description="The project that the fine-tune belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
-        """Loaded with the others."""
         return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(description="The base model; null when it is no longer offered.")
     def base_model(
         self, info: Info
     ) -> Annotated["BaseModel", strawberry.lazy("schema.types.base_models")] | None:
-        """Loaded with the others."""
         return lookup(info, self.it.base_model_id, Noun.BASE_MODEL)
 
     @strawberry.field(description="The dataset that the items were taken from, also when it is `DELETED`.")
     def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")] | None:
-        """Loaded with the others."""
         return load(info, resolve_datasets.referred, self.it.dataset_id).then(OF[Noun.DATASET])
 
     @connection(
@@ -179,7 +173,6 @@ class Finetune(Node):
         info: Info,
         page: Page,
     ) -> Connection[Annotated["DatasetItem", strawberry.lazy("schema.types.items")]]:
-        """A page of them, in their dataset's order."""
         return connect(info, Collection.FROZEN_ITEMS, page, parent=self.id, by=Parent.FINETUNE)
 
     @strawberry.field(description="Progress of the run from 0.0 to 1.0, export included.", metadata=ONLY_ID)
@@ -202,7 +195,6 @@ class Finetune(Node):
         description="Seconds from the start until now, or until the end of the run; null before it starts."
     )
     def elapsed_seconds(self, info: Info) -> float | None:
-        """Until now, or until it ended."""
         return self.it.elapsed_seconds(info.context.now())
 
     @strawberry.field(description="Last lines of the run's log, oldest first.", metadata=ONLY_ID)
@@ -223,7 +215,6 @@ class Finetune(Node):
         info: Info,
         page: Page,
     ) -> Connection[TrainingPoint]:
-        """A page of its points."""
         return connect(
             info,
             Collection.TRAINING_POINTS,
@@ -235,7 +226,6 @@ class Finetune(Node):
 
     @strawberry.field(description="The job that runs the training.", metadata=ONLY_ID)
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
-        """The newest one."""
         return load(info, resolve_jobs.latest, self.id).then(OF[Noun.JOB])
 
     @connection("Deployments of the fine-tune, newest first.", metadata=ONLY_ID)
@@ -244,27 +234,21 @@ class Finetune(Node):
         info: Info,
         page: Page,
     ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.types.deployments")]]:
-        """A page of them."""
         return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.FINETUNE)
 
     @strawberry.field(description="URI of the GGUF file in object storage; null until it is exported.")
     def output_path(self, info: Info) -> str | None:
-        """The address of the object."""
         return f"{info.context.services.storage.uri}/{self.it.gguf_key}" if self.it.gguf else None
 
     @strawberry.field(description="REST path of the download of the GGUF file; null until it is exported.")
     def download_url(self) -> str | None:
-        """A path of this server."""
         return f"{path_of(self.it)}/download" if self.it.gguf else None
 
 
 @strawberry.type
 class FinetuneQueries:
-    """The fine-tunes of the root query."""
-
     @strawberry.field(description="A fine-tune of the viewer by its id.")
     def finetune(self, info: Info, id: Id) -> Finetune | None:
-        """By id."""
         return lookup(info, id, Noun.FINETUNE)
 
     @connection("All fine-tunes of the viewer over every project, newest first.")
@@ -274,6 +258,5 @@ class FinetuneQueries:
         page: Page,
         status: WithStatus[RunStatus] = None,
     ) -> Connection[Finetune]:
-        """A page of them."""
         where = FinetuneFilter(status=status)
         return connect(info, Collection.FINETUNES, page, where=where)

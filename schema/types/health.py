@@ -9,8 +9,6 @@ from schema.shared.nodes import mirror
 
 @strawberry.type(description="Status of the installation.")
 class Health:
-    """Whether the parts of the installation answer."""
-
     status: str = strawberry.field(
         description="`ok`; `degraded` when only the model runtime is not connected; "
         "`unavailable` when the database, queue or storage is not."
@@ -24,9 +22,6 @@ class Health:
 
 @strawberry.type
 class HealthQueries:
-    """The health of the root query."""
-
     @strawberry.field(description="Status of the installation; needs no bearer token.")
     async def health(self, info: Info) -> Health:
-        """Asked now."""
         return mirror(Health, await resolve.check(info.context))

@@ -58,8 +58,6 @@ enumeration(
 
 @strawberry.type(description="A problem that makes an item invalid.")
 class ItemProblem:
-    """One thing that is wrong with an item."""
-
     code: ProblemCode = strawberry.field(description="Kind of the problem.")
     message: str = strawberry.field(
         description="Explanation in one sentence, with the line number of "
@@ -69,8 +67,6 @@ class ItemProblem:
 
 @strawberry.type(description="Source that an item was created from.")
 class ItemSource:
-    """Where an item came from."""
-
     it: strawberry.Private[domain.Source]
     source_document: str | None = strawberry.field(
         description="File name of the source document, kept when the document is deleted; null when unknown."
@@ -88,7 +84,6 @@ class ItemSource:
         description="The uploaded document; null for generated items and after the document is deleted."
     )
     def document(self, info: Info) -> Annotated["Document", strawberry.lazy("schema.types.documents")] | None:
-        """Loaded with the others."""
         return lookup(info, self.it.document_id, Noun.DOCUMENT)
 
 
@@ -98,8 +93,6 @@ class ItemSource:
     "while it is neither deleted nor corrected by another item."
 )
 class DatasetItem(Node):
-    """An item."""
-
     it: strawberry.Private[domain.Item]
     values: list[str] = strawberry.field(
         description="Field values in the order of the dataset's `fieldNames`."
@@ -132,37 +125,30 @@ class DatasetItem(Node):
 
     @classmethod
     def of(cls, it: domain.Item) -> "DatasetItem":
-        """An item as the API shows it."""
         source = it.source and mirror(ItemSource, it.source, it=it.source)
         problems = [mirror(ItemProblem, problem) for problem in it.all_problems]
         return mirror(cls, it, it=it, source=source, problems=problems)
 
     @strawberry.field(description="The dataset that the item belongs to, also when it is `DELETED`.")
     def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")]:
-        """Loaded with the others, the deleted ones too."""
         return load(info, datasets_resolve.referred, self.it.dataset_id).then(OF[Noun.DATASET])
 
     @strawberry.field(description="Field values as an object from field name to text.")
     def data(self, info: Info) -> JSON:
-        """Named as its dataset names them."""
         found = load(info, datasets_resolve.referred, self.it.dataset_id)
         return found.then(lambda dataset: dict(zip(dataset.field_names, self.it.values, strict=True)))
 
     @strawberry.field(description="The item that this one replaces; null when it is not a correction.")
     def corrects(self, info: Info) -> "DatasetItem | None":
-        """Loaded with the others."""
         return lookup(info, self.it.corrects_id, Noun.ITEM)
 
     @strawberry.field(description="The item that replaces this one; null when it is not corrected.")
     def corrected_by(self, info: Info) -> "DatasetItem | None":
-        """Loaded with the others."""
         return lookup(info, self.it.corrected_by_id, Noun.ITEM)
 
 
 @strawberry.type(description="Statistics of the valid active items of one split. Tokens are estimates.")
 class SplitStats:
-    """The valid items of one split."""
-
     split: Split = strawberry.field(description="Split that the items belong to.")
     count: int = strawberry.field(description="Number of items.")
     avg_tokens: float = strawberry.field(description="Mean number of tokens per item.")
@@ -172,8 +158,6 @@ class SplitStats:
 
 @strawberry.type(description="Number of active items with one kind of problem.")
 class ProblemCount:
-    """How many active items have a problem."""
-
     code: ProblemCode = strawberry.field(description="Kind of the problem.")
     count: int = strawberry.field(description="Number of active items that have it.")
 
@@ -183,8 +167,6 @@ class ProblemCount:
     "corrected: `total` = `active` = `valid` + `invalid`."
 )
 class DatasetStats:
-    """Counts over a dataset's items."""
-
     total: int = strawberry.field(description="Number of active items.")
     valid: int = strawberry.field(description="Number of active items without a problem.")
     invalid: int = strawberry.field(description="Number of active items with a problem.")
@@ -203,7 +185,6 @@ class DatasetStats:
 
     @classmethod
     def of(cls, it: domain.DatasetStats) -> "DatasetStats":
-        """Counts as the API shows them."""
         by_split = [mirror(SplitStats, part) for part in it.by_split]
         problems = [ProblemCount(code=code, count=count) for code, count in it.problems]
         return mirror(cls, it, by_split=by_split, problems=problems)
@@ -211,8 +192,6 @@ class DatasetStats:
 
 @strawberry.input(description="Conditions on items: all that are given must hold, null is no condition.")
 class ItemFilter:
-    """Which items a list shows."""
-
     split: Split | None = strawberry.field(default=None, description="Only items of this split.")
     is_valid: bool | None = strawberry.field(
         default=None, description="Only valid items (`true`) or only invalid ones (`false`)."

@@ -40,8 +40,6 @@ enumeration(
 
 @strawberry.interface(description="An event of a job.")
 class JobEvent(Shareable):
-    """Something that happened in a job."""
-
     cursor: str = strawberry.field(
         description="Cursor of the event among the events of its job, for "
         "`after` in `jobEvents` and `Job.events`."
@@ -51,39 +49,29 @@ class JobEvent(Shareable):
 
 @strawberry.type(description="The status of the job changed.")
 class StatusEvent(JobEvent):
-    """The job moved to another status."""
-
     status: JobStatus = strawberry.field(description="The new status.")
     error: str | None = strawberry.field(description="Why the job failed, in one sentence; null otherwise.")
 
 
 @strawberry.type(description="The job reported its progress.")
 class ProgressEvent(JobEvent):
-    """The job came further."""
-
     progress: float = strawberry.field(description="Progress from 0.0 to 1.0.")
     message: str | None = strawberry.field(description="Current activity in words.")
 
 
 @strawberry.type(description="Training metrics were measured, in an optimizer step or an evaluation.")
 class MetricEvent(JobEvent):
-    """A training step or an evaluation."""
-
     point: TrainingPoint = strawberry.field(description="The measured point of the training curve.")
 
 
 @strawberry.type(description="A training checkpoint was saved on the worker.")
 class CheckpointEvent(JobEvent):
-    """A checkpoint was saved."""
-
     step: int = strawberry.field(description="Optimizer step of the checkpoint.")
     path: str = strawberry.field(description="Name of the checkpoint, such as `checkpoint-100`.")
 
 
 @strawberry.type(description="A line was added to the job's log.")
 class LogEvent(JobEvent):
-    """A line of the job's log."""
-
     line: str = strawberry.field(description="Text of the line.")
 
 
@@ -119,8 +107,6 @@ def told(recorded: domain.RecordedEvent) -> JobEvent:
 
 @strawberry.type
 class JobSubscriptions:
-    """The streams of jobs."""
-
     @strawberry.subscription(
         description="All events of a job after the cursor: first the recorded ones, "
         "then new ones as they occur. Ends with the job."

@@ -52,8 +52,6 @@ ALL_KINDS = frozenset(JobEventKind)
 @noun
 @strawberry.type(description="A background job.")
 class Job(Node):
-    """A job."""
-
     it: strawberry.Private[domain.Job]
     type: JobType = strawberry.field(description="Kind of work that the job does.")
     status: JobStatus = strawberry.field(description="Status of the job.")
@@ -78,12 +76,10 @@ class Job(Node):
 
     @classmethod
     def of(cls, it: domain.Job) -> "Job":
-        """A job as the API shows it."""
         return mirror(cls, it, it=it)
 
     @strawberry.field(description="The project that the job belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
-        """Loaded with the others."""
         return lookup(info, self.it.project_id, Noun.PROJECT)
 
     @strawberry.field(
@@ -91,7 +87,6 @@ class Job(Node):
         "job works on; null after that is deleted."
     )
     def subject(self, info: Info) -> Node | None:
-        """Loaded with the others."""
         return node_by_id(info, self.it.subject_id)
 
     @connection("Events of the job, oldest first.", metadata=ONLY_ID)
@@ -104,7 +99,6 @@ class Job(Node):
             strawberry.argument(description="Only events of these kinds; all when absent or null."),
         ] = None,
     ) -> Connection[JobEvent]:
-        """A page of them."""
         wanted = frozenset(kinds) if kinds is not None else ALL_KINDS
         return connect(
             info, Collection.JOB_EVENTS, page, parent=self.id, by=Parent.JOB, where=wanted, of=event_of
@@ -113,11 +107,8 @@ class Job(Node):
 
 @strawberry.type
 class JobQueries:
-    """The jobs of the root query."""
-
     @strawberry.field(description="A job of the viewer by its id.")
     def job(self, info: Info, id: Id) -> Job | None:
-        """By id."""
         return lookup(info, id, Noun.JOB)
 
     @connection("All jobs of the viewer over every project, newest first.")
@@ -128,5 +119,4 @@ class JobQueries:
         type: OfType[JobType] = None,
         status: WithStatus[JobStatus] = None,
     ) -> Connection[Job]:
-        """A page of them."""
         return connect(info, Collection.JOBS, page, where=JobFilter(type=type, status=status))

@@ -1,4 +1,4 @@
-"""What the lists and the mutations of projects are given."""
+"""The projects of the GraphQL API."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -79,8 +79,6 @@ enumeration(
 
 @strawberry.input(description="Conditions on projects: all that are given must hold, null is no condition.")
 class ProjectFilter:
-    """Which projects a list shows."""
-
     status: ProjectStatus | None = strawberry.field(
         default=None, description="Only projects with this status."
     )
@@ -92,8 +90,6 @@ class ProjectFilter:
 
 @strawberry.type(description="Settings of a project.")
 class ProjectConfig:
-    """A project's settings."""
-
     num_examples_target: int = strawberry.field(
         description="Number of items that a generated dataset should have; for information."
     )
@@ -109,8 +105,6 @@ class ProjectConfig:
 
 @strawberry.type(description="Number of objects in a project.")
 class ProjectStats:
-    """How much a project holds."""
-
     document_count: int = strawberry.field(description="Number of documents.")
     chunk_count: int = strawberry.field(
         description="Number of chunks of the documents; documents are not chunked yet, always 0."
@@ -127,8 +121,6 @@ class ProjectStats:
 @noun
 @strawberry.type(description="A project: the documents, datasets, fine-tunes and deployments for one task.")
 class Project(Node):
-    """A project."""
-
     it: strawberry.Private[domain.Project]
     name: str = strawberry.field(description="Display name, also part of the model name of new fine-tunes.")
     description: str | None = strawberry.field(description="Free-text description; null when there is none.")
@@ -140,22 +132,18 @@ class Project(Node):
 
     @classmethod
     def of(cls, it: domain.Project) -> "Project":
-        """A project as the API shows it."""
         return mirror(cls, it, it=it, config=mirror(ProjectConfig, it))
 
     @strawberry.field(description="The user that the project belongs to.")
     def owner(self, info: Info) -> Annotated["User", strawberry.lazy("schema.types.accounts")]:
-        """Loaded with the other owners."""
         return lookup(info, self.it.owner_id, Noun.USER)
 
     @strawberry.field(description="Stage of the project, derived from its objects.", metadata=ONLY_ID)
     def stage(self, info: Info) -> ProjectStage:
-        """Derived with the other projects'."""
         return load(info, resolve.stages, self.id)
 
     @strawberry.field(description="Number of objects in the project.", metadata=ONLY_ID)
     def stats(self, info: Info) -> ProjectStats:
-        """Counted with the other projects'."""
         return load(info, resolve.stats, self.id).then(lambda it: mirror(ProjectStats, it))
 
     @strawberry.field(
@@ -164,7 +152,6 @@ class Project(Node):
     def base_model(
         self, info: Info
     ) -> Annotated["BaseModel", strawberry.lazy("schema.types.base_models")] | None:
-        """Loaded with the others."""
         return lookup(info, self.it.base_model_id, Noun.BASE_MODEL)
 
     @strawberry.field(
@@ -173,14 +160,12 @@ class Project(Node):
     def training_dataset(
         self, info: Info
     ) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")] | None:
-        """Loaded with the others."""
         return lookup(info, self.it.training_dataset_id, Noun.DATASET)
 
     @strawberry.field(
         description="The fine-tune selected for the project, for information; null when none is selected."
     )
     def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.types.finetunes")] | None:
-        """Loaded with the others."""
         return lookup(info, self.it.finetune_id, Noun.FINETUNE)
 
     @connection("Documents of the project, newest first.", metadata=ONLY_ID)
@@ -193,7 +178,6 @@ class Project(Node):
             strawberry.argument(description="Only documents of this kind; any kind when absent or null."),
         ] = None,
     ) -> Connection[Annotated["Document", strawberry.lazy("schema.types.documents")]]:
-        """A page of them."""
         where = DocumentFilter(kind=kind)
         return connect(info, Collection.DOCUMENTS, page, parent=self.id, by=Parent.PROJECT, where=where)
 
@@ -203,7 +187,6 @@ class Project(Node):
         info: Info,
         page: Page,
     ) -> Connection[Annotated["Dataset", strawberry.lazy("schema.types.datasets")]]:
-        """A page of them."""
         return connect(info, Collection.DATASETS, page, parent=self.id, by=Parent.PROJECT)
 
     @connection("Fine-tunes of the project, newest first.", metadata=ONLY_ID)
@@ -213,7 +196,6 @@ class Project(Node):
         page: Page,
         status: WithStatus[RunStatus] = None,
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.types.finetunes")]]:
-        """A page of them."""
         where = FinetuneFilter(status=status)
         return connect(info, Collection.FINETUNES, page, parent=self.id, by=Parent.PROJECT, where=where)
 
@@ -223,7 +205,6 @@ class Project(Node):
         info: Info,
         page: Page,
     ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.types.deployments")]]:
-        """A page of them."""
         return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.PROJECT)
 
     @connection("Jobs of the project, newest first.", metadata=ONLY_ID)
@@ -234,18 +215,14 @@ class Project(Node):
         type: OfType[JobType] = None,
         status: WithStatus[JobStatus] = None,
     ) -> Connection[Annotated["Job", strawberry.lazy("schema.types.jobs")]]:
-        """A page of them."""
         where = JobFilter(type=type, status=status)
         return connect(info, Collection.JOBS, page, parent=self.id, by=Parent.PROJECT, where=where)
 
 
 @strawberry.type
 class ProjectQueries:
-    """The projects of the root query."""
-
     @strawberry.field(description="A project of the viewer by its id.")
     def project(self, info: Info, id: Id) -> Project | None:
-        """By id."""
         return lookup(info, id, Noun.PROJECT)
 
     @connection("All projects of the viewer, newest first.")
@@ -255,6 +232,5 @@ class ProjectQueries:
         page: Page,
         filter: Matching[ProjectFilter] = None,
     ) -> Connection[Project]:
-        """A page of them."""
         where = domain.ProjectFilter(**given(filter)) if filter else None
         return connect(info, Collection.PROJECTS, page, where=where)

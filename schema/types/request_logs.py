@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 @noun
 @strawberry.type(description="A request to a deployment, with its response.")
 class RequestLog(Node):
-    """A request log."""
-
     it: strawberry.Private[domain.RequestLog]
     date: datetime = strawberry.field(description="Time when the request arrived.")
     endpoint: str = strawberry.field(description="OpenAI endpoint: `chat/completions` or `completions`.")
@@ -57,12 +55,10 @@ class RequestLog(Node):
 
     @classmethod
     def of(cls, it: domain.RequestLog) -> "RequestLog":
-        """A request log as the API shows it."""
         return mirror(cls, it, it=it)
 
     @strawberry.field(description="API key of the request; null after it is deleted.")
     def api_key(self, info: Info) -> Annotated["ApiKey", strawberry.lazy("schema.types.api_keys")] | None:
-        """Loaded with the others."""
         return lookup(info, self.it.api_key_id, Noun.API_KEY)
 
 
@@ -70,8 +66,6 @@ class RequestLog(Node):
     description="Conditions on request logs: all that are given must hold, null is no condition."
 )
 class LogFilter:
-    """Which requests a list shows."""
-
     since: datetime | None = optional("Only requests at or after this time.")
     until: datetime | None = optional("Only requests before this time.")
     search: str | None = optional("Only requests with this text in `input` or `output`, not case-sensitive.")

@@ -1,4 +1,4 @@
-"""What a training run is given, measures and leaves."""
+"""Hyperparameters, metrics and artifacts of fine-tunes."""
 
 from datetime import datetime
 
@@ -39,8 +39,6 @@ enumeration(
     "computes the loss on the output of an item alone, not on its prompt."
 )
 class Hyperparameters:
-    """Every knob of a run."""
-
     num_epochs: float = strawberry.field(
         description="Number of epochs (passes over the training items); may be fractional."
     )
@@ -79,8 +77,6 @@ class Hyperparameters:
     "point did not measure keeps its last value."
 )
 class TrainingMetrics:
-    """The newest point of a run."""
-
     step: int = strawberry.field(description="Number of completed optimizer steps.")
     total_steps: int = strawberry.field(description="Number of optimizer steps of the whole run.")
     epoch: float = strawberry.field(description="Number of completed epochs; may be fractional.")
@@ -110,8 +106,6 @@ class TrainingMetrics:
     "model; a local worker uses greedy decoding."
 )
 class InferenceSample:
-    """One prompt, answered by both models."""
-
     prompt: str = strawberry.field(description="Input of the item, sent as a user message.")
     expected: str | None = strawberry.field(
         description="Output of the item, for reference; null when the external worker reported none."
@@ -127,8 +121,6 @@ class InferenceSample:
     "training prompts: rendered chat template, token ids and greedy decoding."
 )
 class ParityReport:
-    """Whether the exported GGUF answers as the trained model did."""
-
     passed: bool = strawberry.field(
         description="Whether chat template and token ids match for all prompts, "
         "and the outputs for at least 90% of them."
@@ -151,8 +143,6 @@ class ParityReport:
 
 @strawberry.type(description="A file that a fine-tune produced, in object storage.")
 class Artifact:
-    """A file that a run left in storage."""
-
     filename: str = strawberry.field(description="File name without a path.")
     kind: ArtifactKind = strawberry.field(description="Kind of the artifact.")
     quantization: str | None = strawberry.field(
@@ -164,12 +154,12 @@ class Artifact:
 
 
 def path_of(it: domain.Finetune) -> str:
-    """Where REST has a fine-tune."""
+    """The REST path of a fine-tune."""
     return f"/api/projects/{it.project_id}/finetunes/{it.id}"
 
 
 def artifacts_of(it: domain.Finetune) -> list[Artifact]:
-    """A fine-tune's files, by name."""
+    """A fine-tune's artifacts, ordered by file name."""
     base = f"{path_of(it)}/artifacts"
     found = sorted(it.artifacts, key=lambda artifact: artifact.filename)
     return [mirror(Artifact, each, download_url=f"{base}/{each.filename}") for each in found]
@@ -180,8 +170,6 @@ def artifacts_of(it: domain.Finetune) -> list[Artifact]:
     "token; null means not measured at this step, or not finite."
 )
 class TrainingPoint:
-    """One point of a training curve."""
-
     step: int = strawberry.field(description="Number of completed optimizer steps.")
     epoch: float = strawberry.field(description="Number of completed epochs; may be fractional.")
     train_loss: float | None = strawberry.field(
