@@ -1,10 +1,13 @@
 """Scalars of our own."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NewType
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
 if TYPE_CHECKING:
@@ -44,5 +47,10 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         description="Integer of up to 63 bits: a JSON number up to 2^53, a string above; as input, either.",
         serialize=_serialize,
         parse_value=_parse,
-    )
+    ),
+    datetime: replace(
+        DEFAULT_SCALAR_REGISTRY[datetime],
+        description="RFC 3339 timestamp, in UTC when returned, such as "
+        "`2026-01-31T12:00:00+00:00`; as input, with an offset.",
+    ),
 }
