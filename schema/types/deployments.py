@@ -48,7 +48,8 @@ enumeration(
 class Deployment(Node):
     it: strawberry.Private[domain.Deployment]
     model_name: str = strawberry.field(
-        description="Model name, the `model` of requests; unique within the project."
+        description="Model name, the `model` of requests, unique within the project; "
+        "requests may also name the fine-tune's own `modelName`."
     )
     status: DeploymentStatus = strawberry.field(description="Status of the deployment.")
     error: str | None = strawberry.field(
