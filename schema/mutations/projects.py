@@ -26,8 +26,8 @@ class ProjectConfigInput:
         "default `maxSeqLength` of fine-tunes: 16 to 1,048,576. Default 2,048."
     )
     train_eval_split: float | None = optional(
-        "Share of the items of new datasets used for training, above 0 to "
-        "1; the rest is held out, at 1 nothing. Default 0.9."
+        "Share of the items of new datasets used for training, above 0 to 1; the rest is held out for "
+        "evaluation, at 1 nothing. Default 0.9."
     )
 
 

@@ -99,7 +99,7 @@ class ProjectConfig:
     )
     train_eval_split: float = strawberry.field(
         description="Share of the items of new datasets used for training, above 0 to 1; the rest is "
-        "held out. At 1, and below 50 valid items, nothing is held out."
+        "held out for evaluation. At 1, and below 50 valid items, nothing is held out."
     )
 
 
