@@ -22,7 +22,7 @@ from domain.services import Services
 from edge.request_ids import RequestIds
 from rest.errors import REASON_STATUS, STATUS
 from rest.gateway import Gateway
-from rest.gateway._errors import REFUSALS
+from rest.gateway._errors import DOMAIN_ERRORS
 from schema.shared.errors import CODES
 from tests.breaking import Breaking
 from tests.clients import Api
@@ -75,7 +75,7 @@ def services(services: Services, transactions: Breaking) -> Services:
 
 def test_every_code_has_its_place_at_every_edge() -> None:
     codes = set(ErrorCode)
-    assert codes == CODES.keys() == STATUS.keys() == REFUSALS.keys()
+    assert codes == CODES.keys() == STATUS.keys() == DOMAIN_ERRORS.keys()
     shown = SCHEMA.type_map["ErrorCode"]
     assert isinstance(shown, GraphQLEnumType)
     assert set(shown.values) == codes
@@ -176,7 +176,7 @@ async def test_the_openai_endpoint_refuses_in_its_own_shape() -> None:
         transport = httpx.ASGITransport(RequestIds(Starlette(routes=[Mount("/public", gateway)])))
         async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
             reply = await client.get("/public/prj_1/models", headers={"authorization": "Bearer lk_key"})
-        status, code = REFUSALS[error.code]
+        status, code = DOMAIN_ERRORS[error.code]
         assert reply.status_code == status
         assert reply.json()["error"].keys() == {"message", "type", "param", "code"}
         assert (reply.json()["error"]["message"], reply.json()["error"]["code"]) == (error.message, code)

@@ -57,7 +57,8 @@ class AccountMutations:
     @mutation
     async def login(self, info: Info, input: LoginInput) -> LoginPayload:
         """Signs in with e-mail address and password, and issues a bearer token."""
-        return _signed_in(LoginPayload, await resolve.login(info.context, input.email, input.password))
+        session = await resolve.login(info.context, input.email, input.password)
+        return _signed_in(info, LoginPayload, session)
 
 
 def _signed_in(info: Info, payload: type[P], session: domain.Session) -> P:

@@ -39,7 +39,7 @@ enumeration(
 
 
 @strawberry.interface(description="An event of a job.")
-class JobEvent(Shareable):
+class JobEvent(SharedEvent):
     cursor: str = strawberry.field(
         description="Cursor of the event among the events of its job, for "
         "`after` in `jobEvents` and `Job.events`."
