@@ -14,8 +14,7 @@ from typing import Any
 from strawberry.types.cast import TYPE_CAST_ATTRIBUTE
 
 from schema.execution._bound_resolver import BoundResolver
-from schema.execution._dataloader import Deferred, resolve_deferred
-from schema.execution._eager import gather_eagerly
+from schema.execution._dataloader import Deferred, gather_all, resolve_deferred
 from schema.execution._leaf_values import NeedsFallback, Values, require_classes
 from schema.execution._partial_rows import ConcatenatedRows, PartialRows
 
@@ -108,7 +107,7 @@ def object_completion(check: Callable[[Sources], None], fields: Mapping[str, Fie
     async def later(sources: Sources, bind: Bind) -> Values:
         check(sources)
         columns = {name: plan.answer_now(sources) for name, plan in attributes.items()}
-        answers = await gather_eagerly([plan.answer(sources, bind) for plan in resolved.values()])
+        answers = await gather_all([plan.answer(sources, bind) for plan in resolved.values()])
         columns |= zip(resolved, answers, strict=True)
         return _objects({name: columns[name] for name in fields}, len(sources))
 

@@ -1,12 +1,12 @@
 """DataLoaders: what resolvers defer to, so that all that is asked for in one step is read with one call."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
-from schema.execution._eager import gather_eagerly
 from schema.execution._state import HasOperationState, OperationState
 
+T = TypeVar("T")
 BatchFunction = Callable[..., Awaitable[Mapping[str, Any]]]
 """Takes a context, keys and further arguments; gives the values of keys, without those that have none."""
 
@@ -151,6 +151,17 @@ async def resolve_deferred(values: list[Any]) -> list[Any]:
     for value in values:
         if value.__class__ is Deferred:
             keys.setdefault(value.loader, []).append(value.key)
-    read = await gather_eagerly([loader.load_many(of_loader) for loader, of_loader in keys.items()])
+    read = await gather_all([loader.load_many(of_loader) for loader, of_loader in keys.items()])
     found = dict(zip(keys, read, strict=True))
     return [value.value(found[value.loader]) if value.__class__ is Deferred else value for value in values]
+
+
+async def gather_all(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all coroutines; raises the first one's error once none runs any more."""
+    if len(coroutines) == 1:
+        return [await coroutines[0]]
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast(list[T], results)

@@ -12,15 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from graphql import GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo
+from graphql import GraphQLObjectType, GraphQLOutputType, GraphQLResolveInfo, Undefined
 from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.execution._bound_resolver import BoundResolver
-from schema.execution._eager import EagerCoroutine
-from schema.execution._leaf_values import Values
+from schema.execution._columns import Completion
 from schema.execution._planner import Planner
 from schema.execution._state import state_of
 
@@ -84,23 +83,21 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         given = (return_type, field_details_list, info, path, result, position_context)
         planner = self._planner
         completion = None if planner is None else planner.completion(return_type, field_details_list)
-        if completion is None:
+        if completion is None or result is None or result is Undefined:
             return super().complete_value(*given)
+        if completion.now is None:
+            return self._completed(completion, *given)
         try:
-            if completion.now is not None:
-                return completion.now([result])[0]
-            completing = EagerCoroutine(completion.complete([result], self._bind))
-            if completing.is_done:
-                return completing.result()[0]
-        except Exception:  # noqa: BLE001 - as above
+            return completion.now([result])[0]
+        except Exception:  # noqa: BLE001 - whatever it was, graphql-core meets it again
             return super().complete_value(*given)
-        return self._completed(completing, *given)
 
-    async def _completed(self, completing: EagerCoroutine[Values], *given: Any) -> Any:
-        """The completed value of a column that waits for resolvers."""
+    async def _completed(self, completion: Completion, *given: Any) -> Any:
+        """The completed value where resolvers are called for it."""
+        *_, result, _ = given
         try:
-            return (await completing)[0]
-        except Exception:  # noqa: BLE001 - as above
+            return (await completion.complete([result], self._bind))[0]
+        except Exception:  # noqa: BLE001 - whatever it was, graphql-core meets it again
             completed = super().complete_value(*given)
         return await completed if self.is_awaitable(completed) else completed
 
