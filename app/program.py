@@ -1,6 +1,5 @@
 """How our own command is run as a child."""
 
-import sys
+from infra.python_modules import module_command
 
-PROGRAM = (sys.executable, "-P", "-m", "app.cli")
-"""With -P, for a folder `app` where the user stands is not ours."""
+PROGRAM = module_command("app.cli")

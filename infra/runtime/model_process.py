@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import sys
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from domain.errors import Unavailable
+from infra.python_modules import module_command
 from infra.runtime import MODEL_KEY
 from infra.runtime.gguf import damaged, training_context
 
@@ -67,13 +67,10 @@ async def start(path: Path) -> ModelProcess:
 
 async def _spawn(path: Path, context: int, key: str) -> asyncio.subprocess.Process:
     """In a session of its own, so that Ctrl-C in a terminal reaches only its supervisor."""
-    program = (sys.executable, "-P", "-m", "infra.runtime.model_server")
+    command = module_command("infra.runtime.model_server", str(path), str(context), str(os.getpid()))
     env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return await asyncio.create_subprocess_exec(
-        *program,
-        str(path),
-        str(context),
-        str(os.getpid()),
+        *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         env=env | {MODEL_KEY: key},

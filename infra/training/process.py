@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from infra.python_modules import signal_on_parent_death
 from infra.training.error_messages import sentence
 from infra.training.frozen_run import FrozenRun
 from infra.training.messages import Failed
-from infra.training.reporter import Interrupted, Reporter, die_with
+from infra.training.reporter import Interrupted, Reporter
 from infra.training.trainer import INTERRUPTED
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -29,7 +30,7 @@ def main() -> int:
     """Train as FOLDER/run.json says; the exit status is 0, 75 when interrupted, or 1."""
     reporter = Reporter(os.fdopen(int(os.environ["REPORT_FD"]), "wb"))
     reporter.stop_on_sigterm()
-    die_with(int(os.environ["PARENT"]), signal.SIGTERM)
+    signal_on_parent_death(int(os.environ["PARENT_PID"]), signal.SIGTERM)
     folder = Path(sys.argv[1])
     try:
         reporter.progress(0.0, "Starting")

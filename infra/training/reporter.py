@@ -1,9 +1,6 @@
 """The training process's side of the pipe, and the wish that it should stop."""
 
-import ctypes
-import os
 import signal
-import sys
 import threading
 from dataclasses import dataclass, field
 from types import FrameType
@@ -11,8 +8,6 @@ from typing import BinaryIO
 
 from domain.job_events import LogLine, Progress
 from infra.training.messages import Message, encode
-
-PR_SET_PDEATHSIG = 1
 
 
 class Interrupted(Exception):
@@ -64,12 +59,3 @@ class Reporter:
             self.stop.set()
 
         signal.signal(signal.SIGTERM, ask)
-
-
-def die_with(parent: int, death: signal.Signals) -> None:
-    """Get `death` when process `parent` dies, also if it died already. Linux only; elsewhere nothing."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(death))
-    if os.getppid() != parent:
-        os.kill(os.getpid(), death)

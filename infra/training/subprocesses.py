@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from infra.python_modules import module_command
 from infra.training.reporter import Reporter
 
 GLANCE = 0.2  # seconds between two looks at whether the run should stop
@@ -14,8 +14,8 @@ GLANCE = 0.2  # seconds between two looks at whether the run should stop
 @contextmanager
 def child(module: str, *arguments: str, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
     """`python -m module arguments`, killed when the block ends."""
-    environment = {**os.environ, "PARENT": str(os.getpid()), "GGML_NO_BACKTRACE": "1"}
-    command = [sys.executable, "-m", module, *arguments]
+    environment = {**os.environ, "PARENT_PID": str(os.getpid()), "GGML_NO_BACKTRACE": "1"}
+    command = module_command(module, *arguments)
     process = subprocess.Popen(command, env=environment, stdout=stdout, text=True)  # noqa: S603 - ours
     try:
         yield process

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from domain.finetunes import FinetuneMethod
 from domain.job_events import LogLine
 from domain.ports.trainer import TrainingFailed, TrainingReport, TrainingRun
+from infra.python_modules import module_command
 from infra.training import machine
 from infra.training.frozen_run import FrozenRun
 from infra.training.messages import Failed, decode
@@ -82,15 +82,12 @@ class ProcessTrainer:
 async def _spawn(folder: Path, report_fd: int) -> asyncio.subprocess.Process:
     with (folder / LOG).open("ab") as log:
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "infra.training.process",
-            str(folder),
+            *module_command("infra.training.process", str(folder)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             pass_fds=(report_fd,),
-            env={**os.environ, "REPORT_FD": str(report_fd), "PARENT": str(os.getpid())},
+            env={**os.environ, "REPORT_FD": str(report_fd), "PARENT_PID": str(os.getpid())},
             start_new_session=True,
         )
 

@@ -60,7 +60,7 @@ def training_process(folder: Path) -> psutil.Process:
     (found,) = (
         each
         for each in psutil.process_iter(["cmdline"])
-        if (each.info["cmdline"] or [])[1:] == ["-m", "infra.training.process", str(folder)]
+        if (each.info["cmdline"] or [])[1:] == ["-P", "-m", "infra.training.process", str(folder)]
     )
     return found
 
@@ -131,7 +131,7 @@ async def test_the_process_saves_and_ends_when_its_worker_dies(
     command = [sys.executable, "-c", WORKER, str(trainer.models_folder), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:  # noqa: ASYNC220
         assert worker.stdout is not None
-        next(line for line in worker.stdout if line == "Measured\n")
+        next(line for line in worker.stdout if line == "Metric\n")
         process = training_process(tmp_path)
         worker.kill()
     assert await asyncio.to_thread(psutil.wait_procs, [process], 30) == ([process], [])
