@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.finetunes import ArtifactKind
 from domain.ports.trainer import ProducedFile
-from infra.training.frozen_run import sha256, write_whole
+from infra.training.frozen_run import sha256, write_atomically
 
 
 def produced(path: Path, kind: ArtifactKind, quantization: str | None = None) -> ProducedFile:
@@ -28,14 +28,14 @@ def written(path: Path, kind: ArtifactKind, content: dict[str, Any] | str) -> Pr
         if isinstance(content, str)
         else json.dumps(content, indent=2, ensure_ascii=False, default=str)
     )
-    write_whole(path, text.encode())
+    write_atomically(path, text.encode())
     return produced(path, kind)
 
 
 def adapter(saved: Path, folder: Path, base_model_name: str) -> list[ProducedFile]:
     """The adapter's weights and its configuration, which names the base model and no path of this machine."""
     weights = folder / "adapter_model.safetensors"
-    write_whole(weights, (saved / weights.name).read_bytes())
+    write_atomically(weights, (saved / weights.name).read_bytes())
     config = json.loads((saved / "adapter_config.json").read_text())
     return [
         produced(weights, ArtifactKind.ADAPTER),

@@ -4,17 +4,18 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from domain.finetunes import FinetuneMethod, Hyperparameters
+from pydantic import TypeAdapter
+
 from domain.ports.trainer import TrainingRun
 
-NAME = "run.json"
+RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True, slots=True)
 class FrozenRun:
-    """A run, where base models are kept, and the SHA-256 of the items."""
+    """A run, the folder of the base models, and the SHA-256 of the items file."""
 
     run: TrainingRun
     models_folder: Path
@@ -25,26 +26,29 @@ class FrozenRun:
         """Freeze `run` as it is now; reads the items file to hash it."""
         return cls(run, models_folder, sha256(run.items_path))
 
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """The run that was written into `folder`."""
-        fields = json.loads((folder / NAME).read_text())
-        return cls(_run(fields["run"]), Path(fields["models_folder"]), fields["items_sha256"])
-
-    def write(self) -> None:
-        """Write run.json into the run's folder, whole or not at all."""
-        write_whole(self.run.folder / NAME, json.dumps(asdict(self), default=str, indent=2).encode())
-
     @property
     def work_folder(self) -> Path:
-        """Where this run's checkpoints lie.
+        """The folder of this run's checkpoints.
 
-        Named after all that decides the curve: a run that was changed under the same folder never
-        goes on from the checkpoints of another.
+        Its name is a digest of everything that decides the loss curve, so that a run whose configuration
+        was changed never resumes from checkpoints of the old one.
         """
         run = self.run
-        decisive = [run.base_model_name, run.method, asdict(run.hyperparameters), run.seed, self.items_sha256]
-        return run.folder / f"work-{hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12]}"
+        identity = [run.base_model_name, run.method, asdict(run.hyperparameters), run.seed, self.items_sha256]
+        return run.folder / f"work-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
+
+
+_FROZEN_RUN = TypeAdapter(FrozenRun)
+
+
+def write_run(frozen: FrozenRun) -> None:
+    """Write run.json into the run's folder, whole or not at all."""
+    write_atomically(frozen.run.folder / RUN_FILE, _FROZEN_RUN.dump_json(frozen, indent=2))
+
+
+def read_run(folder: Path) -> FrozenRun:
+    """The run that was written into `folder`. Raises `ValueError` when its run.json is damaged."""
+    return _FROZEN_RUN.validate_json((folder / RUN_FILE).read_bytes(), strict=True)
 
 
 def sha256(path: Path) -> str:
@@ -53,21 +57,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write under a temporary name and rename: a reader never sees half a file."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(content)
     partial.replace(path)
-
-
-def _run(fields: dict[str, Any]) -> TrainingRun:
-    knobs = fields["hyperparameters"]
-    return TrainingRun(
-        **fields
-        | {
-            "method": FinetuneMethod(fields["method"]),
-            "hyperparameters": Hyperparameters(**knobs | {"target_modules": tuple(knobs["target_modules"])}),
-            "items_path": Path(fields["items_path"]),
-            "folder": Path(fields["folder"]),
-        },
-    )

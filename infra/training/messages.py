@@ -1,69 +1,47 @@
-"""How the training process's reports cross the pipe: one JSON object a line."""
+"""How the training process's reports cross the pipe: one JSON object a line, tagged with its `kind`."""
 
 import json
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
+from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
+
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
-from domain.ports.trainer import ProducedFile, TrainingReport, TrainingResult
-from domain.training_points import TrainingPoint
+from domain.ports.trainer import TrainingResult
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The process gives up; the sentence is for the user."""
+    """The process gives up; `message` is one sentence for the user."""
 
-    sentence: str
+    message: str
 
 
-Message = TrainingReport | Failed
+def _kind(message: Any) -> str | None:
+    return message.get("kind") if isinstance(message, dict) else type(message).__name__
+
+
+Message = Annotated[
+    Annotated[Progress, Tag("Progress")]
+    | Annotated[Metric, Tag("Metric")]
+    | Annotated[Checkpoint, Tag("Checkpoint")]
+    | Annotated[LogLine, Tag("LogLine")]
+    | Annotated[TrainingResult, Tag("TrainingResult")]
+    | Annotated[Failed, Tag("Failed")],
+    Discriminator(_kind),
+]
+_MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
 
 
 def encode(message: Message) -> bytes:
     """One line, newline included."""
-    fields = {"kind": type(message).__name__, **asdict(message)}
-    return json.dumps(fields, default=_plain).encode() + b"\n"
+    fields = {"kind": _kind(message), **_MESSAGE.dump_python(message, mode="json")}
+    return json.dumps(fields).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """The message that `encode` made the line of."""
-    fields: dict[str, Any] = json.loads(line)
-    kind = fields.pop("kind")
-    if kind == "Measured":
-        return Metric(**fields | {"point": _point(fields["point"])})
-    if kind == "TrainingResult":
-        return _result(fields)
-    flat: dict[str, type[Progress | Checkpoint | LogLine | Failed]] = {
-        "Progress": Progress,
-        "Checkpoint": Checkpoint,
-        "Line": LogLine,
-        "Failed": Failed,
-    }
-    return flat[kind](**fields)
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _point(fields: dict[str, Any]) -> TrainingPoint:
-    return TrainingPoint(**fields | {"at": datetime.fromisoformat(fields["at"])})
-
-
-def _file(fields: dict[str, Any]) -> ProducedFile:
-    return ProducedFile(**fields | {"kind": ArtifactKind(fields["kind"]), "path": Path(fields["path"])})
-
-
-def _result(fields: dict[str, Any]) -> TrainingResult:
-    return TrainingResult(
-        **fields
-        | {
-            "samples": tuple(InferenceSample(**each) for each in fields["samples"]),
-            "files": tuple(_file(each) for each in fields["files"]),
-            "parity": ParityReport(**fields["parity"]) if fields["parity"] else None,
-            "warnings": tuple(fields["warnings"]),
-        },
-    )
+    """The message that `encode` made the line of. Raises `ValueError` with what is wrong with another line."""
+    try:
+        return _MESSAGE.validate_json(line, strict=True)
+    except ValidationError as error:
+        raise ValueError(f"The training process sent a line that is none of its messages: {error}") from error

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from infra.python_modules import signal_on_parent_death
 from infra.training.error_messages import sentence
-from infra.training.frozen_run import FrozenRun
+from infra.training.frozen_run import read_run
 from infra.training.messages import Failed
 from infra.training.reporter import Interrupted, Reporter
 from infra.training.trainer import INTERRUPTED
@@ -38,7 +38,7 @@ def main() -> int:
             _prepare_environment()
             _keep_freed_memory()
             # Not at the top of the file: this is what takes seconds.
-            importlib.import_module("infra.training.pipeline").run(FrozenRun.read(folder), reporter)
+            importlib.import_module("infra.training.pipeline").run(read_run(folder), reporter)
     except Interrupted:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last frame of the process: it becomes a sentence

@@ -13,7 +13,7 @@ from domain.job_events import LogLine
 from domain.ports.trainer import TrainingFailed, TrainingReport, TrainingRun
 from infra.python_modules import module_command
 from infra.training import machine
-from infra.training.frozen_run import FrozenRun
+from infra.training.frozen_run import FrozenRun, write_run
 from infra.training.messages import Failed, decode
 
 LOG = "training.log"
@@ -41,7 +41,7 @@ class ProcessTrainer:
                     break  # it was killed in the middle of a line
                 message = decode(line)
                 if isinstance(message, Failed):
-                    raise TrainingFailed(message.sentence)
+                    raise TrainingFailed(message.message)
                 yield message
             if returncode := await process.wait():
                 for text in _tail(run.folder / LOG):
@@ -58,7 +58,7 @@ class ProcessTrainer:
 
     def _freeze(self, run: TrainingRun) -> None:
         run.folder.mkdir(parents=True, exist_ok=True)
-        FrozenRun.of(run, self.models_folder).write()
+        write_run(FrozenRun.of(run, self.models_folder))
 
     @asynccontextmanager
     async def _spawned(

@@ -7,7 +7,7 @@ import pytest
 from domain.finetunes import FinetuneMethod
 from infra.training.base_model import Base, find
 from infra.training.data import IGNORED, Item, prepare, read
-from infra.training.frozen_run import FrozenRun
+from infra.training.frozen_run import FrozenRun, read_run, write_run
 from infra.training.tune import newest_whole
 from tests.infra.training.conftest import small_run
 
@@ -56,8 +56,16 @@ def test_items_are_read_in_order_and_split(tmp_path: Path) -> None:
 
 def test_a_frozen_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     frozen = FrozenRun.of(small_run(tmp_path), tmp_path / "models")
-    frozen.write()
-    assert FrozenRun.read(tmp_path) == frozen
+    write_run(frozen)
+    assert read_run(tmp_path) == frozen
+
+
+def test_a_damaged_run_file_is_an_error(tmp_path: Path) -> None:
+    write_run(FrozenRun.of(small_run(tmp_path), tmp_path / "models"))
+    path = tmp_path / "run.json"
+    path.write_text(path.read_text().replace('"LORA"', '"LOVE"'))
+    with pytest.raises(ValueError, match=r"run\.method"):
+        read_run(tmp_path)
 
 
 def test_checkpoints_of_another_run_are_never_gone_on_from(tmp_path: Path) -> None:

@@ -39,13 +39,29 @@ RESULT = TrainingResult(
         RESULT,
     ],
 )
-def test_what_is_read_is_what_was_said(message: Message) -> None:
+def test_a_decoded_message_equals_the_encoded_one(message: Message) -> None:
     line = encode(message)
     assert (line.count(b"\n"), line[-1:]) == (1, b"\n")
     assert decode(line) == message
 
 
-def test_progress_is_told_in_four_digits() -> None:
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (b'{"kind": "LogLine", "line": "cut sho', "Invalid JSON: EOF while parsing a string"),
+        (b'["LogLine"]\n', "Input tag 'list'"),
+        (b'{"kind": "Line", "line": "text"}\n', "Input tag 'Line' found"),
+        (b'{"kind": "LogLine"}\n', "LogLine.line\n  Field required"),
+        (b'{"kind": "Checkpoint", "step": "3", "path": "checkpoint-3"}\n', "Checkpoint.step\n  Input should be a valid integer"),
+    ],
+)  # fmt: skip
+def test_a_damaged_line_is_an_error_that_says_what_is_wrong_with_it(line: bytes, problem: str) -> None:
+    with pytest.raises(ValueError, match="sent a line that is none of its messages") as raised:
+        decode(line)
+    assert problem in str(raised.value)
+
+
+def test_progress_is_reported_with_four_digits() -> None:
     out = io.BytesIO()
     Reporter(out).progress(0.05 + 0.9 * 1 / 40, "Training: step 1 of 40")
     assert decode(out.getvalue()) == Progress(0.0725, "Training: step 1 of 40")
