@@ -78,7 +78,7 @@ def find(name: str, models_folder: Path) -> Base:
 
 def _folder(name: str, models_folder: Path) -> Path:
     if name == tiny.NAME:
-        return tiny.ensure(models_folder)
+        return tiny.ensure_model(models_folder)
     local = models_folder / safe_name(name)
     if local.is_dir():
         return local

@@ -13,7 +13,7 @@ import pytest
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
 from domain.ports.trainer import TrainingFailed, TrainingReport
 from infra.training.frozen_run import FrozenRun
-from infra.training.tiny import ensure
+from infra.training.tiny import ensure_model
 from infra.training.trainer import ProcessTrainer
 from infra.training.tune import newest_whole
 from tests.infra.training.conftest import Trained, reports_of, small_run
@@ -39,7 +39,7 @@ asyncio.run(main())
 def trainer(models: Path) -> ProcessTrainer:
     """Knows `small/base`: a model like any other, without a chat template."""
     base = models / "small_base"
-    shutil.copytree(ensure(models), base)
+    shutil.copytree(ensure_model(models), base)
     (base / "chat_template.jinja").unlink()
     return ProcessTrainer(models)
 
