@@ -1,4 +1,4 @@
-"""The embedded runtime as the rest of Luthier sees it: `ModelRuntime` over its small HTTP API."""
+"""The client of the embedded runtime: `ModelRuntime` over its HTTP API."""
 
 from dataclasses import asdict
 
@@ -6,16 +6,16 @@ import httpx
 
 from domain.errors import Invalid, Unavailable
 from domain.ports.model_runtime import ModelFile, Upstream
-from infra.runtime.upstream_cache import Answers
+from infra.runtime.upstream_cache import UpstreamCache
 
-FRESH_S = 5.0
-"""So long an answer is used again: the runtime must hear which models are in use."""
-TIMEOUT = httpx.Timeout(None, connect=5.0)  # a large model is downloaded before the answer
-HEALTH_S = 2.0
+CACHE_TTL_S = 5.0
+"""Short, because the runtime unloads the model that was requested least recently."""
+TIMEOUT = httpx.Timeout(None, connect=5.0)  # a large model is downloaded before the response
+HEALTH_TIMEOUT_S = 2.0
 
 
 class EmbeddedRuntime:
-    """Loads models in processes of this machine."""
+    """Has models loaded in processes of this machine, by the runtime at `base_url`."""
 
     def __init__(self, base_url: str, token: str) -> None:
         self._client = httpx.AsyncClient(
@@ -24,33 +24,33 @@ class EmbeddedRuntime:
             timeout=TIMEOUT,
             trust_env=False,
         )
-        self._answers = Answers(FRESH_S)
+        self._upstreams = UpstreamCache(CACHE_TTL_S)
 
     async def upstream(self, model: ModelFile | str) -> Upstream:
-        """Where `model` answers. Raises `Invalid` or `Unavailable`."""
+        """The address of `model`, loaded first where it is not. Raises `Invalid` or `Unavailable`."""
         if isinstance(model, str):
             raise Invalid(f"The model runtime has no model '{model}'.", reason="UNKNOWN_MODEL")
-        return await self._answers.get(model.model_id, lambda: self._load(model))
+        return await self._upstreams.get(model.model_id, lambda: self._load(model))
 
     def forget(self, model_id: str) -> None:
-        """Ask again the next time."""
-        self._answers.forget(model_id)
+        """Request the model from the runtime again the next time."""
+        self._upstreams.invalidate(model_id)
 
     async def remove(self, model_id: str) -> None:
-        """Unload a model and drop its local copy."""
-        self._answers.forget(model_id)
+        """Unload a model and delete its local copy. Raises `Unavailable`."""
+        self._upstreams.invalidate(model_id)
         await self._send("DELETE", f"/models/{model_id}")
 
     async def health(self) -> str:
         """`connected`, or why not."""
         try:
-            reply = await self._client.get("/health", timeout=HEALTH_S)
+            reply = await self._client.get("/health", timeout=HEALTH_TIMEOUT_S)
         except httpx.HTTPError:
             return "the model runtime does not answer"
         return "connected" if reply.is_success else f"the model runtime answers {reply.status_code}"
 
     async def aclose(self) -> None:
-        """Let go of its connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def _load(self, model: ModelFile) -> Upstream:
@@ -63,15 +63,14 @@ class EmbeddedRuntime:
         except httpx.HTTPError as error:
             raise Unavailable("The model runtime does not answer; try again in a moment.") from error
         if reply.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-            refusal = reply.json()
-            raise Invalid(refusal["detail"], reason=refusal["error_code"])
+            problem = reply.json()
+            raise Invalid(problem["detail"], reason=problem["error_code"])
         if reply.is_error:
             raise Unavailable(_detail(reply))
         return reply
 
 
 def _detail(reply: httpx.Response) -> str:
-    """The sentence of a refusal; a failure of another kind has none."""
     if reply.status_code == httpx.codes.SERVICE_UNAVAILABLE:
         return str(reply.json()["detail"])
     return f"The model runtime answered {reply.status_code}."

@@ -1,7 +1,8 @@
-"""The little of a GGUF's header that must be known before it is loaded."""
+"""Reads the context length from a GGUF's header, before llama.cpp loads the file."""
 
 from pathlib import Path
-from struct import calcsize, error, unpack
+from struct import calcsize, unpack
+from struct import error as StructError  # noqa: N812
 from typing import Any, BinaryIO
 
 from domain.errors import Invalid
@@ -9,27 +10,27 @@ from domain.errors import Invalid
 MAGIC = b"GGUF"
 VERSIONS = {2, 3}
 SCALARS = ("B", "b", "H", "h", "I", "i", "f", "?", "", "", "Q", "q", "d")
-"""How `struct` reads each type of value; strings and arrays are made of others."""
+"""The `struct` format of each type of value; strings and arrays (8, 9) are read by functions."""
 STRING, ARRAY = 8, 9
-MOST_ENTRIES = 100_000
-LONGEST_STRING = 1 << 26  # bytes
-LONGEST_CONTEXT = 1 << 28  # tokens: llama.cpp aborts on more
+MAX_ENTRIES = 100_000
+MAX_STRING_BYTES = 1 << 26
+MAX_CONTEXT_TOKENS = 1 << 28  # llama.cpp aborts on more
 
 
 def training_context(path: Path) -> int:
-    """How many tokens a model was trained to look at. Raises `Invalid` when the file is not a whole GGUF."""
+    """The context length in tokens that a model was trained with. Raises `Invalid` when the file is no complete GGUF."""
     try:
         with path.open("rb") as file:
             tokens = _context(file)
-    except (error, ValueError, IndexError, OverflowError) as reason:
-        raise damaged() from reason
-    if not 0 < tokens < LONGEST_CONTEXT:
-        raise damaged()
+    except (StructError, ValueError, IndexError, OverflowError) as error:
+        raise model_damaged() from error
+    if not 0 < tokens < MAX_CONTEXT_TOKENS:
+        raise model_damaged()
     return tokens
 
 
-def damaged() -> Invalid:
-    """What is said of a file that llama.cpp does not load."""
+def model_damaged() -> Invalid:
+    """The error for a file that llama.cpp does not load."""
     return Invalid(
         "The model file cannot be loaded: it is damaged, or not a GGUF that llama.cpp knows.",
         reason="MODEL_DAMAGED",
@@ -40,7 +41,7 @@ def _context(file: BinaryIO) -> int:
     if file.read(4) != MAGIC or _number(file, "I") not in VERSIONS:
         raise ValueError("not a GGUF")
     _number(file, "Q")  # tensors
-    for _ in range(min(_number(file, "Q"), MOST_ENTRIES)):
+    for _ in range(min(_number(file, "Q"), MAX_ENTRIES)):
         key = _string(file)
         value = _value(file, _number(file, "I"))
         if key.endswith(b".context_length") and isinstance(value, int):
@@ -69,13 +70,13 @@ def _skip_array(file: BinaryIO) -> None:
 
 def _string(file: BinaryIO) -> bytes:
     length = _number(file, "Q")
-    if length > LONGEST_STRING:
-        raise ValueError("a string without end")
+    if length > MAX_STRING_BYTES:
+        raise ValueError("a string that is too long")
     text = file.read(length)
     if len(text) < length:
-        raise ValueError("cut short")
+        raise ValueError("the file ends inside a string")
     return text
 
 
-def _number(file: BinaryIO, form: str) -> Any:
-    return unpack("<" + form, file.read(calcsize("<" + form)))[0]
+def _number(file: BinaryIO, format: str) -> Any:
+    return unpack("<" + format, file.read(calcsize("<" + format)))[0]

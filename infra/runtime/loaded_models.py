@@ -1,4 +1,4 @@
-"""The models that are loaded: one process each, started when asked for, the least recently asked stopped first."""
+"""The loaded models: one process for each, started on request; the least recently requested is unloaded first."""
 
 import asyncio
 import logging
@@ -13,56 +13,58 @@ from infra.runtime.model_process import ModelProcess, start
 logger = logging.getLogger(__name__)
 
 
-class Models:
-    """At most `most` models in memory, whose files are kept in `folder`."""
+class LoadedModels:
+    """At most `max_models` models in memory, with local copies of their files in `folder`."""
 
-    def __init__(self, storage: Storage, folder: Path, most: int) -> None:
+    def __init__(self, storage: Storage, folder: Path, max_models: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._storage = storage
         self._folder = folder
-        self._most = most
-        self._running: dict[str, ModelProcess] = {}  # the least recently asked first
-        self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._loading = asyncio.Lock()
+        self._max_models = max_models
+        self._running: dict[str, ModelProcess] = {}  # the least recently requested first
+        self._model_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._load_lock = asyncio.Lock()
 
-    async def ask(self, model: ModelFile) -> ModelProcess:
-        """The process that answers for a model, started if need be.
+    async def get(self, model: ModelFile) -> ModelProcess:
+        """The process of a model, started when it does not run.
 
-        Raises `Invalid` when its file cannot be loaded, `Unavailable` when it cannot be had now.
+        Raises `Invalid` when the model's file cannot be loaded, `Unavailable` when it cannot be downloaded now.
         """
-        async with self._one_at_a_time[model.model_id]:
+        async with self._model_locks[model.model_id]:
             process = self._running.get(model.model_id)
-            if process is None or not process.alive:
+            if process is None or not process.is_running:
                 path = await model_files.fetch(self._storage, self._folder, model)
                 return await self._load(model.model_id, path)
             self._running[model.model_id] = self._running.pop(model.model_id)
             return process
 
     async def remove(self, model_id: str) -> None:
-        """Stop a model and delete its local copy; an unknown one is ignored."""
-        async with self._one_at_a_time[model_id]:
+        """Unload a model and delete its local copy; an unknown id is ignored."""
+        async with self._model_locks[model_id]:
             await self._stop(model_id)
-            model_files.drop(self._folder, model_id)
+            model_files.delete(self._folder, model_id)
 
     async def close(self) -> None:
-        """Stop all of them."""
+        """Unload every model."""
         await asyncio.gather(*(self._stop(model_id) for model_id in list(self._running)))
 
     async def _load(self, model_id: str, path: Path) -> ModelProcess:
-        """One after the other, so that there are never more in memory than may be."""
-        async with self._loading:
+        """Load one model at a time, so that there are never more than `max_models` in memory."""
+        async with self._load_lock:
             await self._make_room()
             self._running[model_id] = process = await start(path)
-            logger.info("%s is loaded by process %d", model_id, process.pid)
+            logger.info("Model %s was loaded by process %d.", model_id, process.pid)
             return process
 
     async def _make_room(self) -> None:
-        self._running = {name: process for name, process in self._running.items() if process.alive}
-        while len(self._running) >= self._most:
+        self._running = {
+            model_id: process for model_id, process in self._running.items() if process.is_running
+        }
+        while len(self._running) >= self._max_models:
             await self._stop(next(iter(self._running)))
 
     async def _stop(self, model_id: str) -> None:
         process = self._running.pop(model_id, None)
         if process is not None:
             await process.stop()
-            logger.info("%s is stopped", model_id)
+            logger.info("Model %s was unloaded.", model_id)

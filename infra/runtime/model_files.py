@@ -1,4 +1,4 @@
-"""The local copies of models: each is downloaded once, whole and unharmed or not at all."""
+"""The local copies of models: each is downloaded once, and stored only when its SHA-256 is right."""
 
 import asyncio
 import hashlib
@@ -11,47 +11,47 @@ from domain.ports.storage import Storage
 
 
 def local_path(folder: Path, model_id: str) -> Path:
-    """Where the copy of a model is."""
+    """The path of a model's local copy."""
     return folder / f"{model_id}.gguf"
 
 
 async def fetch(storage: Storage, folder: Path, model: ModelFile) -> Path:
-    """The local copy, downloaded when there is none or it is damaged.
+    """The path of the local copy, downloaded when there is none or it is damaged.
 
-    Raises `Invalid` when what storage has is not the model, `Unavailable` when it cannot be had now.
+    Raises `Invalid` when the file in storage is missing or damaged, `Unavailable` when it cannot be downloaded now.
     """
     path = local_path(folder, model.model_id)
-    if not await asyncio.to_thread(_is_whole, path, model):
-        draft = path.with_suffix(".part")
+    if not await asyncio.to_thread(_is_intact, path, model):
+        partial = path.with_suffix(".part")
         try:
-            await _download(storage, model, draft)
-            draft.replace(path)
+            await _download(storage, model, partial)
+            partial.replace(path)
         finally:
-            draft.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
     return path
 
 
-def drop(folder: Path, model_id: str) -> None:
-    """Delete the local copy, if there is one."""
+def delete(folder: Path, model_id: str) -> None:
+    """Delete the local copy; without one, nothing happens."""
     local_path(folder, model_id).unlink(missing_ok=True)
 
 
-async def _download(storage: Storage, model: ModelFile, draft: Path) -> None:
+async def _download(storage: Storage, model: ModelFile, partial: Path) -> None:
     try:
-        await storage.download(model.s3_key, draft)
+        await storage.download(model.s3_key, partial)
     except NotFound:
         raise Invalid("The model's file is not in storage.", reason="MODEL_MISSING") from None
     except OSError as error:
-        raise Unavailable(f"The model runtime could not keep the model: {error.strerror}.") from error
-    if not await asyncio.to_thread(_is_whole, draft, model):
+        raise Unavailable(f"The model runtime could not store the model: {error.strerror}.") from error
+    if not await asyncio.to_thread(_is_intact, partial, model):
         raise Invalid(
             "The model's file in storage is damaged: its SHA-256 is not the one recorded.",
             reason="MODEL_DAMAGED",
         )
 
 
-def _is_whole(path: Path, model: ModelFile) -> bool:
-    """Hashing reads what is about to be loaded anyway, so it is done each time: damage loads and talks nonsense."""
+def _is_intact(path: Path, model: ModelFile) -> bool:
+    """Hashed before every load, which reads the file anyway: a damaged model may load and answer nonsense."""
     with suppress(FileNotFoundError):
         if path.stat().st_size == model.size_bytes:
             with path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""One model, one process: `python -m infra.runtime.model_server PATH CONTEXT PARENT_PID`.
+"""The process of one model: `python -m infra.runtime.model_server PATH CONTEXT PARENT_PID`.
 
-It has llama.cpp's own OpenAI server, and prints its address once the model is loaded. A damaged file may
-abort it, and a model cannot be unloaded while it is asked: both are solved by ending the process.
+It runs llama.cpp's own OpenAI server, and prints the address once the model is loaded. A damaged file may
+abort the process, and llama.cpp cannot unload a model during a request: it is unloaded by killing the process.
 """
 
 import os
@@ -15,18 +15,17 @@ from infra.python_modules import signal_on_parent_death
 from infra.runtime import MODEL_KEY
 
 PARALLEL = 2
-"""Requests answered at once; each has the whole context."""
-
+"""Requests that are answered at the same time; each has the whole context window."""
 
 ERRORS_ONLY = 1
-CACHE_MIB = 64  # prompts kept in memory for the next turn of a chat
+CACHE_MIB = 64  # of prompts, for the next turn of a chat
 
 
 def parameters(path: str, context: int) -> xllamacpp.CommonParams:
-    """How the model is served: on a free port of this machine, to whoever has the key."""
+    """How the model is served: on a free port of this machine, to requests with the API key."""
     params = xllamacpp.CommonParams()
     params.model.path = path
-    params.model_alias = {Path(path).stem}  # what answers call it: else they would show the path
+    params.model_alias = {Path(path).stem}  # the name in responses, which would otherwise be the path
     params.n_ctx = context * PARALLEL
     params.n_parallel = PARALLEL
     params.port = 0
@@ -41,11 +40,11 @@ def parameters(path: str, context: int) -> xllamacpp.CommonParams:
 def main(path: str, context: int, parent_pid: int) -> None:
     """Serve until killed."""
     signal_on_parent_death(parent_pid, signal.SIGKILL)
-    os.environ["GGML_NO_BACKTRACE"] = "1"  # an abort would run gdb for a second
-    with os.fdopen(os.dup(1), "w") as answer:
-        os.dup2(2, 1)  # what llama.cpp prints is not our address
+    os.environ["GGML_NO_BACKTRACE"] = "1"  # otherwise an abort runs gdb for a second
+    with os.fdopen(os.dup(1), "w") as stdout:
+        os.dup2(2, 1)  # what llama.cpp prints goes to stderr: stdout is for the address alone
         server = xllamacpp.Server(parameters(path, context))
-        answer.write(server.listening_address + "\n")
+        stdout.write(server.listening_address + "\n")
     while True:
         signal.pause()
 

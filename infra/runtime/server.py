@@ -1,7 +1,7 @@
-"""The embedded model runtime: a small HTTP server that loads models and says where each answers.
+"""The embedded model runtime: a small HTTP server that loads models and returns their addresses.
 
 `POST /models {model_id, s3_key, size_bytes, sha256}` -> `{base_url, model, api_key}`, `DELETE /models/{id}`,
-both for whoever has the token, and `GET /health`.
+both for requests with the token, and `GET /health`.
 """
 
 import hmac
@@ -21,11 +21,11 @@ from starlette.routing import Route
 from domain.errors import DomainError, Invalid, Unauthenticated, Unavailable
 from domain.ports.model_runtime import ModelFile
 from domain.ports.storage import Storage
-from infra.runtime.loaded_models import Models
+from infra.runtime.loaded_models import LoadedModels
 
 STATUS: dict[type[DomainError], int] = {Invalid: 422, Unauthenticated: 401, Unavailable: 503}
-MODEL_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")  # it becomes a file's name
-STOP_S = 2
+MODEL_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")  # part of a file name
+SHUTDOWN_TIMEOUT_S = 2
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -33,15 +33,15 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 async def serve(
     port: int, token: str, storage: Storage, folder: Path, *, max_models: int = 4, ready: Path | None = None
 ) -> None:
-    """Run the runtime on a port of this machine until SIGTERM; then all of its models are stopped.
+    """Run the runtime on a port of this machine until SIGTERM, which unloads every model.
 
-    Port 0 takes a free one. `ready` is written once it answers, and holds its address.
+    Port 0 is any free one. `ready` is a file that is written once it listens, and contains its address.
     """
-    server = _Server(app(Models(storage, folder, max_models), token), port, ready)
+    server = _Server(app(LoadedModels(storage, folder, max_models), token), port, ready)
     await server.serve()
 
 
-def app(models: Models, token: str) -> Starlette:
+def app(models: LoadedModels, token: str) -> Starlette:
     """The runtime as an ASGI application."""
 
     @asynccontextmanager
@@ -53,7 +53,7 @@ def app(models: Models, token: str) -> Starlette:
 
     async def load(request: Request) -> Response:
         model = _model_file(await request.body())
-        process = await models.ask(model)
+        process = await models.get(model)
         return JSONResponse({"base_url": process.base_url, "model": model.model_id, "api_key": process.key})
 
     async def remove(request: Request) -> Response:
@@ -63,16 +63,16 @@ def app(models: Models, token: str) -> Starlette:
     return Starlette(
         routes=[
             Route("/health", _health),
-            Route("/models", _guarded(load, token), methods=["POST"]),
-            Route("/models/{model_id}", _guarded(remove, token), methods=["DELETE"]),
+            Route("/models", _authenticated(load, token), methods=["POST"]),
+            Route("/models/{model_id}", _authenticated(remove, token), methods=["DELETE"]),
         ],
-        exception_handlers={DomainError: _refuse},
+        exception_handlers={DomainError: _error_response},
         lifespan=lifespan,
     )
 
 
 class _Server(uvicorn.Server):
-    """Says where it answers as soon as it does."""
+    """Writes its address into a file as soon as it listens."""
 
     def __init__(self, app: Starlette, port: int, ready: Path | None) -> None:
         super().__init__(
@@ -82,7 +82,7 @@ class _Server(uvicorn.Server):
                 port=port,
                 log_config=None,
                 access_log=False,
-                timeout_graceful_shutdown=STOP_S,
+                timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
             )
         )
         self._ready = ready
@@ -91,28 +91,28 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self._ready and self.started:
             host, port = self.servers[0].sockets[0].getsockname()
-            draft = self._ready.with_name(self._ready.name + ".part")
-            draft.write_text(f"http://{host}:{port}")
-            draft.replace(self._ready)
+            partial = self._ready.with_name(self._ready.name + ".part")
+            partial.write_text(f"http://{host}:{port}")
+            partial.replace(self._ready)
 
 
 async def _health(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def _guarded(endpoint: Endpoint, token: str) -> Endpoint:
+def _authenticated(endpoint: Endpoint, token: str) -> Endpoint:
     expected = f"Bearer {token}".encode()
 
-    async def guarded(request: Request) -> Response:
+    async def authenticated(request: Request) -> Response:
         given = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(given, expected):
             raise Unauthenticated("The token of the model runtime is wrong.")
         return await endpoint(request)
 
-    return guarded
+    return authenticated
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
+async def _error_response(_: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)
     body = {"detail": error.message, "error_code": error.reason}
     return JSONResponse(body, status_code=STATUS.get(type(error), 400))

@@ -1,4 +1,4 @@
-"""As much of object storage as a model runtime uses, over a folder."""
+"""Object storage in a folder, with the methods that a model runtime calls."""
 
 import hashlib
 import shutil
@@ -35,7 +35,7 @@ class FolderStorage:
 
 
 def model_file(storage: FolderStorage, model_id: str) -> ModelFile:
-    """What is recorded of `{model_id}.gguf` in the folder."""
+    """The record of `{model_id}.gguf` in the folder."""
     raw = (storage.folder / f"{model_id}.gguf").read_bytes()
     digest = hashlib.sha256(raw).hexdigest()
     return ModelFile(model_id=model_id, s3_key=f"{model_id}.gguf", size_bytes=len(raw), sha256=digest)

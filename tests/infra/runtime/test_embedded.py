@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -16,7 +17,7 @@ from domain.errors import Invalid, Unavailable
 from domain.ports.gateway import Route
 from domain.ports.model_runtime import ModelFile, Upstream
 from infra.runtime.embedded import EmbeddedRuntime
-from infra.runtime.loaded_models import Models
+from infra.runtime.loaded_models import LoadedModels
 from infra.runtime.server import app
 from rest.gateway import Gateway
 from tests.infra.runtime.folder import FolderStorage, model_file
@@ -26,6 +27,8 @@ from tests.rest.gateway_world import ASK, PROJECT, SECRET, FakeDirectory, FakeRe
 pytestmark = pytest.mark.anyio
 
 TOKEN = "runtime-token"
+# The model's weights are random: it may generate its end token at any time.
+FIVE_TOKENS: Any = {**ASK, "max_tokens": 5, "extra_body": {"ignore_eos": True}}
 
 
 @dataclass
@@ -40,15 +43,15 @@ class World:
         write_model(self.storage.folder / f"{name}.gguf", context=context, seed=len(name))
         return model_file(self.storage, name)
 
-    async def ask(self, upstream: Upstream, **body: object) -> httpx.Response:
-        """Ask a model for some tokens."""
+    async def complete(self, upstream: Upstream, **body: object) -> httpx.Response:
+        """Have a model generate some tokens."""
         headers = {"authorization": f"Bearer {upstream.api_key}"}
-        asked = {"prompt": "a", "max_tokens": 4} | body
+        request = {"prompt": "a", "max_tokens": 4} | body
         async with httpx.AsyncClient() as client:
-            return await client.post(f"{upstream.base_url}/completions", json=asked, headers=headers)
+            return await client.post(f"{upstream.base_url}/completions", json=request, headers=headers)
 
-    async def again(self, model: ModelFile) -> Upstream:
-        """Where a model answers now, without what was remembered."""
+    async def upstream_now(self, model: ModelFile) -> Upstream:
+        """The address of a model, not from the cache."""
         self.runtime.forget(model.model_id)
         return await self.runtime.upstream(model)
 
@@ -57,7 +60,7 @@ class World:
 async def here(tmp_path: Path) -> AsyncIterator[World]:
     storage, copies = FolderStorage(tmp_path / "bucket"), tmp_path / "models"
     storage.folder.mkdir()
-    models = Models(storage.port, copies, 2)
+    models = LoadedModels(storage.port, copies, 2)
     async with serving(app(models, TOKEN)) as url:
         runtime = EmbeddedRuntime(url, TOKEN)
         yield World(runtime, storage, copies, url)
@@ -68,19 +71,19 @@ async def here(tmp_path: Path) -> AsyncIterator[World]:
 
 def processes() -> list[psutil.Process]:
     """The model processes of this test."""
-    return [it for it in psutil.Process().children() if "infra.runtime.model_server" in it.cmdline()]
+    return [child for child in psutil.Process().children() if "infra.runtime.model_server" in child.cmdline()]
 
 
-async def test_a_model_is_loaded_once_and_answers_whoever_has_its_key(here: World) -> None:
+async def test_a_model_is_loaded_once_and_answers_requests_with_its_key(here: World) -> None:
     model = here.model()
 
     upstreams = await asyncio.gather(*(here.runtime.upstream(model) for _ in range(5)))
 
     assert len(set(upstreams)) == 1
     assert len(processes()) == len(here.storage.downloads) == 1
-    answer = (await here.ask(upstreams[0])).json()
+    answer = (await here.complete(upstreams[0])).json()
     assert (answer["model"], answer["usage"]["completion_tokens"]) == ("finetune_a", 4)
-    assert (await here.ask(replace(upstreams[0], api_key="wrong"))).status_code == 401
+    assert (await here.complete(replace(upstreams[0], api_key="wrong"))).status_code == 401
     assert TOKEN not in str(processes()[0].cmdline() + list(processes()[0].environ().values()))
 
 
@@ -90,26 +93,26 @@ async def test_a_model_whose_process_died_is_started_again(here: World) -> None:
     [process] = processes()
     process.kill()
     with pytest.raises(httpx.HTTPError):
-        await here.ask(before)
+        await here.complete(before)
 
-    after = await here.again(model)
+    after = await here.upstream_now(model)
 
-    assert (await here.ask(after)).status_code == 200
+    assert (await here.complete(after)).status_code == 200
     assert len(here.storage.downloads) == 1
 
 
-async def test_the_least_recently_asked_model_is_stopped_for_a_third(here: World) -> None:
+async def test_the_least_recently_requested_model_is_unloaded_for_a_third(here: World) -> None:
     first, second, third = (here.model(name) for name in ("a", "bb", "ccc"))
     addresses = [await here.runtime.upstream(first), await here.runtime.upstream(second)]
-    await here.again(first)
+    await here.upstream_now(first)
 
     addresses.append(await here.runtime.upstream(third))
 
     assert len(processes()) == 2
-    assert (await here.ask(addresses[0])).status_code == 200
-    assert (await here.ask(addresses[2])).status_code == 200
+    assert (await here.complete(addresses[0])).status_code == 200
+    assert (await here.complete(addresses[2])).status_code == 200
     with pytest.raises(httpx.ConnectError):
-        await here.ask(addresses[1])
+        await here.complete(addresses[1])
 
 
 async def test_a_busy_model_is_removed_at_once(here: World) -> None:
@@ -131,13 +134,13 @@ async def test_a_busy_model_is_removed_at_once(here: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "harm", ["empty", "text", "cut short", "no context", "no end of context", "no layers"]
+    "damage", ["empty", "text", "cut short", "no context", "no end of context", "no layers"]
 )
-async def test_a_file_that_cannot_be_loaded_is_a_sentence(here: World, harm: str) -> None:
+async def test_a_file_that_cannot_be_loaded_is_one_sentence(here: World, damage: str) -> None:
     path = here.storage.folder / "finetune_x.gguf"
-    context = {"no context": 0, "no end of context": 2**31}.get(harm, 512)
-    raw = write_model(path, context=context, layers=0 if harm == "no layers" else 2).read_bytes()
-    path.write_bytes({"empty": b"", "text": b"not a model" * 100, "cut short": raw[:-1000]}.get(harm, raw))
+    context = {"no context": 0, "no end of context": 2**31}.get(damage, 512)
+    raw = write_model(path, context=context, layers=0 if damage == "no layers" else 2).read_bytes()
+    path.write_bytes({"empty": b"", "text": b"not a model" * 100, "cut short": raw[:-1000]}.get(damage, raw))
 
     with pytest.raises(Invalid, match="cannot be loaded: it is damaged"):
         await here.runtime.upstream(model_file(here.storage, "finetune_x"))
@@ -145,7 +148,7 @@ async def test_a_file_that_cannot_be_loaded_is_a_sentence(here: World, harm: str
     assert processes() == []
 
 
-async def test_a_file_that_is_not_the_recorded_one_is_refused_and_not_kept(here: World) -> None:
+async def test_a_file_that_is_not_the_recorded_one_is_refused_and_not_stored(here: World) -> None:
     model = replace(here.model(), sha256="0" * 64)
 
     with pytest.raises(Invalid, match="its SHA-256 is not the one recorded"):
@@ -154,12 +157,12 @@ async def test_a_file_that_is_not_the_recorded_one_is_refused_and_not_kept(here:
     assert list(here.copies.iterdir()) == []
 
 
-async def test_a_file_that_storage_has_lost_is_a_sentence(here: World) -> None:
+async def test_a_file_that_is_missing_in_storage_is_one_sentence(here: World) -> None:
     with pytest.raises(Invalid, match="not in storage"):
         await here.runtime.upstream(replace(here.model(), s3_key="elsewhere.gguf"))
 
 
-async def test_a_local_copy_that_was_harmed_is_downloaded_again(here: World) -> None:
+async def test_a_damaged_local_copy_is_downloaded_again(here: World) -> None:
     model = here.model()
     await here.runtime.upstream(model)
     [process] = processes()
@@ -169,15 +172,15 @@ async def test_a_local_copy_that_was_harmed_is_downloaded_again(here: World) -> 
     raw[-1] ^= 1
     copy.write_bytes(raw)
     with pytest.raises(httpx.HTTPError):
-        await here.ask(await here.runtime.upstream(model))
+        await here.complete(await here.runtime.upstream(model))
 
-    after = await here.again(model)
+    after = await here.upstream_now(model)
 
-    assert (await here.ask(after)).status_code == 200
+    assert (await here.complete(after)).status_code == 200
     assert len(here.storage.downloads) == 2
 
 
-async def test_an_unknown_name_and_a_strange_id_are_invalid(here: World) -> None:
+async def test_an_unknown_name_and_a_malformed_id_are_invalid(here: World) -> None:
     with pytest.raises(Invalid, match="no model 'gpt'"):
         await here.runtime.upstream("gpt")
     with pytest.raises(Invalid, match="must be an id"):
@@ -185,14 +188,14 @@ async def test_an_unknown_name_and_a_strange_id_are_invalid(here: World) -> None
     await here.runtime.remove("finetune_unknown")
 
 
-async def test_who_has_not_the_token_loads_nothing(here: World) -> None:
-    stranger = EmbeddedRuntime(here.url, "guess")
+async def test_without_the_token_nothing_is_loaded(here: World) -> None:
+    unauthorized = EmbeddedRuntime(here.url, "guess")
 
     with pytest.raises(Unavailable, match="401"):
-        await stranger.upstream(here.model())
+        await unauthorized.upstream(here.model())
 
-    assert await stranger.health() == "connected"
-    await stranger.aclose()
+    assert await unauthorized.health() == "connected"
+    await unauthorized.aclose()
 
 
 async def test_a_runtime_that_is_not_there_is_unavailable(here: World) -> None:
@@ -223,14 +226,14 @@ async def test_through_the_gateway_the_death_of_a_model_is_not_noticed(here: Wor
         serving(gateway) as url,
         AsyncOpenAI(base_url=f"{url}/public/{PROJECT}", api_key=SECRET) as openai,
     ):
-        before = await openai.chat.completions.create(**ASK, max_tokens=5)
+        before = await openai.chat.completions.create(**FIVE_TOKENS)
         [process] = processes()
         process.kill()
         with pytest.raises(httpx.HTTPError):
-            await here.ask(await here.runtime.upstream(model))
+            await here.complete(await here.runtime.upstream(model))
 
-        chunks = await openai.chat.completions.create(**ASK, max_tokens=5, stream=True)
-        text = "".join([it.choices[0].delta.content or "" async for it in chunks])
+        chunks = await openai.chat.completions.create(**FIVE_TOKENS, stream=True)
+        text = "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
         await gateway.aclose()
 
     assert before.usage is not None
@@ -261,7 +264,7 @@ async def test_no_model_outlives_its_runtime(tmp_path: Path, ending: signal.Sign
         sys.executable, "-c", SERVE, str(tmp_path), stdin=subprocess.DEVNULL
     )
     try:
-        runtime = EmbeddedRuntime(await written(tmp_path / "ready", server), "t")
+        runtime = EmbeddedRuntime(await content_of(tmp_path / "ready", server), "t")
         await runtime.upstream(model_file(FolderStorage(tmp_path), "finetune_a"))
         [model] = psutil.Process(server.pid).children()
         server.send_signal(ending)
@@ -275,8 +278,8 @@ async def test_no_model_outlives_its_runtime(tmp_path: Path, ending: signal.Sign
             server.kill()
 
 
-async def written(path: Path, by: asyncio.subprocess.Process) -> str:
-    """What a process writes into a file, once it has."""
+async def content_of(path: Path, by: asyncio.subprocess.Process) -> str:
+    """The content of a file, once the process `by` has written it."""
     while not path.exists():  # noqa: ASYNC240 - a test's own file
         with suppress(TimeoutError):
             await asyncio.wait_for(by.wait(), 0.02)

@@ -42,14 +42,14 @@ def test_a_header_that_is_cut_anywhere_is_invalid(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "rest",
     [
-        pack("<Q", 1) + pack("<Q", 1 << 60),  # a key without end
+        pack("<Q", 1) + pack("<Q", 1 << 60),  # a key that is too long
         pack("<Q", 1) + ENTRY + pack("<IIQ", 9, 9, 1 << 60),  # lists in lists
-        pack("<Q", 1 << 60) + ENTRY + pack("<I", 99),  # a type that there is not
-        pack("<Q", 1) + ENTRY + pack("<IIQ", 9, 10, (1 << 64) - 1),  # a list past any file's end
-        pack("<Q", 0),  # nothing
+        pack("<Q", 1 << 60) + ENTRY + pack("<I", 99),  # an unknown type
+        pack("<Q", 1) + ENTRY + pack("<IIQ", 9, 10, (1 << 64) - 1),  # a list beyond the end of the file
+        pack("<Q", 0),  # no entries
     ],
 )
-def test_a_header_that_lies_is_invalid(tmp_path: Path, rest: bytes) -> None:
+def test_a_header_with_impossible_values_is_invalid(tmp_path: Path, rest: bytes) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(HEAD + rest)
 
@@ -57,7 +57,7 @@ def test_a_header_that_lies_is_invalid(tmp_path: Path, rest: bytes) -> None:
         training_context(path)
 
 
-def test_lists_within_lists_without_end_are_invalid(tmp_path: Path) -> None:
+def test_deeply_nested_lists_are_invalid(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(HEAD + pack("<Q", 1) + ENTRY + pack("<I", 9) + pack("<IQ", 9, 1) * 5000)
 

@@ -21,18 +21,20 @@ KEY = "remote-key"
 
 
 class Server:
-    """A model server with some models; as Ollama, it takes more."""
+    """A model server with some models; more can be installed where it is Ollama."""
 
     def __init__(self) -> None:
         self.models = ["llama3.2:latest"]
         self.blobs: dict[str, int] = {}
-        self.largest_piece = 0
+        self.largest_chunk = 0
         self.refusal: Response | None = None
 
     async def list(self, request: Request) -> Response:
         if request.headers.get("authorization") != f"Bearer {KEY}":
             return JSONResponse({"error": {"message": "who are you?"}}, 401)
-        return self.refusal or JSONResponse({"object": "list", "data": [{"id": it} for it in self.models]})
+        return self.refusal or JSONResponse(
+            {"object": "list", "data": [{"id": name} for name in self.models]}
+        )
 
     async def version(self, _: Request) -> Response:
         return JSONResponse({"version": "0.13.0"})
@@ -42,20 +44,20 @@ class Server:
         if request.method == "HEAD":
             return Response(status_code=200 if digest in self.blobs else 404)
         hashed, size = hashlib.sha256(), 0
-        async for piece in request.stream():
-            hashed.update(piece)
-            size += len(piece)
-            self.largest_piece = max(self.largest_piece, len(piece))
+        async for chunk in request.stream():
+            hashed.update(chunk)
+            size += len(chunk)
+            self.largest_chunk = max(self.largest_chunk, len(chunk))
         if f"sha256:{hashed.hexdigest()}" != digest:
             return JSONResponse({"error": "digest mismatch"}, 400)
         self.blobs[digest] = size
         return Response(status_code=201)
 
     async def create(self, request: Request) -> Response:
-        asked = await request.json()
-        if not set(asked["files"].values()) <= set(self.blobs):
+        body = await request.json()
+        if not set(body["files"].values()) <= set(self.blobs):
             return JSONResponse({"error": "no such blob"}, 400)
-        self.models.append(f"{asked['model']}:latest")
+        self.models.append(f"{body['model']}:latest")
         return JSONResponse({"status": "success"})
 
     async def delete(self, request: Request) -> Response:
@@ -94,18 +96,18 @@ async def _world(tmp_path: Path, *, ollama: bool) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def ollama(tmp_path: Path) -> AsyncIterator[World]:
-    async for it in _world(tmp_path, ollama=True):
-        yield it
+    async for world in _world(tmp_path, ollama=True):
+        yield world
 
 
 @pytest.fixture
 async def other(tmp_path: Path) -> AsyncIterator[World]:
-    async for it in _world(tmp_path, ollama=False):
-        yield it
+    async for world in _world(tmp_path, ollama=False):
+        yield world
 
 
 @pytest.mark.parametrize("name", ["llama3.2", "llama3.2:latest"])
-async def test_a_model_that_the_server_has_is_asked_by_its_name(ollama: World, name: str) -> None:
+async def test_a_model_of_the_server_is_addressed_by_its_name(ollama: World, name: str) -> None:
     upstream = await ollama.runtime.upstream(name)
 
     assert (upstream.base_url, upstream.model, upstream.api_key) == (ollama.url, name, KEY)
@@ -116,7 +118,7 @@ async def test_a_name_that_the_server_does_not_know_is_invalid(ollama: World) ->
         await ollama.runtime.upstream("gpt")
 
 
-async def test_a_fine_tune_is_installed_into_ollama_in_pieces_and_once(ollama: World) -> None:
+async def test_a_fine_tune_is_installed_into_ollama_in_chunks_and_once(ollama: World) -> None:
     upstream = await ollama.runtime.upstream(ollama.model)
     ollama.runtime.forget(ollama.model.model_id)
     await ollama.runtime.upstream(ollama.model)
@@ -124,10 +126,10 @@ async def test_a_fine_tune_is_installed_into_ollama_in_pieces_and_once(ollama: W
     assert upstream.model == "finetune_a"
     assert ollama.server.models == ["llama3.2:latest", "finetune_a:latest"]
     assert ollama.server.blobs == {f"sha256:{ollama.model.sha256}": 100_004}
-    assert ollama.server.largest_piece < 100_000
+    assert ollama.server.largest_chunk < 100_000
 
 
-async def test_what_ollama_says_of_a_damaged_file_is_told(ollama: World) -> None:
+async def test_the_error_of_ollama_for_a_damaged_file_is_passed_on(ollama: World) -> None:
     with pytest.raises(Unavailable, match="answered 400: digest mismatch"):
         await ollama.runtime.upstream(replace(ollama.model, sha256="0" * 64))
 
@@ -141,13 +143,13 @@ async def test_a_fine_tune_is_removed_from_ollama_and_an_unknown_one_is_ignored(
     assert ollama.server.models == ["llama3.2:latest"]
 
 
-async def test_another_server_is_asked_by_the_fine_tunes_id(other: World) -> None:
+async def test_another_server_has_the_fine_tune_under_its_id(other: World) -> None:
     other.server.models.append("finetune_a")
 
     assert (await other.runtime.upstream(other.model)).model == "finetune_a"
 
 
-async def test_a_model_of_the_same_file_name_is_somebody_elses(other: World) -> None:
+async def test_a_model_of_the_same_file_name_is_not_mistaken_for_the_fine_tune(other: World) -> None:
     other.server.models += ["my_model", "my_model.gguf"]
     model = replace(other.model, s3_key="finetunes/finetune_a/my_model.gguf")
 
@@ -155,7 +157,7 @@ async def test_a_model_of_the_same_file_name_is_somebody_elses(other: World) -> 
         await other.runtime.upstream(model)
 
 
-async def test_another_server_without_the_fine_tune_is_a_sentence_that_says_what_to_do(other: World) -> None:
+async def test_another_server_without_the_fine_tune_is_an_error_that_says_what_to_do(other: World) -> None:
     with pytest.raises(
         Invalid, match=r"load finetune_a\.gguf into it under the name finetune_a, or use Ollama"
     ):
@@ -164,11 +166,11 @@ async def test_another_server_without_the_fine_tune_is_a_sentence_that_says_what
     await other.runtime.remove(other.model.model_id)
 
 
-async def test_a_wrong_key_of_ours_and_a_strange_answer_are_unavailable(other: World, tmp_path: Path) -> None:
-    stranger = RemoteRuntime(other.url, None, FolderStorage(tmp_path).port)
+async def test_a_wrong_api_key_and_an_unknown_protocol_are_unavailable(other: World, tmp_path: Path) -> None:
+    unauthorized = RemoteRuntime(other.url, None, FolderStorage(tmp_path).port)
     assert await other.runtime.health() == "connected"
-    assert await stranger.health() == "The model server answered 401: who are you."
-    await stranger.aclose()
+    assert await unauthorized.health() == "The model server answered 401: who are you."
+    await unauthorized.aclose()
     other.server.refusal = JSONResponse(["not", "openai"])
 
     with pytest.raises(Unavailable, match="does not speak the OpenAI protocol"):
@@ -185,7 +187,7 @@ async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None
     await runtime.aclose()
 
 
-async def test_answers_are_remembered_until_they_are_forgotten(other: World) -> None:
+async def test_upstreams_are_cached_until_they_are_forgotten(other: World) -> None:
     await other.runtime.upstream("llama3.2")
     other.server.models.clear()
     await other.runtime.upstream("llama3.2")

@@ -1,4 +1,4 @@
-"""A language model of a few kilobytes with random weights: enough for llama.cpp to load and to answer."""
+"""A language model of a few kilobytes with random weights, which llama.cpp can load."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 
 
 def write_model(path: Path, *, context: int = CONTEXT, layers: int = LAYERS, seed: int = 0) -> Path:
-    """Write a Llama whose vocabulary is the 256 bytes and three signs."""
+    """Write a Llama whose vocabulary is the 256 bytes and three special tokens."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(context)
     writer.add_embedding_length(WIDTH)
