@@ -16,7 +16,7 @@ from domain.services import Services
 from domain.use_cases import job_lifecycle
 from infra.queue import DEFAULT, PURGE, RESCUE, TIDY, TRAINING, UNLOAD, WORK, Retry
 from workers import datasets, deployments, documents, finetunes
-from workers.base import Dispatcher, Handler
+from workers.dispatcher import Dispatcher, Handler
 
 HANDLERS: Mapping[JobType, Handler] = {
     JobType.DOCUMENT_READ: documents.handle,
@@ -61,7 +61,7 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
     async def unload(model_ids: list[str]) -> None:
         for model_id in model_ids:
             await services.runtime.remove(model_id)
-            await finetunes.forget(services, model_id)
+            await finetunes.delete_work_folder(services, model_id)
 
     @queue.periodic(cron="*/10 * * * *")
     @queue.task(name=TIDY, queueing_lock=TIDY, queue=DEFAULT)

@@ -13,14 +13,14 @@ from resolvers.context import Context
 
 async def create(context: Context, new: NewFinetune, key: str | None) -> tuple[Finetune, Job]:
     """Create a fine-tune of its dataset's current items; returns it with its job."""
-    viewer, refusal = context.viewer_id, context.services.trainer.foreseen
+    viewer, rejection_reason = context.viewer_id, context.services.trainer.rejection_reason
     async with context.transactions.begin() as store:
         return await idempotency.run_idempotently(
             store,
             "createFinetune",
             key,
             asdict(new),
-            make=lambda: finetunes.create(store, new, refusal, viewer_id=viewer, now=context.now()),
+            make=lambda: finetunes.create(store, new, rejection_reason, viewer_id=viewer, now=context.now()),
             again=lambda id: finetunes.job_of(store, id, viewer_id=viewer),
             id_of=lambda created: created[0].id,
             viewer_id=viewer,

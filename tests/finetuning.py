@@ -1,4 +1,4 @@
-"""What tests of fine-tunes and deployments begin with: a project, a dataset that is DONE, a trained model."""
+"""Arrangements for tests of fine-tunes and deployments: a project, a dataset that is DONE, a trained model."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
@@ -51,9 +51,9 @@ async def _items(
 
 
 async def launch(api: Api, project_id: str, dataset_id: str, **given: Any) -> dict[str, Any]:
-    """A training that was asked for: its fine-tune and its job."""
-    asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
-    return await api.mutate("createFinetune", FINETUNE, **(asked | given))
+    """Create a fine-tune; returns the payload with the fine-tune and its job."""
+    arguments = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
+    return await api.mutate("createFinetune", FINETUNE, **(arguments | given))
 
 
 async def trained(services: Services, api: Api, worker: Worker, name: str = "Capitals") -> dict[str, Any]:

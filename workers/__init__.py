@@ -1,1 +1,1 @@
-"""What takes long: one handler for each type of job."""
+"""The handlers of jobs: one for each type."""

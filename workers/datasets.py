@@ -1,4 +1,4 @@
-"""Imports: the rows of an upload become the items of a dataset, all of them or none."""
+"""Imports the rows of an upload as the items of a dataset, all of them or none."""
 
 import asyncio
 import hashlib
@@ -21,30 +21,30 @@ from domain.reading import require, require_locked
 from domain.services import Services
 from domain.store import Store
 from domain.use_cases.imports import Import
-from workers.base import report
+from workers.dispatcher import record_events
 
 BATCH = 500
-"""Rows that are read at once, on a thread of their own."""
-REPORT_EVERY = 5_000
-"""Rows between two reports."""
+"""Rows that are read together, on a thread."""
+ROWS_PER_PROGRESS = 5_000
+"""Rows between two progress events."""
 
 
 async def handle(services: Services, job: Job) -> dict[str, Any]:
-    """Import the job's document: how many rows it has, and what became of them."""
+    """Import the job's document; the result counts its rows, valid, invalid and duplicate ones."""
     document = await _document(services, job)
     await asyncio.to_thread(services.work_folder.mkdir, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=services.work_folder, prefix="import-") as folder:
         path = Path(folder) / "table"
         await services.storage.download(document.s3_key, path)
-        if await asyncio.to_thread(sha256_of, path) != document.sha256:  # its URL still works for a while
+        if await asyncio.to_thread(sha256_of, path) != document.sha256:  # the upload URL is valid for a while
             raise Changed
-        table = await asyncio.to_thread(_opened, services, document, job, path)
+        table = await asyncio.to_thread(_open, services, document, job, path)
         async with services.transactions.begin() as store:
             return await _import(services, store, job, document, table)
 
 
 async def _document(services: Services, job: Job) -> Document:
-    """What is imported; raises `Conflict` when it could not be read, `NotFound` when it is gone."""
+    """The document to import. Raises `Conflict` when it was not or could not be read, `NotFound` when it is deleted."""
     document_id = (job.arguments or {})["document_id"]
     async with services.transactions.begin() as store:
         document = await require(store.documents, document_id, viewer_id=job.owner_id)
@@ -55,9 +55,9 @@ async def _document(services: Services, job: Job) -> Document:
     return document
 
 
-def _opened(services: Services, document: Document, job: Job, path: Path) -> Table:
-    asked = (job.arguments or {}).get("format")
-    format = imports.file_format(document, ImportFormat(asked) if asked else None, path)
+def _open(services: Services, document: Document, job: Job, path: Path) -> Table:
+    name = (job.arguments or {}).get("format")
+    format = imports.file_format(document, ImportFormat(name) if name else None, path)
     return open_table(path, format.value, decode=services.detect_encoding)
 
 
@@ -66,8 +66,8 @@ async def _import(
 ) -> dict[str, Any]:
     """Load, recompute and count in the caller's transaction.
 
-    Rows come in before anything is locked. What is locked then is locked as a cancellation does it, the
-    job before the dataset: a cancelled or replaced worker leaves nothing behind and holds nobody up.
+    The rows are loaded before anything is locked. Then the job is locked before the dataset, in the order
+    of a cancellation: a cancelled or superseded worker commits nothing and blocks no one.
     """
     dataset = await require(store.datasets, job.subject_id, viewer_id=job.owner_id)
     position = await store.items.next_position(dataset.id)
@@ -83,18 +83,18 @@ async def _import(
 
 
 async def _items(services: Services, job: Job, work: Import) -> AsyncIterator[Item]:
-    """The rows as items, a batch at a time, reporting how far it is."""
+    """The rows as items, read a batch at a time, with progress events between them."""
     items, reported = work.items(), 0
     while batch := await asyncio.to_thread(_next, items):
         for item in batch:
             yield item
-        if work.rows - reported >= REPORT_EVERY:
+        if work.rows - reported >= ROWS_PER_PROGRESS:
             reported = work.rows
-            await report(services, job, [_progress(work)])
+            await record_events(services, job, [_progress(work)])
 
 
 def sha256_of(path: Path) -> str:
-    """A file's checksum."""
+    """The SHA-256 of a file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -104,14 +104,14 @@ def _next(items: Iterator[Item]) -> list[Item]:
 
 
 def _progress(work: Import) -> Progress:
-    """How far the reading is, by the rows that the preview counted."""
+    """The share of the rows that are read, out of those that the preview counted."""
     expected = work.document.preview.row_count if work.document.preview else 0
     share = min(work.rows / expected, 1.0) if expected else 0.0
     return Progress(round(0.9 * share, 4), f"{work.rows:,} rows read")
 
 
 async def _counts(store: Store, job: Job, document: Document, rows: int) -> dict[str, Any]:
-    """What became of the document's rows, in this import or in an earlier one."""
+    """Counts of the document's rows, from this import and earlier ones."""
     found = await store.items.stats([job.subject_id], document_id=document.id, viewer_id=job.owner_id)
     stats = found[job.subject_id]
     duplicates = dict(stats.problems).get(ProblemCode.DUPLICATE, 0)

@@ -1,4 +1,4 @@
-"""Reading uploads: the checksum of every one, and the preview of a table."""
+"""Reads uploads: the checksum of each, and the preview of a table."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ from domain.services import Services
 
 
 async def handle(services: Services, job: Job) -> dict[str, Any] | None:
-    """Read the job's document once, from the first byte to the last; a second run finds the same."""
+    """Read the job's document once, from the first byte to the last. It is idempotent."""
     async with services.transactions.begin() as store:
         document = await require(store.documents, job.subject_id, viewer_id=job.owner_id)
     await asyncio.to_thread(services.work_folder.mkdir, parents=True, exist_ok=True)
@@ -38,9 +38,9 @@ async def handle(services: Services, job: Job) -> dict[str, Any] | None:
 
 
 async def _fetch(services: Services, document: Document, path: Path, etag: str | None) -> str:
-    """Copy the bytes of this entity tag to this machine's disk, a chunk at a time; their SHA-256.
+    """Copy the object with this entity tag to `path`, a chunk at a time; returns its SHA-256 in hex.
 
-    Raises `Conflict` when they are not those that were completed: the upload's URL still worked for a while.
+    Raises `Conflict` when its size is not that of the completed upload: the upload URL is valid for a while.
     """
     digest, size = hashlib.sha256(), 0
     file = await asyncio.to_thread(path.open, "wb")
@@ -60,7 +60,7 @@ async def _fetch(services: Services, document: Document, path: Path, etag: str |
 
 
 def _preview(services: Services, document: Document, path: Path) -> TablePreview | None:
-    """The preview of a table; None for other uploads. Raises `Invalid` when a table is none."""
+    """The preview of a table; None for other uploads. Raises `Invalid` when the table cannot be read."""
     if document.kind is not DocumentKind.DATASET_UPLOAD or document.mime_type not in FORMATS:
         return None
     format = file_format(document, None, path)

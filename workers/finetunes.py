@@ -1,4 +1,4 @@
-"""Training: the frozen items go to the training process, what it says to the job, what it leaves to storage."""
+"""Trains fine-tunes: runs the training process on the frozen items, records its reports, and stores its files."""
 
 import asyncio
 import json
@@ -19,51 +19,51 @@ from domain.jobs import Job, JobStatus, Superseded
 from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingReport, TrainingResult, TrainingRun
 from domain.reading import missing, require
 from domain.services import Services
-from workers.base import report
-from workers.batches import Batches
+from workers.batched_stream import BatchedStream
+from workers.dispatcher import record_events
 
-FLUSH_S = 0.2
-"""At most five transactions a second, however small the steps are."""
-LINES = 500
-"""Items that are written at once, on a thread of their own."""
+FLUSH_INTERVAL_S = 0.2
+"""At most five transactions a second, however short the steps are."""
+LINES_PER_WRITE = 500
+"""Items that are written together, on a thread."""
 BINARY, JSON, TEXT = "application/octet-stream", "application/json", "text/markdown; charset=utf-8"
 MEDIA_TYPES = {".json": JSON, ".md": TEXT}
 
 
 async def handle(services: Services, job: Job) -> dict[str, Any]:
-    """Train the job's fine-tune and publish what that leaves; a second run goes on where the first one was."""
+    """Train the job's fine-tune and publish its files; a second run resumes from the first one's checkpoint."""
     finetune, dataset = await _subject(services, job)
-    if refusal := services.trainer.refusal(finetune.method):
-        raise Invalid(refusal, reason="METHOD_UNAVAILABLE")
+    if reason := services.trainer.unsupported_reason(finetune.method):
+        raise Invalid(reason, reason="METHOD_UNAVAILABLE")
     folder = services.work_folder / finetune.id
-    if finetune.gguf is None:  # else an earlier attempt was cut short right before its end
+    if finetune.gguf is None:  # otherwise an earlier attempt was stopped after it had published
         try:
             result = await _train(services, job, finetune, await _run(services, finetune, dataset, folder))
             finetune = await _publish(services, job, finetune, result)
         except TrainingFailed as error:
             raise Invalid(_clean(str(error)), reason="TRAINING_FAILED") from error
         except (asyncio.CancelledError, Superseded):
-            if not await _is_wanted(services, job):
-                await _clear(services, finetune)
+            if not await _keeps_checkpoint(services, job):
+                await _discard(services, finetune)
             raise
-    await forget(services, finetune.id)
+    await delete_work_folder(services, finetune.id)
     return _summary(finetune)
 
 
-async def forget(services: Services, finetune_id: str) -> None:
-    """Delete what this machine keeps of a fine-tune: its items, checkpoints and files not in storage."""
+async def delete_work_folder(services: Services, finetune_id: str) -> None:
+    """Delete a fine-tune's folder on this machine: its items, checkpoints and files before they are stored."""
     await asyncio.to_thread(shutil.rmtree, services.work_folder / finetune_id, ignore_errors=True)
 
 
-async def _clear(services: Services, finetune: Finetune) -> None:
-    """Leave nothing of a run that nobody wants; files that were stored have no other owner than this."""
-    await forget(services, finetune.id)
+async def _discard(services: Services, finetune: Finetune) -> None:
+    """Delete the folder of a run, and the files that it has stored already: nothing else refers to them."""
+    await delete_work_folder(services, finetune.id)
     with suppress(DomainError):
         await services.storage.delete(finetune.prefix)
 
 
 async def _subject(services: Services, job: Job) -> tuple[Finetune, Dataset]:
-    """What is trained, and the dataset that its items are of, which may be deleted by now."""
+    """The fine-tune and its dataset. Raises `NotFound` when one of them is deleted."""
     async with services.transactions.begin() as store:
         finetune = await require(store.finetunes, job.subject_id, viewer_id=job.owner_id)
         found = await store.datasets.referred([finetune.dataset_id], viewer_id=job.owner_id)
@@ -73,11 +73,11 @@ async def _subject(services: Services, job: Job) -> tuple[Finetune, Dataset]:
 
 
 async def _run(services: Services, finetune: Finetune, dataset: Dataset, folder: Path) -> TrainingRun:
-    """The run, with its items written down."""
+    """The configuration of the run, whose items are written into its folder."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     path = folder / "items.jsonl"
     async with services.transactions.begin() as store:
-        lines = (_line(dataset, item) async for item in store.frozen_items.stream(finetune.id))
+        lines = (_json_line(dataset, item) async for item in store.frozen_items.stream(finetune.id))
         await _write(path, lines)
     return TrainingRun(
         finetune_id=finetune.id,
@@ -91,7 +91,7 @@ async def _run(services: Services, finetune: Finetune, dataset: Dataset, folder:
     )
 
 
-def _line(dataset: Dataset, item: Item) -> str:
+def _json_line(dataset: Dataset, item: Item) -> str:
     data = dict(zip(dataset.field_names, item.values, strict=True))
     record = {
         "id": item.id,
@@ -103,64 +103,64 @@ def _line(dataset: Dataset, item: Item) -> str:
 
 
 async def _write(path: Path, lines: AsyncIterator[str]) -> None:
-    """Write a text file, whole or not at all, with a bounded part of it in memory."""
-    partial, waiting = path.with_suffix(".partial"), list[str]()
+    """Write a text file atomically, with at most `LINES_PER_WRITE` lines in memory."""
+    partial, pending = path.with_suffix(".partial"), list[str]()
     file = await asyncio.to_thread(partial.open, "w", encoding="utf-8", newline="\n")
     try:
         async for line in lines:
-            waiting.append(line)
-            if len(waiting) == LINES:
-                await asyncio.to_thread(file.writelines, waiting)
-                waiting = []
-        await asyncio.to_thread(file.writelines, waiting)
+            pending.append(line)
+            if len(pending) == LINES_PER_WRITE:
+                await asyncio.to_thread(file.writelines, pending)
+                pending = []
+        await asyncio.to_thread(file.writelines, pending)
     finally:
         await asyncio.to_thread(file.close)
     await asyncio.to_thread(partial.replace, path)
 
 
 async def _train(services: Services, job: Job, finetune: Finetune, run: TrainingRun) -> TrainingResult:
-    """Follow the training process to its result, and record what it says on the way.
+    """Record what the training process reports until its result.
 
-    However this ends early, the process keeps a checkpoint, unless nobody wants one.
+    When this is stopped early, the process saves a checkpoint, unless the job was cancelled without one.
     """
     metrics, result = finetune.metrics, None
-    async with Batches(services.trainer.train(run), FLUSH_S) as batches:
+    async with BatchedStream(services.trainer.train(run), FLUSH_INTERVAL_S) as batches:
         try:
             async for batch in batches:
-                events, results = _sorted(batch)
+                events, results = _split(batch)
                 metrics = await _record(services, job, events, metrics)
                 result = results[-1] if results else result
         except (asyncio.CancelledError, Superseded):
-            batches.at_once = not await _is_wanted(services, job)
+            batches.skip_cleanup = not await _keeps_checkpoint(services, job)
             raise
     if result is None:
         raise TrainingFailed("The training process ended without a result.")
     return result
 
 
-def _sorted(batch: Iterable[TrainingReport]) -> tuple[list[Event], list[TrainingResult]]:
-    """The events of a batch, of which only the newest progress counts, and the result if it is there."""
+def _split(batch: Iterable[TrainingReport]) -> tuple[list[Event], list[TrainingResult]]:
+    """The events of a batch, with only the newest of its progress events, and its results: none or one."""
     events: list[Event] = []
     results: list[TrainingResult] = []
-    for each in batch:
-        if isinstance(each, TrainingResult):
-            results.append(each)
+    for report in batch:
+        if isinstance(report, TrainingResult):
+            results.append(report)
         else:
-            if isinstance(each, Progress):
-                events = [it for it in events if not isinstance(it, Progress)]
-            events.append(LogLine(_clean(each.line)) if isinstance(each, LogLine) else each)
+            if isinstance(report, Progress):
+                events = [event for event in events if not isinstance(event, Progress)]
+            events.append(LogLine(_clean(report.line)) if isinstance(report, LogLine) else report)
     return events, results
 
 
 def _clean(text: str) -> str:
-    """A text that PostgreSQL can hold: a log may have anything in it."""
+    """The text without NUL characters, which PostgreSQL cannot store."""
     return text.replace("\x00", "\ufffd")
 
 
 async def _record(
     services: Services, job: Job, events: list[Event], metrics: TrainingMetrics | None
 ) -> TrainingMetrics | None:
-    """Record events, and the curve with them, in one short transaction; the newest metrics."""
+    """Record events, and the points of the training curve, in one transaction; returns the newest metrics."""
     if not events:
         return metrics
     new = [event for event in events if isinstance(event, Metric)]
@@ -174,8 +174,8 @@ async def _record(
     return metrics
 
 
-async def _is_wanted(services: Services, job: Job) -> bool:
-    """Whether a checkpoint is worth keeping: not where the run is gone, or was cancelled without one."""
+async def _keeps_checkpoint(services: Services, job: Job) -> bool:
+    """False when the run was deleted, or cancelled without a checkpoint."""
     try:
         async with services.transactions.begin() as store:
             current = await store.jobs.get(job.id, viewer_id=job.owner_id)
@@ -188,27 +188,27 @@ async def _is_wanted(services: Services, job: Job) -> bool:
 
 
 async def _publish(services: Services, job: Job, finetune: Finetune, result: TrainingResult) -> Finetune:
-    """Put the files into storage, and then all that is known about them into one transaction."""
+    """Store the files, and then record them and the result in one transaction."""
     for file in result.files:
-        await report(services, job, [Progress(0.99, f"Storing {file.filename}")])
+        await record_events(services, job, [Progress(0.99, f"Storing {file.filename}")])
         media_type = MEDIA_TYPES.get(file.path.suffix, BINARY)
         await services.storage.upload(finetune.prefix + file.filename, file.path, media_type)
     async with services.transactions.begin() as store:
         await store.job_events.append(job, [*_parity_lines(result), LogLine("Published.")])
-        await store.finetunes.change(finetune.id, _known(result))
+        await store.finetunes.change(finetune.id, _result_values(result))
         await store.finetunes.set_artifacts(finetune.id, [_artifact(file) for file in result.files])
         return await require(store.finetunes, finetune.id, viewer_id=job.owner_id)
 
 
 def _parity_lines(result: TrainingResult) -> list[Event]:
-    """Said out loud: a model that answers otherwise than it was trained to is the worst kind of success."""
+    """A failed parity, in the log too: the fine-tune is DONE, but its GGUF answers wrongly."""
     if result.parity is None or result.parity.passed:
         return []
     detail = _clean(result.parity.detail or "no detail was given")
     return [LogLine(f"ERROR: the GGUF does not answer as the trained model did: {detail}")]
 
 
-def _known(result: TrainingResult) -> dict[str, Any]:
+def _result_values(result: TrainingResult) -> dict[str, Any]:
     return {
         "model_size_gb": result.model_size_gb,
         "model_size_parameter": result.model_size_parameter,
@@ -227,11 +227,11 @@ def _artifact(file: ProducedFile) -> Artifact:
 
 
 def _summary(finetune: Finetune) -> dict[str, Any]:
-    """The job's result, in figures."""
+    """The job's result."""
     return {
         "model_name": finetune.model_name,
         "final_train_loss": finetune.metrics.train_loss if finetune.metrics else None,
         "training_time_seconds": finetune.training_time_seconds,
         "parity_passed": finetune.parity.passed if finetune.parity else None,
-        "artifacts": sorted(it.filename for it in finetune.artifacts),
+        "artifacts": sorted(artifact.filename for artifact in finetune.artifacts),
     }

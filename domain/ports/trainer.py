@@ -1,7 +1,7 @@
-"""The port to the training process: what one run is given, and what it reports."""
+"""The port to the training process: a run's configuration, and what the run reports."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,11 +17,11 @@ from domain.job_events import Checkpoint, LogLine, Metric, Progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRun:
-    """One run, frozen: the same run on the same machine gives the same loss curve.
+    """The configuration of one run: the same run on the same machine gives the same loss curve.
 
     `items_path` is a JSON Lines file of `{"id", "input", "output", "split": "TRAIN" | "EVAL"}`.
-    `folder` is the run's own: checkpoints and artefacts are written below it, and a later attempt
-    of the same run finds the earlier one's checkpoints there.
+    Checkpoints and artefacts are written below `folder`, which no other run uses: a later attempt
+    resumes from the earlier one's checkpoints.
     """
 
     finetune_id: str
@@ -36,7 +36,7 @@ class TrainingRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProducedFile:
-    """An artefact on the worker's disk, whole and checksummed, not yet in storage."""
+    """A complete artefact on the worker's disk, not yet in storage; `sha256` is in hex."""
 
     filename: str
     kind: ArtifactKind
@@ -48,7 +48,7 @@ class ProducedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """What a run that ended well leaves. `model_size_parameter` counts the merged model's weights."""
+    """What a successful run reports last. `model_size_parameter` is the number of the merged model's weights."""
 
     model_size_gb: float
     model_size_parameter: int
@@ -60,7 +60,7 @@ class TrainingResult:
     samples: tuple[InferenceSample, ...] = ()
     files: tuple[ProducedFile, ...] = ()
     parity: ParityReport | None = None
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
 
 TrainingReport = Progress | Metric | Checkpoint | LogLine | TrainingResult
@@ -70,21 +70,21 @@ class Trainer(Protocol):
     """Runs the training process."""
 
     def train(self, run: TrainingRun) -> AsyncIterator[TrainingReport]:
-        """Run to the end and yield what it reports, `TrainingResult` last.
+        """Run to the end and yield what it reports, `TrainingResult` last. Raises `TrainingFailed`.
 
-        Goes on from the newest whole checkpoint in `run.folder`. Closing the iterator, or cancelling
-        the task that reads it, has the process save a checkpoint and end. Raises `TrainingFailed`.
+        It resumes from the newest complete checkpoint in `run.folder`. Closing the iterator, or cancelling
+        the task that reads it, has the process save a checkpoint and exit.
         """
         ...
 
-    def foreseen(self, method: FinetuneMethod) -> str | None:
-        """Why a run by `method` need not even be queued, as a sentence; None where it may be."""
+    def rejection_reason(self, method: FinetuneMethod) -> str | None:
+        """Why a run by `method` is not even queued, as a sentence; None where it is."""
         ...
 
-    def refusal(self, method: FinetuneMethod) -> str | None:
+    def unsupported_reason(self, method: FinetuneMethod) -> str | None:
         """Why this machine cannot train by `method`, as a sentence; None where it can."""
         ...
 
 
 class TrainingFailed(Exception):
-    """The training process ended badly; the message is for the user, one sentence."""
+    """The training process failed; the message is one sentence for the user."""

@@ -1,4 +1,4 @@
-"""The files that a run leaves, each whole, with its size and checksum."""
+"""The files that a run publishes, with their sizes and checksums."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ from domain.ports.trainer import ProducedFile
 from infra.training.frozen_run import sha256, write_atomically
 
 
-def produced(path: Path, kind: ArtifactKind, quantization: str | None = None) -> ProducedFile:
-    """What is to be known about the finished file at `path`."""
+def produced_file(path: Path, kind: ArtifactKind, quantization: str | None = None) -> ProducedFile:
+    """The record of the finished file at `path`; reads it to hash it."""
     return ProducedFile(
         filename=path.name,
         kind=kind,
@@ -21,7 +21,7 @@ def produced(path: Path, kind: ArtifactKind, quantization: str | None = None) ->
     )
 
 
-def written(path: Path, kind: ArtifactKind, content: dict[str, Any] | str) -> ProducedFile:
+def write_file(path: Path, kind: ArtifactKind, content: dict[str, Any] | str) -> ProducedFile:
     """Write text, or a dict as JSON, to `path`."""
     text = (
         content
@@ -29,17 +29,17 @@ def written(path: Path, kind: ArtifactKind, content: dict[str, Any] | str) -> Pr
         else json.dumps(content, indent=2, ensure_ascii=False, default=str)
     )
     write_atomically(path, text.encode())
-    return produced(path, kind)
+    return produced_file(path, kind)
 
 
-def adapter(saved: Path, folder: Path, base_model_name: str) -> list[ProducedFile]:
-    """The adapter's weights and its configuration, which names the base model and no path of this machine."""
+def copy_adapter(saved: Path, folder: Path, base_model_name: str) -> list[ProducedFile]:
+    """Copy the adapter's weights and configuration; the latter names the base model and no path of this machine."""
     weights = folder / "adapter_model.safetensors"
     write_atomically(weights, (saved / weights.name).read_bytes())
     config = json.loads((saved / "adapter_config.json").read_text())
     return [
-        produced(weights, ArtifactKind.ADAPTER),
-        written(
+        produced_file(weights, ArtifactKind.ADAPTER),
+        write_file(
             folder / "adapter_config.json",
             ArtifactKind.ADAPTER,
             config | {"base_model_name_or_path": base_model_name},

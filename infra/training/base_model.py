@@ -1,4 +1,4 @@
-"""The base model: found on this machine or fetched from the hub, with its tokenizer and chat template."""
+"""The base model: found on this machine or downloaded from the hub, with its tokenizer and chat template."""
 
 import json
 from dataclasses import dataclass
@@ -17,63 +17,67 @@ from transformers import (
 from domain.ports.trainer import TrainingFailed
 from domain.rules import safe_name
 from infra.training import tiny
-from infra.training.chat_templates import CHATML, chatml_ending_in
+from infra.training.chat_templates import CHATML, chatml_with_end_token
 
-FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+DEFAULT_MAX_TOKENS = 2048
 Conversation = list[dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """A base model on disk and its tokenizer; `warnings` say what had to be made up."""
+class LocalBaseModel:
+    """A base model's folder and tokenizer; `warnings` name what the model lacks and what was used in its place."""
 
     folder: Path
     tokenizer: PreTrainedTokenizerBase
     warnings: tuple[str, ...]
 
     @property
-    def context(self) -> int:
-        """How many tokens the model can read."""
+    def max_tokens(self) -> int:
+        """The length of the context window in tokens."""
         config = json.loads((self.folder / "config.json").read_text())
-        return int(config.get("max_position_embeddings") or 2048)
+        return int(config.get("max_position_embeddings") or DEFAULT_MAX_TOKENS)
 
-    def load(self, *, four_bits: bool = False) -> PreTrainedModel:
-        """The model on the GPU where there is one; `four_bits` is for QLORA's training only."""
+    def load_weights(self, *, quantize_4bit: bool = False) -> PreTrainedModel:
+        """The model, on the GPU where there is one; `quantize_4bit` is for training by QLORA only."""
         return AutoModelForCausalLM.from_pretrained(
             self.folder,
             dtype=_dtype(),
             device_map={"": 0} if torch.cuda.is_available() else None,
-            quantization_config=_four_bits() if four_bits else None,
+            quantization_config=_nf4_config() if quantize_4bit else None,
             local_files_only=True,
         )
 
-    def rendered(self, conversation: Conversation, *, answering: bool) -> str:
-        """The conversation as the chat template renders it; `answering` ends it where an answer begins."""
+    def render(self, conversation: Conversation, *, add_generation_prompt: bool) -> str:
+        """The conversation as text; with `add_generation_prompt` it ends where the assistant's answer begins."""
         text = self.tokenizer.apply_chat_template(
-            conversation, tokenize=False, add_generation_prompt=answering
+            conversation, tokenize=False, add_generation_prompt=add_generation_prompt
         )
         return str(text)
 
-    def token_ids(self, conversation: Conversation, *, answering: bool) -> list[int]:
-        """The token ids of `rendered`."""
+    def token_ids(self, conversation: Conversation, *, add_generation_prompt: bool) -> list[int]:
+        """The token ids of the rendered conversation."""
         # The template has written the special tokens already.
-        text = self.rendered(conversation, answering=answering)
+        text = self.render(conversation, add_generation_prompt=add_generation_prompt)
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
 
-def find(name: str, models_folder: Path) -> Base:
-    """The base model `name`: `luthier/tiny`, a folder below `models_folder`, or one from the hub."""
+def fetch_base_model(name: str, models_folder: Path) -> LocalBaseModel:
+    """The base model `name`: `luthier/tiny`, a folder below `models_folder`, or a download from the hub.
+
+    Raises `TrainingFailed` when its tokenizer has no end token.
+    """
     folder = _folder(name, models_folder)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    warnings = tuple(_given_template(tokenizer))
+    warnings = tuple(_ensure_chat_template(tokenizer))
     if tokenizer.eos_token is None:
         raise TrainingFailed(
             "The base model's tokenizer has no end token, so a tuned model could never stop."
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Base(folder, tokenizer, warnings)
+    return LocalBaseModel(folder, tokenizer, warnings)
 
 
 def _folder(name: str, models_folder: Path) -> Path:
@@ -82,15 +86,15 @@ def _folder(name: str, models_folder: Path) -> Path:
     local = models_folder / safe_name(name)
     if local.is_dir():
         return local
-    # Once, and all at once: whatever is read from here on is read from the disk.
-    return Path(snapshot_download(name, allow_patterns=FILES))
+    # One download of everything: whatever is read later in the run is read from the disk.
+    return Path(snapshot_download(name, allow_patterns=HUB_FILES))
 
 
-def _given_template(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+def _ensure_chat_template(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     if tokenizer.chat_template:
         return []
     knows_chatml = "<|im_end|>" in tokenizer.get_vocab()
-    tokenizer.chat_template = CHATML if knows_chatml else chatml_ending_in(tokenizer.eos_token or "")
+    tokenizer.chat_template = CHATML if knows_chatml else chatml_with_end_token(tokenizer.eos_token or "")
     return ["The base model brings no chat template; it was trained with ChatML, which the GGUF carries."]
 
 
@@ -100,7 +104,7 @@ def _dtype() -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def _four_bits() -> BitsAndBytesConfig:
+def _nf4_config() -> BitsAndBytesConfig:
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

@@ -1,4 +1,4 @@
-"""Chat templates for base models that bring none."""
+"""Chat templates for base models that have none."""
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -6,6 +6,6 @@ CHATML = (
 )
 
 
-def chatml_ending_in(end: str) -> str:
-    """ChatML whose turns end in `end`: a model stops only at a token that it has."""
-    return CHATML.replace("<|im_end|>", end)
+def chatml_with_end_token(end_token: str) -> str:
+    """ChatML whose turns end with `end_token`, for tokenizers without `<|im_end|>`: a model stops only at a token."""
+    return CHATML.replace("<|im_end|>", end_token)

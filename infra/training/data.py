@@ -1,18 +1,18 @@
-"""The frozen items as token ids. What is cut or left out is counted, never lost in silence."""
+"""The frozen items as token ids. Items that are truncated or dropped are counted, for the user's warnings."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.training.base_model import Base, Conversation
+from infra.training.base_model import Conversation, LocalBaseModel
 
-IGNORED = -100  # the label of a token that the loss does not count
+IGNORED_LABEL = -100  # the label of a token that the loss does not count
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One question and its answer."""
+class TrainingItem:
+    """One prompt and the answer to learn."""
 
     id: str
     input: str
@@ -20,80 +20,82 @@ class Item:
 
     @property
     def prompt(self) -> Conversation:
-        """The question alone."""
+        """The user's turn alone."""
         return [{"role": "user", "content": self.input}]
 
     @property
-    def whole(self) -> Conversation:
-        """The question and its answer."""
+    def conversation(self) -> Conversation:
+        """The user's turn and the assistant's."""
         return [*self.prompt, {"role": "assistant", "content": self.output}]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """An item as the model reads it: the labels count the answer alone."""
+class TokenizedItem:
+    """An item's token ids, and its labels: those of the prompt are `IGNORED_LABEL`, so only the answer is learned."""
 
-    item: Item
+    item: TrainingItem
     input_ids: list[int]
     labels: list[int]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """The rows of one split, and how many items were cut, left out, or begin their answer elsewhere."""
+class TokenizedSplit:
+    """The items of one split, and how many were truncated, dropped, or have a prompt that renders differently."""
 
-    rows: tuple[Row, ...]
+    items: tuple[TokenizedItem, ...]
     truncated: int
     dropped: int
-    diverging: int
+    prompt_mismatches: int
 
-    def warnings(self, what: str, max_length: int) -> list[str]:
-        """What the user should know about the `what` items, one sentence each."""
-        said = []
+    def warnings(self, split: str, max_length: int) -> list[str]:
+        """What the user should know about the items of this `split`, one sentence each."""
+        warnings = []
         if self.truncated:
-            said.append(f"{self.truncated} {what} items were longer than {max_length} tokens and were cut.")
-        if self.dropped:
-            said.append(
-                f"{self.dropped} {what} items were left out: their prompt alone fills {max_length} tokens."
+            warnings.append(
+                f"{self.truncated} {split} items were longer than {max_length} tokens and were cut."
             )
-        if self.diverging:
-            said.append(
-                f"In {self.diverging} {what} items the chat template renders the prompt differently when "
+        if self.dropped:
+            warnings.append(
+                f"{self.dropped} {split} items were left out: their prompt alone fills {max_length} tokens."
+            )
+        if self.prompt_mismatches:
+            warnings.append(
+                f"In {self.prompt_mismatches} {split} items the chat template renders the prompt differently when "
                 "an answer follows; the model was trained on a prompt that differs from the one it is asked."
             )
-        return said
+        return warnings
 
 
-def read(path: Path) -> tuple[list[Item], list[Item]]:
-    """The items to train on and those held out, in the file's order."""
-    train: list[Item] = []
-    held_out: list[Item] = []
+def read_items(path: Path) -> tuple[list[TrainingItem], list[TrainingItem]]:
+    """The items to train on and those held out, in the order of the JSON Lines file."""
+    train: list[TrainingItem] = []
+    held_out: list[TrainingItem] = []
     with path.open(encoding="utf-8") as lines:
         for line in filter(str.strip, lines):
             fields: dict[str, Any] = json.loads(line)
-            item = Item(fields["id"], fields["input"], fields["output"])
+            item = TrainingItem(fields["id"], fields["input"], fields["output"])
             (held_out if fields["split"] == "EVAL" else train).append(item)
     return train, held_out
 
 
-def prepare(items: list[Item], base: Base, max_length: int) -> Prepared:
-    """Tokenise `items`; answers beyond `max_length` tokens are cut, items without any answer left are dropped."""
-    rows: list[Row] = []
-    truncated = diverging = 0
+def tokenize(items: list[TrainingItem], base_model: LocalBaseModel, max_length: int) -> TokenizedSplit:
+    """Tokenize `items`: whatever is beyond `max_length` tokens is truncated, and items with no answer left are dropped."""
+    tokenized: list[TokenizedItem] = []
+    truncated = prompt_mismatches = 0
     for item in items:
-        prompt = base.token_ids(item.prompt, answering=True)
-        whole = base.token_ids(item.whole, answering=False)
-        begin = _common(prompt, whole)
-        if begin >= min(len(whole), max_length):
+        prompt_ids = base_model.token_ids(item.prompt, add_generation_prompt=True)
+        ids = base_model.token_ids(item.conversation, add_generation_prompt=False)
+        answer_start = _common_prefix_length(prompt_ids, ids)
+        if answer_start >= min(len(ids), max_length):
             continue
-        truncated += len(whole) > max_length
-        diverging += begin < len(prompt)
-        labels = [IGNORED] * begin + whole[begin:]
-        rows.append(Row(item, whole[:max_length], labels[:max_length]))
-    return Prepared(tuple(rows), truncated, len(items) - len(rows), diverging)
+        truncated += len(ids) > max_length
+        prompt_mismatches += answer_start < len(prompt_ids)
+        labels = [IGNORED_LABEL] * answer_start + ids[answer_start:]
+        tokenized.append(TokenizedItem(item, ids[:max_length], labels[:max_length]))
+    return TokenizedSplit(tuple(tokenized), truncated, len(items) - len(tokenized), prompt_mismatches)
 
 
-def _common(one: list[int], other: list[int]) -> int:
-    """How many ids both begin with."""
-    pairs = zip(one, other, strict=False)
-    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+def _common_prefix_length(first: list[int], second: list[int]) -> int:
+    pairs = zip(first, second, strict=False)
+    shorter = min(len(first), len(second))
+    return next((index for index, (left, right) in enumerate(pairs) if left != right), shorter)

@@ -1,4 +1,4 @@
-"""What went wrong, as one sentence for the user. Errors are known by name: this imports no torch."""
+"""What went wrong, as one sentence for the user. Errors are recognized by name, so that torch is not imported."""
 
 import errno
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ OUT_OF_MEMORY = (
 UNKNOWN = "The training process failed unexpectedly; the last lines of its log say where."
 
 
-# The name of an error, or of a base of it, and what it means to the user; the first match wins.
-MEANINGS = (
+# By the name of an error's class or of a base class; the first match wins.
+MESSAGES_BY_NAME = (
     ("OutOfMemoryError", OUT_OF_MEMORY),
     ("MemoryError", OUT_OF_MEMORY),
     (
@@ -38,8 +38,8 @@ MEANINGS = (
 )
 
 
-# What the message says, where the error's name says nothing.
-WORDS = (
+# By a part of the error's text, where its class is too general.
+MESSAGES_BY_TEXT = (
     ("out of memory", OUT_OF_MEMORY),
     ("can't allocate memory", OUT_OF_MEMORY),
     ("Target modules", "The base model has none of the target modules; choose others, or all-linear."),
@@ -49,27 +49,27 @@ WORDS = (
 )
 
 
-def sentence(error: BaseException) -> str:
-    """The sentence for `error`, judged by it and by what caused it."""
-    chain = list(_chain(error))
-    for each in chain:
-        if isinstance(each, TrainingFailed):
-            return str(each)
-    names = {base.__name__ for each in chain for base in type(each).__mro__}
-    return next((text for name, text in MEANINGS if name in names), None) or _by_words(chain)
+def user_message(error: BaseException) -> str:
+    """The sentence for `error`, chosen by its kind and text and by those of its causes."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, TrainingFailed):
+            return str(cause)
+    names = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
+    return next((text for name, text in MESSAGES_BY_NAME if name in names), None) or _by_text(causes)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _by_words(chain: list[BaseException]) -> str:
-    for each in chain:
-        if isinstance(each, OSError) and each.errno == errno.ENOSPC:
+def _by_text(causes: list[BaseException]) -> str:
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
             return "The disk is full; free some space and try again."
-        for words, text in WORDS:
-            if words in str(each):
+        for part, text in MESSAGES_BY_TEXT:
+            if part in str(cause):
                 return text
     return UNKNOWN

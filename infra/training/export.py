@@ -10,72 +10,69 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from domain.ports.trainer import TrainingFailed
-from infra.training.base_model import Base
+from infra.training.base_model import LocalBaseModel
 from infra.training.reporter import Reporter
-from infra.training.subprocesses import child, finished
+from infra.training.subprocesses import child_process, wait_for_exit
 
 QUANTIZATION = "q8_0"
 CANNOT_CONVERT = "llama.cpp's converter cannot export this base model to GGUF; the log's last lines say why."
 
 
-def merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
-    """`model` with the adapter folded into its weights."""
-    tuned = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    tuned.eval()
-    return tuned
+def merge_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    """`model` with the adapter added to its weights."""
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    merged.eval()
+    return merged
 
 
-def save(model: PreTrainedModel, base: Base, folder: Path) -> None:
-    """Write the merged model as the converter wants it."""
+def save_merged(model: PreTrainedModel, base_model: LocalBaseModel, folder: Path) -> None:
+    """Write the merged model and its tokenizer as the converter reads them."""
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
-    base.tokenizer.save_pretrained(folder)
-    pieces = base.folder / "tokenizer.model"
-    if pieces.exists():
-        shutil.copy(pieces, folder / pieces.name)
-    _tell_the_truth(base, folder / "tokenizer_config.json")
+    base_model.tokenizer.save_pretrained(folder)
+    sentencepiece_model = base_model.folder / "tokenizer.model"
+    if sentencepiece_model.exists():
+        shutil.copy(sentencepiece_model, folder / sentencepiece_model.name)
+    _set_tokenizer_flags(base_model, folder / "tokenizer_config.json")
 
 
-def check(base: Base, scratch: Path, say: Reporter) -> None:
-    """Raise `TrainingFailed` when the converter does not know the base model.
+def check_convertible(base_model: LocalBaseModel, scratch: Path, reporter: Reporter) -> None:
+    """Raise `TrainingFailed` when the converter does not support the base model.
 
-    It takes seconds, and saves the hours of a training whose result nobody could serve.
+    It takes seconds, and saves a training of hours whose result could not be served. `scratch` is the path
+    of a temporary file.
     """
-    arguments = ["--vocab-only", "--outfile", str(scratch), str(base.folder)]
-    with child("infra.training.convert", *arguments) as process:
-        if finished(process, say):
+    arguments = ["--vocab-only", "--outfile", str(scratch), str(base_model.folder)]
+    with child_process("infra.training.convert", *arguments) as process:
+        if wait_for_exit(process, reporter):
             raise TrainingFailed(CANNOT_CONVERT)
     scratch.unlink()
 
 
 @contextmanager
-def converting(folder: Path, gguf: Path, name: str, say: Reporter) -> Iterator[None]:
-    """Convert `folder` into `gguf` while the block runs; it is there, whole, when the block ends."""
+def converting(folder: Path, gguf: Path, name: str, reporter: Reporter) -> Iterator[None]:
+    """Convert `folder` into `gguf` while the block runs; the whole file is at `gguf` when the block ends."""
     partial = gguf.with_name(f".{gguf.name}.partial")
     arguments = ["--outtype", QUANTIZATION, "--model-name", name, "--outfile", str(partial), str(folder)]
-    with child("infra.training.convert", *arguments) as process:
+    with child_process("infra.training.convert", *arguments) as process:
         yield
-        if finished(process, say):
+        if wait_for_exit(process, reporter):
             raise TrainingFailed(CANNOT_CONVERT)
     partial.replace(gguf)
 
 
-def _tell_the_truth(base: Base, settings: Path) -> None:
-    """Have the GGUF add what the template and the tokenizer add, and nothing else.
+def _set_tokenizer_flags(base_model: LocalBaseModel, config: Path) -> None:
+    """Have the GGUF add the special tokens that the template and the tokenizer add, and no others.
 
-    The converter believes tokenizer_config.json, and takes what is missing there for true: without
-    this the GGUF puts a BOS and a space where training had none, and answers wrongly with no error.
+    The converter copies these flags from tokenizer_config.json and takes a missing one for true: without
+    them the GGUF adds a BOS and a space that training did not have, and answers wrongly without an error.
     """
-    tokenizer = base.tokenizer
-    prompt = base.token_ids([{"role": "user", "content": "a"}], answering=True)
-    truth = {
-        "add_bos_token": prompt[0] == tokenizer.bos_token_id,
+    tokenizer = base_model.tokenizer
+    prompt_ids = base_model.token_ids([{"role": "user", "content": "a"}], add_generation_prompt=True)
+    text_ids: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
+    flags = {
+        "add_bos_token": prompt_ids[0] == tokenizer.bos_token_id,
         "add_eos_token": False,
-        "add_prefix_space": tokenizer.convert_ids_to_tokens(_plain(base))[0].startswith("▁"),
+        "add_prefix_space": tokenizer.convert_ids_to_tokens(text_ids)[0].startswith("▁"),
     }
-    settings.write_text(json.dumps(json.loads(settings.read_text()) | truth, indent=2))
-
-
-def _plain(base: Base) -> list[int]:
-    ids: list[int] = base.tokenizer("a", add_special_tokens=False)["input_ids"]
-    return ids
+    config.write_text(json.dumps(json.loads(config.read_text()) | flags, indent=2))

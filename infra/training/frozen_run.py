@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +11,8 @@ from pydantic import TypeAdapter
 from domain.ports.trainer import TrainingRun
 
 RUN_FILE = "run.json"
+DECISIVE_FIELDS = ("base_model_name", "method", "hyperparameters", "seed")
+"""The fields that decide the loss curve, together with the items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,10 @@ class FrozenRun:
         Its name is a digest of everything that decides the loss curve, so that a run whose configuration
         was changed never resumes from checkpoints of the old one.
         """
-        run = self.run
-        identity = [run.base_model_name, run.method, asdict(run.hyperparameters), run.seed, self.items_sha256]
-        return run.folder / f"work-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
+        # Dumped, because a float that was given as an int is a float when it is read again.
+        run = _FROZEN_RUN.dump_python(self, mode="json")["run"]
+        identity = [*(run[name] for name in DECISIVE_FIELDS), self.items_sha256]
+        return self.run.folder / f"work-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
 
 
 _FROZEN_RUN = TypeAdapter(FrozenRun)

@@ -1,6 +1,6 @@
-"""One GGUF in llama.cpp: `python -m infra.training.llama_server PATH CONTEXT THREADS` prints its address and serves.
+"""Serves one GGUF by llama.cpp: `python -m infra.training.llama_server PATH CONTEXT THREADS` prints its address.
 
-In a process of its own, because a bad GGUF aborts the process that loads it.
+It is a process of its own, because a bad GGUF aborts the process that loads it.
 """
 
 import os
@@ -13,7 +13,7 @@ from infra.python_modules import signal_on_parent_death
 
 
 def serve(path: str, context: int, threads: int) -> None:
-    """Load `path`, print the address, and answer until killed."""
+    """Load `path`, print the address, and serve until killed."""
     parameters = xllamacpp.CommonParams()
     parameters.model.path = path
     parameters.n_ctx = context

@@ -1,4 +1,4 @@
-"""What this machine can train, found out without importing torch."""
+"""Which methods this machine can train by, found out without importing torch."""
 
 import ctypes
 import functools
@@ -19,7 +19,7 @@ PACKAGES = (
 )
 
 
-def refusal(method: FinetuneMethod) -> str | None:
+def unsupported_reason(method: FinetuneMethod) -> str | None:
     """Why this machine cannot train by `method`, as a sentence; None where it can."""
     if method is FinetuneMethod.FULL:
         return "Full fine-tuning is not offered yet; use LORA."
@@ -28,29 +28,32 @@ def refusal(method: FinetuneMethod) -> str | None:
             f"This machine cannot train: {', '.join(missing)} not installed; "
             "install luthier[training,embedded] on the worker."
         )
-    return _qlora_refusal() if method is FinetuneMethod.QLORA else None
+    return _qlora_unsupported_reason() if method is FinetuneMethod.QLORA else None
 
 
-def foreseen(method: FinetuneMethod) -> str | None:
-    """As `refusal`, before a run is queued. A machine that has no torch is not the one that trains: no word from it."""
+def rejection_reason(method: FinetuneMethod) -> str | None:
+    """Why a run by `method` is not even queued, as a sentence; None where it is.
+
+    A machine without torch does not train itself, so it rejects only what no worker can do.
+    """
     trains_elsewhere = find_spec("torch") is None and method is not FinetuneMethod.FULL
-    return None if trains_elsewhere else refusal(method)
+    return None if trains_elsewhere else unsupported_reason(method)
 
 
-def _qlora_refusal() -> str | None:
-    lacks = [
-        what
-        for what, there in (
-            ("no CUDA GPU was found", cuda_devices() > 0),
-            ("the bitsandbytes package is not installed", find_spec("bitsandbytes") is not None),
-            ("PyTorch is the build without CUDA", not _torch_is_cpu_only()),
+def _qlora_unsupported_reason() -> str | None:
+    problems = [
+        problem
+        for problem, is_present in (
+            ("no CUDA GPU was found", cuda_devices() == 0),
+            ("the bitsandbytes package is not installed", find_spec("bitsandbytes") is None),
+            ("PyTorch is the build without CUDA", _torch_is_cpu_only()),
         )
-        if not there
+        if is_present
     ]
-    if not lacks:
+    if not problems:
         return None
     return (
-        f"QLORA cannot run on this machine: {' and '.join(lacks)}. "
+        f"QLORA cannot run on this machine: {' and '.join(problems)}. "
         "Use LORA here, or a worker with an NVIDIA GPU, a CUDA build of PyTorch and bitsandbytes."
     )
 

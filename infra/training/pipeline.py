@@ -1,4 +1,4 @@
-"""One run from its items to its artefacts. A later attempt goes on where the earlier one was."""
+"""One run from its items to its artefacts. A later attempt resumes where the earlier one stopped."""
 
 import gc
 import shutil
@@ -12,53 +12,61 @@ from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
 from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingResult
 from domain.rules import safe_name
 from infra.training import artifacts, export, parity, run_summary, tiny
-from infra.training.base_model import Base, find
-from infra.training.data import Prepared, Row, prepare, read
+from infra.training.base_model import LocalBaseModel, fetch_base_model
+from infra.training.data import TokenizedItem, TokenizedSplit, read_items, tokenize
 from infra.training.frozen_run import FrozenRun
-from infra.training.generation import greedy, stop_tokens
+from infra.training.generation import generate_greedily, stop_token_ids
 from infra.training.reporter import Reporter
-from infra.training.tune import END, history, newest_whole, point, tune, use_all_cores
+from infra.training.run_summary import RunSummary
+from infra.training.tune import (
+    PROGRESS_END,
+    latest_checkpoint,
+    read_history,
+    training_point,
+    tune,
+    use_all_cores,
+)
 
-SAMPLES = 5  # at most
-SAMPLE_TOKENS = 256  # at most, of each answer
-BROKEN = "The exported GGUF reads its prompts differently from the tuned model and will answer wrongly; see parity."
-UNSURE = (
+MAX_SAMPLES = 5
+MAX_SAMPLE_TOKENS = 256  # of each output
+READS_DIFFERENTLY = "The exported GGUF reads its prompts differently from the tuned model and will answer wrongly; see parity."
+ANSWERS_DIFFERENTLY = (
     "The exported GGUF reads its prompts as the tuned model does, but often answers differently: rounding to "
     "8 bits tips a model that is not sure of its answers; train it longer, or see parity."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """What a run is made from."""
+class TrainingInputs:
+    """What a run is made from: its frozen configuration, the base model and the tokenized items."""
 
     frozen: FrozenRun
-    base: Base
-    train: Prepared
-    held_out: Prepared
+    base_model: LocalBaseModel
+    train: TokenizedSplit
+    held_out: TokenizedSplit
     warnings: tuple[str, ...]
 
     @property
-    def work(self) -> Path:
-        """Where the checkpoints and the adapter are."""
+    def work_folder(self) -> Path:
+        """The folder of the checkpoints and the adapter."""
         return self.frozen.work_folder
 
     @property
-    def sampled(self) -> tuple[Row, ...]:
-        """The rows to show: held-out ones where there are any."""
-        return (self.held_out.rows or self.train.rows)[:SAMPLES]
+    def sample_items(self) -> tuple[TokenizedItem, ...]:
+        """The items whose outputs are shown: held-out ones where there are any."""
+        return (self.held_out.items or self.train.items)[:MAX_SAMPLES]
 
     @property
-    def compared(self) -> tuple[Row, ...]:
-        """The rows to compare the export on, from all over the table: trained ones, of which the model is sure."""
-        rows = self.train.rows
-        count = min(parity.PROMPTS, len(rows))
-        return tuple(rows[at * len(rows) // count] for at in range(count))
+    def parity_items(self) -> tuple[TokenizedItem, ...]:
+        """The items to compare the export on, spread evenly over the trained ones, whose outputs vary least."""
+        items = self.train.items
+        count = min(parity.MAX_PROMPTS, len(items))
+        return tuple(items[index * len(items) // count] for index in range(count))
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
-    """What the finished model said, and its weights."""
+class ExportOutcome:
+    """The outputs for the samples before and after training, the parity, and the merged model's size and type."""
 
     base_outputs: list[str]
     tuned_outputs: list[str]
@@ -67,156 +75,174 @@ class Exported:
     dtype: str
 
 
-def run(frozen: FrozenRun, say: Reporter) -> None:
-    """Train, merge, export, compare and publish; ends with the `TrainingResult`."""
+def run(frozen: FrozenRun, reporter: Reporter) -> None:
+    """Train, merge, export, compare and write the artefacts; the `TrainingResult` is reported last."""
     use_all_cores()
-    say.stage(0.03, f"Loading {frozen.run.base_model_name}")
-    material = gather(frozen)
-    for warning in material.warnings:
-        say.line(f"Warning: {warning}")
-    if not (material.work / "adapter").exists():
-        _tuned_adapter(material, say)
+    reporter.begin_stage(0.03, f"Loading {frozen.run.base_model_name}")
+    inputs = prepare_inputs(frozen)
+    for warning in inputs.warnings:
+        reporter.log(f"Warning: {warning}")
+    if not (inputs.work_folder / "adapter").exists():
+        _train_adapter(inputs, reporter)
     folder = frozen.run.folder / "artifacts"
     folder.mkdir(exist_ok=True)
     gguf = folder / f"{safe_name(frozen.run.model_name)}.gguf"
-    exported = _exported(material, gguf, say)
-    say.stage(0.98, "Writing the report")
-    say.say(_result(material, exported, gguf))
+    outcome = _export(inputs, gguf, reporter)
+    reporter.begin_stage(0.98, "Writing the report")
+    reporter.report(_result(inputs, outcome, gguf))
 
 
-def _tuned_adapter(material: Material, say: Reporter) -> None:
-    run = material.frozen.run
-    material.work.mkdir(parents=True, exist_ok=True)
-    if run.base_model_name != tiny.NAME and newest_whole(material.work) is None:
-        say.stage(0.04, "Checking that the base model can be exported")
-        export.check(material.base, material.work / "check.gguf", say)
-    tune(run, material.base, train=material.train, held_out=material.held_out, work=material.work, say=say)
-    gc.collect()  # the trainer holds itself, and with it a model's worth of memory
-
-
-def gather(frozen: FrozenRun) -> Material:
-    """The base model and the tokenised items; raises `TrainingFailed` when there is nothing to train on."""
-    base = find(frozen.run.base_model_name, frozen.models_folder)
-    wished = frozen.run.hyperparameters.max_seq_length
-    length = min(wished, base.context)
-    train, held_out = (prepare(items, base, length) for items in read(frozen.run.items_path))
-    if not train.rows:
+def prepare_inputs(frozen: FrozenRun) -> TrainingInputs:
+    """Fetch the base model and tokenize the items. Raises `TrainingFailed` when there is nothing to train on."""
+    base_model = fetch_base_model(frozen.run.base_model_name, frozen.models_folder)
+    wanted_length = frozen.run.hyperparameters.max_seq_length
+    length = min(wanted_length, base_model.max_tokens)
+    train, held_out = (tokenize(items, base_model, length) for items in read_items(frozen.run.items_path))
+    if not train.items:
         raise TrainingFailed(
             f"No item can be trained on: no answer fits into {length} tokens with its prompt."
         )
-    shortened = f"The base model reads {length} tokens at most, not {wished}; longer items were cut there."
+    shortened = (
+        f"The base model reads {length} tokens at most, not {wanted_length}; longer items were cut there."
+    )
     warnings = (
-        *base.warnings,
-        *([shortened] if length < wished else []),
+        *base_model.warnings,
+        *([shortened] if length < wanted_length else []),
         *train.warnings("training", length),
         *held_out.warnings("held-out", length),
     )
-    return Material(frozen, base, train, held_out, warnings)
+    return TrainingInputs(frozen, base_model, train, held_out, warnings)
 
 
-def _exported(material: Material, gguf: Path, say: Reporter) -> Exported:
-    base, name = material.base, material.frozen.run.model_name
-    folder = material.work / "merged"
-    say.stage(END, "Answering the samples with the base model")
-    model = base.load()
-    base_outputs = _sampled(model, material)
-    say.stage(0.83, "Merging the adapter")
-    model = export.merged(model, material.work / "adapter")
-    export.save(model, base, folder)
-    say.stage(0.86, "Converting to GGUF")
-    with export.converting(folder, gguf, name, say):
-        tuned_outputs = _sampled(model, material)
-        tuned = _tuned(model, material)
+def _train_adapter(inputs: TrainingInputs, reporter: Reporter) -> None:
+    work_folder = inputs.work_folder
+    work_folder.mkdir(parents=True, exist_ok=True)
+    if inputs.frozen.run.base_model_name != tiny.NAME and latest_checkpoint(work_folder) is None:
+        reporter.begin_stage(0.04, "Checking that the base model can be exported")
+        export.check_convertible(inputs.base_model, work_folder / "check.gguf", reporter)
+    tune(
+        inputs.frozen.run,
+        inputs.base_model,
+        train=inputs.train,
+        held_out=inputs.held_out,
+        work_folder=work_folder,
+        reporter=reporter,
+    )
+    gc.collect()  # the trainer refers to itself, and with it to a model's worth of memory
+
+
+def _export(inputs: TrainingInputs, gguf: Path, reporter: Reporter) -> ExportOutcome:
+    base_model, name = inputs.base_model, inputs.frozen.run.model_name
+    folder = inputs.work_folder / "merged"
+    reporter.begin_stage(PROGRESS_END, "Answering the samples with the base model")
+    model = base_model.load_weights()
+    base_outputs = _sample_outputs(model, inputs)
+    reporter.begin_stage(0.83, "Merging the adapter")
+    model = export.merge_adapter(model, inputs.work_folder / "adapter")
+    export.save_merged(model, base_model, folder)
+    reporter.begin_stage(0.86, "Converting to GGUF")
+    with export.converting(folder, gguf, name, reporter):
+        tuned_outputs = _sample_outputs(model, inputs)
+        merged_results = _merged_model_results(model, inputs)
     shutil.rmtree(folder)
-    say.stage(0.94, "Comparing the GGUF with the tuned model")
-    return Exported(
+    reporter.begin_stage(0.94, "Comparing the GGUF with the tuned model")
+    return ExportOutcome(
         base_outputs,
         tuned_outputs,
-        _parity(material, tuned, gguf, say),
-        sum(each.numel() for each in model.parameters()),
+        _parity(inputs, merged_results, gguf, reporter),
+        sum(weights.numel() for weights in model.parameters()),
         str(model.dtype).removeprefix("torch."),
     )
 
 
-def _sampled(model: PreTrainedModel, material: Material) -> list[str]:
-    base, rows = material.base, material.sampled
-    longest = max(sum(label >= 0 for label in row.labels) for row in rows)
-    prompts = [base.token_ids(row.item.prompt, answering=True) for row in rows]
-    limit = min(SAMPLE_TOKENS, 16 + longest * 3 // 2)
-    return greedy(model, base, prompts, stop_tokens(model, base), limit)
+def _sample_outputs(model: PreTrainedModel, inputs: TrainingInputs) -> list[str]:
+    base_model, samples = inputs.base_model, inputs.sample_items
+    longest_answer = max(sum(label >= 0 for label in sample.labels) for sample in samples)
+    prompts = [base_model.token_ids(sample.item.prompt, add_generation_prompt=True) for sample in samples]
+    max_tokens = min(MAX_SAMPLE_TOKENS, 16 + longest_answer * 3 // 2)
+    return generate_greedily(model, base_model, prompts, stop_token_ids(model, base_model), max_tokens)
 
 
-def _tuned(model: PreTrainedModel, material: Material) -> list[parity.Answered]:
-    base = material.base
-    conversations = [row.item.prompt for row in material.compared]
-    prompts = [base.token_ids(each, answering=True) for each in conversations]
-    outputs = greedy(model, base, prompts, stop_tokens(model, base), parity.TOKENS)
-    return parity.ours(base, conversations, outputs)
+def _merged_model_results(model: PreTrainedModel, inputs: TrainingInputs) -> list[parity.PromptResult]:
+    base_model = inputs.base_model
+    conversations = [tokenized.item.prompt for tokenized in inputs.parity_items]
+    prompts = [
+        base_model.token_ids(conversation, add_generation_prompt=True) for conversation in conversations
+    ]
+    stop_ids = stop_token_ids(model, base_model)
+    outputs = generate_greedily(model, base_model, prompts, stop_ids, parity.MAX_TOKENS)
+    return parity.merged_model_results(base_model, conversations, outputs)
 
 
-def _parity(material: Material, tuned: list[parity.Answered], gguf: Path, say: Reporter) -> ParityReport:
-    conversations = [row.item.prompt for row in material.compared]
-    context = max(len(each.token_ids) for each in tuned) + 2 * parity.TOKENS
+def _parity(
+    inputs: TrainingInputs, merged_results: list[parity.PromptResult], gguf: Path, reporter: Reporter
+) -> ParityReport:
+    conversations = [tokenized.item.prompt for tokenized in inputs.parity_items]
+    context = max(len(result.token_ids) for result in merged_results) + 2 * parity.MAX_TOKENS
     try:
-        exported = parity.theirs(gguf, conversations, context, say)
+        gguf_results = parity.gguf_results(gguf, conversations, context, reporter)
     except (OSError, httpx.HTTPError) as error:
-        return parity.unloadable(error, len(conversations))
-    return parity.compare(tuned, exported, material.base.tokenizer.bos_token)
+        return parity.load_failure(error, len(conversations))
+    return parity.compare(merged_results, gguf_results, inputs.base_model.tokenizer.bos_token)
 
 
-def _result(material: Material, exported: Exported, gguf: Path) -> TrainingResult:
-    story = _story(material, exported)
-    files = _files(material, story, gguf)
+def _result(inputs: TrainingInputs, outcome: ExportOutcome, gguf: Path) -> TrainingResult:
+    summary = _summary(inputs, outcome)
+    files = _files(inputs, summary, gguf)
     return TrainingResult(
         model_size_gb=gguf.stat().st_size / 1e9,
-        model_size_parameter=exported.parameters,
-        model_dtype=exported.dtype,
+        model_size_parameter=outcome.parameters,
+        model_dtype=outcome.dtype,
         model_quantization=export.QUANTIZATION,
-        training_time_seconds=story.seconds,
-        final_train_loss=story.final_train_loss,
-        samples_held_out=bool(material.held_out.rows),
-        samples=story.samples,
+        training_time_seconds=summary.seconds,
+        final_train_loss=summary.final_train_loss,
+        samples_held_out=bool(inputs.held_out.items),
+        samples=summary.samples,
         files=tuple(files),
-        parity=story.parity,
-        warnings=story.warnings,
+        parity=summary.parity,
+        warnings=summary.warnings,
     )
 
 
-def _story(material: Material, exported: Exported) -> run_summary.Story:
-    entries = history(material.work / "adapter")
+def _summary(inputs: TrainingInputs, outcome: ExportOutcome) -> RunSummary:
+    history = read_history(inputs.work_folder / "adapter")
     samples = (
         InferenceSample(
-            prompt=row.item.input, expected=row.item.output, base_output=before, tuned_output=after
+            prompt=sample.item.input,
+            expected=sample.item.output,
+            base_output=base_output,
+            tuned_output=tuned_output,
         )
-        for row, before, after in zip(
-            material.sampled, exported.base_outputs, exported.tuned_outputs, strict=True
+        for sample, base_output, tuned_output in zip(
+            inputs.sample_items, outcome.base_outputs, outcome.tuned_outputs, strict=True
         )
     )
-    return run_summary.Story(
-        frozen=material.frozen,
-        train=material.train,
-        held_out=material.held_out,
-        points=tuple(point(each) for each in entries),
-        seconds=entries[-1]["seconds"] if entries else 0.0,
+    return RunSummary(
+        frozen=inputs.frozen,
+        train=inputs.train,
+        held_out=inputs.held_out,
+        points=tuple(training_point(entry) for entry in history),
+        seconds=history[-1]["seconds"] if history else 0.0,
         samples=tuple(samples),
-        parity=exported.parity,
-        warnings=(*material.warnings, *_alarms(exported.parity)),
+        parity=outcome.parity,
+        warnings=(*inputs.warnings, *_parity_warnings(outcome.parity)),
     )
 
 
-def _alarms(report: ParityReport) -> tuple[str, ...]:
+def _parity_warnings(report: ParityReport) -> tuple[str, ...]:
     if report.passed:
         return ()
-    return (UNSURE if report.template_matches and report.token_ids_match else BROKEN,)
+    reads_alike = report.template_matches and report.token_ids_match
+    return (ANSWERS_DIFFERENTLY if reads_alike else READS_DIFFERENTLY,)
 
 
-def _files(material: Material, story: run_summary.Story, gguf: Path) -> list[ProducedFile]:
-    frozen, folder = material.frozen, gguf.parent
-    config = run_summary.configuration(frozen, material.base, material.train, material.held_out)
+def _files(inputs: TrainingInputs, summary: RunSummary, gguf: Path) -> list[ProducedFile]:
+    frozen, folder = inputs.frozen, gguf.parent
+    config = run_summary.configuration(frozen, inputs.base_model, inputs.train, inputs.held_out)
     return [
-        artifacts.produced(gguf, ArtifactKind.GGUF, export.QUANTIZATION),
-        *artifacts.adapter(material.work / "adapter", folder, frozen.run.base_model_name),
-        artifacts.written(folder / "training_config.json", ArtifactKind.CONFIG, config),
-        artifacts.written(folder / "metrics.json", ArtifactKind.METRICS, run_summary.metrics(story)),
-        artifacts.written(folder / "report.md", ArtifactKind.REPORT, run_summary.report(story)),
+        artifacts.produced_file(gguf, ArtifactKind.GGUF, export.QUANTIZATION),
+        *artifacts.copy_adapter(inputs.work_folder / "adapter", folder, frozen.run.base_model_name),
+        artifacts.write_file(folder / "training_config.json", ArtifactKind.CONFIG, config),
+        artifacts.write_file(folder / "metrics.json", ArtifactKind.METRICS, run_summary.metrics(summary)),
+        artifacts.write_file(folder / "report.md", ArtifactKind.REPORT, run_summary.report(summary)),
     ]

@@ -1,7 +1,7 @@
 """The training process: `python -m infra.training.process FOLDER`, spawned by `ProcessTrainer`.
 
-The order matters. Importing torch and its friends takes seconds, in which a SIGTERM must not kill
-blindly, the worker may die, and people want to see that something happens.
+Importing torch and trl takes seconds. Before that, SIGTERM is handled, the worker's death noticed and the
+start reported.
 """
 
 import ctypes
@@ -16,59 +16,58 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.python_modules import signal_on_parent_death
-from infra.training.error_messages import sentence
+from infra.training.error_messages import user_message
 from infra.training.frozen_run import read_run
 from infra.training.messages import Failed
-from infra.training.reporter import Interrupted, Reporter
-from infra.training.trainer import INTERRUPTED
+from infra.training.reporter import Reporter, StopRequested
+from infra.training.trainer import EXIT_STOPPED
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 MEBIBYTE = 1024 * 1024
+LOCK_POLL_S = 0.1
 
 
 def main() -> int:
-    """Train as FOLDER/run.json says; the exit status is 0, 75 when interrupted, or 1."""
+    """Train as FOLDER/run.json says; the exit status is 0, 75 when it was asked to stop, or 1."""
     reporter = Reporter(os.fdopen(int(os.environ["REPORT_FD"]), "wb"))
     reporter.stop_on_sigterm()
     signal_on_parent_death(int(os.environ["PARENT_PID"]), signal.SIGTERM)
     folder = Path(sys.argv[1])
     try:
         reporter.progress(0.0, "Starting")
-        with _alone(folder, reporter):
+        with _locked(folder, reporter):
             _prepare_environment()
-            _keep_freed_memory()
+            _reuse_freed_memory()
             # Not at the top of the file: this is what takes seconds.
             importlib.import_module("infra.training.pipeline").run(read_run(folder), reporter)
-    except Interrupted:
-        return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last frame of the process: it becomes a sentence
-        return _failed(reporter, error)
+    except StopRequested:
+        return EXIT_STOPPED
+    except Exception as error:  # noqa: BLE001 - the last frame of the process: the user gets one sentence
+        return _fail(reporter, error)
     return 0
 
 
-def _failed(reporter: Reporter, error: Exception) -> int:
+def _fail(reporter: Reporter, error: Exception) -> int:
     traceback.print_exception(error)
     for text in "".join(traceback.format_exception(error)).splitlines():
-        reporter.line(text)
-    reporter.say(Failed(sentence(error)))
+        reporter.log(text)
+    reporter.report(Failed(user_message(error)))
     return 1
 
 
 @contextmanager
-def _alone(folder: Path, reporter: Reporter) -> Iterator[None]:
-    """Hold the run's folder: an earlier attempt may still be saving its checkpoint."""
+def _locked(folder: Path, reporter: Reporter) -> Iterator[None]:
+    """Lock the run's folder: an earlier attempt may still be saving its checkpoint."""
     with (folder / "lock").open("w") as lock:
-        told = False
-        while not _locked(lock.fileno()):
-            if not told:
-                reporter.progress(0.0, "Waiting for the previous attempt to end")
-                told = True
-            reporter.heed()
-            reporter.stop.wait(0.1)
+        if not _try_lock(lock.fileno()):
+            reporter.progress(0.0, "Waiting for the previous attempt to end")
+            while not _try_lock(lock.fileno()):
+                reporter.raise_if_stopped()
+                reporter.stop_requested.wait(LOCK_POLL_S)
         yield
 
 
-def _locked(fd: int) -> bool:
+def _try_lock(fd: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -76,21 +75,21 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _keep_freed_memory() -> None:
-    """Have glibc hand tensors' memory on to the next ones: giving it back and asking again is a fifth of the time."""
+def _reuse_freed_memory() -> None:
+    """Have glibc reuse tensors' memory: returning it to the kernel and requesting it anew is a fifth of the time."""
     if hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_THRESHOLD, 32 * MEBIBYTE)
         libc.mallopt(M_TRIM_THRESHOLD, 512 * MEBIBYTE)
 
 
 def _prepare_environment() -> None:
-    """What the libraries read when they are imported."""
+    """Set what the libraries read when they are imported."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    # Threads that wait for work sleep: the machine is also the database's and the API's.
+    # Idle threads sleep instead of spinning: the database and the API run on the same machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
-    # One run, one GPU: trl refuses several visible ones without a launcher.
+    # One GPU for each run: trl refuses several visible ones without a launcher.
     os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
@@ -98,4 +97,4 @@ if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)  # taking torch apart takes a second, and the kernel frees it all the same
+    os._exit(status)  # torch's own cleanup takes a second, and the kernel frees everything anyway

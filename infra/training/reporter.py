@@ -1,4 +1,4 @@
-"""The training process's side of the pipe, and the wish that it should stop."""
+"""The training process's end of the pipe to its worker, and the request that it should stop."""
 
 import signal
 import threading
@@ -10,52 +10,52 @@ from domain.job_events import LogLine, Progress
 from infra.training.messages import Message, encode
 
 
-class Interrupted(Exception):
-    """The run was asked to stop, and what was done so far is saved."""
+class StopRequested(Exception):
+    """The run was asked to stop, and everything that a later attempt needs is saved."""
 
 
 @dataclass(slots=True)
 class Reporter:
-    """Says what happens over `out`, and knows whether the run was asked to stop.
+    """Writes messages to `out`, and knows whether the run was asked to stop.
 
-    A pipe that nobody reads is such a wish too: the worker died, and the run must not die of it
-    before its checkpoint is saved.
+    A pipe without a reader counts as such a request: the worker died, and the run should save a checkpoint
+    before it ends.
     """
 
     out: BinaryIO
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop_requested: threading.Event = field(default_factory=threading.Event)
 
-    def say(self, message: Message) -> None:
-        """Report `message` to the worker."""
+    def report(self, message: Message) -> None:
+        """Send `message` to the worker."""
         try:
             self.out.write(encode(message))
             self.out.flush()
         except OSError:
-            self.stop.set()
+            self.stop_requested.set()
 
-    def line(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Add a line to the run's log."""
-        self.say(LogLine(text))
+        self.report(LogLine(text))
 
     def progress(self, progress: float, message: str) -> None:
-        """Say how far the whole run is, 0.0 to 1.0; raises `Interrupted` when it was asked to stop."""
-        self.heed()
-        self.say(Progress(round(progress, 4), message))
+        """Report how far the whole run has come, from 0.0 to 1.0. Raises `StopRequested`."""
+        self.raise_if_stopped()
+        self.report(Progress(round(progress, 4), message))
 
-    def stage(self, progress: float, message: str) -> None:
-        """Say that something new begins, for the log too."""
+    def begin_stage(self, progress: float, message: str) -> None:
+        """Report progress, and log the message too. Raises `StopRequested`."""
         self.progress(progress, message)
-        self.line(message)
+        self.log(message)
 
-    def heed(self) -> None:
-        """Raise `Interrupted` when the run was asked to stop."""
-        if self.stop.is_set():
-            raise Interrupted
+    def raise_if_stopped(self) -> None:
+        """Raise `StopRequested` when the run was asked to stop."""
+        if self.stop_requested.is_set():
+            raise StopRequested
 
     def stop_on_sigterm(self) -> None:
-        """From here on SIGTERM is a wish, not a death: the next step of the run heeds it."""
+        """Have SIGTERM request a stop, which the run's next step obeys, instead of ending the process."""
 
-        def ask(_signal: int, _frame: FrameType | None) -> None:
-            self.stop.set()
+        def request_stop(_signal: int, _frame: FrameType | None) -> None:
+            self.stop_requested.set()
 
-        signal.signal(signal.SIGTERM, ask)
+        signal.signal(signal.SIGTERM, request_stop)

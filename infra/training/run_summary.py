@@ -1,4 +1,4 @@
-"""What a finished run writes down about itself: its configuration, its curve, and a report for people."""
+"""What a finished run publishes about itself: its configuration, its metrics, and a report in Markdown."""
 
 import platform
 from collections.abc import Iterator, Sequence
@@ -8,8 +8,8 @@ from typing import Any
 
 from domain.finetunes import InferenceSample, ParityReport
 from domain.training_points import TrainingPoint
-from infra.training.base_model import Base
-from infra.training.data import Prepared
+from infra.training.base_model import LocalBaseModel
+from infra.training.data import TokenizedSplit
 from infra.training.frozen_run import FrozenRun
 
 PACKAGES = (
@@ -23,16 +23,16 @@ PACKAGES = (
     "trl",
     "xllamacpp",
 )
-ROWS = 12  # of the curve, in the report
+CURVE_ROWS = 12  # in the report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """All that the report tells."""
+class RunSummary:
+    """What the metrics and the report are written from; `seconds` is the training time."""
 
     frozen: FrozenRun
-    train: Prepared
-    held_out: Prepared
+    train: TokenizedSplit
+    held_out: TokenizedSplit
     points: tuple[TrainingPoint, ...]
     seconds: float
     samples: tuple[InferenceSample, ...]
@@ -42,11 +42,15 @@ class Story:
     @property
     def final_train_loss(self) -> float | None:
         """The loss of the last step, in nats per token."""
-        return next((each.train_loss for each in reversed(self.points) if each.train_loss is not None), None)
+        return next(
+            (point.train_loss for point in reversed(self.points) if point.train_loss is not None), None
+        )
 
 
-def configuration(frozen: FrozenRun, base: Base, train: Prepared, held_out: Prepared) -> dict[str, Any]:
-    """All that decides the result, to do the run again or to explain it."""
+def configuration(
+    frozen: FrozenRun, base_model: LocalBaseModel, train: TokenizedSplit, held_out: TokenizedSplit
+) -> dict[str, Any]:
+    """Everything that decides the result, to repeat the run or to explain it."""
     run = frozen.run
     return {
         "finetune_id": run.finetune_id,
@@ -56,68 +60,71 @@ def configuration(frozen: FrozenRun, base: Base, train: Prepared, held_out: Prep
         "hyperparameters": asdict(run.hyperparameters),
         "seed": run.seed,
         "items_sha256": frozen.items_sha256,
-        "train_item_ids": [row.item.id for row in train.rows],
-        "eval_item_ids": [row.item.id for row in held_out.rows],
-        "chat_template": base.tokenizer.chat_template,
+        "train_item_ids": [tokenized.item.id for tokenized in train.items],
+        "eval_item_ids": [tokenized.item.id for tokenized in held_out.items],
+        "chat_template": base_model.tokenizer.chat_template,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
     }
 
 
-def metrics(story: Story) -> dict[str, Any]:
-    """The whole curve, and how the export compared."""
+def metrics(summary: RunSummary) -> dict[str, Any]:
+    """The training curve and the parity report, as JSON."""
     return {
-        "final_train_loss": story.final_train_loss,
-        "training_time_seconds": story.seconds,
-        "points": [asdict(point) | {"at": point.at.isoformat()} for point in story.points],
-        "parity": asdict(story.parity),
+        "final_train_loss": summary.final_train_loss,
+        "training_time_seconds": summary.seconds,
+        "points": [asdict(point) | {"at": point.at.isoformat()} for point in summary.points],
+        "parity": asdict(summary.parity),
     }
 
 
-def report(story: Story) -> str:
-    """The report for people, as Markdown."""
+def report(summary: RunSummary) -> str:
+    """The report in Markdown."""
     return "\n".join(
         [
-            *_what(story),
-            *_warnings(story.warnings),
-            *_curve(story.points),
-            *_samples(story.samples, held_out=bool(story.held_out.rows)),
-            *_parity(story.parity),
+            *_overview(summary),
+            *_warnings(summary.warnings),
+            *_curve(summary.points),
+            *_samples(summary.samples, held_out=bool(summary.held_out.items)),
+            *_parity(summary.parity),
         ],
     )
 
 
-def _what(story: Story) -> list[str]:
-    run, knobs = story.frozen.run, story.frozen.run.hyperparameters
-    left_out = story.train.dropped + story.held_out.dropped
-    cut = story.train.truncated + story.held_out.truncated
+def _overview(summary: RunSummary) -> list[str]:
+    run, hyperparameters = summary.frozen.run, summary.frozen.run.hyperparameters
+    left_out = summary.train.dropped + summary.held_out.dropped
+    cut = summary.train.truncated + summary.held_out.truncated
     return [
         f"# {run.model_name}",
         "",
-        f"{run.base_model_name}, tuned with {run.method} in {story.seconds:.0f} s (seed {run.seed}).",
+        f"{run.base_model_name}, tuned with {run.method} in {summary.seconds:.0f} s (seed {run.seed}).",
         "",
-        f"- Trained on {len(story.train.rows)} items; {len(story.held_out.rows)} held out.",
-        f"- {left_out} items left out, {cut} cut to {knobs.max_seq_length} tokens.",
-        f"- {knobs.num_epochs:g} epochs, learning rate {knobs.learning_rate:g}, warm-up {knobs.warmup_ratio:g}.",
-        f"- Batch {knobs.per_device_batch_size} x {knobs.gradient_accumulation_steps}.",
-        f"- Weight decay {knobs.weight_decay:g}.",
-        f"- LoRA rank {knobs.lora_r}, alpha {knobs.lora_alpha}, dropout {knobs.lora_dropout:g}.",
-        f"- Tuned modules: {', '.join(knobs.target_modules)}.",
-        f"- Items: SHA-256 {story.frozen.items_sha256}.",
+        f"- Trained on {len(summary.train.items)} items; {len(summary.held_out.items)} held out.",
+        f"- {left_out} items left out, {cut} cut to {hyperparameters.max_seq_length} tokens.",
+        f"- {hyperparameters.num_epochs:g} epochs, learning rate {hyperparameters.learning_rate:g}, warm-up {hyperparameters.warmup_ratio:g}.",
+        f"- Batch {hyperparameters.per_device_batch_size} x {hyperparameters.gradient_accumulation_steps}.",
+        f"- Weight decay {hyperparameters.weight_decay:g}.",
+        f"- LoRA rank {hyperparameters.lora_r}, alpha {hyperparameters.lora_alpha}, dropout {hyperparameters.lora_dropout:g}.",
+        f"- Tuned modules: {', '.join(hyperparameters.target_modules)}.",
+        f"- Items: SHA-256 {summary.frozen.items_sha256}.",
         "",
     ]
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:
-    return ["## Warnings", "", *(f"- {each}" for each in warnings), ""] if warnings else []
+    return ["## Warnings", "", *(f"- {warning}" for warning in warnings), ""] if warnings else []
 
 
 def _curve(points: Sequence[TrainingPoint]) -> list[str]:
-    stride = max(1, len(points) // ROWS)
+    stride = max(1, len(points) // CURVE_ROWS)
     shown = list(points[::stride])
     if points and points[-1] is not shown[-1]:
         shown.append(points[-1])
-    rows = ((p.step, f"{p.epoch:.2f}", _number(p.train_loss), _number(p.eval_loss)) for p in shown)
+    rows = (
+        (point.step, f"{point.epoch:.2f}", _number(point.train_loss), _number(point.eval_loss))
+        for point in shown
+    )
     return ["## Curve", "", *_table(("Step", "Epoch", "Training loss", "Evaluation loss"), rows), ""]
 
 
@@ -126,7 +133,7 @@ def _samples(samples: Sequence[InferenceSample], *, held_out: bool) -> list[str]
         "Questions that were held out." if held_out else "Questions that were trained on: none was held out."
     )
     head = ("Question", "Expected", "Base model", "Tuned model")
-    rows = ((each.prompt, each.expected, each.base_output, each.tuned_output) for each in samples)
+    rows = ((sample.prompt, sample.expected, sample.base_output, sample.tuned_output) for sample in samples)
     return ["## Samples", "", note, "", *_table(head, rows), ""]
 
 
@@ -136,8 +143,8 @@ def _parity(parity: ParityReport) -> list[str]:
         f"## Parity of the GGUF: {verdict}",
         "",
         f"- Prompts compared: {parity.prompts_compared}",
-        f"- Rendered chat template equal: {_yes(parity.template_matches)}",
-        f"- Token ids equal: {_yes(parity.token_ids_match)}",
+        f"- Rendered chat template equal: {_yes_or_no(parity.template_matches)}",
+        f"- Token ids equal: {_yes_or_no(parity.token_ids_match)}",
         f"- Answers equal: {parity.outputs_matching} of {parity.prompts_compared}",
         *([f"- {parity.detail}"] if parity.detail else []),
         "",
@@ -146,7 +153,7 @@ def _parity(parity: ParityReport) -> list[str]:
 
 def _table(head: Sequence[str], rows: Iterator[tuple[object, ...]]) -> list[str]:
     lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(_cell(each) for each in line) + " |" for line in lines]
+    return ["| " + " | ".join(map(_cell, line)) + " |" for line in lines]
 
 
 def _cell(value: object) -> str:
@@ -157,5 +164,5 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _yes(value: bool) -> str:
+def _yes_or_no(value: bool) -> str:
     return "yes" if value else "NO"

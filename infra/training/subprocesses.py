@@ -1,4 +1,4 @@
-"""The training process's own children: they die with it, and end when the run is asked to stop."""
+"""The training process's own child processes: they die with it, and end when the run is asked to stop."""
 
 import os
 import subprocess
@@ -8,12 +8,12 @@ from contextlib import contextmanager, suppress
 from infra.python_modules import module_command
 from infra.training.reporter import Reporter
 
-GLANCE = 0.2  # seconds between two looks at whether the run should stop
+STOP_POLL_S = 0.2
 
 
 @contextmanager
-def child(module: str, *arguments: str, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """`python -m module arguments`, killed when the block ends."""
+def child_process(module: str, *arguments: str, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """One of our modules as a child process, killed when the block ends."""
     environment = {**os.environ, "PARENT_PID": str(os.getpid()), "GGML_NO_BACKTRACE": "1"}
     command = module_command(module, *arguments)
     process = subprocess.Popen(command, env=environment, stdout=stdout, text=True)  # noqa: S603 - ours
@@ -24,10 +24,10 @@ def child(module: str, *arguments: str, stdout: int | None = None) -> Iterator[s
         process.communicate()
 
 
-def finished(process: subprocess.Popen[str], say: Reporter) -> int:
-    """Wait for the exit status; raises `Interrupted` when the run is asked to stop."""
+def wait_for_exit(process: subprocess.Popen[str], reporter: Reporter) -> int:
+    """Wait for the exit status. Raises `StopRequested`."""
     while process.poll() is None:
-        say.heed()
+        reporter.raise_if_stopped()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(GLANCE)
+            process.wait(STOP_POLL_S)
     return process.returncode

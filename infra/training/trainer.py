@@ -1,4 +1,4 @@
-"""Runs the training process and passes on what it reports. Imports no torch."""
+"""Runs the training process and yields what it reports. Imports no torch."""
 
 import asyncio
 import os
@@ -16,45 +16,45 @@ from infra.training import machine
 from infra.training.frozen_run import FrozenRun, write_run
 from infra.training.messages import Failed, decode
 
-LOG = "training.log"
-INTERRUPTED = 75  # EX_TEMPFAIL: the process was told to stop and kept a checkpoint
-LONGEST_REPORT = 64 * 1024 * 1024  # bytes: a result carries whole samples
-LOG_TAIL = 30  # lines
+LOG_FILE = "training.log"
+EXIT_STOPPED = 75  # EX_TEMPFAIL: the process was asked to stop and saved a checkpoint
+MAX_LINE_BYTES = 64 * 1024 * 1024  # a result contains whole samples
+LOG_TAIL_LINES = 30
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessTrainer:
-    """Trains in a spawned process, one per run; base models are kept in `models_folder`.
+    """Trains in a process of its own for each run; base models are stored in `models_folder`.
 
-    `patience` is how many seconds the process has to save a checkpoint when it is told to stop.
+    `stop_timeout_s` is how many seconds the process has to save a checkpoint when it is asked to stop.
     """
 
     models_folder: Path
-    patience: float = 30.0
+    stop_timeout_s: float = 30.0
 
     async def train(self, run: TrainingRun) -> AsyncGenerator[TrainingReport, None]:
-        """Run to the end and yield what is reported, `TrainingResult` last; see `domain.ports.trainer.Trainer`."""
+        """Run to the end and yield what is reported, `TrainingResult` last. Raises `TrainingFailed`."""
         await asyncio.to_thread(self._freeze, run)
         async with self._spawned(run.folder) as (process, reports):
             async for line in reports:
                 if not line.endswith(b"\n"):
-                    break  # it was killed in the middle of a line
+                    break  # the process was killed in the middle of a line
                 message = decode(line)
                 if isinstance(message, Failed):
                     raise TrainingFailed(message.message)
                 yield message
             if returncode := await process.wait():
-                for text in _tail(run.folder / LOG):
+                for text in _tail(run.folder / LOG_FILE):
                     yield LogLine(text)
-                raise TrainingFailed(_ending(returncode))
+                raise TrainingFailed(_exit_reason(returncode))
 
-    def foreseen(self, method: FinetuneMethod) -> str | None:
-        """Why a run by `method` need not even be queued, as a sentence; None where it may be."""
-        return machine.foreseen(method)
+    def rejection_reason(self, method: FinetuneMethod) -> str | None:
+        """Why a run by `method` is not even queued, as a sentence; None where it is."""
+        return machine.rejection_reason(method)
 
-    def refusal(self, method: FinetuneMethod) -> str | None:
+    def unsupported_reason(self, method: FinetuneMethod) -> str | None:
         """Why this machine cannot train by `method`, as a sentence; None where it can."""
-        return machine.refusal(method)
+        return machine.unsupported_reason(method)
 
     def _freeze(self, run: TrainingRun) -> None:
         run.folder.mkdir(parents=True, exist_ok=True)
@@ -72,15 +72,15 @@ class ProcessTrainer:
             raise
         finally:
             os.close(write)
-        async with _reading(read) as reports:
+        async with _report_stream(read) as reports:
             try:
                 yield process, reports
             finally:
-                await _end(process, self.patience)
+                await _stop(process, self.stop_timeout_s)
 
 
 async def _spawn(folder: Path, report_fd: int) -> asyncio.subprocess.Process:
-    with (folder / LOG).open("ab") as log:
+    with (folder / LOG_FILE).open("ab") as log:
         return await asyncio.create_subprocess_exec(
             *module_command("infra.training.process", str(folder)),
             stdin=asyncio.subprocess.DEVNULL,
@@ -93,8 +93,8 @@ async def _spawn(folder: Path, report_fd: int) -> asyncio.subprocess.Process:
 
 
 @asynccontextmanager
-async def _reading(fd: int) -> AsyncIterator[asyncio.StreamReader]:
-    reader = asyncio.StreamReader(limit=LONGEST_REPORT)
+async def _report_stream(fd: int) -> AsyncIterator[asyncio.StreamReader]:
+    reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader),
         os.fdopen(fd, "rb", buffering=0),
@@ -105,19 +105,19 @@ async def _reading(fd: int) -> AsyncIterator[asyncio.StreamReader]:
         transport.close()
 
 
-async def _end(process: asyncio.subprocess.Process, patience: float) -> None:
-    """Have the process save a checkpoint and end; kill its whole group if it takes too long."""
+async def _stop(process: asyncio.subprocess.Process, timeout_s: float) -> None:
+    """Have the process save a checkpoint and exit; kill its process group when it takes longer."""
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError):
         process.terminate()
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout_s):
             await process.wait()
-    except (TimeoutError, asyncio.CancelledError) as impatience:
+    except (TimeoutError, asyncio.CancelledError) as error:
         _kill_group(process)
         await process.wait()
-        if not isinstance(impatience, TimeoutError):
+        if not isinstance(error, TimeoutError):
             raise
 
 
@@ -127,12 +127,12 @@ def _kill_group(process: asyncio.subprocess.Process) -> None:
 
 
 def _tail(log: Path) -> list[str]:
-    return log.read_text(errors="replace").splitlines()[-LOG_TAIL:]
+    return log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
 
 
-def _ending(returncode: int) -> str:
-    if returncode == INTERRUPTED:
-        return "The training process was told to stop by something other than this worker; its checkpoint is kept."
+def _exit_reason(returncode: int) -> str:
+    if returncode == EXIT_STOPPED:
+        return "The training process was stopped by something other than this worker; its checkpoint is saved."
     if returncode == -signal.SIGKILL:
         return "The training process was killed; most likely the machine ran out of memory."
     if returncode < 0:

@@ -1,10 +1,10 @@
-"""The tuning itself: LoRA with trl, reported step by step, resumed from the newest whole checkpoint."""
+"""The training itself: LoRA with trl, reported step by step, resumed from the newest complete checkpoint."""
 
 import json
 import math
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,62 +19,62 @@ from domain.finetunes import FinetuneMethod, Hyperparameters
 from domain.job_events import Checkpoint, Metric
 from domain.ports.trainer import TrainingFailed, TrainingRun
 from domain.training_points import TrainingPoint
-from infra.training.base_model import Base
-from infra.training.data import Prepared
+from infra.training.base_model import LocalBaseModel
+from infra.training.data import TokenizedSplit
 from infra.training.reporter import Reporter
 
-STATE = "trainer_state.json"
-BEGIN, END = 0.05, 0.80  # the part of the whole run that the tuning is
-CHECKPOINTS = 0.1  # one every tenth of the run
+STATE_FILE = "trainer_state.json"
+PROGRESS_START, PROGRESS_END = 0.05, 0.80  # of the whole run, while it trains
+SAVE_STEPS = 0.1  # one checkpoint every tenth of all steps
 ALL_LINEAR = "all-linear"
 
 
-class Tuner(SFTTrainer):  # type: ignore[misc]
-    """trl's trainer, which also keeps the time in its history and writes no model card."""
+class TimedSFTTrainer(SFTTrainer):  # type: ignore[misc]
+    """trl's trainer, which also records the time in its history and writes no model card."""
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Keep when each point was measured, and how many seconds were trained until then."""
-        logs["seconds"] = self.seconds_before + time.monotonic() - self.began
+        """Add to each entry when it was measured, and how many seconds were trained until then."""
+        logs["seconds"] = self.seconds_before + time.monotonic() - self.started
         logs["at"] = time.time()
         super().log(logs, start_time)
 
     def create_model_card(self, *_args: object, **_options: object) -> None:
-        """None: the run writes a report of its own."""
+        """Write none: the run has a report of its own."""
 
-    def tune(self, checkpoint: Path | None) -> None:
-        """Train to the end, from `checkpoint` where there is one."""
-        self.began = time.monotonic()
+    def train_from(self, checkpoint: Path | None) -> None:
+        """Train to the end, resuming from `checkpoint` where there is one."""
+        self.started = time.monotonic()
         self.seconds_before = _seconds(checkpoint) if checkpoint else 0.0
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 @dataclass
-class Narrator(TrainerCallback):  # type: ignore[misc]
-    """Reports each step, evaluation and checkpoint, and has the run stop when it is asked to."""
+class ReportingCallback(TrainerCallback):  # type: ignore[misc]
+    """Reports each step, evaluation and checkpoint, and stops the training when that was requested."""
 
     reporter: Reporter
     evaluates: bool
-    told: tuple[float, float] = field(default=(0.0, 0.0))  # tokens and seconds at the last step
+    last_tokens: float = 0.0  # at the step before, since the beginning of the run
+    last_seconds: float = 0.0
 
     def on_train_begin(
         self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_rest: object
     ) -> None:
-        """Tell again what the checkpoint knows: the last words of a killed worker may not have been kept."""
-        for entry in state.log_history:
-            if "loss" in entry or "eval_loss" in entry:
-                self.reporter.say(Metric(point(entry), state.max_steps))
+        """Report the checkpoint's history again: a killed worker may not have stored its last entries."""
+        for entry in filter(_is_point, state.log_history):
+            self.reporter.report(Metric(training_point(entry), state.max_steps))
 
     def on_step_end(
         self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_rest: object
     ) -> None:
-        """Evaluate at the end of each epoch; save and stop when that is wished.
+        """Evaluate at the end of each epoch; save a checkpoint and stop when that was requested.
 
         The trainer's own evaluation comes after the epoch's last checkpoint and draws random numbers:
-        a run resumed from there would lack a point and take another curve.
+        a run resumed from there would lack the evaluation, and its loss curve would differ.
         """
         if self.evaluates and (float(state.epoch).is_integer() or state.global_step >= state.max_steps):
             control.should_evaluate = True
-        if self.reporter.stop.is_set():
+        if self.reporter.stop_requested.is_set():
             control.should_save = control.should_training_stop = True
 
     def on_log(
@@ -86,46 +86,45 @@ class Narrator(TrainerCallback):  # type: ignore[misc]
         **_rest: object,
     ) -> None:
         """Report a step or an evaluation."""
-        if "loss" not in logs and "eval_loss" not in logs:
+        if not _is_point(logs):
             return
-        metric = point(state.log_history[-1])
-        speed = self._speed(logs) if "loss" in logs else None
-        self.reporter.say(Metric(metric, state.max_steps, speed))
+        point = training_point(state.log_history[-1])
+        tokens_per_second = self._tokens_per_second(logs) if "loss" in logs else None
+        self.reporter.report(Metric(point, state.max_steps, tokens_per_second))
         if not math.isfinite(logs.get("loss", 0.0)):
             raise TrainingFailed(
                 f"The loss is no longer a number at step {state.global_step}; use a lower learning rate."
             )
-        self._progress(state)
+        self._report_progress(state)
 
     def on_save(
         self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_rest: object
     ) -> None:
-        """Report a checkpoint by its name: where this machine keeps it is nobody else's matter."""
-        self.reporter.say(Checkpoint(state.global_step, f"checkpoint-{state.global_step}"))
+        """Report a checkpoint by its name, without the path of this machine."""
+        self.reporter.report(Checkpoint(state.global_step, f"checkpoint-{state.global_step}"))
 
     def on_epoch_end(
         self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_rest: object
     ) -> None:
-        """Say in the log how far it has come."""
+        """Log the epoch and its last loss."""
         losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
-        self.reporter.line(f"Epoch {state.epoch:.0f} of {state.num_train_epochs}: loss {losses[-1]:.3f}")
+        self.reporter.log(f"Epoch {state.epoch:.0f} of {state.num_train_epochs}: loss {losses[-1]:.3f}")
 
-    def _progress(self, state: TrainerState) -> None:
-        if not self.reporter.stop.is_set():
-            part = state.global_step / state.max_steps
+    def _report_progress(self, state: TrainerState) -> None:
+        if not self.reporter.stop_requested.is_set():
+            share = state.global_step / state.max_steps
             message = f"Training: step {state.global_step} of {state.max_steps}"
-            self.reporter.progress(BEGIN + (END - BEGIN) * part, message)
+            self.reporter.progress(PROGRESS_START + (PROGRESS_END - PROGRESS_START) * share, message)
 
-    def _speed(self, logs: dict[str, float]) -> float | None:
-        tokens, seconds = logs["num_tokens"], logs["seconds"]
-        tokens_before, seconds_before = self.told
-        self.told = tokens, seconds
-        # The first step of an attempt has nothing to be measured against.
-        return (tokens - tokens_before) / (seconds - seconds_before) if tokens_before else None
+    def _tokens_per_second(self, logs: dict[str, float]) -> float | None:
+        tokens, seconds = logs["num_tokens"] - self.last_tokens, logs["seconds"] - self.last_seconds
+        is_first_step = not self.last_tokens  # of this attempt: no step before it to measure from
+        self.last_tokens, self.last_seconds = logs["num_tokens"], logs["seconds"]
+        return None if is_first_step else tokens / seconds
 
 
-def point(entry: dict[str, Any]) -> TrainingPoint:
-    """One entry of the trainer's history."""
+def training_point(entry: dict[str, Any]) -> TrainingPoint:
+    """The point that an entry of the trainer's history records."""
     eval_loss = entry.get("eval_loss")
     return TrainingPoint(
         step=entry["step"],
@@ -139,105 +138,117 @@ def point(entry: dict[str, Any]) -> TrainingPoint:
 
 
 def tune(
-    run: TrainingRun, base: Base, *, train: Prepared, held_out: Prepared, work: Path, say: Reporter
+    run: TrainingRun,
+    base_model: LocalBaseModel,
+    *,
+    train: TokenizedSplit,
+    held_out: TokenizedSplit,
+    work_folder: Path,
+    reporter: Reporter,
 ) -> None:
-    """Train an adapter into `work`/adapter, beside the trainer's history.
+    """Train an adapter into `work_folder`/adapter, with the trainer's history beside it.
 
-    Raises `Interrupted` after the checkpoint when the run was asked to stop.
+    Raises `StopRequested`, after a checkpoint was saved.
     """
     set_seed(run.seed)
     if torch.cuda.is_available():  # on a CPU it changes nothing but the speed
         torch.use_deterministic_algorithms(True, warn_only=True)
-    four_bits = run.method is FinetuneMethod.QLORA
-    tuner = Tuner(
-        model=base.load(four_bits=four_bits),
-        args=_arguments(run, work),
+    trainer = TimedSFTTrainer(
+        model=base_model.load_weights(quantize_4bit=run.method is FinetuneMethod.QLORA),
+        args=_sft_config(run, work_folder),
         train_dataset=_dataset(train),
-        eval_dataset=_dataset(held_out) if held_out.rows else None,
-        processing_class=base.tokenizer,
-        peft_config=_lora(run.hyperparameters),
-        callbacks=[Narrator(say, evaluates=bool(held_out.rows))],
+        eval_dataset=_dataset(held_out) if held_out.items else None,
+        processing_class=base_model.tokenizer,
+        peft_config=_lora_config(run.hyperparameters),
+        callbacks=[ReportingCallback(reporter, evaluates=bool(held_out.items))],
     )
-    tuner.tune(newest_whole(work))
-    say.heed()
-    _keep(tuner, work)
+    trainer.train_from(latest_checkpoint(work_folder))
+    reporter.raise_if_stopped()
+    _save_adapter(trainer, work_folder)
 
 
-def newest_whole(work: Path) -> Path | None:
-    """The newest checkpoint that was saved to its end: the trainer's state is written last."""
-    whole = [each for each in work.glob("checkpoint-*") if _readable(each / STATE)]
-    return max(whole, key=lambda each: int(each.name.rpartition("-")[2]), default=None)
+def latest_checkpoint(work_folder: Path) -> Path | None:
+    """The newest checkpoint that was saved completely: the trainer writes its state last."""
+    complete = [
+        checkpoint for checkpoint in work_folder.glob("checkpoint-*") if _is_json(checkpoint / STATE_FILE)
+    ]
+    return max(complete, key=lambda checkpoint: int(checkpoint.name.rpartition("-")[2]), default=None)
 
 
-def history(folder: Path) -> list[dict[str, Any]]:
-    """The steps and evaluations that the trainer kept in `folder`, in order."""
-    entries: list[dict[str, Any]] = json.loads((folder / STATE).read_text())["log_history"]
-    return [each for each in entries if "loss" in each or "eval_loss" in each]
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The steps and evaluations of the trainer state in `folder`, in order."""
+    entries: list[dict[str, Any]] = json.loads((folder / STATE_FILE).read_text())["log_history"]
+    return list(filter(_is_point, entries))
 
 
-def _keep(tuner: Tuner, work: Path) -> None:
-    partial = work / "adapter.partial"
-    tuner.model.save_pretrained(partial)
-    tuner.state.save_to_json(str(partial / STATE))
-    partial.rename(work / "adapter")
+def _is_point(entry: dict[str, Any]) -> bool:
+    return "loss" in entry or "eval_loss" in entry
 
 
-def _readable(state: Path) -> bool:
+def _save_adapter(trainer: TimedSFTTrainer, work_folder: Path) -> None:
+    partial = work_folder / "adapter.partial"
+    trainer.model.save_pretrained(partial)
+    trainer.state.save_to_json(str(partial / STATE_FILE))
+    partial.rename(work_folder / "adapter")
+
+
+def _is_json(path: Path) -> bool:
     try:
-        json.loads(state.read_text())
+        json.loads(path.read_text())
     except (OSError, ValueError):
         return False
     return True
 
 
 def _seconds(checkpoint: Path) -> float:
-    entries = history(checkpoint)
-    return float(entries[-1]["seconds"]) if entries else 0.0
+    history = read_history(checkpoint)
+    return float(history[-1]["seconds"]) if history else 0.0
 
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _dataset(prepared: Prepared) -> Dataset:
-    return Dataset.from_list([{"input_ids": row.input_ids, "labels": row.labels} for row in prepared.rows])
+def _dataset(split: TokenizedSplit) -> Dataset:
+    rows = [{"input_ids": tokenized.input_ids, "labels": tokenized.labels} for tokenized in split.items]
+    return Dataset.from_list(rows)
 
 
-def _lora(knobs: Hyperparameters) -> LoraConfig:
-    modules = knobs.target_modules
+def _lora_config(hyperparameters: Hyperparameters) -> LoraConfig:
+    modules = hyperparameters.target_modules
     return LoraConfig(
-        r=knobs.lora_r,
-        lora_alpha=knobs.lora_alpha,
-        lora_dropout=knobs.lora_dropout,
+        r=hyperparameters.lora_r,
+        lora_alpha=hyperparameters.lora_alpha,
+        lora_dropout=hyperparameters.lora_dropout,
         target_modules=ALL_LINEAR if ALL_LINEAR in modules else list(modules),
         bias="none",
         task_type="CAUSAL_LM",
     )
 
 
-def _arguments(run: TrainingRun, work: Path) -> SFTConfig:
+def _sft_config(run: TrainingRun, work_folder: Path) -> SFTConfig:
     cuda = torch.cuda.is_available()
     bf16 = cuda and torch.cuda.is_bf16_supported()
-    knobs = run.hyperparameters
+    hyperparameters = run.hyperparameters
     return SFTConfig(
-        output_dir=str(work),
+        output_dir=str(work_folder),
         seed=run.seed,
         data_seed=run.seed,
-        num_train_epochs=knobs.num_epochs,
-        per_device_train_batch_size=knobs.per_device_batch_size,
-        per_device_eval_batch_size=knobs.per_device_batch_size,
-        gradient_accumulation_steps=knobs.gradient_accumulation_steps,
-        learning_rate=knobs.learning_rate,
+        num_train_epochs=hyperparameters.num_epochs,
+        per_device_train_batch_size=hyperparameters.per_device_batch_size,
+        per_device_eval_batch_size=hyperparameters.per_device_batch_size,
+        gradient_accumulation_steps=hyperparameters.gradient_accumulation_steps,
+        learning_rate=hyperparameters.learning_rate,
         lr_scheduler_type="linear",
-        warmup_steps=knobs.warmup_ratio,  # below 1 it is a part of all steps
-        weight_decay=knobs.weight_decay,
-        max_length=knobs.max_seq_length,
-        dataset_kwargs={"skip_prepare_dataset": True},  # data.py has, and has counted what it cut
+        warmup_steps=hyperparameters.warmup_ratio,  # below 1 it is a share of all steps
+        weight_decay=hyperparameters.weight_decay,
+        max_length=hyperparameters.max_seq_length,
+        dataset_kwargs={"skip_prepare_dataset": True},  # data.py has tokenized and truncated
         logging_steps=1,
-        logging_nan_inf_filter=False,  # a loss that is no number must be seen
-        eval_strategy="no",  # the narrator asks for it
+        logging_nan_inf_filter=False,  # NaN must be seen: it ends the run
+        eval_strategy="no",  # ReportingCallback evaluates
         save_strategy="steps",
-        save_steps=CHECKPOINTS,
+        save_steps=SAVE_STEPS,
         save_total_limit=2,
         gradient_checkpointing=None,  # trl's own default, under its old name
         activation_checkpointing=cuda,

@@ -14,7 +14,7 @@ from tests.fakes.trainer import FakeTrainer
 from tests.finetuning import launch, new_dataset
 from tests.importing import CAPITALS, drain, new_qa, shown, upload
 from tests.jobs import begin, new_project, queued_job
-from workers.base import Dispatcher
+from workers.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,7 @@ async def test_a_job_that_a_worker_holds_is_left_alone(
 ) -> None:
     project_id = await new_project(api)
     made = await launch(api, project_id, await new_dataset(services, api, project_id))
-    trainer.go.clear()
+    trainer.may_end.clear()
     draining = asyncio.create_task(worker.drain())
     try:
         async for recorded in services.streams.follow(made["job"]["id"]):
@@ -64,7 +64,7 @@ async def test_a_job_that_a_worker_holds_is_left_alone(
         await requeue(worker.queue, services, 20)
         assert await queued(worker) == [made["job"]["id"]]
     finally:
-        trainer.go.set()
+        trainer.may_end.set()
         await draining
 
 

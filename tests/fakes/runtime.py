@@ -1,4 +1,4 @@
-"""A model runtime that has every model, and says the same to whatever it is asked."""
+"""A model runtime that has every model, and completions that reverse their prompt."""
 
 from domain.errors import Invalid
 from domain.ports.completions import Completion
@@ -6,44 +6,44 @@ from domain.ports.model_runtime import ModelFile, Upstream
 
 
 class FakeRuntime:
-    """Remembers what it was asked for; `refuse` makes it refuse with that sentence. Models are at `base_url`."""
+    """Records what is loaded and removed; with `error` set, loading fails with that sentence."""
 
     def __init__(self) -> None:
         self.base_url = "http://models.test/v1"
         self.loaded: list[ModelFile | str] = []
         self.removed: list[str] = []
-        self.refuse: str | None = None
+        self.error: str | None = None
 
     async def upstream(self, model: ModelFile | str) -> Upstream:
-        """Where the model would answer."""
-        if self.refuse is not None:
-            raise Invalid(self.refuse, reason="MODEL_DAMAGED")
+        """The address of the model."""
+        if self.error is not None:
+            raise Invalid(self.error, reason="MODEL_DAMAGED")
         self.loaded.append(model)
         name = model if isinstance(model, str) else model.model_id
         return Upstream(base_url=self.base_url, model=name)
 
     def forget(self, model_id: str) -> None:
-        """Nothing is cached."""
+        """Do nothing: nothing is cached."""
 
     async def remove(self, model_id: str) -> None:
-        """Unload."""
+        """Record the removal."""
         self.removed.append(model_id)
 
     async def health(self) -> str:
-        """Always well."""
+        """Always `connected`."""
         return "connected"
 
 
 class FakeCompletions:
-    """Answers every prompt with itself, backwards."""
+    """Answers every prompt with its characters in reverse."""
 
     async def complete(
         self,
-        upstream: Upstream,  # noqa: ARG002 - any model says the same
+        upstream: Upstream,  # noqa: ARG002 - every model answers alike
         prompt: str,
         *,
         max_tokens: int | None,  # noqa: ARG002
         temperature: float | None,  # noqa: ARG002
     ) -> Completion:
-        """The prompt backwards."""
+        """The prompt in reverse."""
         return Completion(prompt[::-1], len(prompt.split()), 1)

@@ -1,4 +1,4 @@
-"""A trainer that needs no torch: it reports two steps and leaves a small file as its model."""
+"""A trainer that needs no torch: it reports two steps and writes a small file as its model."""
 
 import asyncio
 import hashlib
@@ -15,22 +15,22 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeTrainer:
-    """Set `fails` for a run that fails; clear `go` for one that trains until it is cancelled or `go` is set."""
+    """Set `error` for a run that fails; clear `may_end` for one that trains until it is cancelled or that is set."""
 
     def __init__(self) -> None:
         self.runs: list[TrainingRun] = []
-        self.fails: str | None = None
-        self.go = asyncio.Event()
-        self.go.set()
+        self.error: str | None = None
+        self.may_end = asyncio.Event()
+        self.may_end.set()
         self.stopped = asyncio.Event()
 
-    def refusal(self, method: FinetuneMethod) -> str | None:
-        """Only LoRA, as on a machine without CUDA."""
+    def unsupported_reason(self, method: FinetuneMethod) -> str | None:
+        """None for LoRA only, as on a machine without CUDA."""
         return None if method is FinetuneMethod.LORA else "QLoRA needs CUDA; use LORA."
 
-    def foreseen(self, method: FinetuneMethod) -> str | None:
-        """The same: it trains where it is asked."""
-        return self.refusal(method)
+    def rejection_reason(self, method: FinetuneMethod) -> str | None:
+        """The `unsupported_reason`: the API and the worker are on one machine."""
+        return self.unsupported_reason(method)
 
     async def train(self, run: TrainingRun) -> AsyncIterator[TrainingReport]:
         """Two steps and a model."""
@@ -44,16 +44,16 @@ class FakeTrainer:
                 yield Metric(point, total_steps=2, tokens_per_second=100.0)
             yield Checkpoint(2, "checkpoint-2")
             yield LogLine("trained")
-            await self.go.wait()
+            await self.may_end.wait()
         finally:
             self.stopped.set()
-        if self.fails is not None:
-            raise TrainingFailed(self.fails)
+        if self.error is not None:
+            raise TrainingFailed(self.error)
         yield result_of(run)
 
 
 def result_of(run: TrainingRun) -> TrainingResult:
-    """What a run leaves: a GGUF and a configuration, as far as names and sums go."""
+    """The result of a run, with files that have the names of a GGUF and a configuration."""
     return TrainingResult(
         model_size_gb=0.1,
         model_size_parameter=1_000,

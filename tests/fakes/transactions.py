@@ -1,4 +1,4 @@
-"""A database that is away now and then."""
+"""A database that is unavailable now and then."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -8,26 +8,26 @@ from domain.store import ReadStore, Store, Transactions
 
 
 class Outages:
-    """Transactions of which the ones that `away` counts, from 1 on, find no database."""
+    """Transactions that raise `Unavailable` when their number, counted from 1, is in `failing`."""
 
-    def __init__(self, real: Transactions, *away: int) -> None:
+    def __init__(self, real: Transactions, *failing: int) -> None:
         self._real = real
-        self._away = away
+        self._failing = failing
         self._count = 0
-        self.met = asyncio.Event()
+        self.occurred = asyncio.Event()
 
     def begin(self) -> AbstractAsyncContextManager[Store]:
-        """As the real ones, or `Unavailable`."""
+        """A real transaction, or `Unavailable`."""
         self._next()
         return self._real.begin()
 
     def read(self) -> AbstractAsyncContextManager[ReadStore]:
-        """As the real ones, or `Unavailable`."""
+        """A real transaction, or `Unavailable`."""
         self._next()
         return self._real.read()
 
     def _next(self) -> None:
         self._count += 1
-        if self._count in self._away:
-            self.met.set()
+        if self._count in self._failing:
+            self.occurred.set()
             raise Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE")

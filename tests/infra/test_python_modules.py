@@ -13,7 +13,7 @@ import pytest
 from app.program import PROGRAM
 from domain.job_events import Progress
 from infra.runtime import model_process
-from infra.training.subprocesses import child
+from infra.training.subprocesses import child_process
 from infra.training.trainer import ProcessTrainer
 from tests.infra.runtime.tiny import write_model
 from tests.infra.training.conftest import small_run
@@ -45,14 +45,14 @@ def test_without_the_helper_a_package_in_the_working_directory_is_imported(name:
 @pytest.mark.anyio
 @pytest.mark.usefixtures("decoys")
 async def test_the_training_process_runs_our_modules(tmp_path: Path) -> None:
-    trainer = ProcessTrainer(tmp_path / "models", patience=0.1)
+    trainer = ProcessTrainer(tmp_path / "models", stop_timeout_s=0.1)
     async with aclosing(trainer.train(small_run(tmp_path / "run"))) as reports:
         assert await anext(reports) == Progress(0.0, "Starting")
 
 
 @pytest.mark.usefixtures("decoys")
 def test_the_converter_runs_our_module() -> None:
-    with child("infra.training.convert", "--help", stdout=subprocess.PIPE) as process:
+    with child_process("infra.training.convert", "--help", stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert "--outtype" in process.stdout.read()
 
@@ -60,7 +60,7 @@ def test_the_converter_runs_our_module() -> None:
 @pytest.mark.usefixtures("decoys")
 def test_the_server_that_parity_asks_runs_our_module(tmp_path: Path) -> None:
     model = str(write_model(tmp_path / "model.gguf"))
-    with child("infra.training.llama_server", model, "256", "1", stdout=subprocess.PIPE) as process:
+    with child_process("infra.training.llama_server", model, "256", "1", stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
 

@@ -1,4 +1,4 @@
-"""Imports as a worker does them: whole or not at all, each row once."""
+"""Imports by a worker: all rows or none, and each row once."""
 
 import asyncio
 import json
@@ -51,10 +51,10 @@ async def test_json_lines_are_rows_and_what_is_no_text_is_kept_as_json(api: Api,
     done = await add(api, worker, dataset_id, content, "rows.jsonl")
     assert done["job"]["result"] == {"rows": 4, "valid": 2, "invalid": 2, "duplicates": 0}
     found = await items(api, dataset_id, "values problems { code message }")
-    assert [it["values"] for it in found] == [
+    assert [item["values"] for item in found] == [
         ["One?", "1"], ["Two?", '{"a": [true, null]}'], ["Three?", ""], ["", ""],
     ]  # fmt: skip
-    assert [it["problems"] for it in found[2:]] == [
+    assert [item["problems"] for item in found[2:]] == [
         [{"code": "FIELD_MISSING", "message": "Line 3: The field 'answer' is empty."}],
         [{"code": "JSON_INVALID", "message": "Line 4 is not JSON."}],
     ]
@@ -92,7 +92,7 @@ async def test_a_ragged_row_is_an_invalid_item_with_its_line_and_the_rest_comes_
     ]
 
 
-async def test_an_import_leaves_what_it_counted(api: Api, worker: Worker) -> None:
+async def test_an_import_records_its_counts(api: Api, worker: Worker) -> None:
     dataset_id = await imported(api, worker)
     await add(api, worker, dataset_id, table(2))
     dataset = await shown(
@@ -126,15 +126,15 @@ async def test_the_same_document_imported_twice_adds_nothing(api: Api, worker: W
 async def test_the_same_key_begins_one_import(api: Api, worker: Worker) -> None:
     project_id = await new_project(api)
     dataset_id = await new_qa(api, project_id)
-    asked = {
+    arguments = {
         "datasetId": dataset_id,
         "documentId": await upload(api, project_id, CAPITALS),
         "idempotencyKey": "k",
     }
-    first = await api.mutate("importDataset", "dataset { id } job { id }", **asked)
-    assert await api.mutate("importDataset", "dataset { id } job { id }", **asked) == first
+    first = await api.mutate("importDataset", "dataset { id } job { id }", **arguments)
+    assert await api.mutate("importDataset", "dataset { id } job { id }", **arguments) == first
     await drain(worker)
-    after = await api.mutate("importDataset", "dataset { status } job { id status }", **asked)
+    after = await api.mutate("importDataset", "dataset { status } job { id status }", **arguments)
     assert after["dataset"] == {"status": "DONE"}
     assert after["job"] == {"id": first["job"]["id"], "status": "SUCCESS"}
 
@@ -143,9 +143,9 @@ async def test_an_import_waits_for_its_document_to_be_read(api: Api, worker: Wor
     project_id = await new_project(api)
     dataset_id = await new_qa(api, project_id)
     document_id = await upload(api, project_id, CAPITALS)
-    asked = {"datasetId": dataset_id, "documentId": document_id}
+    arguments = {"datasetId": dataset_id, "documentId": document_id}
     begun = await api.mutate(
-        "importDataset", "dataset { status documents { totalCount } } job { id status progress }", **asked
+        "importDataset", "dataset { status documents { totalCount } } job { id status progress }", **arguments
     )
     assert begun["dataset"] == {"status": "PLANNING", "documents": {"totalCount": 0}}
     document = await api.gql("query($id: ID!) { document(id: $id) { status } }", id=document_id)
@@ -202,15 +202,15 @@ async def waiting(api: Api, worker: Worker, content: str = CAPITALS) -> str:
     project_id = await new_project(api)
     document_id = await upload(api, project_id, content)
     await drain(worker)
-    asked = {"datasetId": await new_qa(api, project_id), "documentId": document_id}
-    return str((await api.mutate("importDataset", "job { id }", **asked))["job"]["id"])
+    arguments = {"datasetId": await new_qa(api, project_id), "documentId": document_id}
+    return str((await api.mutate("importDataset", "job { id }", **arguments))["job"]["id"])
 
 
 async def test_a_worker_that_dies_before_the_end_leaves_nothing_and_the_next_one_imports(
     api: Api, services: Services, worker: Worker
 ) -> None:
     job = await begin(services, await waiting(api, worker))
-    await handle(services, job)  # and it dies before it says so
+    await handle(services, job)  # and the worker dies before it commits the job's success
     assert len(await items(api, job.subject_id)) == 3
     await drain(worker)
     dataset = await shown(api, job.subject_id, "status fileCount stats { total } job { result attempts }")
@@ -220,14 +220,12 @@ async def test_a_worker_that_dies_before_the_end_leaves_nothing_and_the_next_one
     }  # fmt: skip
 
 
-async def test_a_worker_that_was_replaced_writes_nothing(
-    api: Api, services: Services, worker: Worker
-) -> None:
-    replaced = await begin(services, await waiting(api, worker))
-    await begin(services, replaced.id)
+async def test_a_superseded_worker_writes_nothing(api: Api, services: Services, worker: Worker) -> None:
+    superseded = await begin(services, await waiting(api, worker))
+    await begin(services, superseded.id)
     with pytest.raises(Superseded):
-        await handle(services, replaced)
-    assert await items(api, replaced.subject_id) == []
+        await handle(services, superseded)
+    assert await items(api, superseded.subject_id) == []
 
 
 async def test_a_cancelled_import_writes_nothing_and_may_be_begun_again(
@@ -259,16 +257,16 @@ async def test_an_import_is_cancelled_at_once_while_its_rows_come_in(
     assert await items(api, job.subject_id) == []
 
 
-async def test_storage_that_is_away_is_worth_another_try(
+async def test_an_import_raises_when_storage_is_unavailable(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    class Away:
+    class UnavailableStorage:
         async def download(self, *_: object) -> None:
             raise Unavailable("The storage does not answer.")
 
     job = await begin(services, await waiting(api, worker))
     with pytest.raises(Unavailable):
-        await handle(replace(services, storage=Away()), job)  # type: ignore[arg-type]  # only that is called
+        await handle(replace(services, storage=UnavailableStorage()), job)  # type: ignore[arg-type]  # only that is called
 
 
 async def test_fifty_thousand_rows_come_in_within_seconds_and_flat_memory(

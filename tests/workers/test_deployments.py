@@ -1,4 +1,4 @@
-"""Deploying, with a runtime that loads nothing."""
+"""Deployments, with a runtime that loads nothing."""
 
 import pytest
 
@@ -19,12 +19,12 @@ async def shown(api: Api, id: str) -> dict[str, object]:
     return dict((await api.gql(f"query($id: ID!) {{ {DEPLOYMENT} }}", id=id))["deployment"])
 
 
-async def test_a_model_that_proves_that_it_answers_is_ready(
+async def test_a_model_that_answers_the_test_prompt_is_ready(
     api: Api, services: Services, worker: Worker, runtime: FakeRuntime
 ) -> None:
     made = await trained(services, api, worker)
-    asked = {"projectId": made["project_id"], "finetuneId": made["id"]}
-    deployed = await api.mutate("createDeployment", "deployment { id status }", **asked)
+    arguments = {"projectId": made["project_id"], "finetuneId": made["id"]}
+    deployed = await api.mutate("createDeployment", "deployment { id status }", **arguments)
     assert deployed["deployment"]["status"] == "STARTING"
     await worker.drain()
     assert await shown(api, deployed["deployment"]["id"]) == {
@@ -55,7 +55,7 @@ async def test_a_model_of_the_runtimes_own_is_asked_for_by_its_name(
 async def test_a_model_that_cannot_be_loaded_fails_its_deployment_with_the_reason(
     api: Api, worker: Worker, runtime: FakeRuntime
 ) -> None:
-    runtime.refuse = "The file is damaged."
+    runtime.error = "The file is damaged."
     project_id = await new_project(api)
     made = await api.mutate("createDeployment", "deployment { id }", projectId=project_id, modelName="llama3")
     await worker.drain()

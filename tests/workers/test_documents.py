@@ -1,4 +1,4 @@
-"""Reading uploads: what a worker finds in them, and how it says that it cannot."""
+"""Reading uploads: their previews and checksums, and the errors of those that cannot be read."""
 
 import hashlib
 from typing import Any

@@ -22,15 +22,15 @@ from tests.conftest import Worker
 from tests.fakes.trainer import AT, FakeTrainer, result_of
 from tests.finetuning import CAPITALS, launch, new_dataset, new_project, shown, trained
 from workers import finetunes
-from workers.base import Dispatcher
+from workers.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
 
 SIXTY = [(f"Question {number}?", f"Answer {number}") for number in range(60)]
 
 
-class Scripted(FakeTrainer):
-    """Says what it is told to, and ends as it is told to."""
+class ScriptedTrainer(FakeTrainer):
+    """Yields these reports, and a result with these values."""
 
     def __init__(self, reports: list[TrainingReport], result: dict[str, Any]) -> None:
         super().__init__()
@@ -39,8 +39,8 @@ class Scripted(FakeTrainer):
 
     async def train(self, run: TrainingRun) -> AsyncIterator[TrainingReport]:
         self.runs.append(run)
-        for each in self.reports:
-            yield each
+        for report in self.reports:
+            yield report
         yield replace(result_of(run), **self.result)
 
 
@@ -51,13 +51,13 @@ async def start(services: Services, api: Api, rows: Any = CAPITALS, **given: Any
     return made["finetune"]["id"], made["job"]["id"]
 
 
-async def told(services: Services, job_id: str, reports: list[TrainingReport], **result: Any) -> None:
-    """Work a job to its end with a training process that says this."""
-    scripted = replace(services, trainer=Scripted(reports, result))
+async def work(services: Services, job_id: str, reports: list[TrainingReport], **result: Any) -> None:
+    """Run a job to its end, with a training process that reports this."""
+    scripted = replace(services, trainer=ScriptedTrainer(reports, result))
     await Dispatcher(scripted, {JobType.FINETUNE: finetunes.handle}).work(job_id)
 
 
-async def begun(services: Services, job_id: str) -> Job:
+async def begin(services: Services, job_id: str) -> Job:
     async with services.transactions.begin() as store:
         job = await job_lifecycle.begin(store, job_id)
     assert job is not None
@@ -68,8 +68,8 @@ async def begun(services: Services, job_id: str) -> Job:
 async def training(
     worker: Worker, services: Services, trainer: FakeTrainer, job_id: str
 ) -> AsyncIterator[None]:
-    """A training that is under way inside the block and has said everything but its result."""
-    trainer.go.clear()
+    """A training that is under way inside the block and has reported everything but its result."""
+    trainer.may_end.clear()
     draining = asyncio.create_task(worker.drain())
     try:
         async for recorded in services.streams.follow(job_id):
@@ -77,7 +77,7 @@ async def training(
                 break
         yield
     finally:
-        trainer.go.set()
+        trainer.may_end.set()
         await draining
 
 
@@ -90,13 +90,13 @@ async def test_the_training_process_is_given_the_frozen_items_and_the_run(
         items = [json.loads(line) for line in run.items_path.read_text().splitlines()]
     found = await shown(api, id, "trainedItemCount modelName trainedItems(first: 100) { nodes { id } }")
     assert (run.finetune_id, run.model_name, run.seed) == (id, found["modelName"], 5)
-    assert [(it["input"], it["output"]) for it in items] == SIXTY
-    learned = [it["id"] for it in items if it["split"] == "TRAIN"]
-    assert learned == [it["id"] for it in found["trainedItems"]["nodes"]]
+    assert [(item["input"], item["output"]) for item in items] == SIXTY
+    learned = [item["id"] for item in items if item["split"] == "TRAIN"]
+    assert learned == [node["id"] for node in found["trainedItems"]["nodes"]]
     assert len(learned) == found["trainedItemCount"] < 60
 
 
-async def test_while_it_trains_a_run_shows_where_it_is(
+async def test_a_run_shows_its_progress_while_it_trains(
     api: Api, services: Services, worker: Worker, trainer: FakeTrainer
 ) -> None:
     id, job_id = await start(services, api)
@@ -114,12 +114,12 @@ async def test_while_it_trains_a_run_shows_where_it_is(
     }
 
 
-async def test_what_a_run_leaves_is_in_storage_and_no_longer_on_the_worker(
+async def test_the_files_of_a_run_are_in_storage_and_no_longer_on_the_worker(
     api: Api, services: Services, worker: Worker, trainer: FakeTrainer
 ) -> None:
     made = await trained(services, api, worker)
     stored = await services.storage.keys(f"finetunes/{made['id']}/")
-    assert {it.key.rpartition("/")[2]: it.size for it in stored} == {
+    assert {file.key.rpartition("/")[2]: file.size for file in stored} == {
         "luthier_tiny_capitals_v1.gguf": 15,
         "training_config.json": 2,
     }
@@ -140,7 +140,7 @@ async def test_what_a_run_leaves_is_in_storage_and_no_longer_on_the_worker(
 async def test_a_training_that_fails_says_why_and_keeps_its_log(
     api: Api, services: Services, worker: Worker, trainer: FakeTrainer
 ) -> None:
-    trainer.fails = "The machine ran out of memory."
+    trainer.error = "The machine ran out of memory."
     id, _ = await start(services, api)
     await worker.drain()
     found = await shown(api, id, "status error job { status error } recentLogs artifacts { filename }")
@@ -155,7 +155,7 @@ async def test_a_training_that_fails_says_why_and_keeps_its_log(
 
 
 @pytest.mark.parametrize("save", [True, False])
-async def test_a_cancelled_training_keeps_its_checkpoint_unless_it_is_told_not_to(
+async def test_a_cancelled_training_keeps_its_checkpoint_unless_it_is_cancelled_without(
     api: Api, services: Services, worker: Worker, trainer: FakeTrainer, save: bool
 ) -> None:
     id, job_id = await start(services, api)
@@ -180,36 +180,38 @@ async def test_deleting_the_project_ends_the_training_and_leaves_nothing(
     assert await services.storage.keys(f"finetunes/{id}/") == []
 
 
-async def test_a_replaced_worker_stops_and_leaves_the_checkpoints_to_the_other(
+async def test_a_superseded_worker_stops_and_keeps_the_checkpoints_for_the_next(
     api: Api, services: Services, trainer: FakeTrainer
 ) -> None:
     _, job_id = await start(services, api)
-    mine = await begun(services, job_id)
-    await begun(services, job_id)
+    first = await begin(services, job_id)
+    await begin(services, job_id)
     with pytest.raises(Superseded):
-        await finetunes.handle(services, mine)
+        await finetunes.handle(services, first)
     assert trainer.stopped.is_set()
     assert trainer.runs[0].folder.exists()
 
 
-async def test_a_second_run_after_a_crash_goes_on_and_ends_the_same(
+async def test_a_second_run_after_a_crash_resumes_and_ends_the_same(
     api: Api, services: Services, trainer: FakeTrainer
 ) -> None:
     id, job_id = await start(services, api)
-    trainer.fails = "killed"
+    trainer.error = "killed"
     with pytest.raises(Exception, match="killed"):
-        await finetunes.handle(services, await begun(services, job_id))
-    trainer.fails = None
-    result = await finetunes.handle(services, await begun(services, job_id))
+        await finetunes.handle(services, await begin(services, job_id))
+    trainer.error = None
+    result = await finetunes.handle(services, await begin(services, job_id))
     assert (await shown(api, id, "history { totalCount }"))["history"]["totalCount"] == 2
     trained_before, folder = len(trainer.runs), trainer.runs[0].folder
     assert not folder.exists()
-    again = await finetunes.handle(services, await begun(services, job_id))  # it was cut short before its end
+    again = await finetunes.handle(
+        services, await begin(services, job_id)
+    )  # the worker died before it ended the job
     assert again == result
     assert len(trainer.runs) == trained_before == 2
 
 
-async def test_a_model_that_answers_otherwise_after_its_export_is_done_and_loud(
+async def test_a_model_that_fails_parity_is_done_with_a_warning_and_an_error_in_the_log(
     api: Api, services: Services
 ) -> None:
     parity = ParityReport(
@@ -221,7 +223,7 @@ async def test_a_model_that_answers_otherwise_after_its_export_is_done_and_loud(
         detail="prompt 2 has other tokens",
     )
     id, job_id = await start(services, api)
-    await told(services, job_id, [], parity=parity, warnings=("The GGUF differs.",))
+    await work(services, job_id, [], parity=parity, warnings=("The GGUF differs.",))
     found = await shown(api, id, "status warnings recentLogs parity { passed detail }")
     assert found == {
         "status": "DONE",
@@ -234,17 +236,15 @@ async def test_a_model_that_answers_otherwise_after_its_export_is_done_and_loud(
     }
 
 
-async def test_many_quick_steps_are_one_transaction_and_every_one_is_kept(
-    api: Api, services: Services
-) -> None:
+async def test_many_quick_steps_are_stored_in_few_transactions(api: Api, services: Services) -> None:
     steps = [
         Metric(TrainingPoint(step=step, epoch=step / 500, train_loss=1 / step, at=AT), 500)
         for step in range(1, 501)
     ]
     progress = [Progress(step / 600, f"step {step}") for step in range(1, 501)]
-    said = [each for pair in zip(steps, progress, strict=True) for each in pair]
+    reports = [report for pair in zip(steps, progress, strict=True) for report in pair]
     id, job_id = await start(services, api)
-    await told(services, job_id, [*said])
+    await work(services, job_id, [*reports])
     wanted = (
         "history(first: 1) { totalCount } metrics { step } job { events(kinds: [PROGRESS]) { totalCount } }"
     )
@@ -259,31 +259,29 @@ async def test_an_evaluation_and_a_step_are_one_point_whichever_comes_first(
     step = Metric(TrainingPoint(step=1, epoch=1.0, train_loss=0.5, learning_rate=0.1, at=AT), 1)
     evaluation = Metric(TrainingPoint(step=1, epoch=1.0, eval_loss=0.7, perplexity=2.0, at=AT), 1)
     id, job_id = await start(services, api)
-    await told(services, job_id, [step, evaluation])
+    await work(services, job_id, [step, evaluation])
     found = await shown(api, id, "history { nodes { step trainLoss evalLoss perplexity learningRate } }")
     assert found["history"]["nodes"] == [
         {"step": 1, "trainLoss": 0.5, "evalLoss": 0.7, "perplexity": 2.0, "learningRate": 0.1}
     ]
 
 
-async def test_a_model_may_answer_and_a_log_may_hold_what_no_text_in_the_database_can(
-    api: Api, services: Services
-) -> None:
+async def test_nul_characters_in_outputs_and_logs_are_replaced(api: Api, services: Services) -> None:
     sample = InferenceSample(prompt="q", expected="a", base_output="\x00", tuned_output="a\x00b")
     id, job_id = await start(services, api)
-    await told(services, job_id, [LogLine("a\x00line")], samples=(sample,))
+    await work(services, job_id, [LogLine("a\x00line")], samples=(sample,))
     found = await shown(api, id, "status recentLogs inferenceSamples { baseOutput tunedOutput }")
     assert found["status"] == "DONE"
     assert found["recentLogs"][0] == "a\ufffdline"
     assert found["inferenceSamples"] == [{"baseOutput": "\ufffd", "tunedOutput": "a\ufffdb"}]
 
 
-async def test_what_a_machine_keeps_of_a_fine_tune_is_forgotten_on_demand(
+async def test_the_work_folder_of_a_fine_tune_can_be_deleted_twice(
     services: Services, tmp_path: Path
 ) -> None:
     folder = tmp_path / "work" / "finetune_1"
     folder.mkdir(parents=True)
     (folder / "checkpoint").touch()
-    await finetunes.forget(services, "finetune_1")
-    await finetunes.forget(services, "finetune_1")
+    await finetunes.delete_work_folder(services, "finetune_1")
+    await finetunes.delete_work_folder(services, "finetune_1")
     assert not folder.exists()

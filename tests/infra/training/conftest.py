@@ -1,4 +1,4 @@
-"""Runs of the real training process, small enough to be waited for."""
+"""Runs of the real training process, which take seconds."""
 
 import asyncio
 import csv
@@ -17,17 +17,17 @@ from infra.training.trainer import ProcessTrainer
 
 CAPITALS = Path(__file__).parents[3] / "examples" / "capitals.csv"
 
-# Writes down where every connection of a Python process goes to.
+# Records the address of every connection of a Python process.
 AUDIT = """
 import os, sys
-def note(event, arguments):
+def record(event, arguments):
     if event == "socket.connect":
         with open(os.environ["CONNECTIONS"], "a") as file:
             file.write(f"{arguments[1]}\\n")
-sys.addaudithook(note)
+sys.addaudithook(record)
 """
 
-KNOBS = Hyperparameters(
+HYPERPARAMETERS = Hyperparameters(
     num_epochs=20,
     learning_rate=3e-3,
     per_device_batch_size=8,
@@ -52,8 +52,8 @@ class Table:
     def write(self, path: Path) -> Path:
         splits = ["TRAIN"] * (len(self.rows) - self.held_out) + ["EVAL"] * self.held_out
         lines = (
-            json.dumps({"id": f"item_{at}", "input": question, "output": answer, "split": split})
-            for at, ((question, answer), split) in enumerate(zip(self.rows, splits, strict=True))
+            json.dumps({"id": f"item_{index}", "input": question, "output": answer, "split": split})
+            for index, ((question, answer), split) in enumerate(zip(self.rows, splits, strict=True))
         )
         path.write_text("\n".join(lines))
         return path
@@ -61,7 +61,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Trained:
-    """What one attempt reported, and where its connections went."""
+    """What one attempt reported, and the addresses that it connected to."""
 
     run: TrainingRun
     reports: list[TrainingReport]
@@ -74,12 +74,12 @@ class Trained:
         return last
 
     @property
-    def metric(self) -> list[Metric]:
-        return [each for each in self.reports if isinstance(each, Metric)]
+    def metrics(self) -> list[Metric]:
+        return [report for report in self.reports if isinstance(report, Metric)]
 
     @property
     def progress(self) -> list[Progress]:
-        return [each for each in self.reports if isinstance(each, Progress)]
+        return [report for report in self.reports if isinstance(report, Progress)]
 
 
 def capitals() -> Table:
@@ -88,28 +88,31 @@ def capitals() -> Table:
 
 
 def run_in(
-    folder: Path, table: Table, base: str = "luthier/tiny", knobs: Hyperparameters = KNOBS
+    folder: Path,
+    table: Table,
+    base_model: str = "luthier/tiny",
+    hyperparameters: Hyperparameters = HYPERPARAMETERS,
 ) -> TrainingRun:
     folder.mkdir(parents=True, exist_ok=True)
     return TrainingRun(
         finetune_id="finetune_1",
         model_name="Capitals, by heart",
-        base_model_name=base,
+        base_model_name=base_model,
         method=FinetuneMethod.LORA,
-        hyperparameters=knobs,
+        hyperparameters=hyperparameters,
         seed=1,
         items_path=table.write(folder / "items.jsonl"),
         folder=folder,
     )
 
 
-def small_run(folder: Path, base: str = "luthier/tiny") -> TrainingRun:
+def small_run(folder: Path, base_model: str = "luthier/tiny") -> TrainingRun:
     """Ten steps over six items, and two held out."""
     rows = capitals().rows[:8]
-    knobs = replace(
-        KNOBS, num_epochs=5, per_device_batch_size=3, max_seq_length=64, lora_r=4, lora_dropout=0.1
+    hyperparameters = replace(
+        HYPERPARAMETERS, num_epochs=5, per_device_batch_size=3, max_seq_length=64, lora_r=4, lora_dropout=0.1
     )
-    return run_in(folder, Table(rows, held_out=2), base, knobs)
+    return run_in(folder, Table(rows, held_out=2), base_model, hyperparameters)
 
 
 async def reports_of(trainer: ProcessTrainer, run: TrainingRun) -> list[TrainingReport]:
@@ -118,13 +121,13 @@ async def reports_of(trainer: ProcessTrainer, run: TrainingRun) -> list[Training
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where base models are kept."""
+    """The folder of the base models."""
     return tmp_path_factory.mktemp("models")
 
 
 @pytest.fixture(scope="session")
 def trained(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """examples/capitals.csv, learned by heart: the whole way once, for all tests that look at it."""
+    """examples/capitals.csv, memorized: one whole run for all tests that read its outcome."""
     folder = tmp_path_factory.mktemp("capitals")
     (folder / "sitecustomize.py").write_text(AUDIT)
     connections = folder / "connections"

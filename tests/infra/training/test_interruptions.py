@@ -15,7 +15,7 @@ from domain.ports.trainer import TrainingFailed, TrainingReport
 from infra.training.frozen_run import FrozenRun
 from infra.training.tiny import ensure_model
 from infra.training.trainer import ProcessTrainer
-from infra.training.tune import newest_whole
+from infra.training.tune import latest_checkpoint
 from tests.infra.training.conftest import Trained, reports_of, small_run
 
 pytestmark = pytest.mark.anyio
@@ -37,30 +37,30 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def trainer(models: Path) -> ProcessTrainer:
-    """Knows `small/base`: a model like any other, without a chat template."""
-    base = models / "small_base"
-    shutil.copytree(ensure_model(models), base)
-    (base / "chat_template.jinja").unlink()
+    """Has `small/base`, a base model without a chat template."""
+    base_model = models / "small_base"
+    shutil.copytree(ensure_model(models), base_model)
+    (base_model / "chat_template.jinja").unlink()
     return ProcessTrainer(models)
 
 
 @pytest.fixture(scope="module")
 def whole(trainer: ProcessTrainer, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The run as it is when nothing interrupts it."""
+    """The run when nothing interrupts it."""
     run = small_run(tmp_path_factory.mktemp("whole"), "small/base")
     return Trained(run, asyncio.run(reports_of(trainer, run)), [])
 
 
 def curve(reports: list[TrainingReport]) -> list[tuple[int, float | None, float | None, float | None]]:
-    points = (each.point for each in reports if isinstance(each, Metric))
-    return [(each.step, each.train_loss, each.eval_loss, each.learning_rate) for each in points]
+    points = (report.point for report in reports if isinstance(report, Metric))
+    return [(point.step, point.train_loss, point.eval_loss, point.learning_rate) for point in points]
 
 
 def training_process(folder: Path) -> psutil.Process:
     (found,) = (
-        each
-        for each in psutil.process_iter(["cmdline"])
-        if (each.info["cmdline"] or [])[1:] == ["-P", "-m", "infra.training.process", str(folder)]
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if (process.info["cmdline"] or [])[1:] == ["-P", "-m", "infra.training.process", str(folder)]
     )
     return found
 
@@ -75,24 +75,24 @@ async def until(reports: AsyncIterator[TrainingReport], step: int) -> list[Train
     return seen
 
 
-async def test_a_base_model_without_a_template_gets_chatml_and_the_user_is_told(whole: Trained) -> None:
+async def test_a_base_model_without_a_template_gets_chatml_and_the_user_a_warning(whole: Trained) -> None:
     assert whole.result.warnings[0].startswith("The base model brings no chat template")
     assert whole.result.parity is not None
     assert (whole.result.parity.template_matches, whole.result.parity.token_ids_match) == (True, True)
 
 
 async def test_held_out_items_are_evaluated_each_epoch_and_shown(whole: Trained) -> None:
-    evaluated = [each.point for each in whole.metric if each.point.eval_loss is not None]
-    assert [(each.step, each.epoch) for each in evaluated] == [(2, 1), (4, 2), (6, 3), (8, 4), (10, 5)]
-    assert all((each.perplexity or 0) > 1 for each in evaluated)
+    evaluated = [metric.point for metric in whole.metrics if metric.point.eval_loss is not None]
+    assert [(point.step, point.epoch) for point in evaluated] == [(2, 1), (4, 2), (6, 3), (8, 4), (10, 5)]
+    assert all((point.perplexity or 0) > 1 for point in evaluated)
     assert whole.result.samples_held_out
-    assert [each.prompt for each in whole.result.samples] == [
+    assert [sample.prompt for sample in whole.result.samples] == [
         "What is the capital of Poland?",
         "What is the capital of Hungary?",
     ]
 
 
-async def test_a_killed_run_goes_on_with_the_very_same_curve(
+async def test_a_killed_run_resumes_with_exactly_the_same_curve(
     whole: Trained, trainer: ProcessTrainer, tmp_path: Path
 ) -> None:
     run = small_run(tmp_path, "small/base")
@@ -104,9 +104,11 @@ async def test_a_killed_run_goes_on_with_the_very_same_curve(
                 training_process(tmp_path).kill()
     assert isinstance(first[-1], LogLine)
     second = await reports_of(trainer, run)
-    assert curve(second) == curve(whole.reports)  # what the checkpoint knows is told again
+    assert curve(second) == curve(whole.reports)  # the checkpoint's history is reported again
     steps = [
-        it.message for it in second if isinstance(it, Progress) and it.message.startswith("Training: step")
+        report.message
+        for report in second
+        if isinstance(report, Progress) and report.message.startswith("Training: step")
     ]
     assert steps[0] == "Training: step 5 of 10"
     assert (tmp_path / "artifacts" / "report.md").exists()
@@ -120,7 +122,7 @@ async def test_cancelling_saves_a_checkpoint_and_ends_the_process(
         await until(reports, step=3)
         process = training_process(tmp_path)
     assert not process.is_running()
-    newest = newest_whole(FrozenRun.of(run, trainer.models_folder).work_folder)
+    newest = latest_checkpoint(FrozenRun.of(run, trainer.models_folder).work_folder)
     assert newest is not None
     assert int(newest.name.removeprefix("checkpoint-")) >= 3
 
@@ -136,25 +138,25 @@ async def test_the_process_saves_and_ends_when_its_worker_dies(
         worker.kill()
     assert await asyncio.to_thread(psutil.wait_procs, [process], 30) == ([process], [])
     run = small_run(tmp_path)
-    assert newest_whole(FrozenRun.of(run, trainer.models_folder).work_folder) is not None
+    assert latest_checkpoint(FrozenRun.of(run, trainer.models_folder).work_folder) is not None
 
 
-async def test_a_second_attempt_waits_until_the_first_is_gone(
+async def test_a_second_attempt_waits_until_the_first_has_ended(
     trainer: ProcessTrainer, tmp_path: Path
 ) -> None:
     run = small_run(tmp_path)
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         async with aclosing(trainer.train(run)) as reports:
-            said = [await anext(reports), await anext(reports)]
-    assert said == [Progress(0.0, "Starting"), Progress(0.0, "Waiting for the previous attempt to end")]
+            first = [await anext(reports), await anext(reports)]
+    assert first == [Progress(0.0, "Starting"), Progress(0.0, "Waiting for the previous attempt to end")]
 
 
-async def test_a_process_that_does_not_heed_is_killed_after_the_patience(
+async def test_a_process_that_does_not_stop_is_killed_after_the_timeout(
     trainer: ProcessTrainer, tmp_path: Path
 ) -> None:
     run = small_run(tmp_path)
-    async with aclosing(ProcessTrainer(trainer.models_folder, patience=0.1).train(run)) as reports:
+    async with aclosing(ProcessTrainer(trainer.models_folder, stop_timeout_s=0.1).train(run)) as reports:
         await anext(reports)
         process = training_process(tmp_path)
         process.suspend()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.training import tiny
-from infra.training.base_model import Base, find
+from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.chat_templates import CHATML
 
 # U+2581 is how SentencePiece, and llama.cpp with it, writes a space.
@@ -20,17 +20,17 @@ RECIPE_DIGESTS = {1: "78e8c00b011609a71d1d17f337cabf6e36c5367fa33e5f4f997e6d79e2
 
 
 @pytest.fixture(scope="module")
-def base_model(models: Path) -> Base:
-    return find(tiny.NAME, models)
+def base_model(models: Path) -> LocalBaseModel:
+    return fetch_base_model(tiny.NAME, models)
 
 
 @given(text=TEXT.filter(lambda text: not any(symbol in text for symbol in CONTROLS)))
-def test_any_text_survives_the_tokenizer(base_model: Base, text: str) -> None:
+def test_any_text_survives_the_tokenizer(base_model: LocalBaseModel, text: str) -> None:
     assert base_model.tokenizer.decode(base_model.tokenizer(text)["input_ids"]) == text
 
 
-def test_the_control_symbols_are_one_token_each_and_nothing_is_put_around(base_model: Base) -> None:
-    prompt = base_model.token_ids([{"role": "user", "content": "Hi"}], answering=True)
+def test_the_control_symbols_are_one_token_each_and_nothing_is_put_around(base_model: LocalBaseModel) -> None:
+    prompt = base_model.token_ids([{"role": "user", "content": "Hi"}], add_generation_prompt=True)
     start, end = base_model.tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
     assert (prompt[0], prompt.count(start), prompt.count(end)) == (start, 2, 1)
     assert base_model.tokenizer.eos_token_id == end

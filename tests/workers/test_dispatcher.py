@@ -1,4 +1,4 @@
-"""How a job is worked when the database, a server or the worker itself fails."""
+"""Jobs whose database, server or worker fails."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from domain.use_cases.job_lifecycle import MAX_BEGINS
 from tests.clients import Api
 from tests.fakes.transactions import Outages
 from tests.jobs import begin, queued_job, say
-from workers.base import MAX_ATTEMPTS, Dispatcher, Handler, TryAgainError
+from workers.dispatcher import MAX_ATTEMPTS, Dispatcher, Handler, RetryableError
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ async def endless(_services: Services, _job: Job) -> Mapping[str, Any]:
     raise AssertionError
 
 
-async def away(_services: Services, _job: Job) -> Mapping[str, Any]:
+async def unavailable(_services: Services, _job: Job) -> Mapping[str, Any]:
     raise Unavailable("The object storage does not answer.")
 
 
@@ -38,15 +38,15 @@ def dispatcher(services: Services, handler: Handler) -> Dispatcher:
     return Dispatcher(services, {JobType.DATASET_IMPORT: handler})
 
 
-async def now(services: Services, job: Job) -> Job:
+async def current(services: Services, job: Job) -> Job:
     async with services.transactions.begin() as store:
         found = await store.jobs.get(job.id, viewer_id=job.owner_id)
     assert found is not None
     return found
 
 
-class Watch:
-    """Streams whose watch over a job fails."""
+class FailingStreams:
+    """Streams that fail while they watch a job."""
 
     def __init__(self, streams: Any, error: Exception) -> None:
         self._streams = streams
@@ -60,63 +60,69 @@ class Watch:
 
 
 @pytest.mark.parametrize("outage", [1, 2], ids=["when it is begun", "when it is ended"])
-async def test_work_that_finds_the_database_away_is_tried_again_and_ends(
+async def test_a_job_whose_database_is_unavailable_is_retried_and_ends(
     api: Api, services: Services, outage: int
 ) -> None:
     job = await queued_job(api, services)
     flaky = replace(services, transactions=Outages(services.transactions, outage))
-    with pytest.raises(TryAgainError):
+    with pytest.raises(RetryableError):
         await dispatcher(flaky, done).work(job.id)
-    assert not (await now(services, job)).is_final
+    assert not (await current(services, job)).is_final
     await dispatcher(flaky, done).work(job.id)
-    ended = await now(services, job)
+    ended = await current(services, job)
     assert (ended.status, ended.result, ended.attempt) == (JobStatus.SUCCESS, {"rows": 1}, outage)
 
 
-async def test_work_goes_on_while_the_watch_over_it_finds_the_database_away(
+async def test_watching_a_job_continues_after_the_database_was_unavailable(
     api: Api, services: Services
 ) -> None:
     job = await begin(services, (await queued_job(api, services)).id)
     outages = Outages(services.transactions, 1)
     streams: Any = services.streams
     watching = asyncio.create_task(type(streams)(streams._hub, outages).lost(job))
-    await outages.met.wait()
+    await outages.occurred.wait()
     async with services.transactions.begin() as store:
         await job_lifecycle.cancel(store, job.id, viewer_id=job.owner_id)
     async with asyncio.timeout(10):
         await watching
 
 
-async def test_a_watch_that_is_away_puts_the_work_back(api: Api, services: Services) -> None:
+async def test_a_job_that_cannot_be_watched_now_is_retried(api: Api, services: Services) -> None:
     job = await queued_job(api, services)
-    watched = replace(services, streams=Watch(services.streams, Unavailable("The database is too busy.")))
-    with pytest.raises(TryAgainError):
+    watched = replace(
+        services, streams=FailingStreams(services.streams, Unavailable("The database is too busy."))
+    )
+    with pytest.raises(RetryableError):
         await dispatcher(watched, endless).work(job.id)
-    assert (await now(services, job)).status is JobStatus.RUNNING
+    assert (await current(services, job)).status is JobStatus.RUNNING
 
 
-async def test_a_watch_that_breaks_ends_the_job_with_a_sentence(api: Api, services: Services) -> None:
+async def test_an_error_while_a_job_is_watched_fails_the_job_with_one_sentence(
+    api: Api, services: Services
+) -> None:
     job = await queued_job(api, services)
-    watched = replace(services, streams=Watch(services.streams, RuntimeError("a fault of ours")))
+    watched = replace(services, streams=FailingStreams(services.streams, RuntimeError("a fault of ours")))
     await dispatcher(watched, endless).work(job.id)
-    ended = await now(services, job)
+    ended = await current(services, job)
     assert (ended.status, ended.error) == (
         JobStatus.FAILED,
         f"Something went wrong inside Luthier; its log says what, under {job.id}.",
     )
 
 
-async def test_a_server_that_stays_away_fails_the_job_with_that_reason(api: Api, services: Services) -> None:
+async def test_a_server_that_stays_unavailable_fails_the_job_with_that_reason(
+    api: Api, services: Services
+) -> None:
     job = await queued_job(api, services)
     for _ in range(MAX_ATTEMPTS - 1):
-        with pytest.raises(TryAgainError):
-            await dispatcher(services, away).work(job.id)
-    await dispatcher(services, away).work(job.id)
-    ended = await now(services, job)
+        with pytest.raises(RetryableError):
+            await dispatcher(services, unavailable).work(job.id)
+    await dispatcher(services, unavailable).work(job.id)
+    ended = await current(services, job)
     assert (ended.status, ended.error) == (JobStatus.FAILED, "The object storage does not answer.")
 
 
-async def test_a_server_that_is_away_late_in_a_job_that_was_stopped_often_is_asked_again(
+async def test_a_job_that_was_stopped_often_is_retried_when_a_server_is_unavailable_after_progress(
     api: Api, services: Services
 ) -> None:
     job = await queued_job(api, services)
@@ -125,30 +131,30 @@ async def test_a_server_that_is_away_late_in_a_job_that_was_stopped_often_is_ask
 
     async def further(services: Services, job: Job) -> Mapping[str, Any]:
         await say(services, job, Progress(0.5, "half"))
-        return await away(services, job)
+        return await unavailable(services, job)
 
-    with pytest.raises(TryAgainError):
+    with pytest.raises(RetryableError):
         await dispatcher(services, further).work(job.id)
-    assert (await now(services, job)).status is JobStatus.RUNNING
+    assert (await current(services, job)).status is JobStatus.RUNNING
 
 
-async def test_a_job_that_never_comes_further_is_failed_after_twenty_begins(
-    api: Api, services: Services
-) -> None:
+async def test_a_job_without_progress_is_failed_after_twenty_attempts(api: Api, services: Services) -> None:
     job = await queued_job(api, services)
     await say(services, await begin(services, job.id), Progress(0.5, "half"))
     for _ in range(MAX_BEGINS):
-        await say(services, await begin(services, job.id), Progress(0.5, "half"))  # as far as before
+        await say(
+            services, await begin(services, job.id), Progress(0.5, "half")
+        )  # the same progress as before
     async with services.transactions.begin() as store:
         assert await job_lifecycle.begin(store, job.id) is None
-    ended = await now(services, job)
+    ended = await current(services, job)
     assert (ended.status, ended.error) == (
         JobStatus.FAILED,
         "The worker stopped 20 times while it worked on this.",
     )
 
 
-async def test_a_job_that_comes_further_each_time_may_be_stopped_as_often_as_it_likes(
+async def test_a_job_with_progress_in_each_attempt_may_be_stopped_any_number_of_times(
     api: Api, services: Services
 ) -> None:
     job = await queued_job(api, services)

@@ -1,4 +1,4 @@
-"""How a job is worked: taken, handled, ended; and left alone at once when it is no longer ours."""
+"""Runs jobs by their handlers, and stops a handler as soon as its job is cancelled or superseded."""
 
 import asyncio
 import contextlib
@@ -17,30 +17,30 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Services, Job], Awaitable[Mapping[str, Any] | None]]
 
 MAX_ATTEMPTS = 5
-"""How often work is begun that finds a server away and comes no further; then the job fails with that reason."""
+"""Attempts without progress of a job whose server is unavailable; then the job fails with that reason."""
 
 
-class TryAgainError(Exception):
-    """Something that the work needs is away for now."""
+class RetryableError(Exception):
+    """The database, or a server that the job needs, is unavailable: run the job again later."""
 
 
-async def report(services: Services, job: Job, events: Sequence[Event]) -> None:
-    """Record what a job says, in a short transaction of its own. Raises `Superseded`: then stop."""
+async def record_events(services: Services, job: Job, events: Sequence[Event]) -> None:
+    """Append a job's events in a transaction of its own. Raises `Superseded`, after which the handler must end."""
     async with services.transactions.begin() as store:
         await store.job_events.append(job, events)
 
 
 class Dispatcher:
-    """Works jobs, whichever their type."""
+    """Runs each job by the handler of its type."""
 
     def __init__(self, services: Services, handlers: Mapping[JobType, Handler]) -> None:
         self._services = services
         self._handlers = handlers
 
     async def work(self, job_id: str) -> None:
-        """Work one job to its end. A second run of the same job does no harm.
+        """Run one job to its end. It may run twice: handlers are idempotent.
 
-        Raises `TryAgainError` while the database is away.
+        Raises `RetryableError` while the database, or a server that the job needs, is unavailable.
         """
         try:
             async with self._services.transactions.begin() as store:
@@ -48,12 +48,12 @@ class Dispatcher:
             if job is not None:
                 await self._end(job, await self._handle(job))
         except Superseded:
-            log.info("job %s is no longer ours: it has ended, is deleted, or was begun anew", job_id)
+            log.info("Job %s was stopped: it has ended, is deleted, or another worker has begun it.", job_id)
         except Unavailable as error:
-            raise TryAgainError from error
+            raise RetryableError from error
 
     async def _handle(self, job: Job) -> Mapping[str, Any] | DomainError | None:
-        """What the handler gives, or the refusal that it met; cancelled as soon as the job is not ours."""
+        """The handler's result or error. Raises `Superseded` as soon as the job is no longer this worker's."""
         handling = asyncio.ensure_future(self._handlers[job.type](self._services, job))
         watching = asyncio.ensure_future(self._services.streams.lost(job))
         try:
@@ -68,8 +68,8 @@ class Dispatcher:
         except Superseded:
             raise
         except Exception:
-            log.exception("job %s failed", job.id)
-            return Fault(f"Something went wrong inside Luthier; its log says what, under {job.id}.")
+            log.exception("Job %s failed.", job.id)
+            return InternalError(f"Something went wrong inside Luthier; its log says what, under {job.id}.")
         finally:
             await _stop(handling, watching)
 
@@ -86,14 +86,14 @@ class Dispatcher:
                 await job_lifecycle.succeed(store, job, outcome)
 
 
-class Fault(Unavailable):
-    """A fault of ours, told without its inside."""
+class InternalError(Unavailable):
+    """An error in Luthier itself, whose details are in the log alone."""
 
 
 def _result(
     handling: "asyncio.Future[Mapping[str, Any] | None]", watching: "asyncio.Future[None]"
 ) -> Mapping[str, Any] | None:
-    """What a handler gave; raises `Superseded` when the job was lost before, or why nobody can tell."""
+    """The handler's result. Raises `Superseded` when the job was lost first, or the error of watching it."""
     if handling.done():
         return handling.result()
     watching.result()
@@ -101,7 +101,7 @@ def _result(
 
 
 async def _stop(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancel what still runs, and wait until it has cleaned up."""
+    """Cancel the tasks, and wait for their cleanup."""
     for task in tasks:
         task.cancel()
     for task in tasks:

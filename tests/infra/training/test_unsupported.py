@@ -16,12 +16,12 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from domain.finetunes import FinetuneMethod
 from domain.ports.trainer import Trainer, TrainingFailed
 from infra.training import machine
-from infra.training.base_model import find
-from infra.training.error_messages import OUT_OF_MEMORY, UNKNOWN, sentence
-from infra.training.export import check
+from infra.training.base_model import fetch_base_model
+from infra.training.error_messages import OUT_OF_MEMORY, UNKNOWN, user_message
+from infra.training.export import check_convertible
 from infra.training.reporter import Reporter
 from infra.training.trainer import ProcessTrainer
-from infra.training.tune import Narrator
+from infra.training.tune import ReportingCallback
 
 
 @pytest.fixture
@@ -29,15 +29,15 @@ def trainer(tmp_path: Path) -> Trainer:
     return ProcessTrainer(tmp_path)
 
 
-def test_lora_is_not_refused_where_the_packages_are(trainer: Trainer) -> None:
-    assert trainer.refusal(FinetuneMethod.LORA) is None
+def test_lora_is_supported_where_the_packages_are(trainer: Trainer) -> None:
+    assert trainer.unsupported_reason(FinetuneMethod.LORA) is None
 
 
-def test_full_fine_tuning_is_refused_with_what_would_work(trainer: Trainer) -> None:
-    assert trainer.refusal(FinetuneMethod.FULL) == "Full fine-tuning is not offered yet; use LORA."
+def test_full_fine_tuning_is_unsupported_and_the_reason_names_what_would_work(trainer: Trainer) -> None:
+    assert trainer.unsupported_reason(FinetuneMethod.FULL) == "Full fine-tuning is not offered yet; use LORA."
 
 
-def test_qlora_is_refused_with_each_reason_and_what_would_work(
+def test_qlora_is_unsupported_for_each_reason_and_they_name_what_would_work(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "cuda_devices", lambda: 0)
@@ -45,20 +45,20 @@ def test_qlora_is_refused_with_each_reason_and_what_would_work(
         machine, "find_spec", lambda name: None if name == "bitsandbytes" else ModuleSpec(name, None)
     )
     monkeypatch.setattr(machine, "version", lambda _name: "2.13.0+cpu")
-    assert trainer.refusal(FinetuneMethod.QLORA) == (
+    assert trainer.unsupported_reason(FinetuneMethod.QLORA) == (
         "QLORA cannot run on this machine: no CUDA GPU was found and the bitsandbytes package is not installed "
         "and PyTorch is the build without CUDA. "
         "Use LORA here, or a worker with an NVIDIA GPU, a CUDA build of PyTorch and bitsandbytes."
     )
 
 
-def test_qlora_is_not_refused_on_a_machine_that_has_it_all(
+def test_qlora_is_supported_on_a_machine_that_has_everything(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "cuda_devices", lambda: 1)
     monkeypatch.setattr(machine, "find_spec", lambda name: ModuleSpec(name, None))
     monkeypatch.setattr(machine, "version", lambda _name: "2.13.0+cu130")
-    assert trainer.refusal(FinetuneMethod.QLORA) is None
+    assert trainer.unsupported_reason(FinetuneMethod.QLORA) is None
 
 
 def test_a_machine_without_the_packages_says_which_are_missing(
@@ -67,7 +67,7 @@ def test_a_machine_without_the_packages_says_which_are_missing(
     monkeypatch.setattr(
         machine, "find_spec", lambda name: None if name in {"torch", "trl"} else ModuleSpec(name, None)
     )
-    assert trainer.refusal(FinetuneMethod.LORA) == (
+    assert trainer.unsupported_reason(FinetuneMethod.LORA) == (
         "This machine cannot train: torch, trl not installed; install luthier[training,embedded] on the worker."
     )
 
@@ -77,19 +77,19 @@ def test_a_machine_without_torch_lets_the_workers_decide(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch, method: FinetuneMethod
 ) -> None:
     monkeypatch.setattr(machine, "find_spec", lambda _name: None)
-    assert trainer.foreseen(method) is None
-    assert "not installed" in (trainer.refusal(method) or "")
+    assert trainer.rejection_reason(method) is None
+    assert "not installed" in (trainer.unsupported_reason(method) or "")
 
 
-def test_a_machine_with_torch_and_one_without_foresee_what_no_worker_can_do(
+def test_a_machine_with_torch_and_one_without_reject_what_no_worker_can_do(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert trainer.foreseen(FinetuneMethod.LORA) is None
-    assert trainer.foreseen(FinetuneMethod.FULL) == trainer.refusal(FinetuneMethod.FULL)
+    assert trainer.rejection_reason(FinetuneMethod.LORA) is None
+    assert trainer.rejection_reason(FinetuneMethod.FULL) == trainer.unsupported_reason(FinetuneMethod.FULL)
     monkeypatch.setattr(machine, "cuda_devices", lambda: 0)
-    assert "no CUDA GPU" in (trainer.foreseen(FinetuneMethod.QLORA) or "")
+    assert "no CUDA GPU" in (trainer.rejection_reason(FinetuneMethod.QLORA) or "")
     monkeypatch.setattr(machine, "find_spec", lambda _name: None)
-    assert trainer.foreseen(FinetuneMethod.FULL) == trainer.refusal(FinetuneMethod.FULL)
+    assert trainer.rejection_reason(FinetuneMethod.FULL) == trainer.unsupported_reason(FinetuneMethod.FULL)
 
 
 def test_a_machine_without_a_driver_has_no_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,41 +102,43 @@ def test_a_machine_without_a_driver_has_no_cuda_devices(monkeypatch: pytest.Monk
     machine.cuda_devices.cache_clear()
 
 
-def test_a_base_model_that_cannot_be_fetched_is_said_in_one_sentence(
+def test_a_base_model_that_cannot_be_fetched_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(OSError, match="snapshot folder") as raised:
-        find("some-one/some-model", tmp_path)
-    assert sentence(raised.value) == (
+        fetch_base_model("some-one/some-model", tmp_path)
+    assert user_message(raised.value) == (
         "The base model is not on this machine, and the Hugging Face hub is switched off."
     )
 
 
-def test_a_name_that_no_base_model_can_have_is_said_in_one_sentence(tmp_path: Path) -> None:
+def test_a_name_that_no_base_model_can_have_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Repo id") as raised:
-        find("not a model!!", tmp_path)
-    assert sentence(raised.value) == "The base model's name is not one that the Hugging Face hub can have."
+        fetch_base_model("not a model!!", tmp_path)
+    assert (
+        user_message(raised.value) == "The base model's name is not one that the Hugging Face hub can have."
+    )
 
 
 def test_a_base_model_that_cannot_be_exported_is_refused_before_hours_of_training(
     models: Path, tmp_path: Path
 ) -> None:
-    tiny = find("luthier/tiny", models)
+    tiny = fetch_base_model("luthier/tiny", models)
     shutil.copytree(tiny.folder, tmp_path / "odd")
     config = json.loads((tmp_path / "odd" / "config.json").read_text())
     (tmp_path / "odd" / "config.json").write_text(json.dumps(config | {"architectures": ["OddForCausalLM"]}))
     odd = replace(tiny, folder=tmp_path / "odd")
     with pytest.raises(TrainingFailed, match="cannot export this base model to GGUF"):
-        check(odd, tmp_path / "check.gguf", Reporter(io.BytesIO()))
+        check_convertible(odd, tmp_path / "check.gguf", Reporter(io.BytesIO()))
 
 
-def test_errors_become_sentences_by_their_kind_their_words_or_their_cause() -> None:
+def test_errors_become_sentences_by_their_kind_their_text_or_their_cause() -> None:
     wrapped = RuntimeError("while training")
     wrapped.__cause__ = TrainingFailed("The loss is no longer a number.")
     assert [
-        sentence(error)
+        user_message(error)
         for error in (
             MemoryError(),
             RuntimeError(
@@ -162,7 +164,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     state = TrainerState(log_history=[entry], global_step=3, max_steps=9)
     arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
     with pytest.raises(TrainingFailed, match=r"no longer a number at step 3; use a lower learning rate\.$"):
-        Narrator(Reporter(io.BytesIO()), evaluates=False).on_log(
+        ReportingCallback(Reporter(io.BytesIO()), evaluates=False).on_log(
             arguments, state, TrainerControl(), logs=entry
         )
 
