@@ -10,6 +10,7 @@ from domain.errors import Invalid
 from domain.jobs import JobStatus
 from domain.reading import Locks, Reads
 from domain.rules import NAME_LIMIT, TEXT_LIMIT, bounded, named, within
+from domain.storage_keys import dataset_prefix
 
 
 class DatasetOrigin(StrEnum):
@@ -106,7 +107,7 @@ class Dataset:
     @property
     def prefix(self) -> str:
         """Where external workers write results, in the bucket."""
-        return f"datasets/{self.owner_id}/{self.id}/"
+        return dataset_prefix(self.owner_id, self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from domain import ids
 from domain.errors import Conflict, Invalid, LimitExceeded
 from domain.ids import Noun
 from domain.reading import Locks, Reads
-from domain.rules import bounded, safe_name
+from domain.rules import bounded
+from domain.storage_keys import document_key, document_prefix
 from domain.texts import storable
 
 
@@ -67,12 +68,12 @@ class Document:
     @property
     def s3_key(self) -> str:
         """Where the bytes are in the bucket."""
-        return f"{self.prefix}{safe_name(self.filename)}"
+        return document_key(self.id, self.filename)
 
     @property
     def prefix(self) -> str:
-        """Where it is alone in the bucket."""
-        return f"documents/{self.id}/"
+        """The prefix in the bucket, under which nothing else is stored."""
+        return document_prefix(self.id)
 
     @property
     def is_stored(self) -> bool:

@@ -12,7 +12,7 @@ from domain.items import Item
 from domain.job_events import Metric
 from domain.jobs import Runner
 from domain.reading import Locks, Pages, Reads
-from domain.rules import safe_name
+from domain.storage_keys import finetune_prefix, gguf_filename, gguf_key
 
 
 class FinetuneMethod(StrEnum):
@@ -164,17 +164,18 @@ class Finetune:
     @property
     def prefix(self) -> str:
         """Where its files are in the bucket."""
-        return f"finetunes/{self.id}/"
+        return finetune_prefix(self.id)
 
     @property
     def gguf_key(self) -> str:
         """Where its model is in the bucket, once it is DONE."""
-        return f"{self.prefix}{safe_name(self.model_name)}.gguf"
+        return gguf_key(self.id, self.model_name)
 
     @property
     def gguf(self) -> Artifact | None:
         """The model file itself; None until there is one."""
-        return next((it for it in self.artifacts if self.prefix + it.filename == self.gguf_key), None)
+        filename = gguf_filename(self.model_name)
+        return next((artifact for artifact in self.artifacts if artifact.filename == filename), None)
 
     def elapsed_seconds(self, now: datetime) -> float | None:
         """How long it has run, or ran; None before it begins."""

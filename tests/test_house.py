@@ -57,3 +57,14 @@ def test_nothing_is_imported_inside_a_function_except_by_the_training_process(pa
 
 def test_nothing_is_marked_unfinished() -> None:
     assert not [path for path in sources() if any(word in path.read_text() for word in UNFINISHED)]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_one_module_spells_the_keys_of_objects_in_the_bucket(path: Path) -> None:
+    prefixes = ("documents/", "finetunes/", "datasets/")
+    spelled = [
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(prefixes)
+    ]
+    assert not spelled or path == ROOT / "domain" / "storage_keys.py"

@@ -11,6 +11,7 @@ from domain.documents import UPLOAD_OVER_S, Document, DocumentFilter, DocumentSt
 from domain.ids import Noun
 from domain.jobs import JobStatus, JobType
 from domain.reading import Parent
+from domain.storage_keys import document_prefix
 from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import documents, jobs, projects
@@ -68,10 +69,10 @@ class SqlDocuments(Reader[Document]):
         return int(await self._session.scalar(total) or 0)
 
     async def expire(self) -> list[str]:
-        """Delete announced uploads that never came; where their bytes may be."""
-        gone = delete(documents).where(documents.c.status == DocumentStatus.PENDING_UPLOAD, EXPIRED)
-        ids = await self._session.scalars(gone.returning(documents.c.id))
-        return [f"documents/{it}/" for it in ids]
+        """Delete announced uploads that never came; returns the prefixes of what may have been stored of them."""
+        expired = delete(documents).where(documents.c.status == DocumentStatus.PENDING_UPLOAD, EXPIRED)
+        ids = await self._session.scalars(expired.returning(documents.c.id))
+        return [document_prefix(id) for id in ids]
 
     async def in_use(self, id: str) -> bool:
         """Whether an import that has not ended reads it."""

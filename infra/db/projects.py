@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, case, delete, exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Table, case, delete, exists, func, insert, literal, select, update
 
 from domain.datasets import RunStatus
 from domain.deployments import DeploymentStatus
@@ -12,6 +12,7 @@ from domain.documents import DocumentStatus
 from domain.ids import Noun
 from domain.jobs import JobStatus
 from domain.projects import Project, ProjectFilter, ProjectStage, ProjectStats
+from domain.storage_keys import dataset_prefix, document_prefix, finetune_prefix
 from infra.db import gateway, job_events
 from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Reader, Row, names
@@ -145,19 +146,18 @@ class SqlProjects(Reader[Project]):
         return {id: ProjectStage(stage) for id, stage in await self._session.execute(statement)}
 
     async def file_prefixes(self, id: str) -> list[str]:
-        """Where the project's files are in storage."""
+        """The prefixes of the project's files in storage."""
         owner = select(projects.c.owner_id).where(projects.c.id == id)
         owner_id = (await self._session.execute(owner)).scalar_one()
-        prefixes = []
-        for table, prefix in (
-            (documents, "documents"),
-            (datasets, f"datasets/{owner_id}"),
-            (finetunes, "finetunes"),
-        ):
-            found = await self._session.scalars(select(table.c.id).where(table.c.project_id == id))
-            prefixes += [f"{prefix}/{it}/" for it in found]
-        return prefixes
+        return [
+            *(document_prefix(document_id) for document_id in await self._ids_in(id, documents)),
+            *(dataset_prefix(owner_id, dataset_id) for dataset_id in await self._ids_in(id, datasets)),
+            *(finetune_prefix(finetune_id) for finetune_id in await self._ids_in(id, finetunes)),
+        ]
 
     async def model_ids(self, id: str) -> list[str]:
         """The fine-tunes that a model runtime may have loaded."""
-        return list(await self._session.scalars(select(finetunes.c.id).where(finetunes.c.project_id == id)))
+        return await self._ids_in(id, finetunes)
+
+    async def _ids_in(self, project_id: str, table: Table) -> list[str]:
+        return list(await self._session.scalars(select(table.c.id).where(table.c.project_id == project_id)))

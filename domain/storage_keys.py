@@ -1,0 +1,33 @@
+"""The keys of objects in the bucket. No other module spells one."""
+
+from domain.rules import safe_name
+
+
+def document_prefix(document_id: str) -> str:
+    """The prefix of a document, whose bytes are the only object under it."""
+    return f"documents/{document_id}/"
+
+
+def document_key(document_id: str, filename: str) -> str:
+    """The key of a document's bytes."""
+    return document_prefix(document_id) + safe_name(filename)
+
+
+def dataset_prefix(owner_id: str, dataset_id: str) -> str:
+    """The prefix of the results that external workers write for a dataset."""
+    return f"datasets/{owner_id}/{dataset_id}/"
+
+
+def finetune_prefix(finetune_id: str) -> str:
+    """The prefix of a fine-tune's artefacts."""
+    return f"finetunes/{finetune_id}/"
+
+
+def gguf_filename(model_name: str) -> str:
+    """The file name of a fine-tune's model."""
+    return f"{safe_name(model_name)}.gguf"
+
+
+def gguf_key(finetune_id: str, model_name: str) -> str:
+    """The key of a fine-tune's model."""
+    return finetune_prefix(finetune_id) + gguf_filename(model_name)
