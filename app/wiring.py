@@ -1,7 +1,5 @@
 """Where the ports meet their implementations: the only place that knows both."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,12 +17,14 @@ from domain.rate_limits import limits_of
 from domain.services import Services
 from edge.connection_quotas import ConnectionQuotas
 from infra.completions import OpenAICompletions
+from infra.db import gateway, job_events
 from infra.db.engine import conninfo, engine
 from infra.db.session import SqlTransactions
 from infra.encoding import detect
-from infra.events.job_streams import Hub, JobStreams
-from infra.gateway.key_table import LiveDirectory
-from infra.gateway.log_writer import GroupRecorder
+from infra.events.job_streams import JobStreams
+from infra.events.listener import Listener
+from infra.gateway.key_table import KeyTable
+from infra.gateway.log_writer import BatchLogWriter
 from infra.health import HealthCheck
 from infra.queue import Enqueuer, open_queue
 from infra.rate_limiter import open_rates
@@ -61,22 +61,21 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
     own = engine(settings.database_url)
     queue = open_queue(conninfo(settings.database_url), connections=16)
     transactions = SqlTransactions(own, Enqueuer(queue))
-    hub = Hub(conninfo(settings.database_url))
     storage = storage_of(settings)
     runtime = runtime_of(settings, storage)
-    recorder = GroupRecorder(own)
+    log_writer = BatchLogWriter(own)
     completions = OpenAICompletions()
     settings.work_folder.mkdir(parents=True, exist_ok=True)
     async with (
-        LiveDirectory(own, conninfo(settings.database_url)) as directory,
-        _running(hub),
+        Listener(conninfo(settings.database_url), gateway.CHANNEL, job_events.CHANNEL) as listener,
+        KeyTable(own, listener) as keys,
         open_rates(limits_of(settings.rate_limits), settings.rate_limits_url) as rates,
     ):
-        gateway = Gateway(directory, runtime, recorder)
+        openai_gateway = Gateway(keys, runtime, log_writer)
         services = Services(
             transactions=transactions,
             storage=storage,
-            streams=JobStreams(hub, transactions),
+            streams=JobStreams(listener, transactions),
             passwords=Argon2Passwords(),
             tokens=JwtTokens(settings.secret_key),
             runtime=runtime,
@@ -92,25 +91,14 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
         )
         try:
             yield Wiring(
-                services=services, gateway=gateway, quotas=_quotas(settings), queue=queue, engine=own
+                services=services, gateway=openai_gateway, quotas=_quotas(settings), queue=queue, engine=own
             )
         finally:
-            await gateway.aclose()
-            await recorder.aclose()
+            await openai_gateway.aclose()
+            await log_writer.aclose()
             await runtime.aclose()
             await completions.aclose()
             await own.dispose()
-
-
-@asynccontextmanager
-async def _running(hub: Hub) -> AsyncIterator[None]:
-    task = asyncio.create_task(hub.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def _quotas(settings: Settings) -> ConnectionQuotas:

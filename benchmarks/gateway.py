@@ -33,9 +33,11 @@ from domain.deployments import DeploymentStatus
 from domain.ports.storage import Storage
 from domain.projects import ProjectStatus, TaskType
 from infra.db.engine import conninfo, engine
+from infra.db.gateway import CHANNEL
 from infra.db.tables import api_keys, deployments, metadata, projects, request_logs, users
-from infra.gateway.key_table import LiveDirectory
-from infra.gateway.log_writer import GroupRecorder
+from infra.events.listener import Listener
+from infra.gateway.key_table import KeyTable
+from infra.gateway.log_writer import BatchLogWriter
 from infra.runtime.remote import RemoteRuntime
 from rest.gateway import Gateway
 
@@ -122,16 +124,17 @@ async def run_model_server() -> None:
 async def run_gateway(database_url: str, upstream: str) -> None:
     database = engine(database_url)
     runtime = RemoteRuntime(upstream, None, cast("Storage", None))  # nothing is to be installed
-    recorder = GroupRecorder(database)
-    directory = LiveDirectory(database, conninfo(database_url))
-    gateway = Gateway(directory, runtime, recorder)
+    log_writer = BatchLogWriter(database)
+    listener = Listener(conninfo(database_url), CHANNEL)
+    keys = KeyTable(database, listener)
+    gateway = Gateway(keys, runtime, log_writer)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with directory:
+        async with listener, keys:
             yield
         await gateway.aclose()
-        await recorder.aclose()
+        await log_writer.aclose()
         await runtime.aclose()
         await database.dispose()
 

@@ -359,7 +359,7 @@ async def test_the_openai_endpoint_tells_no_fault(error: Exception, caplog: pyte
             return ROUTE
 
     class Forgetful:
-        async def record(self, *_: Any) -> None:
+        async def write(self, *_: Any) -> None:
             return
 
     for gateway in (

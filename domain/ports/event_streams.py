@@ -1,4 +1,4 @@
-"""Event streams: the port that wakes readers, and how one follows a job."""
+"""Event streams: the port through which jobs are followed."""
 
 from collections.abc import AsyncGenerator
 from typing import Protocol
@@ -8,12 +8,15 @@ from domain.jobs import Job
 
 
 class EventStreams(Protocol):
-    """Follows jobs. Rows are the truth; a wake-up only says that it is worth looking."""
+    """Follows jobs. The rows are the truth; a notification only causes a read of them."""
 
     def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
-        """Every event from `after` on, kept ones first, then live ones; ends with the job, or when it is deleted."""
+        """Every event with a `seq` above `after`, stored ones first, then live ones.
+
+        Ends with the job, or when it is deleted.
+        """
         ...
 
-    async def lost(self, job: Job) -> None:
-        """Returns once the job has ended, is gone, or is another attempt's."""
+    async def until_over(self, job: Job) -> None:
+        """Returns once the job has ended, is deleted, or another attempt of it has begun."""
         ...

@@ -1,4 +1,4 @@
-"""What the gateway knows and leaves: where a request goes, and what was answered."""
+"""What the gateway needs of the database: the routes that keys open, and a log of requests."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,25 +17,25 @@ class Route:
     target: ModelFile | str
 
 
-class Directory(Protocol):
-    """The gateway's table of keys and deployments, kept true while they change."""
+class KeyDirectory(Protocol):
+    """The API keys and the deployments that they open, kept up to date."""
 
     async def route(self, project_id: str, secret: str, model_name: str) -> Route:
-        """The deployment that a key may ask for a model.
+        """The route to the deployment of a model that a key opens.
 
-        Raises `Unauthenticated` when the key is not one of the project's, `NotFound` when key and model do
-        not belong together or the model is not READY.
+        Raises `Unauthenticated` when the key is not one of the project's, `NotFound` when the key does not open
+        the model or the model is not READY, `Unavailable` when the database cannot be asked.
         """
         ...
 
     async def model_names(self, project_id: str, secret: str) -> list[str]:
-        """The models that a key may ask; raises `Unauthenticated`."""
+        """The models that a key opens; raises `Unauthenticated`, `Unavailable`."""
         ...
 
 
-class RequestRecorder(Protocol):
-    """Takes down what the gateway answered."""
+class RequestLogWriter(Protocol):
+    """Stores what the gateway answered."""
 
-    async def record(self, log: RequestLog) -> None:
-        """Returns once the row is kept, or is safe to be kept soon."""
+    async def write(self, log: RequestLog) -> None:
+        """Returns once the row is committed or queued."""
         ...

@@ -1,168 +1,98 @@
-"""Wake-ups from PostgreSQL: one listening connection a process, and readers that look when they are woken."""
+"""Streams of jobs' events: they read the rows when a notification wakes them."""
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 from weakref import WeakValueDictionary
-
-import psycopg
 
 from domain.errors import Unavailable
 from domain.job_events import RecordedEvent, StatusChanged
 from domain.jobs import FINAL, Job
 from domain.store import Transactions
 from infra.db.job_events import CHANNEL
-from infra.events.shared_task import Shared
+from infra.events.listener import NEVER, Listener, Wakeup
+from infra.events.shared_task import SharedTask
 
-RECONNECT_S = 0.5
-LOOK_ANYWAY_S = 15.0
 BATCH = 100
-NEVER = -1
 
 
-log = logging.getLogger(__name__)
-
-
-class Bell:
-    """Rings when there may be news of one job, and counts that, so that no ring is missed between two looks."""
-
-    def __init__(self) -> None:
-        self.rung = 0
-        self._next = asyncio.Event()
-
-    def ring(self) -> None:
-        """Wake everybody who waits."""
-        self.rung += 1
-        self._next.set()
-        self._next = asyncio.Event()
-
-    async def since(self, rung: int) -> None:
-        """Returns once it rang after it had rung so often.
-
-        Returns after a while in any case, for the ring that a dead line swallowed.
-        """
-        if self.rung == rung:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_ANYWAY_S):
-                    await self._next.wait()
-
-
-class Hub:
-    """Rings the bells of jobs.
-
-    The payload is only an id: rows are the truth, a wake-up may be early, double or lost, and nothing changes.
-    """
-
-    def __init__(self, conninfo: str) -> None:
-        self._conninfo = conninfo
-        self._bells = WeakValueDictionary[str, Bell]()
-
-    async def run(self) -> None:
-        """Listen until cancelled; after an outage everybody looks again."""
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._conninfo, autocommit=True
-                ) as connection:
-                    await connection.execute(f"listen {CHANNEL}")
-                    self._ring_all()
-                    async for notification in connection.notifies():
-                        if bell := self._bells.get(notification.payload):
-                            bell.ring()
-            except (
-                psycopg.Error
-            ) as error:  # whatever it is: without this line every stream would look by the clock
-                log.warning("the line to the database broke, listening again soon: %s", error)
-            await asyncio.sleep(RECONNECT_S)
-
-    def _ring_all(self) -> None:
-        for bell in tuple(self._bells.values()):
-            bell.ring()
-
-    def bell(self, job_id: str) -> Bell:
-        """The bell of a job, the same for everybody who holds it."""
-        bell = self._bells.get(job_id)
-        if bell is None:
-            bell = self._bells[job_id] = Bell()
-        return bell
-
-
-class News(NamedTuple):
-    """What a look found, how often the bell had rung before it, and whether nothing can come any more."""
+class EventBatch(NamedTuple):
+    """The events of one read, the generation of the wakeup before it, and whether no event can follow."""
 
     recorded: list[RecordedEvent]
-    rung: int
+    generation: int
     is_last: bool
 
 
 class JobStreams:
-    """Follows jobs, as `domain.ports.event_streams` has it. Who has a job's events up to the same one waits and looks together."""
+    """Follows jobs, as `domain.ports.event_streams` has it. Readers at the same position of a job share one read."""
 
-    def __init__(self, hub: Hub, transactions: Transactions) -> None:
-        self._hub = hub
+    def __init__(self, listener: Listener, transactions: Transactions) -> None:
+        self._listener = listener
         self._transactions = transactions
-        self._places = WeakValueDictionary[tuple[str, int], Shared[News]]()
+        self._reads = WeakValueDictionary[tuple[str, int], SharedTask[EventBatch]]()
 
     async def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
-        """Every event from `after` on. The rings are counted before the look, which is what makes none get lost."""
-        bell, rung = self._hub.bell(job_id), NEVER
+        """Every event with a `seq` above `after`."""
+        wakeup, generation = self._listener.wakeup(CHANNEL, job_id), NEVER
         while True:
-            news = await self._place(bell, job_id, after, rung).result()
-            for it in news.recorded:
-                yield it
-                after = it.seq
-            if news.is_last:
+            batch = await self._shared_read(wakeup, job_id, after, generation).result()
+            for recorded in batch.recorded:
+                yield recorded
+                after = recorded.seq
+            if batch.is_last:
                 return
-            rung = news.rung
-            del news  # a stream that waits keeps no rows
+            generation = batch.generation
+            del batch  # a stream that waits holds no rows in memory
 
-    async def lost(self, job: Job) -> None:
-        """Returns once the job has ended, is gone, or is another attempt's."""
-        bell, rung = self._hub.bell(job.id), NEVER
+    async def until_over(self, job: Job) -> None:
+        """Returns once the job has ended, is deleted, or another attempt of it has begun."""
+        wakeup, generation = self._listener.wakeup(CHANNEL, job.id), NEVER
         while True:
-            await bell.since(rung)
-            rung = bell.rung
-            if await self._is_lost(job):
+            generation = await wakeup.wait(generation)
+            if await self._is_over(job):
                 return
 
-    async def _is_lost(self, job: Job) -> bool:
-        """False too while the database does not answer: work goes on through an outage."""
+    async def _is_over(self, job: Job) -> bool:
+        """False too while the database does not answer: work continues during an outage."""
         try:
             async with self._transactions.read() as store:
                 return await store.jobs.is_over(job.id, attempt=job.attempt)
         except Unavailable:
             return False
 
-    def _place(self, bell: Bell, job_id: str, after: int, rung: int) -> Shared[News]:
-        """Where everybody waits who has these events. What its first one has seen, the others need not see again."""
-        place = self._places.get((job_id, after))
-        if place is None or place.is_closed:
-            place = self._places[job_id, after] = Shared(self._news(bell, job_id, after, rung))
-        return place
+    def _shared_read(
+        self, wakeup: Wakeup, job_id: str, after: int, generation: int
+    ) -> SharedTask[EventBatch]:
+        """The read that everybody at this position awaits; its first reader says which generation was seen."""
+        read = self._reads.get((job_id, after))
+        if read is None or read.is_closed:
+            read = SharedTask(self._next_batch(wakeup, job_id, after, generation))
+            self._reads[job_id, after] = read
+        return read
 
-    async def _news(self, bell: Bell, job_id: str, after: int, rung: int) -> News:
-        """What comes after an event, once there is any, or that nothing does."""
+    async def _next_batch(self, wakeup: Wakeup, job_id: str, after: int, generation: int) -> EventBatch:
+        """The events after a position, once there are any, or an empty last batch when the job is over."""
         while True:
-            await bell.since(rung)
-            rung = bell.rung
-            # It ends even if nobody waits for it any more: a statement that is broken off costs its connection.
-            recorded, is_over = await asyncio.shield(asyncio.create_task(self._look(job_id, after)))
+            # The generation is taken before the read: what is written during the read wakes the next one.
+            generation = await wakeup.wait(generation)
+            # A statement that is cancelled costs its connection, so it ends even when all readers have left.
+            recorded, is_over = await asyncio.shield(asyncio.create_task(self._read(job_id, after)))
             if len(recorded) == BATCH:
-                return News(recorded, NEVER, is_last=False)
+                return EventBatch(recorded, NEVER, is_last=False)
             if recorded or is_over:
-                return News(recorded, rung, is_last=is_over or _ends(recorded[-1]))
+                return EventBatch(recorded, generation, is_last=is_over or _is_final(recorded[-1]))
 
-    async def _look(self, job_id: str, after: int) -> tuple[list[RecordedEvent], bool]:
-        """The next events; where there are none, whether the job has ended or is gone."""
+    async def _read(self, job_id: str, after: int) -> tuple[list[RecordedEvent], bool]:
+        """The next events; where there are none, whether the job has ended or is deleted."""
         async with self._transactions.read() as store:
             recorded = await store.job_events.after(job_id, after, BATCH)
             if recorded or not await store.jobs.is_over(job_id):
                 return recorded, False
-            return await store.job_events.after(job_id, after, BATCH), True  # what came between the two
+            return await store.job_events.after(
+                job_id, after, BATCH
+            ), True  # what was written between the two
 
 
-def _ends(recorded: RecordedEvent) -> bool:
-    """Whether nothing comes after this event."""
+def _is_final(recorded: RecordedEvent) -> bool:
     return isinstance(recorded.event, StatusChanged) and recorded.event.status in FINAL

@@ -1,4 +1,4 @@
-"""Takes down what the gateway answered: whatever is waiting when the database is free goes in one INSERT."""
+"""Writes the gateway's request logs in batches: what is queued while one INSERT runs goes into the next."""
 
 import asyncio
 import logging
@@ -24,20 +24,21 @@ logger = logging.getLogger(__name__)
 BATCH_ROWS = 1_000
 BATCH_BYTES = 8 << 20
 QUEUE_BYTES = 64 << 20
-"""So much waits for a database that is down; what comes after it is lost, and that is said."""
-GATHER_S = 0.02
-"""Between two INSERTs: a lone request is written at once, a thousand a second in fifty groups."""
-PATIENCE_S = 1.0
+"""So much is queued while the database is down; what comes after it is discarded, which is logged."""
+BATCH_INTERVAL_S = 0.02
+"""Between two INSERTs: a single request is written at once, a thousand a second in fifty batches."""
+COMMIT_WAIT_S = 1.0
+"""How long a request waits for its row to be committed; after that the row is only queued."""
 RETRY_S = 0.5
-WRITE_S = 10.0
-FLUSH_S = 5.0
-USED_S = 60.0
-"""How often a key's `last_used_at` is moved on."""
+WRITE_TIMEOUT_S = 10.0
+FLUSH_TIMEOUT_S = 5.0
+LAST_USED_INTERVAL_S = 60.0
+"""How often a key's `last_used_at` is updated at most."""
 
 
 FIELDS = [field.name for field in fields(RequestLog)]
 COLUMNS = ", ".join(name for name in FIELDS if name != "api_key_id")
-# A deployment or key that was deleted meanwhile must not hold back the other rows.
+# A row whose deployment or key was deleted meanwhile must not make the others fail.
 INSERT = text(
     f"insert into request_logs ({COLUMNS}, api_key_id) select {COLUMNS}, "  # noqa: S608 - names of ours alone
     "(select k.id from api_keys k where k.id = r.api_key_id) "
@@ -45,18 +46,18 @@ INSERT = text(
     "where exists (select from deployments d where d.id = r.deployment_id) "
     "on conflict do nothing"
 )
-USED = text("update api_keys set last_used_at = now() where id = any(cast(:keys as uuid[]))")
+UPDATE_LAST_USED = text("update api_keys set last_used_at = now() where id = any(cast(:keys as uuid[]))")
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 class _Batch:
-    """Rows that are written together, and the moment when that is done."""
+    """Rows that are written together, and a future that is done once they are committed."""
 
     def __init__(self) -> None:
         self.rows: list[bytes] = []
         self.keys: set[str] = set()
         self.size = 0
-        self.kept = asyncio.get_running_loop().create_future()
+        self.committed = asyncio.get_running_loop().create_future()
 
     @property
     def is_full(self) -> bool:
@@ -69,95 +70,97 @@ class _Batch:
             self.keys.add(key)
 
 
-class GroupRecorder:
-    """Writes request logs in groups; while the database is down they wait, in bounded memory."""
+class BatchLogWriter:
+    """Writes request logs in batches; while the database is down they are queued, in bounded memory."""
 
     def __init__(self, engine: AsyncEngine, *, queue_bytes: int = QUEUE_BYTES) -> None:
         self._engine = engine
-        self._room = queue_bytes
-        self._waiting: deque[_Batch] = deque()
+        self._free_bytes = queue_bytes
+        self._queue: deque[_Batch] = deque()
         self._writing: _Batch | None = None
         self._writer: asyncio.Task[None] | None = None
-        self._used: dict[str, float] = {}
-        self._lost = 0
-        self._said_at = -math.inf
+        self._marked_used_at: dict[str, float] = {}
+        self._discarded = 0
+        self._logged_at = -math.inf
 
-    async def record(self, log: RequestLog) -> None:
-        """Returns once the row is committed, or after a second when the database is in trouble."""
-        row = _dumped(log)
-        if len(row) > self._room:
-            self._lose(1)
+    async def write(self, log: RequestLog) -> None:
+        """Returns once the row is committed, or queued for longer than a second."""
+        row = _to_json(log)
+        if len(row) > self._free_bytes:
+            self._discard(1)
             return
-        self._room -= len(row)
+        self._free_bytes -= len(row)
         batch = self._open_batch()
         batch.add(row, log.api_key_id)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_all())
-        await asyncio.wait({batch.kept}, timeout=PATIENCE_S)
+        await asyncio.wait({batch.committed}, timeout=COMMIT_WAIT_S)
 
     async def aclose(self) -> None:
-        """Write what waits; what cannot be written within five seconds is lost, and that is said."""
+        """Write what is queued; what cannot be written within five seconds is discarded, which is logged."""
         if self._writer is not None:
-            await asyncio.wait({self._writer}, timeout=FLUSH_S)
+            await asyncio.wait({self._writer}, timeout=FLUSH_TIMEOUT_S)
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
-        if rows := sum(len(batch.rows) for batch in self._waiting):
-            self._lose(rows)
+        if rows := sum(len(batch.rows) for batch in self._queue):
+            self._discard(rows)
 
     def _open_batch(self) -> _Batch:
-        if not self._waiting or self._waiting[-1] is self._writing or self._waiting[-1].is_full:
-            self._waiting.append(_Batch())
-        return self._waiting[-1]
+        if not self._queue or self._queue[-1] is self._writing or self._queue[-1].is_full:
+            self._queue.append(_Batch())
+        return self._queue[-1]
 
     async def _write_all(self) -> None:
-        while self._waiting:
-            self._writing = batch = self._waiting[0]
-            if await self._keep(batch.rows):
-                self._waiting.popleft()
-                self._room += batch.size
-                batch.kept.set_result(None)
+        while self._queue:
+            self._writing = batch = self._queue[0]
+            if await self._insert(batch.rows):
+                self._queue.popleft()
+                self._free_bytes += batch.size
+                batch.committed.set_result(None)
                 await self._mark_used(batch.keys)
-                await asyncio.sleep(GATHER_S)
+                await asyncio.sleep(BATCH_INTERVAL_S)
             else:
                 self._writing = None
                 await asyncio.sleep(RETRY_S)
 
-    async def _keep(self, rows: list[bytes]) -> bool:
-        """False when the database is in trouble. A row that it refuses does not keep the others out."""
+    async def _insert(self, rows: list[bytes]) -> bool:
+        """False when the database does not answer. A row that it rejects does not make the others fail."""
         try:
             await self._execute(INSERT, rows=(b"[" + b",".join(rows) + b"]").decode())
         except (DataError, IntegrityError):
             if len(rows) > 1:
-                return all([await self._keep([row]) for row in rows])
-            logger.exception("The database refused a request log")
-            self._lose(1)
+                return all([await self._insert([row]) for row in rows])
+            logger.exception("The database rejected a request log")
+            self._discard(1)
         except (SQLAlchemyError, OSError) as error:
-            logger.warning("Request logs wait for the database: %s", type(error).__name__)
+            logger.warning("Request logs are queued until the database answers: %s", type(error).__name__)
             return False
         return True
 
     async def _mark_used(self, keys: set[str]) -> None:
         now = monotonic()
-        due = [key for key in keys if now - self._used.get(key, -math.inf) >= USED_S]
+        due = [key for key in keys if now - self._marked_used_at.get(key, -math.inf) >= LAST_USED_INTERVAL_S]
         if due:
-            self._used |= dict.fromkeys(due, now)
+            self._marked_used_at |= dict.fromkeys(due, now)
             with suppress(SQLAlchemyError, OSError):
-                await self._execute(USED, keys=[_uuid(key) for key in due])
+                await self._execute(UPDATE_LAST_USED, keys=[_uuid(key) for key in due])
 
     async def _execute(self, statement: TextClause, **values: object) -> None:
-        async with asyncio.timeout(WRITE_S), self._engine.begin() as connection:
+        async with asyncio.timeout(WRITE_TIMEOUT_S), self._engine.begin() as connection:
             await connection.execute(statement, values)
 
-    def _lose(self, rows: int) -> None:
-        """Count what is lost, and say so at most once a second."""
-        self._lost += rows
-        if monotonic() - self._said_at > 1:
-            self._said_at = monotonic()
-            logger.error("%d request logs are lost: the database does not take them", self._lost)
+    def _discard(self, rows: int) -> None:
+        """Count discarded rows, and log their number at most once a second."""
+        self._discarded += rows
+        if monotonic() - self._logged_at > 1:
+            self._logged_at = monotonic()
+            logger.error(
+                "%d request logs are lost: they could not be written to the database", self._discarded
+            )
 
 
-def _dumped(log: RequestLog) -> bytes:
-    """A row as JSON, without the one character that PostgreSQL cannot hold."""
+def _to_json(log: RequestLog) -> bytes:
+    """A row as JSON, with NUL replaced, which PostgreSQL cannot store."""
     row = {name: getattr(log, name) for name in FIELDS}
     row["id"] = _uuid(log.id)
     row["deployment_id"] = _uuid(log.deployment_id)

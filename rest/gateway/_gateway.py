@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from domain import ids
 from domain.errors import DomainError
 from domain.ids import Noun
-from domain.ports.gateway import Directory, RequestRecorder
+from domain.ports.gateway import KeyDirectory, RequestLogWriter
 from domain.ports.model_runtime import ModelRuntime, Upstream
 from rest.gateway._client import (
     ClientDisconnectedError,
@@ -60,10 +60,10 @@ class _StaleAddressError(Exception):
 class Gateway:
     """Answers `POST /public/{project}/[v1/]chat/completions` and `.../completions`, and `GET .../models`."""
 
-    def __init__(self, directory: Directory, runtime: ModelRuntime, recorder: RequestRecorder) -> None:
+    def __init__(self, directory: KeyDirectory, runtime: ModelRuntime, log_writer: RequestLogWriter) -> None:
         self._directory = directory
         self._runtime = runtime
-        self._recorder = recorder
+        self._log_writer = log_writer
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +125,7 @@ class Gateway:
             exchange.set_error(client_error)
             await exchange.response.send_error(client_error)
         finally:
-            await self._recorder.record(exchange.log())
+            await self._log_writer.write(exchange.log())
 
     async def _forward(self, exchange: Exchange) -> None:
         """Forward to the model server; a second time where the address from the runtime was out of date."""

@@ -156,13 +156,13 @@ class FakeRuntime:
         return "connected"
 
 
-class FakeRecorder:
-    """Hands out what was recorded, in order."""
+class FakeLogWriter:
+    """Hands out what was written, in order."""
 
     def __init__(self) -> None:
         self._logs: asyncio.Queue[RequestLog] = asyncio.Queue()
 
-    async def record(self, log: RequestLog) -> None:
+    async def write(self, log: RequestLog) -> None:
         self._logs.put_nowait(log)
 
     async def next(self) -> RequestLog:
@@ -182,7 +182,7 @@ class World:
     here: Upstream
     directory: FakeDirectory
     runtime: FakeRuntime
-    recorder: FakeRecorder
+    log_writer: FakeLogWriter
     client: httpx.AsyncClient
     openai: AsyncOpenAI
 
@@ -232,8 +232,8 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 @asynccontextmanager
 async def world() -> AsyncIterator[World]:
     """A gateway before a model server, each on a port of its own."""
-    model, directory, runtime, recorder = FakeModel(), FakeDirectory(), FakeRuntime(), FakeRecorder()
-    gateway = Gateway(directory, runtime, recorder)
+    model, directory, runtime, log_writer = FakeModel(), FakeDirectory(), FakeRuntime(), FakeLogWriter()
+    gateway = Gateway(directory, runtime, log_writer)
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(serving(model))
         url = await stack.enter_async_context(serving(gateway)) + f"/public/{PROJECT}/v1"
@@ -242,4 +242,4 @@ async def world() -> AsyncIterator[World]:
         stack.push_async_callback(gateway.aclose)
         here = Upstream(base_url=f"{upstream}/v1", model="finetune_1", api_key="model-key")
         runtime.upstreams = [here]
-        yield World(url, model, here, directory, runtime, recorder, client, openai)
+        yield World(url, model, here, directory, runtime, log_writer, client, openai)

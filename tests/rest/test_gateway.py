@@ -53,7 +53,7 @@ async def test_the_openai_client_gets_an_answer_and_it_is_logged(here: World) ->
     answer = await here.openai.chat.completions.create(**ASK)
 
     assert answer.choices[0].message.content == "Hello."
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.deployment_id, log.api_key_id) == ("dep_1", "key_1")
     assert (log.input, log.messages, log.output) == ("Hello?", ASK["messages"], "Hello.")
     assert (log.status, log.finish, log.error, log.streamed) == (200, "stop", None, False)
@@ -70,7 +70,7 @@ async def test_the_answer_is_passed_on_unchanged_and_names_its_row(here: World) 
 
     assert (answer.status_code, answer.content) == (200, raw)
     assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-request-id"] == (await here.recorder.next()).id
+    assert answer.headers["x-request-id"] == (await here.log_writer.next()).id
 
 
 async def test_the_model_server_gets_its_own_name_and_key_and_all_else_as_it_was(here: World) -> None:
@@ -90,7 +90,7 @@ async def test_a_stream_reaches_the_openai_client_without_the_counts_that_the_lo
     chunks = [chunk async for chunk in await here.openai.chat.completions.create(**ASK, stream=True)]
 
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello."
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.output, log.finish, log.streamed) == ("Hello.", "stop", True)
     assert (log.prompt_tokens, log.completion_tokens) == (5, 2)
     assert log.time_to_first_token_ms is not None
@@ -131,7 +131,7 @@ async def test_however_a_stream_is_cut_its_bytes_stay_but_for_the_counts(
 
     assert answer.content == whole_stream.replace(COUNTED.replace(b"\n", newline), b"")
     assert answer.headers["content-type"].startswith("text/event-stream")
-    assert (await here.recorder.next()).completion_tokens == 2
+    assert (await here.log_writer.next()).completion_tokens == 2
 
 
 async def test_bare_prompts_are_completed_too_and_v1_may_be_left_out(here: World) -> None:
@@ -145,7 +145,7 @@ async def test_bare_prompts_are_completed_too_and_v1_may_be_left_out(here: World
 
     assert answer.json()["choices"][0]["text"] == " Paris"
     assert here.model.requests[0][0] == "/v1/completions"
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.endpoint, log.input, log.messages, log.output, log.finish) == (
         "completions",
         "The capital is",
@@ -182,7 +182,7 @@ async def test_every_wrong_key_has_the_same_answer_and_no_row(here: World, proje
 
     assert (answer.status_code, answer.json()) == (401, UNKNOWN_KEY)
     assert answer.headers["x-request-id"].startswith("log_")
-    assert here.recorder.is_empty
+    assert here.log_writer.is_empty
 
 
 async def test_a_request_without_a_key_is_401(here: World) -> None:
@@ -244,7 +244,7 @@ async def test_a_model_that_cannot_be_loaded_is_a_sentence_and_a_row(here: World
     answer = await here.ask()
 
     assert (answer.status_code, answer.json()["error"]["message"]) == (502, "The model file is damaged.")
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.status, log.error, log.finish) == (502, "The model file is damaged.", "error")
 
 
@@ -265,7 +265,7 @@ async def test_an_error_as_the_first_event_of_a_stream_is_an_error_status(here: 
         await here.openai.chat.completions.create(**ASK, stream=True)
 
     assert caught.value.code == "context_length_exceeded"
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.status, log.error) == (400, TOO_LONG["message"])
 
 
@@ -294,7 +294,7 @@ async def test_an_error_of_a_model_server_is_sent_in_the_protocol(
     assert set(error) == {"message", "type", "param", "code"}
     assert answer.headers.get("x-should-retry") == ("false" if status == 500 else None)
     assert answer.headers.get("retry-after") == (None if code == "context_length_exceeded" else "7")
-    assert (await here.recorder.next()).status == expected_status
+    assert (await here.log_writer.next()).status == expected_status
 
 
 async def nowhere() -> Upstream:
@@ -309,7 +309,7 @@ async def test_the_address_of_a_model_that_moved_is_requested_once_more(here: Wo
     answer = await here.ask()
 
     assert (answer.status_code, here.runtime.forgotten) == (200, ["finetune_1"])
-    assert (await here.recorder.next()).status == 200
+    assert (await here.log_writer.next()).status == 200
 
 
 @pytest.mark.parametrize("status", [401, 404])
@@ -336,7 +336,7 @@ async def test_a_model_server_that_keeps_refusing_is_not_asked_a_third_time(
     answer = await here.ask()
 
     assert (answer.status_code, len(here.model.requests)) == (expected_status, 2)
-    assert (await here.recorder.next()).status == expected_status
+    assert (await here.log_writer.next()).status == expected_status
 
 
 async def test_a_model_server_that_is_down_is_502(here: World) -> None:
@@ -346,7 +346,7 @@ async def test_a_model_server_that_is_down_is_502(here: World) -> None:
         await here.openai.chat.completions.create(**ASK)
 
     assert (caught.value.status_code, caught.value.code) == (502, "upstream_down")
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.status, log.error) == (502, "The model server does not answer.")
 
 
@@ -360,7 +360,7 @@ async def test_an_answer_that_breaks_off_is_502_and_not_to_be_tried_again(here: 
     answer = await here.ask()
 
     assert (answer.status_code, answer.headers["x-should-retry"]) == (502, "false")
-    assert (await here.recorder.next()).finish == "error"
+    assert (await here.log_writer.next()).finish == "error"
 
 
 async def test_a_stream_that_breaks_off_ends_with_an_error_and_not_as_if_whole(here: World) -> None:
@@ -370,7 +370,7 @@ async def test_a_stream_that_breaks_off_ends_with_an_error_and_not_as_if_whole(h
     assert (await anext(chunks)).choices[0].delta.content == "Hel"
     with pytest.raises(APIError, match="broke off"):
         await anext(chunks)
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.status, log.output, log.finish) == (200, "Hel", "error")
     assert log.error == "The model server broke off."
 
@@ -400,7 +400,7 @@ async def test_an_error_of_the_model_amid_a_stream_is_passed_on_logged_and_cut(h
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
             await anext(pieces)
 
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.status, log.error, log.output, log.finish) == (200, "boom", "Hel", "error")
 
 
@@ -434,7 +434,7 @@ async def test_a_client_that_leaves_a_stream_ends_the_generation_within_a_second
         assert await anext(answer.aiter_bytes()) == text_event("Hel")
 
     await asyncio.wait_for(endless.disconnected.wait(), 1)
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.status, log.output, log.finish) == (200, "Hel", "client_disconnect")
 
 
@@ -446,7 +446,7 @@ async def test_a_client_that_does_not_wait_for_its_answer_ends_the_generation_to
     asking.cancel()
 
     await asyncio.wait_for(endless.disconnected.wait(), 1)
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.status, log.output, log.finish) == (499, None, "client_disconnect")
 
 
@@ -470,7 +470,7 @@ async def test_a_client_that_does_not_read_holds_the_model_back(here: World) -> 
 
     assert held_at < 400
     assert received == len(piece) * 1000
-    output = (await here.recorder.next()).output
+    output = (await here.log_writer.next()).output
     assert output is not None
     assert len(output) == 1 << 20
 
@@ -488,7 +488,7 @@ async def test_an_error_of_our_own_is_masked_and_logged(
 
     assert answer.status_code == 500
     assert "internals" not in answer.text
-    log = await here.recorder.next()
+    log = await here.log_writer.next()
     assert (log.status, log.id) == (500, answer.headers["x-request-id"])
     assert log.id in caplog.text
 
@@ -506,7 +506,7 @@ async def test_many_requests_at_once_keep_to_themselves(here: World) -> None:
     )
 
     assert [answer.json()["choices"][0]["message"]["content"] for answer in answers] == words
-    logs = {log.input: log for log in [await here.recorder.next() for _ in words]}
+    logs = {log.input: log for log in [await here.log_writer.next() for _ in words]}
     assert {word: logs[word].output for word in words} == {word: word for word in words}
     assert {log.id for log in logs.values()} == {answer.headers["x-request-id"] for answer in answers}
 

@@ -67,8 +67,8 @@ class Watched:
         finally:
             self.left += 1
 
-    async def lost(self, job: Job) -> None:
-        await self.real.lost(job)
+    async def until_over(self, job: Job) -> None:
+        await self.real.until_over(job)
 
 
 @dataclass

@@ -79,7 +79,7 @@ async def test_watching_a_job_continues_after_the_database_was_unavailable(
     job = await begin(services, (await queued_job(api, services)).id)
     outages = Outages(services.transactions, 1)
     streams: Any = services.streams
-    watching = asyncio.create_task(type(streams)(streams._hub, outages).lost(job))
+    watching = asyncio.create_task(type(streams)(streams._listener, outages).until_over(job))
     await outages.occurred.wait()
     async with services.transactions.begin() as store:
         await job_lifecycle.cancel(store, job.id, viewer_id=job.owner_id)

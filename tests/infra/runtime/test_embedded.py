@@ -22,7 +22,7 @@ from infra.runtime.server import app
 from rest.gateway import Gateway
 from tests.infra.runtime.folder import FolderStorage, model_file
 from tests.infra.runtime.tiny import write_model
-from tests.rest.gateway_world import ASK, PROJECT, SECRET, FakeDirectory, FakeRecorder, serving
+from tests.rest.gateway_world import ASK, PROJECT, SECRET, FakeDirectory, FakeLogWriter, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -220,7 +220,7 @@ class OneModel(FakeDirectory):
 
 
 async def test_through_the_gateway_the_death_of_a_model_is_not_noticed(here: World) -> None:
-    model, recorder = here.model(), FakeRecorder()
+    model, recorder = here.model(), FakeLogWriter()
     gateway = Gateway(OneModel(model), here.runtime, recorder)
     async with (
         serving(gateway) as url,

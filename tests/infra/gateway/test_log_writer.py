@@ -17,8 +17,8 @@ from domain.ids import Noun
 from domain.request_logs import RequestLog
 from infra.db.engine import engine
 from infra.db.tables import api_keys, deployments, request_logs
-from infra.gateway.log_writer import GroupRecorder
-from tests.infra.gateway_rows import NOW, LogLine, Rows, add_project
+from infra.gateway.log_writer import BatchLogWriter
+from tests.infra.gateway.rows import NOW, DatabaseProxy, Rows, add_project
 
 pytestmark = pytest.mark.anyio
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.anyio
 @dataclass
 class World:
     rows: Rows
-    recorder: GroupRecorder
-    line: LogLine
+    writer: BatchLogWriter
+    proxy: DatabaseProxy
     log: RequestLog
     statements: list[str]
 
@@ -35,7 +35,7 @@ class World:
         """A further request."""
         return replace(self.log, id=ids.new(Noun.REQUEST_LOG), **change)
 
-    async def kept(self) -> list[RequestLog]:
+    async def stored(self) -> list[RequestLog]:
         """The rows of the deployment, oldest first."""
         statement = select(request_logs).where(request_logs.c.deployment_id == self.log.deployment_id)
         async with self.rows.engine.connect() as connection:
@@ -66,14 +66,14 @@ async def here(database: AsyncEngine, settings: Settings) -> AsyncIterator[World
         finish="stop",
     )
     with tempfile.TemporaryDirectory() as folder:
-        line = LogLine(settings.database_url, Path(folder))
-        await line.mend()
-        own = engine(line.url)
-        recorder = GroupRecorder(own)
-        yield World(rows, recorder, line, log, _statements(own))
-        await recorder.aclose()
+        proxy = DatabaseProxy(settings.database_url, Path(folder))
+        await proxy.start()
+        own = engine(proxy.url)
+        writer = BatchLogWriter(own)
+        yield World(rows, writer, proxy, log, _statements(own))
+        await writer.aclose()
         await own.dispose()
-        await line.cut()
+        await proxy.stop()
 
 
 def _statements(own: AsyncEngine) -> list[str]:
@@ -87,10 +87,10 @@ def _statements(own: AsyncEngine) -> list[str]:
     return sent
 
 
-async def test_a_request_is_kept_when_record_returns(here: World) -> None:
-    await here.recorder.record(here.log)
+async def test_a_request_is_stored_when_write_returns(here: World) -> None:
+    await here.writer.write(here.log)
 
-    assert await here.kept() == [here.log]
+    assert await here.stored() == [here.log]
 
 
 async def test_what_is_unknown_of_a_request_is_null(here: World) -> None:
@@ -98,32 +98,32 @@ async def test_what_is_unknown_of_a_request_is_null(here: World) -> None:
     unknown: dict[str, Any] = dict.fromkeys(names)
     log = replace(here.log, time_to_first_token_ms=None, **unknown)
 
-    await here.recorder.record(log)
+    await here.writer.write(log)
 
-    assert await here.kept() == [log]
+    assert await here.stored() == [log]
     async with here.rows.engine.connect() as connection:
         nothing = select(request_logs.c.id).where(request_logs.c.messages.is_(None))
         assert log.id in (await connection.scalars(nothing)).all()
 
 
-async def test_requests_at_the_same_time_are_kept_by_few_statements(here: World) -> None:
+async def test_requests_at_the_same_time_are_stored_by_few_statements(here: World) -> None:
     logs = [here.another(input=str(number)) for number in range(300)]
 
-    await asyncio.gather(*(here.recorder.record(log) for log in logs))
+    await asyncio.gather(*(here.writer.write(log) for log in logs))
 
-    assert await here.kept() == sorted(logs, key=lambda log: log.id)
+    assert await here.stored() == sorted(logs, key=lambda log: log.id)
     assert here.statements.count("insert") <= 3
 
 
-async def test_a_request_that_is_recorded_twice_is_one_row(here: World) -> None:
-    await asyncio.gather(here.recorder.record(here.log), here.recorder.record(here.log))
-    await here.recorder.record(here.log)
+async def test_a_request_that_is_written_twice_is_one_row(here: World) -> None:
+    await asyncio.gather(here.writer.write(here.log), here.writer.write(here.log))
+    await here.writer.write(here.log)
 
-    assert await here.kept() == [here.log]
+    assert await here.stored() == [here.log]
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "stored"),
     [
         ("a\x00b", "a\ufffdb"),
         ("\x00", "\ufffd"),
@@ -132,73 +132,75 @@ async def test_a_request_that_is_recorded_twice_is_one_row(here: World) -> None:
         ("ß\"'\n😀", "ß\"'\n😀"),
     ],
 )
-async def test_a_text_is_kept_but_for_what_postgresql_cannot_hold(here: World, given: str, kept: str) -> None:
-    await here.recorder.record(replace(here.log, input=given, output=given, messages=[given, {given: given}]))
+async def test_a_text_is_stored_but_for_what_postgresql_cannot_store(
+    here: World, given: str, stored: str
+) -> None:
+    await here.writer.write(replace(here.log, input=given, output=given, messages=[given, {given: given}]))
 
-    [log] = await here.kept()
-    assert (log.input, log.output, log.messages) == (kept, kept, [kept, {kept: kept}])
+    [log] = await here.stored()
+    assert (log.input, log.output, log.messages) == (stored, stored, [stored, {stored: stored}])
 
 
-async def test_one_request_that_is_refused_does_not_keep_the_others_out(
+async def test_one_request_that_is_rejected_does_not_make_the_others_fail(
     here: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = [here.another(), here.another()]
     bad = here.another(status=1 << 40)
 
     with caplog.at_level(logging.ERROR, logger="infra.gateway.log_writer"):
-        await asyncio.gather(*(here.recorder.record(log) for log in (good[0], bad, good[1])))
+        await asyncio.gather(*(here.writer.write(log) for log in (good[0], bad, good[1])))
 
-    assert await here.kept() == good
+    assert await here.stored() == good
     assert "1 request logs are lost" in caplog.text
 
 
-async def test_requests_of_what_was_deleted_meanwhile_do_not_keep_the_others_out(here: World) -> None:
+async def test_requests_of_what_was_deleted_meanwhile_do_not_make_the_others_fail(here: World) -> None:
     gone = await here.rows.deployment("gone")
     key_id, _ = await here.rows.key(here.log.deployment_id)
     await here.rows.change(delete(deployments).where(deployments.c.id == gone))
     await here.rows.change(delete(api_keys).where(api_keys.c.id == key_id))
     orphan = here.another(api_key_id=key_id)
 
-    await asyncio.gather(*(here.recorder.record(log) for log in (here.another(deployment_id=gone), orphan)))
+    await asyncio.gather(*(here.writer.write(log) for log in (here.another(deployment_id=gone), orphan)))
 
-    assert await here.kept() == [replace(orphan, api_key_id=None)]
+    assert await here.stored() == [replace(orphan, api_key_id=None)]
 
 
-async def test_while_the_database_is_down_requests_wait_and_are_kept_after_it(here: World) -> None:
-    await here.line.cut()
+async def test_requests_are_queued_while_the_database_is_down_and_stored_after_it(here: World) -> None:
+    await here.proxy.stop()
     began = monotonic()
-    await here.recorder.record(here.log)
+    await here.writer.write(here.log)
     assert 0.9 < monotonic() - began < 3
     later = here.another()
-    waiting = asyncio.create_task(here.recorder.record(later))
+    waiting = asyncio.create_task(here.writer.write(later))
 
-    await here.line.mend()
+    await here.proxy.start()
     await waiting
-    await here.recorder.aclose()
+    await here.writer.aclose()
 
-    assert await here.kept() == [here.log, later]
+    assert await here.stored() == [here.log, later]
 
 
-async def test_what_finds_no_room_while_the_database_is_down_is_said(
+async def test_requests_beyond_the_queue_while_the_database_is_down_are_logged_as_lost(
     here: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recorder = GroupRecorder(engine(here.line.url), queue_bytes=1000)
-    await here.line.cut()
+    writer = BatchLogWriter(engine(here.proxy.url), queue_bytes=1000)
+    await here.proxy.stop()
 
     with caplog.at_level(logging.ERROR, logger="infra.gateway.log_writer"):
-        await asyncio.gather(*(recorder.record(here.another()) for _ in range(5)))
+        await asyncio.gather(*(writer.write(here.another()) for _ in range(5)))
     assert "1 request logs are lost" in caplog.text
-    await here.line.mend()
-    await recorder.aclose()
+    await here.proxy.start()
+    await writer.aclose()
 
-    assert len(await here.kept()) == 2
-    await recorder._engine.dispose()
+    assert len(await here.stored()) == 2
+    await writer._engine.dispose()
 
 
 async def test_a_key_is_marked_as_used_at_most_once_a_minute(here: World) -> None:
     for _ in range(3):
-        await here.recorder.record(here.another())
-    await here.recorder.aclose()
+        await here.writer.write(here.another())
+    await here.writer.aclose()
 
     async with here.rows.engine.connect() as connection:
         used = select(api_keys.c.last_used_at).where(api_keys.c.id == here.log.api_key_id)

@@ -1,4 +1,4 @@
-"""Rows that the gateway reads, and a line to the database that can be cut."""
+"""Rows that the gateway reads, and a proxy of the database that can be stopped."""
 
 import asyncio
 from contextlib import suppress
@@ -113,7 +113,7 @@ class Rows:
         return key.id, secret
 
     async def change(self, statement: Any) -> None:
-        """Change something, and tell the gateways as the stores do."""
+        """Change something, and notify the gateways as the stores do."""
         async with self.engine.begin() as connection:
             await connection.execute(statement)
             await connection.execute(text("notify gateway_changed"))
@@ -152,8 +152,8 @@ async def add_project(engine: AsyncEngine) -> Rows:
     return rows
 
 
-class LogLine:
-    """A Unix socket before PostgreSQL's own: cut, the database is down for whoever uses it."""
+class DatabaseProxy:
+    """A Unix socket before PostgreSQL's own: while it is stopped, the database is down for its clients."""
 
     def __init__(self, database_url: str, folder: Path) -> None:
         url = make_url(database_url)
@@ -163,13 +163,13 @@ class LogLine:
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
-    async def mend(self) -> None:
-        """Connect."""
+    async def start(self) -> None:
+        """Accept connections."""
         self._own.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._forward, self._own)
 
-    async def cut(self) -> None:
-        """Break every connection off, and take no new one."""
+    async def stop(self) -> None:
+        """Abort every connection, and accept no new one."""
         if self._server is not None:
             self._server.close()
             self._own.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What the rows of fine-tunes, deployments and keys promise to others."""
+"""The rows of fine-tunes, deployments and keys: notifications, constraints, owners."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -26,27 +26,27 @@ NOBODY = "dep_00000000000000000000000000"
 
 
 @pytest.fixture
-async def ear(settings: Settings) -> AsyncIterator[psycopg.AsyncConnection]:
-    """A connection that hears what gateways hear."""
+async def listening(settings: Settings) -> AsyncIterator[psycopg.AsyncConnection]:
+    """A connection that receives the notifications that gateways receive."""
     connection = await psycopg.AsyncConnection.connect(conninfo(settings.database_url), autocommit=True)
     async with connection:
         await connection.execute(f"listen {CHANNEL}")
         yield connection
 
 
-async def heard(ear: psycopg.AsyncConnection) -> int:
-    """How many words have come; a marker of our own says that nothing else is on its way."""
-    await ear.execute(f"notify {CHANNEL}, 'marker'")
+async def notified(listening: psycopg.AsyncConnection) -> int:
+    """How many notifications have come; a marker of our own is sent last."""
+    await listening.execute(f"notify {CHANNEL}, 'marker'")
     count = 0
-    async for word in ear.notifies():
-        if word.payload == "marker":
+    async for notification in listening.notifies():
+        if notification.payload == "marker":
             break
         count += 1
     return count
 
 
-async def test_every_change_that_a_gateway_must_know_is_told_when_it_is_committed(
-    api: Api, services: Services, ear: psycopg.AsyncConnection
+async def test_every_change_that_a_gateway_must_know_is_notified_when_it_is_committed(
+    api: Api, services: Services, listening: psycopg.AsyncConnection
 ) -> None:
     key, _ = new_key(api.user_id, "a", now=services.now())
 
@@ -66,11 +66,11 @@ async def test_every_change_that_a_gateway_must_know_is_told_when_it_is_committe
         await store.api_keys.revoke(key.id, now=services.now())
 
     for change in (artifacts, status, deleted, added, revoked):
-        assert await heard(ear) == 0
+        assert await notified(listening) == 0
         async with services.transactions.begin() as store:
             await change(store)
-            assert await heard(ear) == 0
-        assert await heard(ear) == 1
+            assert await notified(listening) == 0
+        assert await notified(listening) == 1
 
 
 async def test_the_database_itself_keeps_a_project_from_training_twice(api: Api, services: Services) -> None:

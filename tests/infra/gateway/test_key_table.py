@@ -16,9 +16,11 @@ from domain.errors import NotFound, Unauthenticated, Unavailable
 from domain.ports.gateway import Route
 from domain.ports.model_runtime import ModelFile
 from infra.db.engine import conninfo, engine
+from infra.db.gateway import CHANNEL
 from infra.db.tables import api_keys, deployments, finetunes
-from infra.gateway.key_table import LiveDirectory
-from tests.infra.gateway_rows import GGUF, NOW, LogLine, Rows, add_project
+from infra.events.listener import Listener
+from infra.gateway.key_table import KeyTable
+from tests.infra.gateway.rows import GGUF, NOW, DatabaseProxy, Rows, add_project
 
 pytestmark = pytest.mark.anyio
 
@@ -26,38 +28,40 @@ pytestmark = pytest.mark.anyio
 @dataclass
 class World:
     rows: Rows
-    directory: LiveDirectory
-    line: LogLine
+    keys: KeyTable
+    listener: Listener
+    proxy: DatabaseProxy
 
     async def route(self, secret: str, model: str = "demo") -> Route:
-        """Where the directory sends a request."""
-        return await self.directory.route(self.rows.project_id, secret, model)
+        """Where the table sends a request."""
+        return await self.keys.route(self.rows.project_id, secret, model)
 
     async def until(self, secret: str, *, known: bool) -> None:
         """Wait until the table in memory has a key or has it no longer."""
         async with asyncio.timeout(10), self.rows.engine.connect() as connection:
-            while (digest_of(secret) in self.directory._table) is not known:
+            while (digest_of(secret) in self.keys._entries) is not known:
                 await connection.execute(text("select 1"))
 
 
 @pytest.fixture
-async def quiet(database: AsyncEngine, settings: Settings) -> AsyncIterator[World]:
-    """A directory that neither reads nor listens by itself yet."""
+async def idle(database: AsyncEngine, settings: Settings) -> AsyncIterator[World]:
+    """A table that neither reads nor listens by itself yet."""
     rows = await add_project(database)
     with tempfile.TemporaryDirectory() as folder:
-        line = LogLine(settings.database_url, Path(folder))
-        await line.mend()
-        own = engine(line.url)
-        yield World(rows, LiveDirectory(own, conninfo(line.url)), line)
+        proxy = DatabaseProxy(settings.database_url, Path(folder))
+        await proxy.start()
+        own = engine(proxy.url)
+        listener = Listener(conninfo(proxy.url), CHANNEL)
+        yield World(rows, KeyTable(own, listener), listener, proxy)
         await own.dispose()
-        await line.cut()
+        await proxy.stop()
 
 
 @pytest.fixture
-async def here(quiet: World) -> AsyncIterator[World]:
-    """A directory at work."""
-    async with quiet.directory:
-        yield quiet
+async def here(idle: World) -> AsyncIterator[World]:
+    """A table that is kept up to date."""
+    async with idle.listener, idle.keys:
+        yield idle
 
 
 async def test_a_key_leads_to_its_fine_tune_by_either_name(here: World) -> None:
@@ -79,7 +83,7 @@ async def test_a_key_leads_to_its_fine_tune_by_either_name(here: World) -> None:
         ),
     )
     assert await here.route(secret, "llama/3.2_demo_v1") == route
-    assert await here.directory.model_names(here.rows.project_id, secret) == ["demo"]
+    assert await here.keys.model_names(here.rows.project_id, secret) == ["demo"]
 
 
 async def test_a_deployment_without_a_fine_tune_is_the_runtimes_own_model(here: World) -> None:
@@ -88,27 +92,27 @@ async def test_a_deployment_without_a_fine_tune_is_the_runtimes_own_model(here: 
     assert (await here.route(secret, "llama3.2")).target == "llama3.2"
 
 
-async def test_a_key_of_a_moment_ago_works_before_it_is_in_the_table(quiet: World) -> None:
-    _, secret = await quiet.rows.key(await quiet.rows.deployment())
+async def test_a_key_of_a_moment_ago_works_before_it_is_in_the_table(idle: World) -> None:
+    _, secret = await idle.rows.key(await idle.rows.deployment())
 
-    assert (await quiet.route(secret)).model_name == "demo"
-    assert await quiet.directory.model_names(quiet.rows.project_id, secret) == ["demo"]
-    assert not quiet.directory._table
+    assert (await idle.route(secret)).model_name == "demo"
+    assert await idle.keys.model_names(idle.rows.project_id, secret) == ["demo"]
+    assert not idle.keys._entries
 
 
-async def test_a_deployment_that_was_not_ready_a_moment_ago_works(quiet: World) -> None:
-    deployment_id = await quiet.rows.deployment(status=DeploymentStatus.STARTING)
-    _, secret = await quiet.rows.key(deployment_id)
-    async with quiet.directory:
-        await quiet.until(secret, known=True)
+async def test_a_deployment_that_was_not_ready_a_moment_ago_works(idle: World) -> None:
+    deployment_id = await idle.rows.deployment(status=DeploymentStatus.STARTING)
+    _, secret = await idle.rows.key(deployment_id)
+    async with idle.keys:
+        await idle.until(secret, known=True)
     with pytest.raises(NotFound):
-        await quiet.route(secret)
-    assert await quiet.directory.model_names(quiet.rows.project_id, secret) == []
+        await idle.route(secret)
+    assert await idle.keys.model_names(idle.rows.project_id, secret) == []
 
-    await quiet.rows.change(update(deployments).values(status=DeploymentStatus.READY))
+    await idle.rows.change(update(deployments).values(status=DeploymentStatus.READY))
 
-    assert (await quiet.route(secret)).deployment_id == deployment_id
-    assert await quiet.directory.model_names(quiet.rows.project_id, secret) == ["demo"]
+    assert (await idle.route(secret)).deployment_id == deployment_id
+    assert await idle.keys.model_names(idle.rows.project_id, secret) == ["demo"]
 
 
 async def test_a_revoked_key_is_out_of_the_table_within_a_second(here: World) -> None:
@@ -128,7 +132,7 @@ async def test_every_key_that_does_not_fit_has_the_same_answer(here: World) -> N
     _, revoked = await here.rows.key(await here.rows.deployment("c"), revoked_at=NOW)
     _, account = await here.rows.key(None)
     other = await add_project(here.rows.engine)
-    said = set()
+    messages = set()
 
     for project_id, given in [
         (other.project_id, secret),
@@ -139,15 +143,17 @@ async def test_every_key_that_does_not_fit_has_the_same_answer(here: World) -> N
         ("garbage", secret),
     ]:
         with pytest.raises(Unauthenticated) as by_route:
-            await here.directory.route(project_id, given, "demo")
+            await here.keys.route(project_id, given, "demo")
         with pytest.raises(Unauthenticated) as by_list:
-            await here.directory.model_names(project_id, given)
-        said |= {by_route.value.message, by_list.value.message}
+            await here.keys.model_names(project_id, given)
+        messages |= {by_route.value.message, by_list.value.message}
 
-    assert said == {"The API key is not one of this project's."}
+    assert messages == {"The API key is not one of this project's."}
 
 
-@pytest.mark.parametrize("status", [it for it in DeploymentStatus if it is not DeploymentStatus.READY])
+@pytest.mark.parametrize(
+    "status", [status for status in DeploymentStatus if status is not DeploymentStatus.READY]
+)
 async def test_a_deployment_that_is_not_ready_is_not_found(here: World, status: DeploymentStatus) -> None:
     _, secret = await here.rows.key(await here.rows.deployment(status=status))
 
@@ -182,7 +188,7 @@ async def test_without_the_database_known_keys_go_on_and_others_are_not_called_w
     await here.rows.change(delete(deployments).where(deployments.c.model_name == "new"))
     await here.until(unknown, known=False)
 
-    await here.line.cut()
+    await here.proxy.stop()
 
     assert (await here.route(known)).model_name == "demo"
     with pytest.raises(NotFound):
@@ -190,16 +196,16 @@ async def test_without_the_database_known_keys_go_on_and_others_are_not_called_w
     with pytest.raises(Unavailable, match="cannot be checked now"):
         await here.route(unknown)
     with pytest.raises(Unavailable):
-        await here.directory.model_names(here.rows.project_id, unknown)
+        await here.keys.model_names(here.rows.project_id, unknown)
 
 
 async def test_what_changed_during_an_outage_is_known_after_it(here: World) -> None:
     key_id, secret = await here.rows.key(await here.rows.deployment())
     await here.until(secret, known=True)
-    await here.line.cut()
+    await here.proxy.stop()
     await here.rows.change(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=NOW))
     assert (await here.route(secret)).api_key_id == key_id
 
-    await here.line.mend()
+    await here.proxy.start()
 
     await here.until(secret, known=False)
