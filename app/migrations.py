@@ -33,6 +33,6 @@ async def store_catalogue(database_url: str) -> None:
     transactions = SqlTransactions(database, Enqueuer(open_queue("")))
     try:
         async with transactions.begin() as store:
-            await store.base_models.keep(CATALOGUE)
+            await store.base_models.upsert(CATALOGUE)
     finally:
         await database.dispose()

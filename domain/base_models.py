@@ -112,7 +112,7 @@ class BaseModelReads(Reads[BaseModel], Protocol):
 class BaseModels(BaseModelReads, Protocol):
     """The base models that are kept."""
 
-    async def keep(self, models: tuple[BaseModel, ...]) -> None:
+    async def upsert(self, models: tuple[BaseModel, ...]) -> None:
         """Add the catalogue, or bring it up to date."""
         ...
 

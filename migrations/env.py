@@ -3,21 +3,28 @@
 from typing import Literal
 
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from infra.db.tables import metadata
-from infra.db.types import AnyId, Id, Name
+from infra.db.types import AnyId, Id, Json, Name, Texts
 from migrations.filters import include_name
 
 ADVISORY_LOCK = 4_839_201_377  # any number, as long as every migrator uses the same
 
 
-def render_item(kind: str, it: object, _context: object) -> str | Literal[False]:
+def render_item(_kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
     """Our column types as what the database sees, so that a migration does not change when they do."""
-    if kind == "type" and isinstance(it, Id):
-        return "sa.Uuid()"
-    if kind == "type" and isinstance(it, (AnyId, Name)):
-        return "sa.Text()"
+    match item:
+        case Id():
+            return "sa.Uuid()"
+        case AnyId() | Name():
+            return "sa.Text()"
+        case Texts():
+            return "sa.ARRAY(sa.Text())"
+        case Json():
+            context.imports.add("from sqlalchemy.dialects import postgresql")
+            return "postgresql.JSONB(astext_type=sa.Text())"
     return False
 
 

@@ -27,7 +27,7 @@ class SqlApiKeys(Reader[ApiKey]):
 
     def build(self, row: Row) -> ApiKey:
         """A domain object from one row."""
-        return ApiKey(**{it.name: row[it.name] for it in api_keys.c})
+        return ApiKey(**row)
 
     def visible(self, viewer_id: str) -> ColumnElement[bool]:
         """The viewer's own: an account's key has no project."""

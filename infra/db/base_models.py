@@ -1,4 +1,4 @@
-"""Base models as rows; they are everybody's."""
+"""Base models as rows, which every user sees."""
 
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -25,7 +25,7 @@ class SqlBaseModels(Reader[BaseModel]):
 
     def build(self, row: Row) -> BaseModel:
         """A domain object from one row."""
-        return build(row)
+        return BaseModel(**row)
 
     def visible(self, viewer_id: str) -> ColumnElement[bool]:  # noqa: ARG002 - shared by all
         """Everything."""
@@ -34,17 +34,11 @@ class SqlBaseModels(Reader[BaseModel]):
     async def by_model_id(self, model_id: str) -> BaseModel | None:
         """The model that users know by this name."""
         found = await self._fetch(select(base_models).where(base_models.c.model_id == model_id))
-        return build(found[0]) if found else None
+        return BaseModel(**found[0]) if found else None
 
-    async def keep(self, models: tuple[BaseModel, ...]) -> None:
+    async def upsert(self, models: tuple[BaseModel, ...]) -> None:
         """Add the catalogue, or bring it up to date."""
         for model in models:
             values = asdict(model)
-            kept = insert(base_models).values(**values)
-            await self._session.execute(kept.on_conflict_do_update(index_elements=["id"], set_=values))
-
-
-def build(row: Row) -> BaseModel:
-    """A base model from its row."""
-    lists = {"target_modules": tuple(row["target_modules"]), "warnings": tuple(row["warnings"])}
-    return BaseModel(**{it.name: row[it.name] for it in base_models.c} | lists)
+            upserted = insert(base_models).values(**values)
+            await self._session.execute(upserted.on_conflict_do_update(index_elements=["id"], set_=values))

@@ -1,20 +1,19 @@
 """Items by the million: loaded by COPY, and brought up to date by statements over the whole dataset."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
-import orjson
 import psycopg
 from psycopg import sql
+from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, and_, case, func, literal_column, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import ids
 from domain.datasets import Dataset
-from domain.items import HOLD_OUT_FROM, Item, Split
+from domain.items import HOLD_OUT_FROM, Item, Problem, Split
 from infra.db.engine import raw
 from infra.db.tables import datasets, items
 
@@ -22,6 +21,8 @@ COLUMNS = tuple(column.name for column in items.c if column.computed is None)
 NO_PROBLEMS: ColumnElement[Any] = literal_column("'[]'::jsonb")
 ACTIVE: ColumnElement[bool] = and_(~items.c.deleted, items.c.corrected_by_id.is_(None))
 VALID: ColumnElement[bool] = and_(ACTIVE, items.c.is_valid)
+
+PROBLEMS = TypeAdapter(tuple[Problem, ...])
 
 MANY = 1_000
 """So many new items make the table's statistics stale."""
@@ -45,7 +46,7 @@ def values_of(item: Item) -> dict[str, Any]:
         "corrected_by_id": item.corrected_by_id,
         "deleted": item.deleted,
         "split": item.split,
-        "problems": [asdict(problem) for problem in item.problems],
+        "problems": PROBLEMS.dump_python(item.problems, mode="json"),
         "is_duplicate": item.is_duplicate,
         "token_count": item.token_count,
         "origin": item.origin,
@@ -78,7 +79,7 @@ def _copied(item: Item) -> list[Any]:
         "corrected_by_id": _uuid(item.corrected_by_id, "item"),
         "split": item.split.value,
         "origin": item.origin.value,
-        "problems": orjson.dumps(values["problems"]).decode(),
+        "problems": PROBLEMS.dump_json(item.problems).decode() if item.problems else "[]",
     }
     return [values[name] for name in COLUMNS]
 

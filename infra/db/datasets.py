@@ -55,7 +55,7 @@ class SqlDatasets(Reader[Dataset]):
 
     def build(self, row: Row) -> Dataset:
         """A domain object from one row."""
-        return Dataset(**{**row, "field_names": tuple(row["field_names"])})
+        return Dataset(**row)
 
     def present(self) -> list[ColumnElement[bool]]:
         """Those that are not deleted."""

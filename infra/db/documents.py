@@ -1,13 +1,13 @@
-"""Documents as rows; a table's preview is JSON in them."""
+"""Documents as rows."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 
-from domain.documents import UPLOAD_OVER_S, Document, DocumentFilter, DocumentStatus, TablePreview
+from domain.documents import UPLOAD_OVER_S, Document, DocumentFilter, DocumentStatus
 from domain.ids import Noun
 from domain.jobs import JobStatus, JobType
 from domain.reading import Parent
@@ -30,12 +30,12 @@ class SqlDocuments(Reader[Document]):
     parents: ClassVar[Any] = {Parent.PROJECT: documents.c.project_id}
     source = documents.outerjoin(projects)
     columns = FIELDS
-    alone = names(FIELDS, "preview")
+    alone = names(FIELDS)
     order: ClassVar[Any] = (documents.c.id,)
 
     def build(self, row: Row) -> Document:
         """A domain object from one row."""
-        return Document(**{**row, "preview": _preview(row["preview"])})
+        return Document(**row)
 
     def matching(self, where: DocumentFilter) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""
@@ -43,12 +43,13 @@ class SqlDocuments(Reader[Document]):
 
     async def add(self, document: Document) -> None:
         """Add a document."""
-        await self._session.execute(insert(documents).values(**asdict(document)))
+        values = {field.name: getattr(document, field.name) for field in fields(document)}
+        await self._session.execute(insert(documents).values(**values))
 
     async def change(self, id: str, values: Mapping[str, Any], *, expected: DocumentStatus) -> bool:
         """Change some columns of a document that has the expected status; False when it has another by now."""
-        kept = {name: asdict(it) if isinstance(it, TablePreview) else it for name, it in values.items()}
-        changed = update(documents).where(documents.c.id == id, documents.c.status == expected).values(**kept)
+        changed = update(documents).where(documents.c.id == id, documents.c.status == expected)
+        changed = changed.values(**values)
         return (await self._session.execute(changed.returning(documents.c.id))).first() is not None
 
     async def lock(self, id: str, *, viewer_id: str) -> Document | None:
@@ -87,11 +88,3 @@ class SqlDocuments(Reader[Document]):
             )
         )
         return (await self._session.execute(reading.limit(1))).first() is not None
-
-
-def _preview(kept: dict[str, Any] | None) -> TablePreview | None:
-    """A preview from what is kept of it."""
-    if kept is None:
-        return None
-    rows = tuple(tuple(row) for row in kept["rows"])
-    return TablePreview(**kept | {"headers": tuple(kept["headers"]), "rows": rows})

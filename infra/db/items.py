@@ -13,7 +13,6 @@ from domain.items import (
     DatasetStats,
     Item,
     ItemFilter,
-    Problem,
     ProblemCode,
     Source,
     Split,
@@ -23,7 +22,7 @@ from domain.items import (
 from domain.pages import Page
 from domain.reading import Parent
 from infra.db import bulk_items
-from infra.db.bulk_items import ACTIVE, VALID
+from infra.db.bulk_items import ACTIVE, PROBLEMS, VALID
 from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Reader, Row, names
 from infra.db.tables import datasets, items, projects
@@ -201,12 +200,10 @@ def build(row: Row) -> Item:
         start=row["source_start"],
         end=row["source_end"],
     )
-    problems = tuple(Problem(ProblemCode(it["code"]), it["message"]) for it in row["problems"])
     return Item(
         **bulk_items.record(row)
         | {
-            "values": tuple(row["values"]),
-            "problems": problems,
+            "problems": PROBLEMS.validate_python(row["problems"]) if row["problems"] else (),
             "is_valid": row["is_valid"],
             "source": None if source == Source() else source,
         }

@@ -1,31 +1,27 @@
 """Job events as rows: append-only, `seq` without gaps in each job, so that every stream replays."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
 from typing import Any, ClassVar
 
+from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, func, insert, lateral, literal, select, update
 
 from domain.job_events import (
     KINDS,
-    Checkpoint,
     Event,
     JobEventKind,
-    LogLine,
-    Metric,
     Progress,
     RecordedEvent,
-    StatusChanged,
     place_of,
 )
 from domain.jobs import FINAL, Job, JobStatus, Superseded
 from domain.reading import Parent
-from domain.training_points import TrainingPoint
 from infra.db.reading import Reader, Row
 from infra.db.tables import job_events, jobs, projects
 
 CHANNEL = "job_events"
+EVENTS: Mapping[JobEventKind, TypeAdapter[Any]] = {kind: TypeAdapter(event) for event, kind in KINDS.items()}
+"""What writes the body of an event of each kind, and reads it."""
 
 
 class SqlJobEvents(Reader[RecordedEvent]):
@@ -40,7 +36,9 @@ class SqlJobEvents(Reader[RecordedEvent]):
 
     def build(self, row: Row) -> RecordedEvent:
         """A domain object from one row."""
-        return RecordedEvent(row["job_id"], row["seq"], row["at"], load(row["kind"], row["body"]))
+        return RecordedEvent(
+            row["job_id"], row["seq"], row["at"], EVENTS[row["kind"]].validate_python(row["body"])
+        )
 
     def cursor(self, row: Row, mark: str) -> str:  # noqa: ARG002 - the same for whoever may see it
         """The same cursor as an event shows and a stream takes."""
@@ -132,36 +130,9 @@ class SqlJobEvents(Reader[RecordedEvent]):
                 "seq": seq + ordinal,
                 "kind": KINDS[type(event)],
                 "at": func.clock_timestamp(),
-                "body": dump(event),
+                "body": EVENTS[KINDS[type(event)]].dump_python(event, mode="json"),
             }
             for ordinal, event in enumerate(new, 1)
         ]
         await self._session.execute(insert(job_events).values(rows))
         await self._session.execute(select(func.pg_notify(CHANNEL, job_id)))
-
-
-def dump(event: Event) -> dict[str, Any]:
-    """What is kept of an event."""
-    body = asdict(event)
-    if isinstance(event, Metric):
-        body["point"]["at"] = event.point.at.isoformat()
-    return body
-
-
-def load(kind: JobEventKind, body: Mapping[str, Any]) -> Event:
-    """An event from what is kept of it."""
-    match kind:
-        case JobEventKind.STATUS:
-            return StatusChanged(JobStatus(body["status"]), body["error"])
-        case JobEventKind.PROGRESS:
-            return Progress(**body)
-        case JobEventKind.METRIC:
-            point = body["point"]
-            at = datetime.fromisoformat(point["at"])
-            return Metric(
-                TrainingPoint(**{**point, "at": at}), body["total_steps"], body["tokens_per_second"]
-            )
-        case JobEventKind.CHECKPOINT:
-            return Checkpoint(**body)
-        case JobEventKind.LOG:
-            return LogLine(**body)

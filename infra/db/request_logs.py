@@ -26,7 +26,7 @@ class SqlRequestLogs(Reader[RequestLog]):
 
     def build(self, row: Row) -> RequestLog:
         """A domain object from one row."""
-        return RequestLog(**{it.name: row[it.name] for it in request_logs.c})
+        return RequestLog(**row)
 
     def matching(self, where: LogFilter) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""

@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
 from domain import datasets as ds
 from domain import deployments as dep
@@ -27,10 +27,17 @@ from domain import items as it
 from domain import jobs as jb
 from domain import projects as prj
 from domain.base_models import ModelSource, ModelType
-from domain.finetunes import FinetuneMethod
+from domain.finetunes import (
+    Artifact,
+    FinetuneMethod,
+    Hyperparameters,
+    InferenceSample,
+    ParityReport,
+    TrainingMetrics,
+)
 from domain.ids import Noun
 from domain.job_events import JobEventKind
-from infra.db.types import AnyId, Id, Name
+from infra.db.types import AnyId, Id, Json, Name, Texts
 
 metadata = MetaData(
     naming_convention={
@@ -89,9 +96,9 @@ base_models = Table(
     Column("min_rank", Integer, nullable=False),
     Column("max_rank", Integer, nullable=False),
     Column("default_alpha", Integer, nullable=False),
-    Column("target_modules", ARRAY(Text), nullable=False),
+    Column("target_modules", Texts, nullable=False),
     Column("valid", Boolean, nullable=False),
-    Column("warnings", ARRAY(Text), nullable=False),
+    Column("warnings", Texts, nullable=False),
     Column("defaults", JSONB, nullable=False),
 )
 
@@ -136,7 +143,7 @@ documents = Table(
     Column("page_count", Integer),
     Column("sha256", Text),
     Column("etag", Text),
-    Column("preview", JSONB),
+    Column("preview", Json(doc.TablePreview)),
     Column("created_at", Moment, nullable=False),
     Index("ix_documents_project_id_id", "project_id", "id"),
 )
@@ -157,7 +164,7 @@ datasets = Table(
     Column("generate_prompt", Text),
     Column("input_field", Text, nullable=False),
     Column("output_field", Text, nullable=False),
-    Column("field_names", ARRAY(Text), nullable=False),
+    Column("field_names", Texts, nullable=False),
     Column("json_object_fields", JSONB(none_as_null=True)),
     Column("expected_output_size_chars", Integer),
     Column("language_iso", Text, nullable=False),
@@ -205,7 +212,7 @@ items = Table(
     _ref("dataset_id", Noun.DATASET, "datasets", index=False),
     Column("position", BigInteger, nullable=False),
     Column("key", Text, nullable=False),
-    Column("values", ARRAY(Text), nullable=False),
+    Column("values", Texts, nullable=False),
     Column("corrects_id", Id(Noun.ITEM), unique=True),
     Column("corrected_by_id", Id(Noun.ITEM)),
     Column("deleted", Boolean, nullable=False),
@@ -243,24 +250,24 @@ finetunes = Table(
     Column("status", Name(ds.RunStatus), nullable=False),
     Column("error", Text),
     Column("method", Name(FinetuneMethod), nullable=False),
-    Column("hyperparameters", JSONB, nullable=False),
+    Column("hyperparameters", Json(Hyperparameters), nullable=False),
     _ref("dataset_id", Noun.DATASET, "datasets", index=False),
     Column("training_dataset_number_examples", Integer),
     Column("training_dataset_select_random", Boolean, nullable=False),
     Column("seed", BigInteger, nullable=False),
     Column("trained_item_count", Integer, nullable=False),
     Column("trained_content_hash", Text),
-    Column("metrics", JSONB(none_as_null=True)),
+    Column("metrics", Json(TrainingMetrics)),
     Column("model_size_gb", Double),
     Column("model_size_parameter", BigInteger),
     Column("model_dtype", Text),
     Column("model_quantization", Text),
     Column("training_time_seconds", Double),
-    Column("inference_samples", JSONB, nullable=False),
+    Column("inference_samples", Json(tuple[InferenceSample, ...]), nullable=False),
     Column("samples_held_out", Boolean),
-    Column("warnings", ARRAY(Text), nullable=False),
-    Column("parity", JSONB(none_as_null=True)),
-    Column("artifacts", JSONB, nullable=False),
+    Column("warnings", Texts, nullable=False),
+    Column("parity", Json(ParityReport)),
+    Column("artifacts", Json(tuple[Artifact, ...]), nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("started_at", Moment),
     Column("completed_at", Moment),

@@ -26,7 +26,7 @@ class SqlTrainingPoints(Reader[TrainingPoint]):
 
     def build(self, row: Row) -> TrainingPoint:
         """A domain object from one row."""
-        return TrainingPoint(**{it.name: row[it.name] for it in fields(TrainingPoint)})
+        return TrainingPoint(**{field.name: row[field.name] for field in fields(TrainingPoint)})
 
     async def add(self, finetune_id: str, points: Sequence[TrainingPoint]) -> None:
         """Add points; where the step is there already, what was measured now counts."""

@@ -1,14 +1,17 @@
-"""Column types: ids are TypeIDs in Python and `uuid` in the database; enums are their names."""
+"""Column types: TypeIDs as `uuid`, enums as their names, dataclasses as JSON."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy import ARRAY, BindParameter, ColumnElement, Text, TypeDecorator, Uuid, cast
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 
 from domain import ids
+from domain.texts import storable
 
 
 class Id(TypeDecorator[str]):
@@ -79,3 +82,47 @@ class Name(TypeDecorator[StrEnum]):
         """The member, looked up with nothing around it."""
         members: Mapping[Any, StrEnum | None] = {None: None, **self._members}
         return members.__getitem__
+
+
+class Texts(TypeDecorator[tuple[str, ...]]):
+    """An array of texts, a tuple in Python."""
+
+    impl = ARRAY(Text)
+    cache_ok = True
+
+    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> list[str] | None:  # noqa: ARG002
+        """A list of texts that PostgreSQL can store."""
+        return None if value is None else [storable(text) for text in value]
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], tuple[str, ...] | None]:  # noqa: ARG002
+        """The tuple."""
+        return lambda value: None if value is None else tuple(value)
+
+
+class Json(TypeDecorator[Any]):
+    """JSONB that pydantic writes from one Python type, and reads into it."""
+
+    impl = JSONB
+    cache_ok = True
+
+    def __init__(self, python: Any) -> None:
+        super().__init__(none_as_null=True)
+        self.python = python
+        self.adapter = TypeAdapter[Any](python)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        """JSON with texts that PostgreSQL can store."""
+        return None if value is None else _storable(self.adapter.dump_python(value, mode="json"))
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any]:  # noqa: ARG002
+        """The Python type from the JSON that psycopg has parsed."""
+        validate = self.adapter.validate_python
+        return lambda value: None if value is None else validate(value)
+
+
+def _storable(json: Any) -> Any:
+    if isinstance(json, dict):
+        return {name: _storable(value) for name, value in json.items()}
+    if isinstance(json, list):
+        return [_storable(value) for value in json]
+    return storable(json) if isinstance(json, str) else json

@@ -182,11 +182,11 @@ def _model_file(row: RowMapping) -> ModelFile | None:
     """The fine-tune's GGUF; None while it has none."""
     filename = gguf_filename(row["tuned_name"])
     for artifact in row["artifacts"]:
-        if artifact["filename"] == filename:
+        if artifact.filename == filename:
             return ModelFile(
                 model_id=row["finetune_id"],
                 s3_key=gguf_key(row["finetune_id"], row["tuned_name"]),
-                size_bytes=artifact["size_bytes"],
-                sha256=artifact["sha256"],
+                size_bytes=artifact.size_bytes,
+                sha256=artifact.sha256,
             )
     return None

@@ -14,19 +14,29 @@ from domain import ids
 from domain.api_keys import new_key
 from domain.datasets import DatasetOrigin, RunStatus
 from domain.deployments import DeploymentStatus
-from domain.finetunes import FinetuneMethod
+from domain.finetunes import Artifact, ArtifactKind, FinetuneMethod, Hyperparameters
 from domain.ids import Noun
 from domain.projects import ProjectStatus, TaskType
 from infra.db.tables import api_keys, datasets, deployments, finetunes, projects, users
 
 NOW = datetime.now(UTC)
-GGUF = {
-    "filename": "llama_3.2_demo_v1.gguf",
-    "kind": "GGUF",
-    "size_bytes": 7,
-    "sha256": "ab",
-    "quantization": None,
-}
+GGUF = Artifact(filename="llama_3.2_demo_v1.gguf", kind=ArtifactKind.GGUF, size_bytes=7, sha256="ab")
+ADAPTER = Artifact(filename="adapter.zip", kind=ArtifactKind.ADAPTER, size_bytes=7, sha256="cd")
+
+
+HYPERPARAMETERS = Hyperparameters(
+    num_epochs=1,
+    learning_rate=1e-4,
+    per_device_batch_size=1,
+    gradient_accumulation_steps=1,
+    max_seq_length=128,
+    lora_r=8,
+    lora_alpha=16,
+    lora_dropout=0,
+    target_modules=("q_proj",),
+    warmup_ratio=0,
+    weight_decay=0,
+)
 
 
 @dataclass
@@ -37,7 +47,7 @@ class Rows:
     user_id: str
     project_id: str
 
-    async def finetune(self, artifacts: list[dict[str, Any]]) -> str:
+    async def finetune(self, *artifacts: Artifact) -> str:
         """A fine-tune named `llama/3.2_demo_v1`."""
         id, dataset_id = ids.new(Noun.FINETUNE), ids.new(Noun.DATASET)
         dataset = {
@@ -68,12 +78,12 @@ class Rows:
             "base_model_name": "llama",
             "status": RunStatus.DONE,
             "method": FinetuneMethod.LORA,
-            "hyperparameters": {},
+            "hyperparameters": HYPERPARAMETERS,
             "dataset_id": dataset_id,
             "training_dataset_select_random": False,
             "seed": 0,
             "trained_item_count": 1,
-            "inference_samples": [],
+            "inference_samples": (),
             "warnings": [],
             "artifacts": artifacts,
             "created_at": NOW,

@@ -20,7 +20,7 @@ from infra.db.gateway import CHANNEL
 from infra.db.tables import api_keys, deployments, finetunes
 from infra.events.listener import Listener
 from infra.gateway.key_table import KeyTable
-from tests.infra.gateway.rows import GGUF, NOW, DatabaseProxy, Rows, add_project
+from tests.infra.gateway.rows import ADAPTER, GGUF, NOW, DatabaseProxy, Rows, add_project
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +65,7 @@ async def here(idle: World) -> AsyncIterator[World]:
 
 
 async def test_a_key_leads_to_its_fine_tune_by_either_name(here: World) -> None:
-    finetune_id = await here.rows.finetune([{"filename": "adapter.zip"}, GGUF])
+    finetune_id = await here.rows.finetune(ADAPTER, GGUF)
     deployment_id = await here.rows.deployment("demo", finetune_id)
     key_id, secret = await here.rows.key(deployment_id)
 
@@ -170,12 +170,12 @@ async def test_another_deployments_model_is_not_found(here: World) -> None:
 
 
 async def test_a_model_is_found_once_its_file_is_there(here: World) -> None:
-    finetune_id = await here.rows.finetune([])
+    finetune_id = await here.rows.finetune()
     _, secret = await here.rows.key(await here.rows.deployment("demo", finetune_id))
     with pytest.raises(NotFound):
         await here.route(secret)
 
-    await here.rows.change(update(finetunes).where(finetunes.c.id == finetune_id).values(artifacts=[GGUF]))
+    await here.rows.change(update(finetunes).where(finetunes.c.id == finetune_id).values(artifacts=(GGUF,)))
 
     assert isinstance((await here.route(secret)).target, ModelFile)
 
