@@ -1,4 +1,4 @@
-"""Object storage over S3: boto3 in threads of its own, so that a slow bucket holds up nothing else."""
+"""Object storage over S3: boto3 in threads of its own, so that a slow bucket delays nothing else."""
 
 import asyncio
 import functools
@@ -8,18 +8,20 @@ from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-from uuid import uuid4
 
 import boto3
+from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from s3transfer.exceptions import CancelledError, RetriesExceededError
 
 from domain.errors import NotFound, Unavailable
-from domain.ports.storage import Changed, PresignedPut, StoredObject
+from domain.ports.storage import ObjectChanged, PresignedPut, StoredObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+    from s3transfer.futures import TransferFuture
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,14 +29,23 @@ T = TypeVar("T")
 CHUNK = 1_048_576
 PART = 8 * CHUNK
 """Bytes of one part of an upload; S3 takes 10,000 parts of at least 5 MiB."""
-BATCH = 1_000
-"""How many keys S3 deletes at once."""
+DELETE_BATCH = 1_000
+"""How many keys S3 deletes with one request."""
 ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 THREADS = 32
+TRANSFERS = TransferConfig(
+    multipart_threshold=PART,
+    multipart_chunksize=PART,
+    max_concurrency=4,
+    io_chunksize=CHUNK,
+    max_io_queue=4,
+    preferred_transfer_client="classic",
+)
+"""How files are transferred: four parts at a time, at most one part of bytes in memory on the way to the disk."""
 
 
 class S3Storage:
-    """One bucket. Without keys the usual AWS sources are asked."""
+    """One bucket. Without keys boto3 finds credentials in the usual places."""
 
     def __init__(
         self,
@@ -52,8 +63,9 @@ class S3Storage:
         )
         self._s3 = _client(session, endpoint_url, _config(max_pool_connections=THREADS))
         self._public = _client(session, public_endpoint_url or endpoint_url, _config())
-        quick = _config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1})
-        self._quick = _client(session, endpoint_url, quick)
+        no_retry = _config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1})
+        self._health_client = _client(session, endpoint_url, no_retry)
+        self._transfers = create_transfer_manager(self._s3, TRANSFERS)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
 
     @property
@@ -62,7 +74,7 @@ class S3Storage:
         return f"s3://{self._bucket}"
 
     async def presign_put(self, key: str, media_type: str, seconds: int) -> PresignedPut:
-        """A URL under the public endpoint that takes one PUT with this content type."""
+        """A URL under the public endpoint that accepts one PUT with this content type."""
         url = await self._run(
             self._public.generate_presigned_url,
             "put_object",
@@ -82,25 +94,28 @@ class S3Storage:
     async def read(
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None
     ) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to and including `end`, a chunk at a time. Raises `NotFound` or `Changed`.
+        """The bytes from `start` up to and including `end`, a chunk at a time. Raises `NotFound` or `ObjectChanged`.
 
-        The entity tag is compared here: not every server heeds If-Match.
+        The entity tag is compared here: not every server implements If-Match.
         """
-        wanted: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
+        request: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
         if start or end is not None:  # an empty object has no byte 0 to ask for
-            wanted["Range"] = f"bytes={start}-{'' if end is None else end}"
-        found = await self._run(self._s3.get_object, **wanted)
+            request["Range"] = f"bytes={start}-{'' if end is None else end}"
+        found = await self._run(self._s3.get_object, **request)
         body = found["Body"]
         try:
             if etag is not None and found["ETag"].strip('"') != etag:
-                raise Changed
+                raise ObjectChanged
             while chunk := await self._run(body.read, CHUNK):
                 yield chunk
         finally:
             body.close()
 
     async def write(self, key: str, chunks: AsyncIterator[bytes], media_type: str) -> int:
-        """Put a stream, holding one part in memory; nothing is left under the key when it fails."""
+        """Put a stream, with one part in memory; nothing is left under the key when it fails.
+
+        boto3's own `upload_fileobj` would block a thread for as long as a slow client sends.
+        """
         upload = _Upload(self, key, media_type)
         try:
             async for chunk in chunks:
@@ -111,24 +126,22 @@ class S3Storage:
             raise
 
     async def upload(self, key: str, path: Path, media_type: str) -> None:
-        """Put a file."""
-        await self.write(key, self._file_chunks(path), media_type)
-
-    async def _file_chunks(self, path: Path) -> AsyncIterator[bytes]:
-        with path.open("rb") as file:
-            while chunk := await self._run(file.read, CHUNK):
-                yield chunk
+        """Put a file; nothing is left under the key when it fails or is cancelled."""
+        await self._finish(self._transfers.upload(str(path), self._bucket, key, {"ContentType": media_type}))
 
     async def download(self, key: str, path: Path) -> None:
         """Fetch an object into a file that appears whole or not at all. Raises `NotFound`."""
-        part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+        await self._finish(self._transfers.download(self._bucket, key, str(path)))
+
+    async def _finish(self, transfer: "TransferFuture") -> None:
+        """Wait for a transfer; when the waiting task is cancelled, until it has been aborted and cleaned up."""
         try:
-            with part.open("wb") as file:
-                async for chunk in self.read(key):
-                    await self._run(file.write, chunk)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+            await self._run(transfer.result)
+        except asyncio.CancelledError:
+            transfer.cancel()
+            with suppress(CancelledError, NotFound, Unavailable, OSError):
+                await asyncio.shield(self._run(transfer.result))
+            raise
 
     async def keys(self, prefix: str) -> list[StoredObject]:
         """Every object whose key begins so."""
@@ -137,28 +150,28 @@ class S3Storage:
     def _list(self, prefix: str) -> Iterator[StoredObject]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
         for page in pages:
-            for it in page.get("Contents", []):
-                yield StoredObject(it["Key"], it["Size"], it["ETag"].strip('"'))
+            for stored in page.get("Contents", []):
+                yield StoredObject(stored["Key"], stored["Size"], stored["ETag"].strip('"'))
 
     async def delete(self, prefix: str) -> None:
         """Delete every object whose key begins so; an empty prefix would be the whole bucket."""
         if not prefix:
             raise ValueError("Refusing to delete the whole bucket.")
-        keys = [it.key for it in await self.keys(prefix)]
-        for first in range(0, len(keys), BATCH):
-            await self._run(self._delete, keys[first : first + BATCH])
+        keys = [stored.key for stored in await self.keys(prefix)]
+        for first in range(0, len(keys), DELETE_BATCH):
+            await self._run(self._delete, keys[first : first + DELETE_BATCH])
 
     def _delete(self, keys: list[str]) -> None:
         answer = self._s3.delete_objects(
             Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
         )
-        if errors := [it for it in answer.get("Errors", []) if it.get("Code") not in ABSENT]:
+        if errors := [error for error in answer.get("Errors", []) if error.get("Code") not in ABSENT]:
             raise _unavailable(str(errors[0].get("Message", "")))
 
     async def health(self) -> str:
         """`connected`, or why not in a few words. Never raises."""
         try:
-            await self._run(self._quick.head_bucket, Bucket=self._bucket)
+            await self._run(self._health_client.head_bucket, Bucket=self._bucket)
         except NotFound:
             return "the bucket does not exist"
         except Unavailable as error:
@@ -166,19 +179,19 @@ class S3Storage:
         return "connected"
 
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A blocking call in a thread of ours, its foreign errors as the domain's."""
+        """A blocking call in one of our threads; raises its errors as the domain's."""
         work = functools.partial(call, *args, **kwargs)
         with _translated():
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 class _Upload:
-    """A stream on its way into one object: one plain PUT while it is short, parts from then on."""
+    """An upload of a stream into one object: one PUT where the stream is short, else a multipart upload."""
 
     def __init__(self, storage: S3Storage, key: str, media_type: str) -> None:
-        self._run = storage._run  # noqa: SLF001 - one class in two halves
+        self._run = storage._run  # noqa: SLF001 - the storage's own upload
         self._s3 = storage._s3  # noqa: SLF001
-        self._place: dict[str, Any] = {"Bucket": storage._bucket, "Key": key}  # noqa: SLF001
+        self._object: dict[str, Any] = {"Bucket": storage._bucket, "Key": key}  # noqa: SLF001
         self._media_type = media_type
         self._buffer = bytearray()
         self._parts: list[CompletedPartTypeDef] = []
@@ -186,7 +199,7 @@ class _Upload:
         self._size = 0
 
     async def add(self, chunk: bytes) -> None:
-        """Take a chunk of any length."""
+        """Append a chunk of any length."""
         self._size += len(chunk)
         self._buffer += chunk
         while len(self._buffer) >= PART:
@@ -194,11 +207,11 @@ class _Upload:
             del self._buffer[:PART]
 
     async def finish(self) -> int:
-        """Make the object appear; its size in bytes."""
+        """Complete the object; returns its size in bytes."""
         if self._id is None:
             await self._run(
                 self._s3.put_object,
-                **self._place,
+                **self._object,
                 Body=bytes(self._buffer),
                 ContentType=self._media_type,
             )
@@ -207,7 +220,7 @@ class _Upload:
             await self._put_part(bytes(self._buffer))
         await self._run(
             self._s3.complete_multipart_upload,
-            **self._place,
+            **self._object,
             UploadId=self._id,
             MultipartUpload={"Parts": self._parts},
         )
@@ -216,25 +229,25 @@ class _Upload:
     async def _put_part(self, body: bytes) -> None:
         if self._id is None:
             created = await self._run(
-                self._s3.create_multipart_upload, **self._place, ContentType=self._media_type
+                self._s3.create_multipart_upload, **self._object, ContentType=self._media_type
             )
             self._id = created["UploadId"]
         number = len(self._parts) + 1
         put = await self._run(
-            self._s3.upload_part, **self._place, UploadId=self._id, PartNumber=number, Body=body
+            self._s3.upload_part, **self._object, UploadId=self._id, PartNumber=number, Body=body
         )
         self._parts.append({"ETag": put["ETag"], "PartNumber": number})
 
     async def abort(self) -> None:
-        """Have the parts forgotten; what cannot be reached now expires by the bucket's own rule."""
+        """Delete the parts; where storage does not answer they expire by the bucket's own rule."""
         if self._id is not None:
             with suppress(NotFound, Unavailable):
-                await self._run(self._s3.abort_multipart_upload, **self._place, UploadId=self._id)
+                await self._run(self._s3.abort_multipart_upload, **self._object, UploadId=self._id)
 
 
 def _config(**options: Any) -> Config:
-    """Checksums only where S3 demands them: other servers refuse the newer ones."""
-    patience: dict[str, Any] = {
+    """Checksums only where S3 requires them: other servers reject the newer ones."""
+    timeouts: dict[str, Any] = {
         "connect_timeout": 5,
         "read_timeout": 60,
         "retries": {"total_max_attempts": 3},
@@ -244,7 +257,7 @@ def _config(**options: Any) -> Config:
         s3={"addressing_style": "path"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        **(patience | options),
+        **(timeouts | options),
     )
 
 
@@ -254,14 +267,14 @@ def _client(session: boto3.Session, endpoint_url: str | None, config: Config) ->
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The one place where foreign errors become ours."""
+    """Raises the errors of boto3 as the domain's."""
     try:
         yield
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in ABSENT:
             raise NotFound("There is no such object in storage.", reason="OBJECT_NOT_FOUND") from error
         raise _unavailable(str(error)) from error
-    except (BotoCoreError, HTTPClientError) as error:
+    except (BotoCoreError, HTTPClientError, RetriesExceededError) as error:
         raise _unavailable(str(error)) from error
 
 
@@ -270,7 +283,7 @@ def _is_denied(error: BaseException | None) -> bool:
     return status.get("HTTPStatusCode") == HTTPStatus.FORBIDDEN
 
 
-def _unavailable(why: str) -> Unavailable:
+def _unavailable(reason: str) -> Unavailable:
     unavailable = Unavailable("The object storage does not answer.", reason="STORAGE_UNAVAILABLE")
-    unavailable.add_note(why)
+    unavailable.add_note(reason)
     return unavailable

@@ -12,7 +12,7 @@ from domain import ids
 from domain.documents import Document, DocumentKind, check_room, check_size, clean_filename, media_type
 from domain.errors import Conflict, DomainError, Invalid, LimitExceeded, NotFound, Unavailable
 from domain.ids import Noun
-from domain.ports.storage import Changed, Storage
+from domain.ports.storage import ObjectChanged, Storage
 from domain.projects import require_active
 from domain.rate_limits import CallKind
 from domain.reading import require, require_in_project
@@ -218,12 +218,12 @@ async def download(request: Request) -> Response:
 
 
 async def _etag(storage: Storage, document: Document) -> str:
-    """The ETag of a document that no worker has read yet; raises `NotFound` or `Changed`."""
+    """The ETag of a document that no worker has read yet; raises `NotFound` or `ObjectChanged`."""
     stored = await storage.head(document.s3_key)
     if stored is None:
         raise NotFound("There is no such object in storage.", reason="OBJECT_NOT_FOUND")
     if stored.size != document.size_bytes:
-        raise Changed
+        raise ObjectChanged
     return stored.etag
 
 

@@ -52,7 +52,7 @@ async def file_response(
     """A stored file of `size` bytes as an attachment, or the requested range of it.
 
     `etag` identifies its content; `stored_etag` is the ETag that the object in storage must have. The first chunk
-    is fetched before the response starts, so that a missing object (`NotFound`), a replaced one (`Changed`) and
+    is fetched before the response starts, so that a missing object (`NotFound`), a replaced one (`ObjectChanged`) and
     an unreachable storage (`Unavailable`) get a status of their own.
     """
     headers = {

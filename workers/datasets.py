@@ -16,7 +16,7 @@ from domain.imports import ImportFormat
 from domain.items import Item, ProblemCode
 from domain.job_events import Progress
 from domain.jobs import Job
-from domain.ports.storage import Changed
+from domain.ports.storage import ObjectChanged
 from domain.reading import require, require_locked
 from domain.services import Services
 from domain.store import Store
@@ -37,7 +37,7 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
         path = Path(folder) / "table"
         await services.storage.download(document.s3_key, path)
         if await asyncio.to_thread(sha256_of, path) != document.sha256:  # the upload URL is valid for a while
-            raise Changed
+            raise ObjectChanged
         table = await asyncio.to_thread(_open, services, document, job, path)
         async with services.transactions.begin() as store:
             return await _import(services, store, job, document, table)

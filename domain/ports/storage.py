@@ -8,8 +8,8 @@ from typing import Protocol
 from domain.errors import Conflict
 
 
-class Changed(Conflict):
-    """The bytes are not those that were taken: the URL of an upload works for a while after its completion."""
+class ObjectChanged(Conflict):
+    """The object is not the one that was uploaded: the URL of an upload still works for a while after its completion."""
 
     def __init__(self) -> None:
         super().__init__("The file was changed after its upload was completed.", reason="FILE_CHANGED")
@@ -47,7 +47,7 @@ class Storage(Protocol):
     ) -> AsyncIterator[bytes]:
         """The bytes from `start` up to and including `end`, in chunks of at most 1 MiB.
 
-        Raises `NotFound`, and `Changed` before the first chunk when the object has another entity tag.
+        Raises `NotFound`, and `ObjectChanged` before the first chunk when the object has another entity tag.
         """
         ...
 
@@ -58,7 +58,10 @@ class Storage(Protocol):
         """
         ...
 
-    async def upload(self, key: str, path: Path, media_type: str) -> None: ...
+    async def upload(self, key: str, path: Path, media_type: str) -> None:
+        """Put a file. Nothing is left under the key when it fails or is cancelled."""
+        ...
+
     async def download(self, key: str, path: Path) -> None:
         """Raises `NotFound`. The file appears whole or not at all."""
         ...
