@@ -1,16 +1,18 @@
 """Every setting, read once from the environment; nothing below `app/` reads it."""
 
+import json
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import limits
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.failures import Failure
-from domain.rate_limits import limits_of
+from domain.rate_limits import DOCUMENTED, MAX_AMOUNT, SECONDS, CallKind, Rate, RateLimits
 
 MEBIBYTE = 1_048_576
 
@@ -18,14 +20,41 @@ Address = Annotated[str, Field(pattern="^https?://[^/]")]
 """A URL of a server, with its scheme."""
 
 
-def _readable(rate_limits: str) -> str:
-    """The same text, once it is known to make sense; raises ValueError."""
-    limits_of(rate_limits)
-    return rate_limits
+def parse_rate_limits(text: str | RateLimits | None) -> RateLimits | None:
+    """The limits that a setting gives, None for `off`; raises ValueError with the end of a sentence."""
+    if not isinstance(text, str):
+        return text
+    if text in {"off", "documented"}:
+        return None if text == "off" else DOCUMENTED
+    try:
+        rates = json.loads(text)
+    except (ValueError, RecursionError):
+        rates = None
+    if not isinstance(rates, dict):
+        example = '{"reads": "600/minute", "train": 10}'
+        raise ValueError(f"it is off, documented or JSON such as {example}")  # noqa: TRY004 - of a text's value
+    return {**DOCUMENTED, **{_call_kind(name): _rate(name, rate) for name, rate in rates.items()}}
 
 
-def _reachable(url: str) -> str:
-    """The same URL of what counts calls, where it is one and has a client; raises ValueError."""
+def _call_kind(name: str) -> CallKind:
+    if name not in list(CallKind):
+        raise ValueError(f"its kinds are {', '.join(CallKind)}")
+    return CallKind(name)
+
+
+def _rate(name: str, rate: object) -> Rate:
+    """A number of calls a minute, or a text such as `10/hour`."""
+    try:
+        [limit] = limits.parse_many(f"{rate}/minute" if type(rate) is int else str(rate))
+    except ValueError:  # no limit, or more than one
+        limit = None
+    if limit is None or not 1 <= limit.amount <= MAX_AMOUNT or limit.get_expiry() not in SECONDS.values():
+        raise ValueError(f"{name} is a number a minute from 1 to {MAX_AMOUNT}, or such as 10/hour")
+    return Rate(limit.amount, limit.get_expiry())
+
+
+def _check_redis_url(url: str) -> str:
+    """Raises ValueError unless the URL is memory:// or a Redis's, whose client is installed."""
     if url == "memory://":
         return url
     try:
@@ -39,11 +68,11 @@ def _reachable(url: str) -> str:
     return url
 
 
-def _addresses(proxies: str) -> str:
-    """The same list, where each of it is an address or a network; raises ValueError."""
+def _check_addresses(proxies: str) -> str:
+    """Raises ValueError unless the text is a list of addresses and networks."""
     try:
-        for it in proxies.split(",") if proxies else ():
-            ip_network(it.strip())
+        for proxy in proxies.split(",") if proxies else ():
+            ip_network(proxy.strip())
     except ValueError:
         raise ValueError(
             "it is addresses or networks with commas between, such as 10.0.0.7,172.16.0.0/12"
@@ -120,10 +149,10 @@ class Settings(StorageSettings):
         ge=1,
         validation_alias=AliasChoices("MAX_UNAUTHENTICATED_PER_ADDRESS", "MAX_STRANGERS_PER_ADDRESS"),
     )  # WebSockets before connection_init; the second name goes with the release after 0.1
-    slow_consumer_s: float = Field(30.0, gt=0)  # a stream whose client takes nothing for this long is cut
-    rate_limits: Annotated[str, AfterValidator(_readable)] = "documented"
-    rate_limits_url: Annotated[str, AfterValidator(_reachable)] = "memory://"
-    trusted_proxies: Annotated[str, AfterValidator(_addresses)] = ""  # whose X-Forwarded-For is believed
+    slow_consumer_s: float = Field(30.0, gt=0)  # a stream whose client reads nothing for this long is closed
+    rate_limits: Annotated[RateLimits | None, NoDecode, BeforeValidator(parse_rate_limits)] = DOCUMENTED
+    rate_limits_url: Annotated[str, AfterValidator(_check_redis_url)] = "memory://"
+    trusted_proxies: Annotated[str, AfterValidator(_check_addresses)] = ""  # whose X-Forwarded-For is trusted
 
 
 class DatabaseSettings(BaseSettings):

@@ -13,7 +13,6 @@ from app.settings import MEBIBYTE, Settings
 from app.storage import storage_of
 from domain.documents import UploadLimits
 from domain.ports.storage import Storage
-from domain.rate_limits import limits_of
 from domain.services import Services
 from edge.connection_quotas import ConnectionQuotas
 from infra.completions import OpenAICompletions
@@ -27,7 +26,7 @@ from infra.gateway.key_table import KeyTable
 from infra.gateway.log_writer import BatchLogWriter
 from infra.health import HealthCheck
 from infra.queue import Enqueuer, open_queue
-from infra.rate_limiter import open_rates
+from infra.rate_limiter import open_rate_limiter
 from infra.runtime.embedded import EmbeddedRuntime
 from infra.runtime.remote import RemoteRuntime
 from infra.security import Argon2Passwords, JwtTokens
@@ -69,7 +68,7 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
     async with (
         Listener(conninfo(settings.database_url), gateway.CHANNEL, job_events.CHANNEL) as listener,
         KeyTable(own, listener) as keys,
-        open_rates(limits_of(settings.rate_limits), settings.rate_limits_url) as rates,
+        open_rate_limiter(settings.rate_limits, settings.rate_limits_url) as rates,
     ):
         openai_gateway = Gateway(keys, runtime, log_writer)
         services = Services(

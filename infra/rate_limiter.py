@@ -18,31 +18,31 @@ from limits.errors import StorageError
 
 from domain.errors import RateLimited
 from domain.ports.rate_limiter import RateLimiter
-from domain.rate_limits import Rate, RateLimitedCall, RateLimits, refused
+from domain.rate_limits import Rate, RateLimitedCall, RateLimits, rate_limited
 
-ANSWER_S = 0.5
+REDIS_TIMEOUT_S = 0.5
 """How long Redis may take before this process counts by itself."""
-TURN_S = 2.0
-"""How long a call waits for its turn to ask; then it alone is counted by this process, for Redis is not away."""
-AGAIN_S = 5.0
+RETRY_S = 5.0
 """How long it then does so before it asks Redis again."""
-QUESTIONS = 32
+MAX_CONNECTIONS = 32
 """How many connections to Redis a process opens at most."""
-SWEEP_S = 30.0
+CONNECTION_WAIT_S = 2.0
+"""How long a call waits for a connection; after that this call alone is counted by this process."""
+SWEEP_INTERVAL_S = 30.0
 MAX_WINDOWS = 50_000
 
 
 T = TypeVar("T")
 
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-class Memory(MemoryStorage):
-    """The library's windows in memory, kept small in a cheaper way.
+class BoundedMemoryStorage(MemoryStorage):
+    """The library's windows in memory, with a bound and cheaper sweeps.
 
-    Its own sweeps all windows after each call, every one in a thread. Here a sweep comes twice a minute, and a
-    flood of new callers between two of them costs the oldest windows, never more memory.
+    The library sweeps all windows after each call, each sweep in a thread. This class sweeps every
+    `SWEEP_INTERVAL_S` seconds; a flood of new keys between two sweeps evicts the oldest windows.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Memory(MemoryStorage):
     async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count `amount` calls if that many fit; nothing is awaited in between, so it is atomic."""
         now = time.time()
-        if now >= self._swept_at + SWEEP_S or len(self.events) >= MAX_WINDOWS:
+        if now >= self._swept_at + SWEEP_INTERVAL_S or len(self.events) >= MAX_WINDOWS:
             self._sweep(now)
         entries = self.events.setdefault(key, [])
         if amount > limit or (len(entries) > limit - amount and entries[limit - amount].expiry > now):
@@ -64,61 +64,65 @@ class Memory(MemoryStorage):
     async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """When the oldest of the newest `limit` calls was made, and how many those are; as Redis answers."""
         now = time.time()
-        entries = [it for it in self.events.get(key, ())[:limit] if it.atime >= now - expiry]
+        entries = [entry for entry in self.events.get(key, ())[:limit] if entry.atime >= now - expiry]
         return (entries[-1].atime, len(entries)) if entries else (now, 0)
 
     def _sweep(self, now: float) -> None:
         self._swept_at = now
-        self.events = {key: it for key, it in self.events.items() if it and it[0].expiry > now}
+        self.events = {
+            key: entries for key, entries in self.events.items() if entries and entries[0].expiry > now
+        }
         if len(self.events) >= MAX_WINDOWS:
             self.events = dict(islice(self.events.items(), MAX_WINDOWS // 2, None))
 
 
-class Windows:
-    """Calls counted in moving windows, one for each kind and caller."""
+class WindowRateLimiter:
+    """Counts calls in moving windows, one for each kind and key."""
 
     def __init__(self, limits: RateLimits, storage: MemoryStorage | RedisStorage) -> None:
         self._limits = limits
         self._storage = storage
         self._strategy = MovingWindowRateLimiter(storage)
 
-    async def hit(self, asked: Sequence[RateLimitedCall]) -> None:
-        """Count all of it, or refuse all of it; raises `RateLimited`.
+    async def hit(self, calls: Sequence[RateLimitedCall]) -> None:
+        """Count all of the calls, or none; raises `RateLimited`.
 
-        Each window is atomic. Several are tested before any is taken; when another call takes the last of one in
-        between, what was counted of this refused call stays counted: never too many, once in a while one too few.
+        Each window is atomic. Several are tested before any is hit. When a concurrent call fills one in between, what
+        was already counted of this refused call stays counted: a limit is never exceeded, but may be reached early.
         """
-        if len(asked) > 1:
-            for it in asked:
-                await self._require(it, await self._strategy.test(*self._window(it), cost=it.calls))
-        for it in asked:
-            await self._require(it, await self._strategy.hit(*self._window(it), cost=it.calls))
+        if len(calls) > 1:
+            for call in calls:
+                await self._require(call, await self._strategy.test(*self._window(call), cost=call.calls))
+        for call in calls:
+            await self._require(call, await self._strategy.hit(*self._window(call), cost=call.calls))
 
-    async def forget(self, asked: RateLimitedCall) -> None:
-        """Begin anew with what was counted there."""
-        await self._strategy.clear(*self._window(asked))
+    async def reset(self, call: RateLimitedCall) -> None:
+        """Delete what was counted under the call's kind and key."""
+        await self._strategy.clear(*self._window(call))
 
-    def _rate(self, asked: RateLimitedCall) -> Rate:
-        rate = self._limits[asked.kind]
-        return Rate(rate.amount * asked.times, rate.seconds)
+    def _rate(self, call: RateLimitedCall) -> Rate:
+        rate = self._limits[call.kind]
+        return Rate(rate.amount * call.limit_factor, rate.seconds)
 
-    def _window(self, asked: RateLimitedCall) -> tuple[RateLimitItem, str, str]:
-        return _item(self._rate(asked)), asked.kind, asked.who
+    def _window(self, call: RateLimitedCall) -> tuple[RateLimitItem, str, str]:
+        return _item(self._rate(call)), call.kind, call.key
 
-    async def _require(self, asked: RateLimitedCall, is_free: bool) -> None:
-        if not is_free:
-            rate = self._rate(asked)
-            raise refused(asked, rate, await self._wait_s(asked, rate))
+    async def _require(self, call: RateLimitedCall, is_allowed: bool) -> None:
+        if not is_allowed:
+            rate = self._rate(call)
+            raise rate_limited(call, rate, await self._wait_s(call, rate))
 
-    async def _wait_s(self, asked: RateLimitedCall, rate: Rate) -> int:
-        """In how many whole seconds these calls fit: once the last call that is in their way has left."""
-        if asked.calls > rate.amount:
+    async def _wait_s(self, call: RateLimitedCall, rate: Rate) -> int:
+        """In how many whole seconds these calls fit: once the last call that blocks them leaves the window."""
+        if call.calls > rate.amount:
             return rate.seconds
-        item, *who = self._window(asked)
-        in_the_way = rate.amount - asked.calls + 1
-        began, count = await self._storage.get_moving_window(item.key_for(*who), in_the_way, rate.seconds)
-        left_s = began + rate.seconds - time.time() if count == in_the_way else 0  # one left just now
-        return max(1, math.ceil(left_s))
+        item, *identifiers = self._window(call)
+        blocking = rate.amount - call.calls + 1
+        oldest_at, count = await self._storage.get_moving_window(
+            item.key_for(*identifiers), blocking, rate.seconds
+        )
+        remaining_s = oldest_at + rate.seconds - time.time() if count == blocking else 0  # one left just now
+        return max(1, math.ceil(remaining_s))
 
 
 @lru_cache(maxsize=256)
@@ -126,93 +130,93 @@ def _item(rate: Rate) -> RateLimitItem:
     return RateLimitItemPerSecond(rate.amount, rate.seconds, namespace="rates")
 
 
-class SharedWindows:
-    """Windows in Redis; while it does not answer, this process's own.
+class FallbackRateLimiter:
+    """Counts calls in Redis, and in this process while Redis does not answer.
 
-    Refusing everybody would make Redis one more thing that all of Luthier dies of, and refusing nobody would make
-    taking it down the way to guess passwords. So each process then limits what reaches it.
+    Refusing all calls would make Luthier depend on Redis, and refusing none would let an attacker who overloads Redis
+    guess passwords. So each process then limits the calls that reach it.
     """
 
-    def __init__(self, shared: RateLimiter, own: RateLimiter) -> None:
+    def __init__(self, shared: RateLimiter, local: RateLimiter) -> None:
         self._shared = shared
-        self._own = own
-        self._asks_at: float | None = None
-        self._questions = asyncio.Semaphore(QUESTIONS)
+        self._local = local
+        self._retry_at: float | None = None
+        self._connections = asyncio.Semaphore(MAX_CONNECTIONS)
 
-    async def hit(self, asked: Sequence[RateLimitedCall]) -> None:
-        """Count all of it, or refuse all of it; raises `RateLimited`."""
-        if not await self._is_answered(self._shared.hit, asked):
-            await self._own.hit(asked)
+    async def hit(self, calls: Sequence[RateLimitedCall]) -> None:
+        """Count all of the calls, or none; raises `RateLimited`."""
+        if not await self._ask(self._shared.hit, calls):
+            await self._local.hit(calls)
 
-    async def forget(self, asked: RateLimitedCall) -> None:
-        """Begin anew with what was counted there, and here."""
-        await self._is_answered(self._shared.forget, asked)
-        await self._own.forget(asked)
+    async def reset(self, call: RateLimitedCall) -> None:
+        """Delete what was counted under the call's kind and key, in Redis and in this process."""
+        await self._ask(self._shared.reset, call)
+        await self._local.reset(call)
 
-    async def _is_answered(self, question: Callable[[T], Awaitable[None]], asked: T) -> bool:
-        """Whether Redis answered this; a refusal is an answer, which is raised."""
-        if not await self._has_turn():
+    async def _ask(self, request: Callable[[T], Awaitable[None]], argument: T) -> bool:
+        """Whether Redis answered; raises `RateLimited` where that was the answer."""
+        if not await self._acquire_connection():
             return False
         try:
-            return self._may_ask() and await self._is_answered_now(question, asked)
+            return self._may_ask() and await self._ask_now(request, argument)
         finally:
-            self._questions.release()
+            self._connections.release()
 
-    async def _has_turn(self) -> bool:
-        """Whether this call may ask, of which no more than so many do at a time; it gives its turn back."""
+    async def _acquire_connection(self) -> bool:
         try:
-            async with asyncio.timeout(TURN_S):
-                await self._questions.acquire()
+            async with asyncio.timeout(CONNECTION_WAIT_S):
+                await self._connections.acquire()
         except TimeoutError:
             return False
         return True
 
-    async def _is_answered_now(self, question: Callable[[T], Awaitable[None]], asked: T) -> bool:
+    async def _ask_now(self, request: Callable[[T], Awaitable[None]], argument: T) -> bool:
         try:
-            async with asyncio.timeout(ANSWER_S):
-                await question(asked)
+            async with asyncio.timeout(REDIS_TIMEOUT_S):
+                await request(argument)
         except RateLimited:
-            self._is_back()
+            self._mark_available()
             raise
         except (StorageError, OSError) as error:
-            self._is_away(error)
+            self._mark_unavailable(error)
             return False
-        self._is_back()
+        self._mark_available()
         return True
 
     def _may_ask(self) -> bool:
-        """Whether Redis is asked; while it is away one call in a while, and the others need not wait with it."""
+        """Whether to ask Redis; while it is unavailable one call every `RETRY_S` seconds does."""
         now = time.monotonic()
-        if self._asks_at is not None:
-            if now < self._asks_at:
+        if self._retry_at is not None:
+            if now < self._retry_at:
                 return False
-            self._asks_at = now + AGAIN_S
+            self._retry_at = now + RETRY_S
         return True
 
-    def _is_away(self, error: Exception) -> None:
-        if self._asks_at is None:
-            log.warning(
+    def _mark_unavailable(self, error: Exception) -> None:
+        if self._retry_at is None:
+            logger.warning(
                 "Redis does not answer, so each process counts calls by itself: %s",
                 error or type(error).__name__,
             )
-        self._asks_at = time.monotonic() + AGAIN_S
+        self._retry_at = time.monotonic() + RETRY_S
 
-    def _is_back(self) -> None:
-        if self._asks_at is not None:
-            log.warning("Redis answers again: calls are counted for all processes together")
-        self._asks_at = None
+    def _mark_available(self) -> None:
+        if self._retry_at is not None:
+            logger.warning("Redis answers again: calls are counted for all processes together")
+        self._retry_at = None
 
 
 @asynccontextmanager
-async def open_rates(limits: RateLimits | None, url: str) -> AsyncIterator[RateLimiter | None]:
-    """What counts calls, None when nothing is limited; `url` is memory:// or a Redis's."""
+async def open_rate_limiter(limits: RateLimits | None, url: str) -> AsyncIterator[RateLimiter | None]:
+    """A rate limiter, None when nothing is limited; `url` is memory:// or a Redis's."""
     if limits is None:
         yield None
     elif url.startswith("memory:"):
-        yield Windows(limits, Memory())
+        yield WindowRateLimiter(limits, BoundedMemoryStorage())
     else:
         storage = RedisStorage(url, implementation="redispy", wrap_exceptions=True, key_prefix="luthier")
         try:
-            yield SharedWindows(Windows(limits, storage), Windows(limits, Memory()))
+            local = WindowRateLimiter(limits, BoundedMemoryStorage())
+            yield FallbackRateLimiter(WindowRateLimiter(limits, storage), local)
         finally:
             await storage.bridge.get_connection().aclose()  # type: ignore[attr-defined]  # redis-py's has it

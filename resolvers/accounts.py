@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from domain.accounts import Usage, User, checked_email, checked_password, new_user, wrong_credentials
 from domain.ports.tokens import Session
-from domain.rate_limits import CallKind, attempt
+from domain.rate_limits import CallKind, authentication_calls
 from domain.use_cases import accounts
 from resolvers.context import Context
 
@@ -34,20 +34,20 @@ async def login(context: Context, email: str, password: str) -> Session:
         or not user
     ):
         raise wrong_credentials()
-    await _forget(context, CallKind.SIGN_IN, email)
+    await _reset(context, CallKind.SIGN_IN, email)
     return _session(context, user)
 
 
 async def _count(context: Context, kind: CallKind, email: str) -> None:
     """Count an attempt; raises `RateLimited`."""
     if (rates := context.services.rates) is not None:
-        await rates.hit(attempt(kind, email, context.address))
+        await rates.hit(authentication_calls(kind, email, context.address))
 
 
-async def _forget(context: Context, kind: CallKind, email: str) -> None:
+async def _reset(context: Context, kind: CallKind, email: str) -> None:
     """Reset the count of an account whose owner has signed in."""
     if (rates := context.services.rates) is not None:
-        await rates.forget(attempt(kind, email, context.address)[0])
+        await rates.reset(authentication_calls(kind, email, context.address)[0])
 
 
 def _session(context: Context, user: User) -> Session:

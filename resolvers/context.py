@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.errors import SignInRequired
-from domain.rate_limits import caller
+from domain.rate_limits import client_key
 from domain.services import Services
 from domain.store import Transactions
 
@@ -43,7 +43,7 @@ class Context:
     @property
     def holder(self) -> str:
         """Who holds what is open: the viewer, or who is signed out by address."""
-        return caller(self.viewer, self.address)
+        return client_key(self.viewer, self.address)
 
     def now(self) -> datetime:
         """The time, in UTC."""

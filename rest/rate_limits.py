@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.errors import SignInRequired
-from domain.rate_limits import CallKind, RateLimitedCall, caller
+from domain.rate_limits import CallKind, RateLimitedCall, client_key
 from rest.endpoints import Handler, services_of, viewer_id
 
 
@@ -31,4 +31,4 @@ def _caller(request: Request) -> str:
         viewer = viewer_id(request, allow_ticket=True)
     except SignInRequired:
         viewer = None
-    return caller(viewer, request.client.host if request.client else None)
+    return client_key(viewer, request.client.host if request.client else None)

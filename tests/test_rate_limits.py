@@ -14,12 +14,12 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from app.asgi import HANDLERS, REST, add_routes
-from app.settings import Settings
+from app.settings import Settings, parse_rate_limits
 from app.wiring import Wiring, wire
 from domain.ports.passwords import Passwords
 from domain.rate_limits import DOCUMENTED, CallKind, Rate, RateLimits
 from domain.services import Services
-from infra.rate_limiter import Memory, Windows
+from infra.rate_limiter import BoundedMemoryStorage, WindowRateLimiter
 from schema.admission._rate_limits import calls, fields
 from schema.root import schema
 from tests.clients import Api
@@ -71,7 +71,7 @@ def passwords(services: Services) -> Counted:
 @pytest.fixture
 def services(services: Services) -> Services:
     """The same ports with narrow limits."""
-    windows = Windows(LIMITS, Memory())
+    windows = WindowRateLimiter(LIMITS, BoundedMemoryStorage())
     return replace(
         services, passwords=Counted(services.passwords), rates=windows, external_api_key=KEY["x-api-key"]
     )
@@ -400,8 +400,10 @@ async def test_sign_ups_are_bounded_by_e_mail_and_by_address(call: Call, passwor
 
 
 async def test_a_process_limits_what_its_setting_says(settings: Settings, wiring: Wiring) -> None:
-    assert (settings.rate_limits, wiring.services.rates) == ("off", None)  # as `luthier up` sets it
-    async with wire(settings.model_copy(update={"rate_limits": '{"reads": 7}'})) as limited:
+    assert (settings.rate_limits, wiring.services.rates) == (None, None)  # as `luthier up` sets it
+    async with wire(
+        settings.model_copy(update={"rate_limits": parse_rate_limits('{"reads": 7}')})
+    ) as limited:
         rates = limited.services.rates
-    assert isinstance(rates, Windows)
+    assert isinstance(rates, WindowRateLimiter)
     assert rates._limits == {**DOCUMENTED, CallKind.READS: Rate(7, 60)}

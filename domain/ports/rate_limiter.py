@@ -1,4 +1,4 @@
-"""Counting calls: the port to memory or to a server that many processes share."""
+"""Rate limiting: the port to counts in memory or in a server that many processes share."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,12 +7,12 @@ from domain.rate_limits import RateLimitedCall
 
 
 class RateLimiter(Protocol):
-    """Counts calls, in this process or for many."""
+    """Counts calls, for this process or for many."""
 
-    async def hit(self, asked: Sequence[RateLimitedCall]) -> None:
-        """Count all of it, or refuse all of it; raises `RateLimited`."""
+    async def hit(self, calls: Sequence[RateLimitedCall]) -> None:
+        """Count all of the calls; raises `RateLimited` and counts none where one exceeds its limit."""
         ...
 
-    async def forget(self, asked: RateLimitedCall) -> None:
-        """Begin anew with what was counted there."""
+    async def reset(self, call: RateLimitedCall) -> None:
+        """Delete what was counted under the call's kind and key."""
         ...

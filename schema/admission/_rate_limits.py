@@ -22,7 +22,7 @@ from strawberry.types import ExecutionContext
 from strawberry.types.execution import PreExecutionError
 
 from domain.errors import DomainError, Invalid
-from domain.rate_limits import CallKind, RateLimitedCall, caller
+from domain.rate_limits import CallKind, RateLimitedCall, client_key
 from resolvers.context import Context
 
 KINDS: Mapping[str, CallKind] = {
@@ -65,9 +65,9 @@ async def _count(operation: ExecutionContext) -> None:
     names = fields(schema, document, meant, operation.variables or {})
     _require_alone(names)
     if rates is not None and names:
-        who = caller(context.viewer, context.address)
+        key = client_key(context.viewer, context.address)
         await rates.hit(
-            [RateLimitedCall(kind, who, count) for kind, count in calls(meant.operation, names).items()]
+            [RateLimitedCall(kind, key, count) for kind, count in calls(meant.operation, names).items()]
         )
 
 

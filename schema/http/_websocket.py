@@ -21,7 +21,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 )
 
 from domain.errors import RateLimited
-from domain.rate_limits import network
+from domain.rate_limits import address_key
 from edge.connection_quotas import ConnectionQuotas
 from schema.http._requests import MAX_BODY, Refused, asked, decoded
 from schema.shared.context import GraphQLContext
@@ -104,7 +104,7 @@ class Socket(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
         """Serve it to its end, which is the client's, the token's, or ours."""
         with ExitStack() as self._held:
             try:
-                address = network(self.context.address)
+                address = address_key(self.context.address)
                 self._unnamed = self._held.enter_context(self._quotas.unauthenticated.acquire(address))
                 await self._in_time()
             except RateLimited as error:

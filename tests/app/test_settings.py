@@ -1,6 +1,7 @@
 import pytest
 
-from app.settings import SettingsError, read_settings
+from app.settings import SettingsError, parse_rate_limits, read_settings
+from domain.rate_limits import DOCUMENTED, CallKind, Rate
 
 WHOLE = {
     "DATABASE_URL": "postgresql://luthier@localhost/luthier",
@@ -68,3 +69,55 @@ def test_counting_in_redis_needs_its_client(environment: pytest.MonkeyPatch) -> 
     environment.setattr("app.settings.find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=r"pip install 'luthier\[redis\]'\.$"):
         read_settings()
+
+
+@pytest.mark.parametrize(("value", "limits"), [("off", None), ("documented", DOCUMENTED), ("", DOCUMENTED)])
+def test_rate_limits_are_read_from_the_environment(
+    environment: pytest.MonkeyPatch, value: str, limits: object
+) -> None:
+    environment.setenv("RATE_LIMITS", value)
+    assert read_settings().rate_limits == limits
+
+
+def test_the_documented_rate_limits_apply_unless_they_are_off() -> None:
+    assert parse_rate_limits("documented") == DOCUMENTED
+    assert parse_rate_limits("off") is None
+    assert {kind: DOCUMENTED[kind].amount for kind in list(CallKind)[:5]} == {
+        CallKind.READS: 60,
+        CallKind.WRITES: 30,
+        CallKind.UPLOADS: 10,
+        CallKind.GENERATE: 5,
+        CallKind.TRAIN: 3,
+    }
+
+
+def test_rate_limits_are_set_by_number_a_minute_or_by_period_and_the_others_stay() -> None:
+    parsed = parse_rate_limits('{"reads": "600/minute", "train": "10 / hour", "sign_in": 7}')
+    changed = {CallKind.READS: Rate(600, 60), CallKind.TRAIN: Rate(10, 3600), CallKind.SIGN_IN: Rate(7, 60)}
+    assert parsed == {**DOCUMENTED, **changed}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("on", "it is off, documented or JSON"),
+        ("[]", "it is off, documented or JSON"),
+        ("[" * 100_000, "it is off, documented or JSON"),
+        ('{"Reads": 1}', "its kinds are reads, writes"),
+        ('{"reads": 0}', "reads is a number a minute"),
+        ('{"reads": -1}', "reads is a number a minute"),
+        ('{"reads": true}', "reads is a number a minute"),
+        ('{"reads": null}', "reads is a number a minute"),
+        ('{"reads": 1.5}', "reads is a number a minute"),
+        ('{"reads": "10/month"}', "reads is a number a minute"),
+        ('{"reads": "10/2 hour"}', "reads is a number a minute"),
+        ('{"reads": "10/hour;1/second"}', "reads is a number a minute"),
+        ('{"reads": "10/week"}', "reads is a number a minute"),
+        ('{"reads": "100001/hour"}', "reads is a number a minute"),
+        ('{"reads": "' + "9" * 5000 + '/hour"}', "reads is a number a minute"),
+    ],
+)
+def test_rate_limits_that_make_no_sense_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}") as caught:
+        parse_rate_limits(text)
+    assert len(str(caught.value)) < 120
