@@ -19,12 +19,12 @@ from benchmarks.recorded import recorded_statements
 from domain import ids
 from domain.ids import Noun
 from domain.pages import Page
-from infra.db.cursors import mark_of
+from infra.db.cursors import viewer_tag_of
 from infra.db.engine import conninfo, engine
 from infra.db.items import SqlItems
 from infra.db.jobs import SqlJobs
 from infra.db.reading import Reader
-from infra.db.statements import Reading, Statement
+from infra.db.statements import AutocommitSession, Statement
 from infra.queue import Enqueuer, open_queue
 
 ROWS = 1_000_000
@@ -94,7 +94,7 @@ async def insert_rows(database: AsyncEngine) -> tuple[str, str]:
 
 def reader(of: List, database: AsyncEngine, enqueuer: Enqueuer) -> Reader[Any]:
     """The store of a list."""
-    session = cast(AsyncSession, Reading(database))
+    session = cast(AsyncSession, AutocommitSession(database))
     return SqlJobs(session, enqueuer) if of.kind is SqlJobs else of.kind(session)
 
 
@@ -127,7 +127,7 @@ async def cost(database: AsyncEngine, enqueuer: Enqueuer, of: List, page: Page) 
         began = perf_counter()
         with recorded_statements() as statements:
             found = await reader(of, database, enqueuer).pages(
-                [of.parent], page, by=of.by, viewer_id=of.viewer_id
+                [of.parent], page, parent_kind=of.by, viewer_id=of.viewer_id
             )
         times.append((perf_counter() - began) * 1000)
         assert len(found[of.parent].rows) == SIZE
@@ -147,11 +147,11 @@ async def by_offset(database: AsyncEngine, enqueuer: Enqueuer, of: List, offset:
     statement = Statement(rows)
     for _ in range(3):
         began = perf_counter()
-        found = (await Reading(database).fetch(statement, {})).all()
+        found = (await AutocommitSession(database).fetch(statement, {})).all()
         built = [store.build(row) for row in found]
         times.append((perf_counter() - began) * 1000)
         assert len(built) == SIZE
-    return statistics.median(times), store.cursor(found[-1], mark_of(of.viewer_id))
+    return statistics.median(times), store.cursor(found[-1], viewer_tag_of(of.viewer_id))
 
 
 async def lines(database: AsyncEngine, enqueuer: Enqueuer, of: List) -> list[str]:

@@ -24,7 +24,7 @@ from domain.accounts import new_user
 from domain.datasets import Dataset
 from domain.jobs import JobType, new_job
 from domain.use_cases import accounts, datasets, projects
-from infra.db.engine import raw
+from infra.db.engine import driver_connection
 
 ROUNDS = 200
 PEER = "benchmarks.peer"
@@ -93,7 +93,7 @@ async def one_of_ours(wiring: Wiring, dataset: Dataset) -> float:
 async def one_of_theirs(wiring: Wiring, number: int) -> float:
     async with AsyncSession(wiring.engine) as session, session.begin():
         task = wiring.queue.configure_task(
-            PEER, allow_unknown=True, queue="default", connection=await raw(session)
+            PEER, allow_unknown=True, queue="default", connection=await driver_connection(session)
         )
         await task.defer_async(number=number)
     committed = datetime.now(UTC)

@@ -65,19 +65,19 @@ class Pages(Protocol):
         parents: list[str],
         page: Page,
         *,
-        by: Parent | None = None,
+        parent_kind: Parent | None = None,
         where: Any = None,
-        only: frozenset[str] | None = None,
+        projection: frozenset[str] | None = None,
         viewer_id: str,
     ) -> dict[str, PageSlice[Any]]:
-        """The same page of each parent's list in one statement; without `by` the parent is the viewer.
+        """The same page of each parent's list in one statement; without `parent_kind` the parent is the viewer.
 
-        With `only` a slice may have columns with at least these attributes in the place of rows.
+        With a projection a slice may have columns with at least these attributes in the place of rows.
         """
         ...
 
     async def totals(
-        self, parents: list[str], *, by: Parent | None = None, where: Any = None, viewer_id: str
+        self, parents: list[str], *, parent_kind: Parent | None = None, where: Any = None, viewer_id: str
     ) -> dict[str, int]:
         """How many rows each parent's list has, at most `COUNT_CEILING`."""
         ...

@@ -62,7 +62,7 @@ async def pages(
     """The same page of each parent's list; of `only` these attributes, where they can be read alone."""
     async with context.transactions.read() as store:
         return await collection_of(store, collection).pages(
-            parents, page, by=by, where=where, only=only, viewer_id=context.viewer_id
+            parents, page, parent_kind=by, where=where, projection=only, viewer_id=context.viewer_id
         )
 
 
@@ -72,7 +72,7 @@ async def totals(
     """The length of each parent's list."""
     async with context.transactions.read() as store:
         return await collection_of(store, collection).totals(
-            parents, by=by, where=where, viewer_id=context.viewer_id
+            parents, parent_kind=by, where=where, viewer_id=context.viewer_id
         )
 
 

@@ -18,7 +18,7 @@ from domain import ids
 from domain.ids import Noun
 from domain.services import Services
 from infra.db import tables
-from infra.db.cursors import VERSION, mark_of
+from infra.db.cursors import VERSION, viewer_tag_of
 from tests.clients import Api
 from tests.introspection import LISTS
 from tests.jobs import new_project
@@ -198,7 +198,7 @@ def cursor(*parts: Any) -> str:
 
 async def test_what_is_no_cursor_is_refused(lists: dict[str, Listed]) -> None:
     of = lists["Dataset.items"]
-    item, mark = ids.new(Noun.ITEM), mark_of(of.owner.ids["User"])
+    item, mark = ids.new(Noun.ITEM), viewer_tag_of(of.owner.ids["User"])
     assert "errors" not in await of.answer(of.owner, after=cursor(VERSION, "items", mark, 1, item))
     for wrong in (
         cursor(VERSION - 1, "items", 1, item),

@@ -8,11 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.accounts import Usage, User
 from domain.datasets import RunStatus
-from infra.db.statements import Query, Statement, fetched
+from infra.db.statements import Query, Statement, fetch_rows
 from infra.db.tables import datasets, deployments, finetunes, projects, request_logs, users
 
-OWN = Statement(select(users).where(users.c.id == bindparam("id"), users.c.id == bindparam("viewer_id")))
-"""Of every request that asks who is signed in; made once, for that takes longer than to execute it."""
+OWN_ACCOUNT = Statement(
+    select(users).where(users.c.id == bindparam("id"), users.c.id == bindparam("viewer_id"))
+)
+"""Runs for every request that asks who is signed in; to compile it each time would take longer than to run it."""
 
 
 class SqlAccounts:
@@ -23,10 +25,10 @@ class SqlAccounts:
 
     async def get(self, id: str, *, viewer_id: str) -> User | None:
         """The viewer's own account; everybody else's is absent."""
-        return await self._one(OWN, id=id, viewer_id=viewer_id)
+        return await self._one(OWN_ACCOUNT, id=id, viewer_id=viewer_id)
 
     async def many(self, ids: list[str], *, viewer_id: str) -> dict[str, User]:
-        """As `get`, for many ids."""
+        """Accounts by id: the viewer's own, if it is among them."""
         found = [await self.get(viewer_id, viewer_id=viewer_id)] if viewer_id in ids else []
         return {user.id: user for user in found if user}
 
@@ -34,9 +36,9 @@ class SqlAccounts:
         """The account with this e-mail."""
         return await self._one(select(users).where(users.c.email == email))
 
-    async def _one(self, query: Query, **given: str) -> User | None:
-        found = (await fetched(self._session, query, given)).all()
-        return User(**found[0]) if found else None
+    async def _one(self, query: Query, **parameters: str) -> User | None:
+        rows = (await fetch_rows(self._session, query, parameters)).all()
+        return User(**rows[0]) if rows else None
 
     async def add(self, user: User) -> bool:
         """False when the e-mail is taken."""

@@ -1,4 +1,4 @@
-"""API keys as rows: digests, never secrets. Every change is told to the gateways."""
+"""API keys as rows: digests, never secrets. Every change notifies the gateways."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -10,7 +10,8 @@ from domain.api_keys import ApiKey
 from domain.ids import Noun
 from domain.reading import Parent
 from infra.db import gateway
-from infra.db.reading import Reader, Row, names
+from infra.db.columns import column_names
+from infra.db.reading import Reader, Row
 from infra.db.tables import api_keys
 
 
@@ -22,7 +23,7 @@ class SqlApiKeys(Reader[ApiKey]):
     parents: ClassVar[Any] = {Parent.DEPLOYMENT: api_keys.c.deployment_id}
     source = api_keys
     columns = tuple(api_keys.c)
-    alone = names(columns)
+    projectable = column_names(columns)
     order: ClassVar[Any] = (api_keys.c.id,)
 
     def build(self, row: Row) -> ApiKey:
@@ -33,8 +34,13 @@ class SqlApiKeys(Reader[ApiKey]):
         """The viewer's own: an account's key has no project."""
         return api_keys.c.owner_id == viewer_id
 
-    def reachable(self, by: Parent, parent: ColumnElement[Any], viewer_id: str) -> ColumnElement[bool]:  # noqa: ARG002
-        """A key says itself whose it is."""
+    def parent_visible(
+        self,
+        viewer_id: str,
+        parent_kind: Parent,  # noqa: ARG002
+        parent_id: ColumnElement[Any],  # noqa: ARG002
+    ) -> ColumnElement[bool]:
+        """Whether the viewer owns the key, whatever its deployment."""
         return self.visible(viewer_id)
 
     async def add(self, key: ApiKey) -> None:

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from infra.db.engine import raw
+from infra.db.engine import driver_connection
 from infra.queue import Enqueuer
 
 
@@ -16,9 +16,9 @@ class SqlBackgroundTasks:
     async def delete_files(self, prefixes: list[str]) -> None:
         """Delete everything in storage under these prefixes, after the commit."""
         if prefixes:
-            await self._enqueuer.purge(await raw(self._session), prefixes)
+            await self._enqueuer.purge(await driver_connection(self._session), prefixes)
 
     async def unload(self, model_ids: list[str]) -> None:
         """Have the model runtime drop these models, after the commit."""
         if model_ids:
-            await self._enqueuer.unload(await raw(self._session), model_ids)
+            await self._enqueuer.unload(await driver_connection(self._session), model_ids)

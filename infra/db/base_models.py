@@ -8,7 +8,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.base_models import BaseModel
 from domain.ids import Noun
-from infra.db.reading import Reader, Row, names
+from infra.db.columns import column_names
+from infra.db.reading import Reader, Row
 from infra.db.tables import base_models
 
 
@@ -19,7 +20,7 @@ class SqlBaseModels(Reader[BaseModel]):
     noun = Noun.BASE_MODEL
     source = base_models
     columns = tuple(base_models.c)
-    alone = names(columns)
+    projectable = column_names(columns)
     order: ClassVar[Any] = (base_models.c.name, base_models.c.id)
     newest_first = False
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import ids
 from domain.datasets import Dataset
 from domain.items import HOLD_OUT_FROM, Item, Problem, Split
-from infra.db.engine import raw
+from infra.db.engine import driver_connection
 from infra.db.tables import datasets, items
 
 COLUMNS = tuple(column.name for column in items.c if column.computed is None)
@@ -91,7 +91,7 @@ async def load(session: AsyncSession, incoming: AsyncIterator[Item]) -> int:
     and memory holds one buffer of them.
     """
     await session.execute(text("set local statement_timeout = 0"))
-    connection = cast("psycopg.AsyncConnection[Any]", await raw(session))
+    connection = cast("psycopg.AsyncConnection[Any]", await driver_connection(session))
     async with connection.cursor() as cursor:
         await cursor.execute("create temporary table incoming_items (like items) on commit drop")
         async with cursor.copy(COPY) as copy:

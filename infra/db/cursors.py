@@ -1,4 +1,4 @@
-"""Cursors: a row's place in its list, opaque to clients, checked when it comes back."""
+"""Cursors: the position of a row in its list, opaque to clients, validated when it comes back."""
 
 import base64
 import binascii
@@ -16,29 +16,27 @@ from infra.db.types import Id
 VERSION = 2
 
 
-def mark_of(viewer_id: str) -> str:
-    """What ties a cursor to its viewer. No secret: who forges one names a place in a list of their own."""
+def viewer_tag_of(viewer_id: str) -> str:
+    """What binds a cursor to its viewer. It is no secret: a forged cursor is a position in the forger's own list."""
     return hashlib.blake2s(viewer_id.encode(), digest_size=6).hexdigest()
 
 
-def encode(list_name: str, mark: str, values: Sequence[Any]) -> str:
-    """The cursor of a row of one kind of list, as one viewer is shown it."""
-    parts = [VERSION, list_name, mark, *values]
+def encode(list_name: str, viewer_tag: str, values: Sequence[Any]) -> str:
+    """The cursor of a row; `values` are those of the columns that its list is sorted by."""
+    parts = [VERSION, list_name, viewer_tag, *values]
     return base64.urlsafe_b64encode(orjson.dumps(parts)).rstrip(b"=").decode()
 
 
 def decode(
-    cursor: str, list_name: str, mark: str, columns: Sequence[ColumnElement[Any]], *, field: str
+    cursor: str, list_name: str, viewer_tag: str, columns: Sequence[ColumnElement[Any]], *, field: str
 ) -> list[Any]:
-    """The place that a cursor names; raises `Invalid` when it is not one of this list's and this viewer's."""
+    """The values in a cursor; raises `Invalid` when it is of another list or another viewer."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        version, name, made_for, *values = orjson.loads(
-            base64.b64decode(padded, altchars=b"-_", validate=True)
-        )
+        version, name, tag, *values = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error):
         raise _invalid(field) from None
-    if (version, name, made_for, len(values)) != (VERSION, list_name, mark, len(columns)):
+    if (version, name, tag, len(values)) != (VERSION, list_name, viewer_tag, len(columns)):
         raise _invalid(field)
     if not all(_fits(value, column) for value, column in zip(values, columns, strict=True)):
         raise _invalid(field)

@@ -1,7 +1,7 @@
 """Datasets as rows. A deleted one is absent, but for what still refers to it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, delete, func, insert, lateral, literal, select, update
@@ -11,9 +11,10 @@ from domain.datasets import Dataset, DatasetFilter, PromptRevision, RunStatus
 from domain.documents import Document
 from domain.ids import Noun
 from domain.reading import Parent
+from infra.db.columns import column_names, record_columns
 from infra.db.documents import SqlDocuments
 from infra.db.engine import extend_statement_timeout
-from infra.db.reading import Reader, Row, names
+from infra.db.reading import Reader, Row
 from infra.db.tables import (
     dataset_documents,
     datasets,
@@ -23,9 +24,9 @@ from infra.db.tables import (
     projects,
     prompt_revisions,
 )
-from infra.db.tenancy import may_see
+from infra.db.tenancy import visible_to
 
-FIELDS = [*(datasets.c[it.name] for it in fields(Dataset) if it.name != "owner_id"), projects.c.owner_id]
+COLUMNS = record_columns(Dataset, datasets)
 
 
 class SqlImportedDocuments(SqlDocuments):
@@ -48,8 +49,8 @@ class SqlDatasets(Reader[Dataset]):
     noun = Noun.DATASET
     parents: ClassVar[Any] = {Parent.PROJECT: datasets.c.project_id}
     source = datasets.outerjoin(projects, datasets.c.project_id == projects.c.id)
-    columns = FIELDS
-    alone = names(FIELDS)
+    columns = COLUMNS
+    projectable = column_names(COLUMNS)
     order: ClassVar[Any] = (datasets.c.id,)
     project = datasets.c.project_id
 
@@ -92,8 +93,10 @@ class SqlDatasets(Reader[Dataset]):
 
     async def referred(self, ids: list[str], *, viewer_id: str) -> dict[str, Dataset]:
         """As `many`, with the deleted ones."""
-        mine = may_see(viewer_id)
-        return await self._by_id(select(*FIELDS).select_from(self.source).where(mine, datasets.c.id.in_(ids)))
+        mine = visible_to(viewer_id)
+        return await self._by_id(
+            select(*COLUMNS).select_from(self.source).where(mine, datasets.c.id.in_(ids))
+        )
 
     async def add_revision(self, id: str, revision: PromptRevision) -> None:
         """Keep an earlier prompt."""

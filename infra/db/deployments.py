@@ -1,7 +1,7 @@
 """Deployments as rows. Every change is told to the gateways, in the transaction that makes it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, delete, select, update
@@ -11,13 +11,11 @@ from domain.deployments import Deployment, DeploymentFilter
 from domain.ids import Noun
 from domain.reading import Parent
 from infra.db import gateway
-from infra.db.reading import Reader, Row, names
+from infra.db.columns import column_names, record_columns
+from infra.db.reading import Reader, Row
 from infra.db.tables import deployments, projects
 
-FIELDS = [
-    *(deployments.c[it.name] for it in fields(Deployment) if it.name != "owner_id"),
-    projects.c.owner_id,
-]
+COLUMNS = record_columns(Deployment, deployments)
 
 
 class SqlDeployments(Reader[Deployment]):
@@ -30,8 +28,8 @@ class SqlDeployments(Reader[Deployment]):
         Parent.FINETUNE: deployments.c.finetune_id,
     }
     source = deployments.outerjoin(projects)
-    columns = FIELDS
-    alone = names(FIELDS)
+    columns = COLUMNS
+    projectable = column_names(COLUMNS)
     order: ClassVar[Any] = (deployments.c.id,)
     project = deployments.c.project_id
 

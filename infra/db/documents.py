@@ -12,11 +12,12 @@ from domain.ids import Noun
 from domain.jobs import JobStatus, JobType
 from domain.reading import Parent
 from domain.storage_keys import document_prefix
+from infra.db.columns import column_names, record_columns
 from infra.db.engine import extend_statement_timeout
-from infra.db.reading import Reader, Row, names
+from infra.db.reading import Reader, Row
 from infra.db.tables import documents, jobs, projects
 
-FIELDS = [documents.c[it.name] for it in fields(Document)]
+COLUMNS = record_columns(Document, documents)
 
 
 EXPIRED = documents.c.created_at < func.now() - timedelta(seconds=UPLOAD_OVER_S)
@@ -29,8 +30,8 @@ class SqlDocuments(Reader[Document]):
     noun = Noun.DOCUMENT
     parents: ClassVar[Any] = {Parent.PROJECT: documents.c.project_id}
     source = documents.outerjoin(projects)
-    columns = FIELDS
-    alone = names(FIELDS)
+    columns = COLUMNS
+    projectable = column_names(COLUMNS)
     order: ClassVar[Any] = (documents.c.id,)
 
     def build(self, row: Row) -> Document:

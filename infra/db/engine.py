@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: an SQLAlchemy engine for statements, a libpq string for those who listen."""
+"""Connections to PostgreSQL: an SQLAlchemy engine for statements, a libpq connection string for listeners."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncSession as Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 STATEMENT_TIMEOUT_MS = 5_000
-IDLE_S = 1.0
-"""After how many seconds of no use a connection is asked whether it is still there."""
+PING_AFTER_IDLE_S = 1.0
+"""After so many seconds without use a connection is pinged before it is used again."""
 
 
 def _url(database_url: str) -> URL:
-    """The URL with the driver that we use, whichever of the common spellings it came in."""
+    """The URL with our driver, whatever driver it names."""
     return make_url(database_url).set(drivername="postgresql+psycopg")
 
 
@@ -33,21 +33,21 @@ def engine(
 ) -> AsyncEngine:
     """An engine of at most `size` connections; use one for each event loop."""
     options = f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC"
-    made = create_async_engine(
+    created = create_async_engine(
         _url(database_url),
         pool_size=size,
         max_overflow=size,
         pool_reset_on_return=None,
-        hide_parameters=True,  # an error names its statement, and is logged: its values are passwords and users' texts
+        hide_parameters=True,  # errors are logged with their statements, whose parameters are passwords and users' texts
         json_deserializer=orjson.loads,
         connect_args={"options": options, "connect_timeout": 5},
     )
-    _prepare(made.sync_engine)
-    return made
+    _register_pool_events(created.sync_engine)
+    return created
 
 
-class UuidBytes(Loader):
-    """A UUID in the text format as its bytes: to make `UUID`s of them takes as long as all else about a row."""
+class UuidBytesLoader(Loader):
+    """Loads a UUID as its bytes: to make a `UUID` of it takes as long as all else about a row."""
 
     def load(self, data: Buffer) -> bytes:
         """The 16 bytes."""
@@ -55,58 +55,58 @@ class UuidBytes(Loader):
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Have connections that are taken meanwhile run each statement by itself, without BEGIN and COMMIT around it.
+def autocommit() -> Iterator[None]:
+    """Set connections that are checked out meanwhile to autocommit.
 
     SQLAlchemy's own `isolation_level="AUTOCOMMIT"` loses the connection when the task is cancelled meanwhile.
     """
-    token = _reads.set(True)
+    token = _autocommit.set(True)
     try:
         yield
     finally:
-        _reads.reset(token)
+        _autocommit.reset(token)
 
 
-_reads = ContextVar("reads", default=False)
+_autocommit = ContextVar("autocommit", default=False)
 
 
-def _prepare(pooled: Engine) -> None:
-    """Have connections taken as they are wanted, and those replaced that were lost while nobody used them.
+def _register_pool_events(pooled: Engine) -> None:
+    """Set autocommit as it is asked for, and replace connections that failed while they were idle.
 
-    `pool_pre_ping` would ask whether they are there before every use, which costs every query a trip to the database.
-    One that comes back has no transaction left, for whoever begins one ends it: to have SQLAlchemy roll it back once
-    more would take as long as all else about it.
+    `pool_pre_ping` would ping them before every use, which costs every query a round trip. A connection that is
+    returned has no open transaction, as whoever begins one ends it: SQLAlchemy's reset by ROLLBACK would take as long
+    as all else about it.
     """
 
-    def made(connection: DBAPIConnection, _: object) -> None:
-        for loader in (UuidBytes, ByteaBinaryLoader):
+    def on_connect(connection: DBAPIConnection, _: object) -> None:
+        for loader in (UuidBytesLoader, ByteaBinaryLoader):
             connection.adapters.register_loader("uuid", loader)
 
-    def returned(_: object, record: ConnectionPoolEntry) -> None:
+    def on_checkin(_: object, record: ConnectionPoolEntry) -> None:
         record.info["returned"] = monotonic()
 
-    def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+    def on_checkout(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
         if connection.closed:
             raise DisconnectionError
         try:
-            if monotonic() - record.info.get("returned", monotonic()) >= IDLE_S:
+            if monotonic() - record.info.get("returned", monotonic()) >= PING_AFTER_IDLE_S:
                 pooled.dialect.do_ping(connection)
-            if connection.autocommit is not _reads.get():
-                connection.autocommit = _reads.get()
+            if connection.autocommit is not _autocommit.get():
+                connection.autocommit = _autocommit.get()
         except psycopg.Error as error:
             raise InvalidatePoolError from error
 
-    event.listen(pooled, "connect", made)
-    event.listen(pooled, "checkin", returned)
-    event.listen(pooled, "checkout", taken)
+    event.listen(pooled, "connect", on_connect)
+    event.listen(pooled, "checkin", on_checkin)
+    event.listen(pooled, "checkout", on_checkout)
 
 
 def conninfo(database_url: str) -> str:
-    """The same database for libpq."""
+    """The connection string of a database for libpq."""
     return _url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-async def raw(session: Session) -> object:
+async def driver_connection(session: Session) -> object:
     """The psycopg connection that a session's transaction runs on."""
     return (await (await session.connection()).get_raw_connection()).driver_connection
 

@@ -18,10 +18,11 @@ from domain.ids import Noun
 from domain.reading import Parent
 from domain.texts import storable
 from infra.db import gateway
-from infra.db.reading import Reader, Row, names
+from infra.db.columns import column_names, record_columns
+from infra.db.reading import Reader, Row
 from infra.db.tables import finetunes, projects
 
-FIELDS = [*(finetunes.c[it.name] for it in fields(Finetune) if it.name != "owner_id"), projects.c.owner_id]
+COLUMNS = record_columns(Finetune, finetunes)
 RUNNING = "uq_finetunes_project_id_running"
 
 
@@ -32,8 +33,8 @@ class SqlFinetunes(Reader[Finetune]):
     noun = Noun.FINETUNE
     parents: ClassVar[Any] = {Parent.PROJECT: finetunes.c.project_id, Parent.DATASET: finetunes.c.dataset_id}
     source = finetunes.outerjoin(projects, finetunes.c.project_id == projects.c.id)
-    columns = FIELDS
-    alone = names(FIELDS)
+    columns = COLUMNS
+    projectable = column_names(COLUMNS)
     order: ClassVar[Any] = (finetunes.c.id,)
     project = finetunes.c.project_id
 

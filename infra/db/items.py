@@ -23,8 +23,9 @@ from domain.pages import Page
 from domain.reading import Parent
 from infra.db import bulk_items
 from infra.db.bulk_items import ACTIVE, PROBLEMS, VALID
+from infra.db.columns import column_names
 from infra.db.engine import extend_statement_timeout
-from infra.db.reading import Reader, Row, names
+from infra.db.reading import Reader, Row
 from infra.db.tables import datasets, items, projects
 
 EMPTY_HASH = hashlib.sha256().hexdigest()
@@ -74,7 +75,7 @@ class SqlItems(Reader[Item]):
     parents: ClassVar[Any] = {Parent.DATASET: items.c.dataset_id}
     source = items.outerjoin(datasets).outerjoin(projects, datasets.c.project_id == projects.c.id)
     columns = tuple(items.c)
-    alone = names(columns, "problems")
+    projectable = column_names(columns, "problems")
     order: ClassVar[Any] = (items.c.position, items.c.id)
     newest_first = False
 
@@ -150,7 +151,9 @@ class SqlItems(Reader[Item]):
     async def sample(self, dataset_ids: list[str], first: int, *, viewer_id: str) -> dict[str, list[Item]]:
         """The first active items of each dataset."""
         page, active = Page(size=first), ItemFilter(active=True)
-        found = await self.pages(dataset_ids, page, by=Parent.DATASET, where=active, viewer_id=viewer_id)
+        found = await self.pages(
+            dataset_ids, page, parent_kind=Parent.DATASET, where=active, viewer_id=viewer_id
+        )
         return {dataset_id: list(part.rows) for dataset_id, part in found.items()}
 
     async def stats(

@@ -40,12 +40,12 @@ class SqlJobEvents(Reader[RecordedEvent]):
             row["job_id"], row["seq"], row["at"], EVENTS[row["kind"]].validate_python(row["body"])
         )
 
-    def cursor(self, row: Row, mark: str) -> str:  # noqa: ARG002 - the same for whoever may see it
-        """The same cursor as an event shows and a stream takes."""
+    def cursor(self, row: Row, viewer_tag: str) -> str:  # noqa: ARG002 - the same for every viewer
+        """The event's `seq`, which is also the cursor of a stream."""
         return str(row["seq"])
 
-    def decoded(self, cursor: str, mark: str, *, field: str) -> list[int]:  # noqa: ARG002
-        """The place that a stream's cursor names."""
+    def decoded(self, cursor: str, viewer_tag: str, *, field: str) -> list[int]:  # noqa: ARG002
+        """The `seq` in a cursor; raises `Invalid`."""
         return [place_of(cursor, field=field)]
 
     def matching(self, where: frozenset[JobEventKind]) -> list[ColumnElement[bool]]:
@@ -53,7 +53,7 @@ class SqlJobEvents(Reader[RecordedEvent]):
         return [job_events.c.kind.in_(sorted(where))]
 
     async def after(self, job_id: str, seq: int, limit: int = 500) -> list[RecordedEvent]:
-        """The next events of a job; who may see it was asked before."""
+        """The next events of a job; the caller has checked that the viewer may see it."""
         statement = (
             select(job_events)
             .where(job_events.c.job_id == job_id, job_events.c.seq > seq)
@@ -63,16 +63,16 @@ class SqlJobEvents(Reader[RecordedEvent]):
         return [self.build(row) for row in await self._fetch(statement)]
 
     async def fruitless_begins(self, job_id: str) -> int:
-        """How often a job was begun since it last came further than ever before."""
-        mine = job_events.c.job_id == job_id
+        """How often a job was begun since its progress last reached a new maximum."""
+        of_job = job_events.c.job_id == job_id
         furthest = (
             select(job_events.c.seq)
-            .where(mine, job_events.c.kind == JobEventKind.PROGRESS)
+            .where(of_job, job_events.c.kind == JobEventKind.PROGRESS)
             .order_by(job_events.c.body["progress"].as_float().desc(), job_events.c.seq)
             .limit(1)
         )
         begun = select(func.count()).where(
-            mine,
+            of_job,
             job_events.c.kind == JobEventKind.STATUS,
             job_events.c.body["status"].astext == JobStatus.RUNNING,
             job_events.c.seq > func.coalesce(furthest.scalar_subquery(), 0),
@@ -81,10 +81,10 @@ class SqlJobEvents(Reader[RecordedEvent]):
 
     async def logs(self, job_ids: list[str], lines: int) -> dict[str, list[str]]:
         """The last lines of each job's log, oldest first."""
-        mine = job_events.c.job_id == jobs.c.id
+        of_job = job_events.c.job_id == jobs.c.id
         last = (
             select(job_events.c.seq, job_events.c.body["line"].astext.label("line"))
-            .where(mine, job_events.c.kind == JobEventKind.LOG)
+            .where(of_job, job_events.c.kind == JobEventKind.LOG)
             .order_by(job_events.c.seq.desc())
             .limit(lines)
         )
@@ -111,19 +111,19 @@ class SqlJobEvents(Reader[RecordedEvent]):
 
     async def update_of_attempt(self, job: Job, values: Mapping[str, Any]) -> int:
         """Change the row while it is this attempt's; the row stays locked, which keeps `seq` without gaps."""
-        mine = (
+        changed = (
             update(jobs)
             .where(jobs.c.id == job.id, jobs.c.attempt == job.attempt, jobs.c.status.not_in(sorted(FINAL)))
             .values(**values)
             .returning(jobs.c.last_seq)
         )
-        last = (await self._session.execute(mine)).scalar_one_or_none()
+        last = (await self._session.execute(changed)).scalar_one_or_none()
         if last is None:
             raise Superseded
         return int(last)
 
     async def record(self, job_id: str, seq: int, new: Sequence[Event]) -> None:
-        """Add events behind the place `seq`, and wake whoever follows the job; the row of the job is locked."""
+        """Add events behind `seq`, and notify the job's followers; the caller has locked the job's row."""
         rows = [
             {
                 "job_id": job_id,

@@ -1,7 +1,7 @@
 """Jobs as rows. Every write by a worker names its attempt: a worker that was replaced writes nothing."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -22,9 +22,10 @@ from domain.ids import Noun
 from domain.job_events import StatusChanged
 from domain.jobs import FINAL, Job, JobFilter, JobStatus, JobType, Runner
 from domain.reading import Parent
-from infra.db.engine import raw
+from infra.db.columns import column_names, record_columns
+from infra.db.engine import driver_connection
 from infra.db.job_events import SqlJobEvents
-from infra.db.reading import Reader, Row, names
+from infra.db.reading import Reader, Row
 from infra.db.tables import jobs, projects
 from infra.queue import WORK, Enqueuer
 
@@ -36,7 +37,7 @@ QUEUED = text(
 )
 """Which of some jobs are in the queue, or held by a worker."""
 
-FIELDS = [*(jobs.c[it.name] for it in fields(Job) if it.name != "owner_id"), projects.c.owner_id]
+COLUMNS = record_columns(Job, jobs)
 
 
 class SqlJobReads(Reader[Job]):
@@ -46,8 +47,8 @@ class SqlJobReads(Reader[Job]):
     noun = Noun.JOB
     parents: ClassVar[Any] = {Parent.PROJECT: jobs.c.project_id}
     source = jobs.outerjoin(projects)
-    columns = FIELDS
-    alone = names(FIELDS)
+    columns = COLUMNS
+    projectable = column_names(COLUMNS)
     order: ClassVar[Any] = (jobs.c.id,)
     project = jobs.c.project_id
 
@@ -73,7 +74,7 @@ class SqlJobReads(Reader[Job]):
     async def waiting_for(self, document_id: str) -> list[Job]:
         """Queued imports of a document that was not read yet."""
         statement = (
-            select(*FIELDS)
+            select(*COLUMNS)
             .select_from(self.source)
             .where(
                 jobs.c.type == JobType.DATASET_IMPORT,
@@ -111,7 +112,7 @@ class SqlJobs(SqlJobReads):
 
     async def enqueue(self, job: Job) -> None:
         """Have a worker take it once this transaction has committed."""
-        await self._enqueuer.work(await raw(self._session), job.id, job.type)
+        await self._enqueuer.work(await driver_connection(self._session), job.id, job.type)
 
     async def begin(self, id: str, *, runner: Runner = Runner.LOCAL) -> Job | None:
         """Count the attempt up and mark it RUNNING; None when it is gone, final or another runner's."""
@@ -133,7 +134,7 @@ class SqlJobs(SqlJobReads):
 
     async def _read(self, id: str) -> Job:
         """A job whatever the viewer: for workers, who act for its owner."""
-        statement = select(*FIELDS).select_from(self.source).where(jobs.c.id == id)
+        statement = select(*COLUMNS).select_from(self.source).where(jobs.c.id == id)
         return (await self._by_id(statement))[id]
 
     async def finish(
@@ -169,7 +170,7 @@ class SqlJobs(SqlJobReads):
         """
         await self._session.execute(select(func.pg_advisory_xact_lock(ORPHANED_LOCK)))
         active = await self._by_id(
-            select(*FIELDS)
+            select(*COLUMNS)
             .select_from(self.source)
             .where(
                 jobs.c.status.in_(ACTIVE),

@@ -1,7 +1,7 @@
 """Projects as rows, and what is derived from what they hold."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, Table, case, delete, exists, func, insert, literal, select, update
@@ -14,11 +14,12 @@ from domain.jobs import JobStatus
 from domain.projects import Project, ProjectFilter, ProjectStage, ProjectStats
 from domain.storage_keys import dataset_prefix, document_prefix, finetune_prefix
 from infra.db import gateway, job_events
+from infra.db.columns import column_names, record_columns
 from infra.db.engine import extend_statement_timeout
-from infra.db.reading import Reader, Row, names
+from infra.db.reading import Reader, Row
 from infra.db.tables import datasets, deployments, documents, finetunes, items, jobs, projects
 
-FIELDS = [projects.c[it.name] for it in fields(Project)]
+COLUMNS = record_columns(Project, projects)
 
 
 def _has(table: Any, *conditions: Any) -> ColumnElement[bool]:
@@ -84,8 +85,8 @@ class SqlProjects(Reader[Project]):
     name = "projects"
     noun = Noun.PROJECT
     source = projects
-    columns = FIELDS
-    alone = names(FIELDS)
+    columns = COLUMNS
+    projectable = column_names(COLUMNS)
     order: ClassVar[Any] = (projects.c.id,)
 
     def build(self, row: Row) -> Project:

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, insert, or_
 from domain.ids import Noun
 from domain.reading import Parent
 from domain.request_logs import LogFilter, RequestLog
-from infra.db.reading import Reader, Row, names
+from infra.db.columns import column_names
+from infra.db.reading import Reader, Row
 from infra.db.tables import deployments, projects, request_logs
 
 
@@ -21,7 +22,7 @@ class SqlRequestLogs(Reader[RequestLog]):
     parents: ClassVar[Any] = {Parent.DEPLOYMENT: request_logs.c.deployment_id}
     source = request_logs.outerjoin(deployments).outerjoin(projects)
     columns = tuple(request_logs.c)
-    alone = names(columns)
+    projectable = column_names(columns)
     order: ClassVar[Any] = (request_logs.c.id,)
 
     def build(self, row: Row) -> RequestLog:

@@ -26,16 +26,16 @@ from infra.db.job_events import SqlJobEvents
 from infra.db.jobs import SqlJobReads, SqlJobs
 from infra.db.projects import SqlProjects
 from infra.db.request_logs import SqlRequestLogs
-from infra.db.statements import Reading
+from infra.db.statements import AutocommitSession
 from infra.db.training_points import SqlTrainingPoints
 from infra.queue import Enqueuer
 
-LOST = ("08", "57P")
-"""The classes of SQLSTATE of connections that failed, and of servers that are being stopped."""
+CONNECTION_FAILURES = ("08", "57P")
+"""How the SQLSTATEs begin of connections that failed, and of servers that are shutting down."""
 
 
 class SqlReadStore:
-    """What can be read, each statement by itself. It has nothing that writes but what it is typed not to show."""
+    """The stores to read from. The type `ReadStore` hides the methods that write."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.accounts = SqlAccounts(session)
@@ -56,7 +56,7 @@ class SqlReadStore:
 
 
 class SqlStore(SqlReadStore):
-    """What one transaction can reach."""
+    """The stores of one transaction."""
 
     jobs: SqlJobs
 
@@ -79,7 +79,7 @@ class SqlTransactions:
     async def begin(self) -> AsyncIterator[SqlStore]:
         """Commits when the block ends, rolls back when it raises.
 
-        Raises `Unavailable` where the database is away, too busy or too slow.
+        Raises `Unavailable` where the database does not answer, is too busy or too slow.
         """
         with _translated():
             async with self._sessions.begin() as session:
@@ -87,11 +87,11 @@ class SqlTransactions:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SqlReadStore]:
-        """For what only reads: without the two trips to the database that a transaction takes.
+        """Read without BEGIN and COMMIT, which would take two round trips to the database.
 
-        Raises `Unavailable` where the database is away, too busy or too slow.
+        Raises `Unavailable` where the database does not answer, is too busy or too slow.
         """
-        session = Reading(self._engine)
+        session = AutocommitSession(self._engine)
         with _translated():
             try:
                 yield SqlReadStore(cast(AsyncSession, session))
@@ -101,30 +101,30 @@ class SqlTransactions:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The driver's errors as the domain's, whether or not SQLAlchemy has wrapped them."""
+    """Raises the driver's errors as the domain's, whether or not SQLAlchemy has wrapped them."""
     try:
         yield
     except PoolTimeout as error:
         raise Unavailable("The database is too busy.", reason="DATABASE_BUSY") from error
     except (DBAPIError, psycopg.Error, UnicodeEncodeError) as error:
-        told = _told(error.orig if isinstance(error, DBAPIError) else error)
-        if told is None:
+        translation = _translation(error.orig if isinstance(error, DBAPIError) else error)
+        if translation is None:
             raise
-        raise told from error
+        raise translation from error
 
 
-def _told(error: BaseException | None) -> DomainError | None:
-    """What is told of an error of the driver; None where it is a fault of ours."""
+def _translation(error: BaseException | None) -> DomainError | None:
+    """The domain's error for one of the driver; None where it is a programming error."""
     if isinstance(error, psycopg.DataError | UnicodeEncodeError):
         message = "A text has a character that can neither be kept nor looked for."
         return Invalid(message, reason="INVALID_TEXT")
     if isinstance(error, QueryCanceled):
         return Unavailable("This takes the database too long.", reason="TOO_SLOW")
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and _is_lost(error):
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and _is_connection_failure(error):
         return Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE")
     return None
 
 
-def _is_lost(error: psycopg.Error) -> bool:
-    """Whether the connection is gone, as opposed to a statement that was refused."""
-    return error.sqlstate is None or error.sqlstate.startswith(LOST)
+def _is_connection_failure(error: psycopg.Error) -> bool:
+    """Whether the connection failed, as opposed to the statement."""
+    return error.sqlstate is None or error.sqlstate.startswith(CONNECTION_FAILURES)

@@ -1,4 +1,4 @@
-"""Statements that are made once and run many times: written by SQLAlchemy, run by psycopg itself.
+"""Statements that are compiled once and executed many times: by SQLAlchemy, and by psycopg itself.
 
 An execution by SQLAlchemy's asyncio takes three times as long, and most of that is the same every time.
 """
@@ -18,61 +18,61 @@ from sqlalchemy.types import TypeEngine
 
 from domain.ids import ids_of
 from domain.pages import Rows
-from infra.db.engine import reading
+from infra.db.engine import autocommit
 from infra.db.types import Id
 
-Processor = Callable[[Any], Any]
-Reader = Callable[[Sequence[Any]], Sequence[Any]]
+BindProcessor = Callable[[Any], Any]
+ColumnProcessor = Callable[[Sequence[Any]], Sequence[Any]]
 
 DIALECT = PGDialectAsync_psycopg()  # type: ignore[no-untyped-call]
 
 
 class Statement:
-    """A SELECT whose parameters are named `bindparam`s."""
+    """A compiled SELECT whose parameters are named `bindparam`s."""
 
-    def __init__(self, made: Select[Any]) -> None:
-        self.made = made
-        compiled = made.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
+    def __init__(self, select: Select[Any]) -> None:
+        self.select = select
+        compiled = select.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
         self._sql = str(compiled)
-        self._fixed: dict[str, Any] = {}
-        self._given: dict[str, Processor] = {}
+        self._constants: dict[str, Any] = {}
+        self._bind_processors: dict[str, BindProcessor] = {}
         for name, value in compiled.params.items():
-            processor = _writer(compiled.binds.get(name))
+            processor = _bind_processor(compiled.binds.get(name))
             if name in compiled.binds and compiled.binds[name].required:
-                self._given[name] = processor
+                self._bind_processors[name] = processor
             else:
-                self._fixed[name] = processor(value)
-        self._readers = {it.key or "": _reader(it.type) for it in made.selected_columns}
+                self._constants[name] = processor(value)
+        self._column_processors = {
+            column.key or "": _column_processor(column.type) for column in select.selected_columns
+        }
 
-    async def run(self, connection: AsyncConnection[Any], given: Mapping[str, Any]) -> Rows:
-        """What is found with these parameters."""
-        values = {name: processor(given[name]) for name, processor in self._given.items()}
+    async def run(self, connection: AsyncConnection[Any], parameters: Mapping[str, Any]) -> Rows:
+        """The rows for these parameters."""
+        values = {name: processor(parameters[name]) for name, processor in self._bind_processors.items()}
         cursor = connection.cursor(binary=True)
-        await cursor.execute(self._sql, values | self._fixed)
-        rows = await cursor.fetchall()
-        return rows_of(
-            (name, reader(column))
-            for (name, reader), column in zip(
-                self._readers.items(), columns_of(rows, self._readers), strict=True
-            )
+        await cursor.execute(self._sql, values | self._constants)
+        columns = _transposed(await cursor.fetchall(), self._column_processors)
+        return _rows_of(
+            (name, process(column))
+            for (name, process), column in zip(self._column_processors.items(), columns, strict=True)
         )
 
 
-def _reader(kind: TypeEngine[Any]) -> Reader:
-    """What is done with a column that psycopg has read: nothing, but for types of our own."""
-    if isinstance(kind, Id):
-        return partial(ids_of, prefix=kind.prefix)
-    one = kind.result_processor(DIALECT, None) if isinstance(kind, TypeDecorator) else None
-    return (lambda column: column) if one is None else (lambda column: list(map(one, column)))
+def _column_processor(type_: TypeEngine[Any]) -> ColumnProcessor:
+    """What is done with a column that psycopg has read: nothing, except for types of our own."""
+    if isinstance(type_, Id):
+        return partial(ids_of, prefix=type_.prefix)
+    process = type_.result_processor(DIALECT, None) if isinstance(type_, TypeDecorator) else None
+    return (lambda column: column) if process is None else (lambda column: list(map(process, column)))
 
 
-def _writer(parameter: Any) -> Processor:
-    found = parameter is not None and parameter.type.dialect_impl(DIALECT).bind_processor(DIALECT)
-    return found or (lambda value: value)
+def _bind_processor(parameter: Any) -> BindProcessor:
+    processor = parameter is not None and parameter.type.dialect_impl(DIALECT).bind_processor(DIALECT)
+    return processor or (lambda value: value)
 
 
-class Reading:
-    """Runs statements, each by itself, without BEGIN and COMMIT around it; what is not a `Statement` as a session does.
+class AutocommitSession:
+    """Runs statements without BEGIN and COMMIT; what is not a `Statement` as SQLAlchemy's session does.
 
     Raises what psycopg raises.
     """
@@ -81,46 +81,43 @@ class Reading:
         self._engine = engine
         self._connection: Connection | None = None
 
-    async def fetch(self, statement: Statement, given: Mapping[str, Any]) -> Rows:
-        """Run a statement, on any connection of the pool unless there is one already."""
+    async def fetch(self, statement: Statement, parameters: Mapping[str, Any]) -> Rows:
+        """Run a statement, on any connection of the pool unless this session has one already."""
         if self._connection is not None:
-            opened: Any = await self._connection.get_raw_connection()
-            return await statement.run(opened.driver_connection, given)
-        with reading():
-            held = await self._engine.raw_connection()
-        driver: AsyncConnection[Any] = held.driver_connection  # type: ignore[assignment]
+            pooled: Any = await self._connection.get_raw_connection()
+            return await statement.run(pooled.driver_connection, parameters)
+        with autocommit():
+            connection = await self._engine.raw_connection()
+        driver: AsyncConnection[Any] = connection.driver_connection  # type: ignore[assignment]
         try:
-            return await statement.run(driver, given)
+            return await statement.run(driver, parameters)
         finally:
             if driver.pgconn.transaction_status != TransactionStatus.IDLE:
-                driver.pgconn.finish()  # it was left in the middle of something: the pool replaces it
-            held.close()
+                driver.pgconn.finish()  # the statement was cancelled: the pool replaces the connection
+            connection.close()
 
-    async def execute(self, select: Executable, *given: Any) -> Any:
+    async def execute(self, select: Executable, *parameters: Any) -> Any:
         """Run a SELECT as a session does; raises `TypeError` for anything else, which would commit at once."""
-        return await (await self._opened_for(select)).execute(select, *given)
+        return await (await self._connect_for(select)).execute(select, *parameters)
 
-    async def scalar(self, select: Executable, *given: Any) -> Any:
+    async def scalar(self, select: Executable, *parameters: Any) -> Any:
         """The first value of the first row of a SELECT."""
-        return await (await self._opened_for(select)).scalar(select, *given)
+        return await (await self._connect_for(select)).scalar(select, *parameters)
 
-    async def scalars(self, select: Executable, *given: Any) -> Any:
+    async def scalars(self, select: Executable, *parameters: Any) -> Any:
         """The first value of each row of a SELECT."""
-        return await (await self._opened_for(select)).scalars(select, *given)
+        return await (await self._connect_for(select)).scalars(select, *parameters)
 
-    async def _opened_for(self, statement: Executable) -> Connection:
+    async def _connect_for(self, statement: Executable) -> Connection:
         if not statement.is_select:
             raise TypeError("A read transaction runs no statement that writes.")
-        return await self._opened()
-
-    async def _opened(self) -> Connection:
         if self._connection is None:
-            with reading():
+            with autocommit():
                 self._connection = await self._engine.connect().start()
         return self._connection
 
     async def close(self) -> None:
-        """Give back what was taken, also where the task is cancelled meanwhile."""
+        """Return the connection to the pool, also where the task is cancelled meanwhile."""
         if self._connection is not None:
             await asyncio.shield(self._connection.close())
 
@@ -128,23 +125,22 @@ class Reading:
 Query = Statement | Select[Any]
 
 
-async def fetched(session: Any, query: Query, given: Mapping[str, Any]) -> Rows:
-    """What a query finds in a session's transaction, or by itself."""
+async def fetch_rows(session: Any, query: Query, parameters: Mapping[str, Any]) -> Rows:
+    """The rows of a query, in the session's transaction if it has one."""
     if isinstance(query, Statement):
-        if isinstance(session, Reading):
-            return await session.fetch(query, given)
-        query = query.made
-    found = await session.execute(query, given)
-    names = tuple(found.keys())
-    return rows_of(zip(names, columns_of(found.all(), names), strict=True))
+        if isinstance(session, AutocommitSession):
+            return await session.fetch(query, parameters)
+        query = query.select
+    result = await session.execute(query, parameters)
+    names = tuple(result.keys())
+    return _rows_of(zip(names, _transposed(result.all(), names), strict=True))
 
 
-def columns_of(rows: Sequence[Any], names: Collection[str]) -> Iterable[Sequence[Any]]:
+def _transposed(rows: Sequence[Any], names: Collection[str]) -> Iterable[Sequence[Any]]:
     """The columns of rows, of which there may be none."""
     return zip(*rows, strict=True) if rows else [()] * len(names)
 
 
-def rows_of(columns: Iterable[tuple[str, Sequence[Any]]]) -> Rows:
-    """All rows of a table."""
+def _rows_of(columns: Iterable[tuple[str, Sequence[Any]]]) -> Rows:
     named = dict(columns)
     return Rows(named, range(len(next(iter(named.values())))))

@@ -15,7 +15,7 @@ from app.wiring import Wiring
 from domain.errors import Unavailable
 from domain.services import Services
 from infra.db import engine as module
-from infra.db.engine import engine, reading
+from infra.db.engine import autocommit, engine
 from infra.db.session import SqlTransactions
 from infra.queue import Enqueuer
 from tests.clients import Api
@@ -46,7 +46,7 @@ async def end(database: AsyncEngine, pid: int) -> None:
 async def test_a_connection_that_was_lost_while_nobody_used_it_is_replaced(
     single: AsyncEngine, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE_S", 0.0)
+    monkeypatch.setattr(module, "PING_AFTER_IDLE_S", 0.0)
     lost = await pid_of(single)
     await end(database, lost)
     assert await pid_of(single) != lost
@@ -70,7 +70,7 @@ async def test_what_only_reads_has_no_transaction_around_it(single: AsyncEngine)
         async with single.connect() as first:
             await first.execute(text("select 1"))
         if is_reading:
-            with reading():
+            with autocommit():
                 connection = await single.connect().start()
         else:
             connection = await single.connect().start()

@@ -59,7 +59,9 @@ async def test_a_statement_by_itself_finds_what_one_in_a_transaction_finds(
     for opened in (services.transactions.read, services.transactions.begin):
         async with opened() as store:
             rows = await reader(store).many([world.ids[noun], "garbage"], viewer_id=api.user_id)
-            page = (await reader(store).pages([parent], Page(), by=by, viewer_id=api.user_id))[parent]
+            page = (await reader(store).pages([parent], Page(), parent_kind=by, viewer_id=api.user_id))[
+                parent
+            ]
             found.append((rows, page.rows, page.cursor(0), page.has_next, page.has_previous))
     assert found[0] == found[1]
     rows, listed, *_ = found[0]
@@ -72,7 +74,7 @@ async def test_the_same_page_of_many_parents_is_each_one_s_own(api: Api, service
     parents = [it.ids["Project"] for it in worlds]
     async with services.transactions.read() as store:
         pages = await store.datasets.pages(
-            [*parents, "prj_garbage"], Page(), by=Parent.PROJECT, viewer_id=api.user_id
+            [*parents, "prj_garbage"], Page(), parent_kind=Parent.PROJECT, viewer_id=api.user_id
         )
     assert [{row.project_id for row in pages[it].rows} for it in parents] == [{it} for it in parents]
     assert pages["prj_garbage"].rows == ()
@@ -93,7 +95,7 @@ async def test_a_statement_that_takes_too_long_is_unavailable(
 async def test_a_connection_that_is_lost_is_missed_once(
     api: Api, impatient: SqlTransactions, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE_S", 1_000.0)  # it is not asked whether it is still there
+    monkeypatch.setattr(module, "PING_AFTER_IDLE_S", 1_000.0)  # no ping finds it
 
     async def account() -> object:
         async with impatient.read() as store:
