@@ -99,17 +99,17 @@ class StorageSettings(BaseSettings):
 
     @property
     def work_folder(self) -> Path:
-        """Where this machine's workers keep what they are working on."""
+        """The folder of files that workers on this machine use while they work."""
         return self.luthier_home / "work"
 
     @property
     def models_folder(self) -> Path:
-        """Where base models made on the spot are kept."""
+        """The folder of base models that this machine made."""
         return self.luthier_home / "models"
 
     @property
     def loaded_folder(self) -> Path:
-        """Where the embedded model runtime keeps its copies of GGUFs."""
+        """The folder of the embedded model runtime's copies of GGUFs."""
         return self.luthier_home / "models" / "loaded"
 
 
@@ -148,7 +148,7 @@ class Settings(StorageSettings):
         100,
         ge=1,
         validation_alias=AliasChoices("MAX_UNAUTHENTICATED_PER_ADDRESS", "MAX_STRANGERS_PER_ADDRESS"),
-    )  # WebSockets before connection_init; the second name goes with the release after 0.1
+    )  # WebSockets before connection_init; the second name is removed in the release after 0.1
     slow_consumer_s: float = Field(30.0, gt=0)  # a stream whose client reads nothing for this long is closed
     rate_limits: Annotated[RateLimits | None, NoDecode, BeforeValidator(parse_rate_limits)] = DOCUMENTED
     rate_limits_url: Annotated[str, AfterValidator(_check_redis_url)] = "memory://"

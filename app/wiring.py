@@ -1,4 +1,4 @@
-"""Where the ports meet their implementations: the only place that knows both."""
+"""Connects the ports with their implementations: the only module that knows both."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,7 +38,7 @@ VERSION = version("luthier")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """One process's parts."""
+    """The objects that one process shares."""
 
     services: Services
     gateway: Gateway
@@ -48,7 +48,7 @@ class Wiring:
 
 
 def runtime_of(settings: Settings, storage: Storage) -> EmbeddedRuntime | RemoteRuntime:
-    """The model server that the user named, or the embedded one."""
+    """The model server of the settings, or the embedded one."""
     if settings.llm_base_url:
         return RemoteRuntime(settings.llm_base_url, settings.llm_api_key, storage)
     return EmbeddedRuntime(settings.luthier_runtime_url or "", settings.luthier_runtime_token or "")
@@ -56,18 +56,18 @@ def runtime_of(settings: Settings, storage: Storage) -> EmbeddedRuntime | Remote
 
 @asynccontextmanager
 async def wire(settings: Settings) -> AsyncIterator[Wiring]:
-    """All the parts, while they are needed."""
-    own = engine(settings.database_url)
+    """The objects of a process, closed at the end of the block."""
+    database = engine(settings.database_url)
     queue = open_queue(conninfo(settings.database_url), connections=16)
-    transactions = SqlTransactions(own, Enqueuer(queue))
+    transactions = SqlTransactions(database, Enqueuer(queue))
     storage = storage_of(settings)
     runtime = runtime_of(settings, storage)
-    log_writer = BatchLogWriter(own)
+    log_writer = BatchLogWriter(database)
     completions = OpenAICompletions()
     settings.work_folder.mkdir(parents=True, exist_ok=True)
     async with (
         Listener(conninfo(settings.database_url), gateway.CHANNEL, job_events.CHANNEL) as listener,
-        KeyTable(own, listener) as keys,
+        KeyTable(database, listener) as keys,
         open_rate_limiter(settings.rate_limits, settings.rate_limits_url) as rates,
     ):
         openai_gateway = Gateway(keys, runtime, log_writer)
@@ -79,7 +79,7 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
             tokens=JwtTokens(settings.secret_key),
             runtime=runtime,
             completions=completions,
-            health=HealthCheck(own, storage, runtime, VERSION),
+            health=HealthCheck(database, storage, runtime, VERSION),
             trainer=ProcessTrainer(settings.models_folder),
             work_folder=settings.work_folder,
             detect_encoding=detect,
@@ -90,14 +90,18 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
         )
         try:
             yield Wiring(
-                services=services, gateway=openai_gateway, quotas=_quotas(settings), queue=queue, engine=own
+                services=services,
+                gateway=openai_gateway,
+                quotas=_quotas(settings),
+                queue=queue,
+                engine=database,
             )
         finally:
             await openai_gateway.aclose()
             await log_writer.aclose()
             await runtime.aclose()
             await completions.aclose()
-            await own.dispose()
+            await database.dispose()
 
 
 def _quotas(settings: Settings) -> ConnectionQuotas:

@@ -10,7 +10,7 @@ from domain.errors import RateLimited
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 MAX_AMOUNT = 100_000
-"""The most calls that a window may allow: it keeps the time of each."""
+"""The most calls that a window may allow, as it stores the time of each."""
 IPV6_PREFIX_LENGTH = 64
 """Who has one address of such an IPv6 network has all of them."""
 

@@ -1,1 +1,1 @@
-"""How it is kept: adapters of the ports to PostgreSQL, S3, models and the training process."""
+"""The adapters: PostgreSQL, S3, model servers and the training process."""

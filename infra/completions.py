@@ -9,20 +9,20 @@ from domain.ports.completions import Completion, NotReached
 from domain.ports.model_runtime import Upstream
 
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)
-NO_KEY = "none"
-"""Servers without keys ignore it; the client insists on one."""
+NO_API_KEY = "none"
+"""For servers without keys, which ignore it; the client requires one."""
 
-FOREIGN = "The model server did not answer as the OpenAI protocol has it."
+PROTOCOL_ERROR = "The model server did not answer as the OpenAI protocol has it."
 
 
 class OpenAICompletions:
-    """Asks whichever server speaks the protocol, over one pool of connections."""
+    """Requests completions from any server of the protocol, over one connection pool."""
 
     def __init__(self, client: httpx.AsyncClient | None = None) -> None:
         self._http = client or httpx.AsyncClient(timeout=TIMEOUT)
         self._client = openai.AsyncOpenAI(
-            api_key=NO_KEY,
-            base_url="http://127.0.0.1",  # each question brings its own
+            api_key=NO_API_KEY,
+            base_url="http://127.0.0.1",  # replaced for each request
             http_client=self._http,  # type: ignore[arg-type]  # typed for httpx2, made for both
             max_retries=0,
         )
@@ -30,46 +30,51 @@ class OpenAICompletions:
     async def complete(
         self, upstream: Upstream, prompt: str, *, max_tokens: int | None, temperature: float | None
     ) -> Completion:
-        """The answer. Raises `NotReached` where nobody listens, else `Unavailable` when there is no answer."""
-        client = self._client.with_options(base_url=upstream.base_url, api_key=upstream.api_key or NO_KEY)
+        """The answer. Raises `NotReached` where no connection is made, else `Unavailable` when there is no answer."""
+        client = self._client.with_options(base_url=upstream.base_url, api_key=upstream.api_key or NO_API_KEY)
         try:
-            answered = await client.chat.completions.create(
+            completion = await client.chat.completions.create(
                 model=upstream.model,
                 messages=[{"role": "user", "content": prompt}],
                 max_tokens=openai.omit if max_tokens is None else max_tokens,
                 temperature=openai.omit if temperature is None else temperature,
             )
-            return _completion(answered)
+            return _completion(completion)
         except openai.OpenAIError as error:
-            raise _refusal(error) from error
-        except (AttributeError, IndexError, TypeError, ValueError) as error:  # the client checks no shapes
-            raise Unavailable(FOREIGN) from error
+            raise _translation(error) from error
+        except (
+            AttributeError,
+            IndexError,
+            TypeError,
+            ValueError,
+        ) as error:  # the client does not validate answers
+            raise Unavailable(PROTOCOL_ERROR) from error
 
     async def aclose(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._http.aclose()
 
 
-def _completion(answered: ChatCompletion) -> Completion:
-    usage = answered.usage
+def _completion(completion: ChatCompletion) -> Completion:
+    usage = completion.usage
     return Completion(
-        text=answered.choices[0].message.content or "",
+        text=completion.choices[0].message.content or "",
         prompt_tokens=usage.prompt_tokens if usage else None,
         completion_tokens=usage.completion_tokens if usage else None,
     )
 
 
-def _refusal(error: openai.OpenAIError) -> Unavailable:
-    """The same in our words; a server's own sentence is shown when it sent one."""
+def _translation(error: openai.OpenAIError) -> Unavailable:
+    """The domain's error, with the server's own message if it sent one."""
     if isinstance(error, openai.APITimeoutError):
         return Unavailable("The model did not answer in time.")
     if isinstance(error, openai.APIConnectionError):
         return NotReached("The model server does not answer; try again in a moment.")
     if isinstance(error, openai.APIStatusError):
-        return Unavailable(f"The model server answered {error.status_code}{_said(error)}.")
-    return Unavailable(FOREIGN)
+        return Unavailable(f"The model server answered {error.status_code}{_server_message(error)}.")
+    return Unavailable(PROTOCOL_ERROR)
 
 
-def _said(error: openai.APIStatusError) -> str:
-    said = error.body.get("message") if isinstance(error.body, dict) else None
-    return f": {said.rstrip('.')}" if isinstance(said, str) and len(said) < 300 else ""
+def _server_message(error: openai.APIStatusError) -> str:
+    message = error.body.get("message") if isinstance(error.body, dict) else None
+    return f": {message.rstrip('.')}" if isinstance(message, str) and len(message) < 300 else ""

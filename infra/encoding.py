@@ -1,4 +1,4 @@
-"""The encoding of an uploaded text file, told from its first bytes."""
+"""The encoding of an uploaded text file, detected from its first bytes."""
 
 import codecs
 
@@ -6,14 +6,14 @@ from charset_normalizer import from_bytes
 
 from domain.errors import Invalid
 
-MARKS = (
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is its beginning
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-MAGIC = (
+BINARY_SIGNATURES = (
     b"\x89PNG",
     b"\xff\xd8\xff",
     b"GIF8",
@@ -24,10 +24,10 @@ MAGIC = (
     b"GGUF",
     b"\x7fELF",
 )
-"""How files begin that are surely no text, even where their first bytes could be read as some."""
+"""The first bytes of binary files, also of those that could be decoded as text."""
 
 
-OLDER = (
+LEGACY_ENCODINGS = (
     "cp1252",
     "cp1250",
     "cp1251",
@@ -40,15 +40,15 @@ OLDER = (
     "euc_jp",
     "big5",
 )
-"""What is looked for when a file is not Unicode: of all that there are, most would only fit by accident."""
+"""The encodings that are tried when a file is not Unicode: most others would only fit by accident."""
 
 
 def detect(sample: bytes) -> str:
     """The encoding of a text that begins with `sample`; raises `Invalid` when it is no text."""
-    for mark, encoding in MARKS:
+    for mark, encoding in BYTE_ORDER_MARKS:
         if sample.startswith(mark):
             return encoding
-    if sample.startswith(MAGIC):
+    if sample.startswith(BINARY_SIGNATURES):
         raise _binary()
     if b"\x00" in sample:
         return _utf16(sample)
@@ -65,14 +65,14 @@ def _is_utf8(sample: bytes) -> bool:
 
 
 def _is_damaged_utf8(sample: bytes) -> bool:
-    """Whether more of what is not ASCII is UTF-8 than not: better to name the bad byte than to guess the rest."""
+    """Whether most of what is not ASCII is UTF-8: then an error that names the bad byte is better than a guess."""
     text = sample.decode("utf-8", errors="replace")
     bad = text.count("\ufffd")
-    return sum(1 for it in text if it > "\x7f") > 2 * bad
+    return sum(1 for character in text if character > "\x7f") > 2 * bad
 
 
 def _utf16(sample: bytes) -> str:
-    """UTF-16 without a mark: nearly every second byte of Western text is NUL; else it is no text."""
+    """UTF-16 without a byte order mark, in which nearly every second byte of Western text is NUL."""
     even, odd = sample[0::2], sample[1::2]
     if even and even.count(0) > len(even) * 0.6 and odd.count(0) < len(odd) * 0.1:
         return "utf-16-be"
@@ -82,14 +82,14 @@ def _utf16(sample: bytes) -> str:
 
 
 def _guess(sample: bytes) -> str:
-    """The likeliest of the older encodings; of equally likely ones the first in `OLDER`."""
-    matches = from_bytes(sample[:65_536], cp_isolation=list(OLDER))
+    """The most likely legacy encoding; of equally likely ones the first in `LEGACY_ENCODINGS`."""
+    matches = from_bytes(sample[:65_536], cp_isolation=list(LEGACY_ENCODINGS))
     best = matches.best()
     if best is None:
         raise _binary()
-    peers = [it for it in matches if (it.chaos, it.coherence) == (best.chaos, best.coherence)]
-    names = {name for it in peers for name in it.could_be_from_charset}
-    return next((name for name in OLDER if name in names), best.encoding)
+    equal = [match for match in matches if (match.chaos, match.coherence) == (best.chaos, best.coherence)]
+    likely = {name for match in equal for name in match.could_be_from_charset}
+    return next((name for name in LEGACY_ENCODINGS if name in likely), best.encoding)
 
 
 def _binary() -> Invalid:

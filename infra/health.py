@@ -1,4 +1,4 @@
-"""Asks each part whether it answers."""
+"""The health of the database, the queue, storage and the model runtime."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -15,7 +15,7 @@ TIMEOUT_S = 3.0
 
 
 class HealthCheck:
-    """Asks the parts of one installation, all at once, none for longer than a few seconds."""
+    """Checks all parts of an installation at once, each for at most `TIMEOUT_S` seconds."""
 
     def __init__(self, engine: AsyncEngine, storage: Storage, runtime: ModelRuntime, version: str) -> None:
         self._engine = engine
@@ -24,12 +24,12 @@ class HealthCheck:
         self._version = version
 
     async def __call__(self) -> Health:
-        """How each part is now."""
+        """The present health of each part."""
         db, queue, storage, llm = await asyncio.gather(
-            _in_time(self._select("select 1")),
-            _in_time(self._select("select 1 from procrastinate_jobs limit 1")),
-            _in_time(self._storage.health()),
-            _in_time(self._runtime.health()),
+            _within_timeout(self._select("select 1")),
+            _within_timeout(self._select("select 1 from procrastinate_jobs limit 1")),
+            _within_timeout(self._storage.health()),
+            _within_timeout(self._runtime.health()),
         )
         return Health(db=db, queue=queue, storage=storage, llm=llm, version=self._version)
 
@@ -42,7 +42,7 @@ class HealthCheck:
         return CONNECTED
 
 
-async def _in_time(answer: Awaitable[str]) -> str:
+async def _within_timeout(answer: Awaitable[str]) -> str:
     try:
         async with asyncio.timeout(TIMEOUT_S):
             return await answer

@@ -12,11 +12,11 @@ WORK, PURGE, UNLOAD = "luthier.work", "luthier.purge", "luthier.unload"
 RESCUE, TIDY = "luthier.rescue", "luthier.tidy"
 DEFAULT, TRAINING = "default", "training"
 QUEUES = {"FINETUNE": TRAINING}
-"""Job types that want a queue of their own: one machine trains one model at a time."""
+"""Job types with a queue of their own: one machine trains one model at a time."""
 
 
 class Retry(BaseRetryStrategy):
-    """Work that a stopping worker puts back begins again at once; `on` these errors it begins again after a while."""
+    """Retries at once what a stopping worker requeues, and with growing delays what fails with the error `on`."""
 
     def __init__(self, on: type[Exception]) -> None:
         self.on = on
@@ -44,17 +44,17 @@ class Enqueuer:
         self._queue = queue
 
     async def work(self, connection: object, job_id: str, job_type: str) -> None:
-        """Have a worker take a job."""
+        """Enqueue a job."""
         await self._defer(connection, WORK, QUEUES.get(job_type, DEFAULT), job_id=job_id)
 
     async def purge(self, connection: object, prefixes: list[str]) -> None:
-        """Have everything in storage under some prefixes deleted."""
+        """Enqueue the deletion of everything in storage under some prefixes."""
         await self._defer(connection, PURGE, DEFAULT, prefixes=prefixes)
-        # once more when no upload can be under way any longer: a late PUT must not leave an orphan
+        # and again once no upload can be under way: a late PUT must not leave an orphan
         await self._defer(connection, PURGE, DEFAULT, delay_s=UPLOAD_OVER_S, prefixes=prefixes)
 
     async def unload(self, connection: object, model_ids: list[str]) -> None:
-        """Have the model runtime drop some models."""
+        """Enqueue the unloading of models from the model runtime."""
         await self._defer(connection, UNLOAD, DEFAULT, model_ids=model_ids)
 
     async def _defer(

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 CHUNK = 1_048_576
 PART = 8 * CHUNK
-"""Bytes of one part of an upload; S3 takes 10,000 parts of at least 5 MiB."""
+"""Bytes of one part of an upload; S3 accepts 10,000 parts of at least 5 MiB."""
 DELETE_BATCH = 1_000
 """How many keys S3 deletes with one request."""
 ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})

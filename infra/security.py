@@ -15,31 +15,31 @@ ALGORITHM = "HS256"
 TOKEN_LIFE = timedelta(days=7)
 TICKET_LIFE = timedelta(minutes=10)
 BEARER, TICKET = "luthier", "luthier-ticket"
-REMEMBERED = 1_024
-"""Tokens whose signature is not computed again for each request."""
-LONGEST = 1_024
-"""Characters of a token; ours have about 200."""
+TOKEN_CACHE_SIZE = 1_024
+"""So many verified tokens are cached, so that not every request verifies a signature."""
+MAX_TOKEN_LENGTH = 1_024
+"""In characters; our own tokens have about 200."""
 
 
 class Argon2Passwords:
-    """Hashes in threads, a few at a time: each hash takes 64 MiB and a core."""
+    """Hashes in threads, a few at a time: each hash needs 64 MiB and a core."""
 
-    def __init__(self, hasher: PasswordHasher | None = None, *, at_once: int = 2) -> None:
+    def __init__(self, hasher: PasswordHasher | None = None, *, concurrency: int = 2) -> None:
         self._hasher = hasher or PasswordHasher()
-        self._turn = asyncio.Semaphore(at_once)
-        self._nobody: str | None = None
+        self._slots = asyncio.Semaphore(concurrency)
+        self._dummy_hash: str | None = None
 
     async def hash(self, password: str) -> str:
         """A salted hash."""
-        async with self._turn:
+        async with self._slots:
             return await asyncio.to_thread(self._hasher.hash, password)
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether it is the password; for an unknown account a hash that nobody has is tried instead."""
-        if self._nobody is None:
-            self._nobody = await self.hash("nobody's password")
-        async with self._turn:
-            matches = await asyncio.to_thread(self._matches, password_hash or self._nobody, password)
+        """Whether it is the password. Without a hash a dummy one is verified, which takes the same time."""
+        if self._dummy_hash is None:
+            self._dummy_hash = await self.hash("a password of no account")
+        async with self._slots:
+            matches = await asyncio.to_thread(self._matches, password_hash or self._dummy_hash, password)
         return matches and password_hash is not None
 
     def _matches(self, password_hash: str, password: str) -> bool:
@@ -54,29 +54,29 @@ class JwtTokens:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
-        self._verified = lru_cache(maxsize=REMEMBERED)(self._viewer)
+        self._verified = lru_cache(maxsize=TOKEN_CACHE_SIZE)(self._viewer)
 
     def issue(self, user_id: str) -> tuple[str, datetime]:
-        """A bearer token and when it ends."""
+        """A bearer token and when it expires."""
         return self._sign({"sub": user_id, "aud": BEARER}, TOKEN_LIFE)
 
     def viewer(self, token: str) -> Viewer | None:
-        """Whose bearer token it is; its signature is not verified again for as long as it is remembered."""
+        """The viewer of a bearer token; its signature is not verified again while it is cached."""
         try:
-            viewer = self._verified(token) if len(token) <= LONGEST else None
-        except jwt.InvalidTokenError:  # which is not remembered: garbage crowds no token out
+            viewer = self._verified(token) if len(token) <= MAX_TOKEN_LENGTH else None
+        except jwt.InvalidTokenError:  # which is not cached: garbage evicts no token
             return None
         return viewer if viewer and viewer.until > datetime.now(UTC) else None
 
     def ticket(self, user_id: str, path: str, until: datetime | None = None) -> tuple[str, datetime]:
-        """A token that opens one REST path, and when it ends; what it opened may go on to `until`."""
+        """A token for one REST path, and when it expires; the response may go on to `until`."""
         claims: dict[str, Any] = {"sub": user_id, "aud": TICKET, "path": path}
         if until is not None:
             claims["until"] = int(until.timestamp())
         return self._sign(claims, TICKET_LIFE)
 
     def ticket_viewer(self, ticket: str, path: str) -> Viewer | None:
-        """Whose ticket it is, if it is for this path; one that was made with no bearer token has its own end."""
+        """The viewer of a ticket for this path, None for any other; its `until` is its own expiry where it names none."""
         try:
             claims = self._claims(ticket, TICKET)
         except jwt.InvalidTokenError:

@@ -1,1 +1,1 @@
-"""How the database came to be what it is, and what Alembic needs to bring it there."""
+"""The revisions of the database, and Alembic's environment."""

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: one transaction, one migrator at a time, no long waits for a lock."""
+"""Alembic's environment: one transaction, one migrator at a time, no long waits for a lock."""
 
 from typing import Literal
 

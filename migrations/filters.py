@@ -1,6 +1,6 @@
-"""What is ours in the database."""
+"""Which tables Alembic manages."""
 
 
 def include_name(name: str | None, kind: str, _parents: object) -> bool:
-    """Procrastinate's tables are its own affair."""
+    """False for Procrastinate's tables, which its own migrations change."""
     return not (kind == "table" and (name or "").startswith("procrastinate_"))

@@ -12,7 +12,7 @@ from app.migrations import config, migrate
 
 
 async def main(message: str) -> None:
-    """Compare on a database of its own, which is gone afterwards."""
+    """Compare on a temporary database."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)  # PostgreSQL's own user passes through
         async with servers(Path(folder) / "home", durable=False) as variables:

@@ -41,7 +41,7 @@ class SqlAccounts:
         return User(**rows[0]) if rows else None
 
     async def add(self, user: User) -> bool:
-        """False when the e-mail is taken."""
+        """Add an account; False when another one has this e-mail."""
         added = insert(users).values(**asdict(user)).on_conflict_do_nothing(index_elements=["email"])
         return (await self._session.execute(added.returning(users.c.id))).scalar() is not None
 

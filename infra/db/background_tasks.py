@@ -7,7 +7,7 @@ from infra.queue import Enqueuer
 
 
 class SqlBackgroundTasks:
-    """Unwatched work, enqueued by one transaction."""
+    """Work without a job of its own, enqueued by one transaction."""
 
     def __init__(self, session: AsyncSession, enqueuer: Enqueuer) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""Items by the million: loaded by COPY, and brought up to date by statements over the whole dataset."""
+"""Items in bulk: loaded by COPY, and recomputed by statements over the whole dataset."""
 
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
@@ -24,7 +24,7 @@ VALID: ColumnElement[bool] = and_(ACTIVE, items.c.is_valid)
 
 PROBLEMS = TypeAdapter(tuple[Problem, ...])
 
-MANY = 1_000
+ANALYZE_FROM = 1_000
 """So many new items make the table's statistics stale."""
 
 COPY = sql.SQL("copy incoming_items ({}) from stdin").format(sql.SQL(", ").join(map(sql.Identifier, COLUMNS)))
@@ -68,8 +68,8 @@ def _uuid(id: str | None, prefix: str) -> UUID | None:
     return None if id is None else ids.uuid_of(id, prefix)
 
 
-def _copied(item: Item) -> list[Any]:
-    """An item's columns as COPY takes them."""
+def _copy_row(item: Item) -> list[Any]:
+    """An item's columns as COPY reads them."""
     values = values_of(item)
     values |= {
         "id": ids.uuid_of(item.id, "item"),
@@ -85,10 +85,10 @@ def _copied(item: Item) -> list[Any]:
 
 
 async def load(session: AsyncSession, incoming: AsyncIterator[Item]) -> int:
-    """Add items; those whose key is there already are left as they are. Returns how many came in.
+    """Add items, except those whose key exists already; returns how many were added.
 
-    They are gathered in a temporary table first: while they arrive nothing that others need is locked,
-    and memory holds one buffer of them.
+    They are copied into a temporary table first: while they arrive no row that others need is locked, and memory holds
+    one buffer of them.
     """
     await session.execute(text("set local statement_timeout = 0"))
     connection = cast("psycopg.AsyncConnection[Any]", await driver_connection(session))
@@ -96,17 +96,17 @@ async def load(session: AsyncSession, incoming: AsyncIterator[Item]) -> int:
         await cursor.execute("create temporary table incoming_items (like items) on commit drop")
         async with cursor.copy(COPY) as copy:
             async for item in incoming:
-                await copy.write_row(_copied(item))
+                await copy.write_row(_copy_row(item))
         await cursor.execute(INSERT)
         added = cursor.rowcount
         await cursor.execute("drop table incoming_items")
-        if added >= MANY:  # else the planner takes the dataset for a small one until autovacuum comes by
+        if added >= ANALYZE_FROM:  # else the planner takes the dataset for a small one until autovacuum runs
             await cursor.execute("analyze items")
     return added
 
 
 async def recompute(session: AsyncSession, dataset: Dataset) -> None:
-    """Bring duplicates and splits up to date; only rows that change are written."""
+    """Update duplicates and splits; only rows that change are written."""
     await session.execute(_mark_duplicates(dataset.id))
     holds_out = await _count_valid(session, dataset.id) >= HOLD_OUT_FROM
     if holds_out is dataset.holds_out:
@@ -117,38 +117,40 @@ async def recompute(session: AsyncSession, dataset: Dataset) -> None:
 
 def _mark_duplicates(dataset_id: str) -> Any:
     """Among the active items without a problem of their own, all but the first with the same input and output."""
-    here = items.c.dataset_id == dataset_id
-    repeated = select(items.c.fingerprint).where(here).group_by(items.c.fingerprint).having(func.count() > 1)
-    counts = and_(ACTIVE, items.c.problems == NO_PROBLEMS)
-    place = func.row_number().over(
-        partition_by=[items.c.fingerprint, counts], order_by=[items.c.position, items.c.id]
+    in_dataset = items.c.dataset_id == dataset_id
+    repeated = (
+        select(items.c.fingerprint).where(in_dataset).group_by(items.c.fingerprint).having(func.count() > 1)
     )
-    judged = (
-        select(items.c.id, and_(counts, place > 1).label("again"))
-        .where(here, items.c.fingerprint.in_(repeated))
-        .subquery("judged")
+    is_counted = and_(ACTIVE, items.c.problems == NO_PROBLEMS)
+    occurrence = func.row_number().over(
+        partition_by=[items.c.fingerprint, is_counted], order_by=[items.c.position, items.c.id]
+    )
+    marked = (
+        select(items.c.id, and_(is_counted, occurrence > 1).label("is_duplicate"))
+        .where(in_dataset, items.c.fingerprint.in_(repeated))
+        .subquery("marked")
     )
     return (
         update(items)
-        .values(is_duplicate=judged.c.again)
-        .where(items.c.id == judged.c.id, items.c.is_duplicate != judged.c.again)
+        .values(is_duplicate=marked.c.is_duplicate)
+        .where(items.c.id == marked.c.id, items.c.is_duplicate != marked.c.is_duplicate)
     )
 
 
 async def _count_valid(session: AsyncSession, dataset_id: str) -> int:
-    """How many items are active and valid, counted no further than it matters."""
+    """How many items are active and valid, counted no further than `HOLD_OUT_FROM`."""
     first = select(items.c.id).where(items.c.dataset_id == dataset_id, VALID).limit(HOLD_OUT_FROM)
     return await session.scalar(select(func.count()).select_from(first.subquery())) or 0
 
 
 def _split(dataset: Dataset, *, holds_out: bool) -> Any:
-    """Every item on its side of the split, the inactive ones too: they may come back."""
-    side: Any = Split.TRAIN.value
+    """Assign every item to its split, the inactive ones too: they may be restored."""
+    target: Any = Split.TRAIN.value
     if holds_out:
-        side = case((items.c.score >= dataset.train_share, Split.EVAL.value), else_=Split.TRAIN.value)
-    return update(items).values(split=side).where(items.c.dataset_id == dataset.id, items.c.split != side)
+        target = case((items.c.score >= dataset.train_share, Split.EVAL.value), else_=Split.TRAIN.value)
+    return update(items).values(split=target).where(items.c.dataset_id == dataset.id, items.c.split != target)
 
 
-def record(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's columns without those that make up other values of an item."""
+def plain_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an item that are columns, from a row."""
     return {name: row[name] for name in COLUMNS if not name.startswith(("source_", "document_"))}

@@ -1,4 +1,4 @@
-"""Datasets as rows. A deleted one is absent, but for what still refers to it."""
+"""Datasets as rows. A deleted one is absent, except for fine-tunes that refer to it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -77,12 +77,12 @@ class SqlDatasets(Reader[Dataset]):
         await self._session.execute(update(datasets).where(datasets.c.id == id).values(**values))
 
     async def lock(self, id: str, *, viewer_id: str) -> Dataset | None:
-        """Read a dataset and hold it until the transaction ends; items may still be added to it."""
-        held = self.rows(viewer_id).where(datasets.c.id == id).with_for_update(of=datasets, key_share=True)
-        return (await self._by_id(held)).get(id)
+        """Read a dataset and lock its row until the transaction ends; items may still be added to it."""
+        locked = self.rows(viewer_id).where(datasets.c.id == id).with_for_update(of=datasets, key_share=True)
+        return (await self._by_id(locked)).get(id)
 
     async def owner_of(self, id: str) -> str | None:
-        """Whose a dataset is, for those who act for its owner."""
+        """The id of a dataset's owner, without a viewer."""
         owner = (
             select(projects.c.owner_id)
             .select_from(self.source)
@@ -92,14 +92,14 @@ class SqlDatasets(Reader[Dataset]):
         return found
 
     async def referred(self, ids: list[str], *, viewer_id: str) -> dict[str, Dataset]:
-        """As `many`, with the deleted ones."""
-        mine = visible_to(viewer_id)
+        """Rows by id, deleted ones included."""
+        visible = visible_to(viewer_id)
         return await self._by_id(
-            select(*COLUMNS).select_from(self.source).where(mine, datasets.c.id.in_(ids))
+            select(*COLUMNS).select_from(self.source).where(visible, datasets.c.id.in_(ids))
         )
 
     async def add_revision(self, id: str, revision: PromptRevision) -> None:
-        """Keep an earlier prompt."""
+        """Store an earlier prompt."""
         await self._session.execute(insert(prompt_revisions).values(dataset_id=id, **asdict(revision)))
 
     async def revisions(self, ids: list[str], first: int) -> dict[str, list[PromptRevision]]:
@@ -117,29 +117,29 @@ class SqlDatasets(Reader[Dataset]):
             .where(datasets.c.id.in_(ids))
             .order_by(part.c.id.desc())
         )
-        found: dict[str, list[PromptRevision]] = {it: [] for it in ids}
+        found: dict[str, list[PromptRevision]] = {id: [] for id in ids}
         for dataset_id, prompt, created_at in await self._session.execute(statement):
             found[dataset_id].append(PromptRevision(prompt, created_at))
         return found
 
     async def link(self, id: str, document_id: str, size_bytes: int) -> bool:
-        """Remember a document that the dataset was imported from, and count it the first time."""
+        """Link a document that the dataset was imported from, and count it; False when it was linked already."""
         linked = upsert(dataset_documents).values(dataset_id=id, document_id=document_id)
         is_new = await self._session.scalar(
             linked.on_conflict_do_nothing().returning(dataset_documents.c.dataset_id)
         )
         if is_new is None:
             return False
-        counted = {
+        counts = {
             "file_count": datasets.c.file_count + 1,
             "total_size_bytes": datasets.c.total_size_bytes + size_bytes,
         }
-        await self.change(id, counted | {"updated_at": func.now()})
+        await self.change(id, counts | {"updated_at": func.now()})
         return True
 
     async def delete(self, id: str) -> None:
-        """Mark DELETED; the items that a fine-tune was trained on stay."""
+        """Set DELETED; items that a fine-tune was trained on are not deleted."""
         await extend_statement_timeout(self._session)
-        kept = select(finetune_items.c.item_id).where(finetune_items.c.item_id == items.c.id).exists()
-        await self._session.execute(delete(items).where(items.c.dataset_id == id, ~kept))
+        is_frozen = select(finetune_items.c.item_id).where(finetune_items.c.item_id == items.c.id).exists()
+        await self._session.execute(delete(items).where(items.c.dataset_id == id, ~is_frozen))
         await self.change(id, {"status": RunStatus.DELETED, "updated_at": func.now()})

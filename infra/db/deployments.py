@@ -1,4 +1,4 @@
-"""Deployments as rows. Every change is told to the gateways, in the transaction that makes it."""
+"""Deployments as rows. Every change notifies the gateways, in the same transaction."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -47,9 +47,9 @@ class SqlDeployments(Reader[Deployment]):
         values.pop("owner_id")
         added = insert(deployments).values(**values)
         added = added.on_conflict_do_nothing(index_elements=["project_id", "model_name"])
-        made = await self._session.scalar(added.returning(deployments.c.id))
+        added_id = await self._session.scalar(added.returning(deployments.c.id))
         await gateway.notify(self._session)
-        return made is not None
+        return added_id is not None
 
     async def change(self, id: str, values: Mapping[str, Any]) -> None:
         """Change some columns."""

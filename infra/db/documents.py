@@ -54,17 +54,17 @@ class SqlDocuments(Reader[Document]):
         return (await self._session.execute(changed.returning(documents.c.id))).first() is not None
 
     async def lock(self, id: str, *, viewer_id: str) -> Document | None:
-        """Read a document and hold it until the transaction ends."""
+        """Read a document and lock its row until the transaction ends."""
         statement = self.rows(viewer_id).where(documents.c.id == id).with_for_update(of=documents)
         return (await self._by_id(statement)).get(id)
 
     async def delete(self, id: str) -> None:
-        """Delete the row; items that came from it stay, however many."""
+        """Delete the row; the items of it are not deleted."""
         await extend_statement_timeout(self._session)
         await self._session.execute(delete(documents).where(documents.c.id == id))
 
     async def total_bytes(self, project_id: str) -> int:
-        """The bytes of all uploads of a project; an announced one counts while it may still come."""
+        """The bytes of all uploads of a project; an announced one counts until it expires."""
         total = select(func.coalesce(func.sum(documents.c.size_bytes), 0))
         counts = or_(documents.c.status != DocumentStatus.PENDING_UPLOAD, ~EXPIRED)
         total = total.where(documents.c.project_id == project_id, counts)

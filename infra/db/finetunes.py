@@ -23,7 +23,7 @@ from infra.db.reading import Reader, Row
 from infra.db.tables import finetunes, projects
 
 COLUMNS = record_columns(Finetune, finetunes)
-RUNNING = "uq_finetunes_project_id_running"
+ONE_RUNNING_INDEX = "uq_finetunes_project_id_running"
 
 
 class SqlFinetunes(Reader[Finetune]):
@@ -47,13 +47,13 @@ class SqlFinetunes(Reader[Finetune]):
         return [] if where.status is None else [finetunes.c.status == where.status]
 
     async def add(self, finetune: Finetune) -> None:
-        """Add a fine-tune; raises `Conflict` while another of the project's is planned or under way."""
+        """Add a fine-tune; raises `Conflict` while another of the project is PLANNING or RUNNING."""
         values = {field.name: getattr(finetune, field.name) for field in fields(finetune)}
         values.pop("owner_id")
         try:
             await self._session.execute(insert(finetunes).values(**_storable(values)))
         except IntegrityError as error:
-            if RUNNING in str(error.orig):
+            if ONE_RUNNING_INDEX in str(error.orig):
                 raise already_running(None) from error
             raise
 
@@ -63,12 +63,12 @@ class SqlFinetunes(Reader[Finetune]):
         await self._session.execute(changed.values(**_storable(values)))
 
     async def set_artifacts(self, id: str, artifacts: Sequence[Artifact]) -> None:
-        """Remember the files that are in storage; from then on the model may be asked."""
+        """Store which files are in storage; from then on deployments can serve the model."""
         await self.change(id, {"artifacts": tuple(artifacts)})
         await gateway.notify(self._session)
 
     async def lock(self, id: str, *, viewer_id: str) -> Finetune | None:
-        """Read a fine-tune and hold it until the transaction ends."""
+        """Read a fine-tune and lock its row until the transaction ends."""
         statement = self.rows(viewer_id).where(finetunes.c.id == id).with_for_update(of=finetunes)
         return (await self._by_id(statement)).get(id)
 
@@ -84,12 +84,12 @@ class SqlFinetunes(Reader[Finetune]):
         return next(iter(found.values()), None)
 
     async def owner_of(self, id: str) -> str | None:
-        """Whose it is; None when there is none."""
+        """The id of a fine-tune's owner, without a viewer; None when the fine-tune does not exist."""
         statement = select(projects.c.owner_id).select_from(self.source).where(finetunes.c.id == id)
         return await self._session.scalar(statement)
 
     async def running_in(self, project_id: str) -> str | None:
-        """The fine-tune of a project that is planned or under way."""
+        """The id of the project's fine-tune that is PLANNING or RUNNING."""
         running = finetunes.c.status.in_([RunStatus.PLANNING, RunStatus.RUNNING])
         statement = select(finetunes.c.id).where(finetunes.c.project_id == project_id, running)
         return await self._session.scalar(statement)

@@ -1,4 +1,4 @@
-"""The items that fine-tunes were trained on, as rows that refer to them."""
+"""The items that fine-tunes were trained on, as rows that refer to items."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -23,7 +23,7 @@ OF_PROJECT = finetunes.c.project_id == projects.c.id
 
 
 class SqlFrozenItems(Reader[Item]):
-    """The items that fine-tunes learn, in order. Items never change, so a reference freezes them."""
+    """The items that fine-tunes are trained on, in order. Values of items never change, so a reference is enough."""
 
     name = "trained_items"
     parents: ClassVar[Any] = {Parent.FINETUNE: finetune_items.c.finetune_id}
@@ -33,19 +33,19 @@ class SqlFrozenItems(Reader[Item]):
     newest_first = False
 
     def build(self, row: Row) -> Item:
-        """An item, on the side where the run has it."""
+        """An item, with its split in the run."""
         return replace(item_rows.build(row), split=row[FROZEN_SPLIT])
 
     def present(self) -> list[ColumnElement[bool]]:
-        """The trained ones."""
+        """Only the items of the training split."""
         return [finetune_items.c.split == Split.TRAIN]
 
     async def freeze(self, finetune_id: str, dataset: Dataset, selection: Selection) -> tuple[int, str]:
-        """Keep a dataset's items as they are now; how many are trained on, and their content hash."""
+        """Store which items a run uses; returns how many it is trained on, and their content hash."""
         await extend_statement_timeout(self._session)
         chosen = union_all(_trained(dataset.id, selection), _held_out(dataset.id)).subquery()
-        place = func.row_number().over(order_by=(chosen.c.position, chosen.c.id))
-        rows = select(literal(finetune_id, finetunes.c.id.type), place, chosen.c.id, chosen.c.split)
+        ordinal = func.row_number().over(order_by=(chosen.c.position, chosen.c.id))
+        rows = select(literal(finetune_id, finetunes.c.id.type), ordinal, chosen.c.id, chosen.c.split)
         names = ["finetune_id", "ordinal", "item_id", "split"]
         await self._session.execute(insert(finetune_items).from_select(names, rows))
         return await self._content(finetune_id)
@@ -61,7 +61,7 @@ class SqlFrozenItems(Reader[Item]):
         return count, content_hash or ""
 
     def stream(self, finetune_id: str) -> AsyncGenerator[Item, None]:
-        """The items of a run in order, trained ones and held-out ones, from a server-side cursor."""
+        """The items of a run in order, of both splits, from a server-side cursor."""
         statement = (
             select(*self.columns)
             .select_from(self.source)
@@ -80,9 +80,9 @@ def _usable(dataset_id: str, split: Split) -> Select[Any]:
 
 
 def _trained(dataset_id: str, selection: Selection) -> Any:
-    """The first ones, or ones drawn by lot: by a hash of id and seed, which is the same everywhere."""
-    lot = func.md5(func.concat(cast(items.c.id, AsText), ":", selection.seed))
-    order = (lot, items.c.id) if selection.random else (items.c.position, items.c.id)
+    """The first ones, or random ones: by a hash of id and seed, which is the same on every machine."""
+    random_order = func.md5(func.concat(cast(items.c.id, AsText), ":", selection.seed))
+    order = (random_order, items.c.id) if selection.random else (items.c.position, items.c.id)
     return _usable(dataset_id, Split.TRAIN).order_by(*order).limit(selection.number).subquery().select()
 
 

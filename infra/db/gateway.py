@@ -1,4 +1,4 @@
-"""Word to the gateways that keys, deployments or models changed."""
+"""Notifications to the gateways that keys, deployments or models changed."""
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -7,5 +7,5 @@ CHANNEL = "gateway_changed"
 
 
 async def notify(session: AsyncSession) -> None:
-    """Have every gateway read its table again, once this transaction has committed."""
+    """Have every gateway refresh its table of keys, once this transaction has committed."""
     await session.execute(select(func.pg_notify(CHANNEL, "")))

@@ -52,9 +52,9 @@ TOKENS: Mapping[str, Any] = {
     "max_tokens": func.max,
 }
 BY_SPLIT: Mapping[str, ColumnElement[Any]] = {
-    f"{split}_{name}": of(items.c.token_count).filter(VALID, items.c.split == split)
+    f"{split}_{name}": aggregate(items.c.token_count).filter(VALID, items.c.split == split)
     for split in Split
-    for name, of in TOKENS.items()
+    for name, aggregate in TOKENS.items()
 }
 BY_PROBLEM: Mapping[str, ColumnElement[Any]] = {
     code.value: func.count().filter(ACTIVE, _has(code)) for code in ProblemCode
@@ -104,7 +104,7 @@ class SqlItems(Reader[Item]):
         return found
 
     async def load(self, items: AsyncIterator[Item]) -> int:
-        """Add items in bulk; returns how many were not there yet."""
+        """Add items in bulk; returns how many did not exist yet."""
         return await bulk_items.load(self._session, items)
 
     async def add(self, item: Item) -> None:
@@ -112,7 +112,7 @@ class SqlItems(Reader[Item]):
         await self._session.execute(insert(items).values(**bulk_items.values_of(item)))
 
     async def set_corrected(self, id: str, by_id: str) -> bool:
-        """False when it is deleted or was corrected meanwhile."""
+        """Mark an item as corrected; False when it was deleted or corrected meanwhile."""
         await extend_statement_timeout(self._session)  # the dataset is recomputed after it
         corrected = update(items).where(items.c.id == id, ACTIVE).values(corrected_by_id=by_id)
         return (await self._session.scalar(corrected.returning(items.c.id))) is not None
@@ -125,7 +125,7 @@ class SqlItems(Reader[Item]):
         item_ids: Sequence[str] | None = None,
         where: ItemFilter | None = None,
     ) -> int:
-        """Delete or restore; what was corrected is not active anyway and stays as it is."""
+        """Delete or restore items, except corrected ones, which are inactive anyway; returns how many changed."""
         await extend_statement_timeout(self._session)
         conditions = [] if where is None else self.matching(where)
         if item_ids is not None:
@@ -139,7 +139,7 @@ class SqlItems(Reader[Item]):
         return int((await self._session.execute(changed)).rowcount)  # type: ignore[attr-defined]
 
     async def recompute(self, dataset: Dataset) -> None:
-        """Bring duplicates and splits up to date."""
+        """Update duplicates and splits."""
         await bulk_items.recompute(self._session, dataset)
 
     async def next_position(self, dataset_id: str) -> int:
@@ -161,7 +161,9 @@ class SqlItems(Reader[Item]):
     ) -> dict[str, DatasetStats]:
         """Counts over each dataset's items, in one scan of them."""
         columns = COUNTS | BY_SPLIT | BY_PROBLEM  # type: ignore[operator]
-        statement = self._of(dataset_ids, viewer_id, *(it.label(name) for name, it in columns.items()))
+        statement = self._of(
+            dataset_ids, viewer_id, *(column.label(name) for name, column in columns.items())
+        )
         if document_id is not None:
             statement = statement.where(items.c.document_id == document_id)
         found = (await self._session.execute(statement)).mappings()
@@ -186,12 +188,12 @@ class SqlItems(Reader[Item]):
         self, dataset_id: str, *, split: Split | None, which: Which, viewer_id: str
     ) -> AsyncGenerator[Item, None]:
         """All items in order, from a server-side cursor."""
-        wanted = ItemFilter(
+        where = ItemFilter(
             split=split,
             active=None if which is Which.ALL else True,
             is_valid=True if which is Which.VALID else None,
         )
-        statement = self._filtered(wanted, viewer_id).where(items.c.dataset_id == dataset_id)
+        statement = self._filtered(where, viewer_id).where(items.c.dataset_id == dataset_id)
         return self.streamed(statement.order_by(*self.order))
 
 
@@ -204,7 +206,7 @@ def build(row: Row) -> Item:
         end=row["source_end"],
     )
     return Item(
-        **bulk_items.record(row)
+        **bulk_items.plain_fields(row)
         | {
             "problems": PROBLEMS.validate_python(row["problems"]) if row["problems"] else (),
             "is_valid": row["is_valid"],
@@ -214,7 +216,7 @@ def build(row: Row) -> Item:
 
 
 def _stats(row: RowMapping) -> DatasetStats:
-    """A dataset's counts; splits and problems that nothing has are left out."""
+    """A dataset's counts, without splits and problems that no item has."""
     avg, total, valid = row["avg_token_count"], row["total"], row["valid"]
     return DatasetStats(
         total=total,

@@ -1,4 +1,4 @@
-"""Jobs as rows. Every write by a worker names its attempt: a worker that was replaced writes nothing."""
+"""Jobs as rows. Every write by a worker is conditional on its attempt: a superseded worker writes nothing."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -35,13 +35,13 @@ QUEUED = text(
     "select args->>'job_id' from procrastinate_jobs "
     "where task_name = :task and status in ('todo', 'doing') and args->>'job_id' = any(:ids)"
 )
-"""Which of some jobs are in the queue, or held by a worker."""
+"""Which of some jobs are queued or run by a worker."""
 
 COLUMNS = record_columns(Job, jobs)
 
 
 class SqlJobReads(Reader[Job]):
-    """The jobs, newest first, as they can be read."""
+    """Reads of jobs, newest first."""
 
     name = "jobs"
     noun = Noun.JOB
@@ -58,8 +58,8 @@ class SqlJobReads(Reader[Job]):
 
     def matching(self, where: JobFilter) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""
-        wanted = ((jobs.c.type, where.type), (jobs.c.status, where.status))
-        return [column == value for column, value in wanted if value is not None]
+        pairs = ((jobs.c.type, where.type), (jobs.c.status, where.status))
+        return [column == value for column, value in pairs if value is not None]
 
     async def latest(self, subject_ids: list[str], *, viewer_id: str) -> dict[str, Job]:
         """The newest job of each subject."""
@@ -72,7 +72,7 @@ class SqlJobReads(Reader[Job]):
         return {job.subject_id: job for job in (await self._by_id(newest)).values()}
 
     async def waiting_for(self, document_id: str) -> list[Job]:
-        """Queued imports of a document that was not read yet."""
+        """Queued imports of a document that has not been read yet."""
         statement = (
             select(*COLUMNS)
             .select_from(self.source)
@@ -85,11 +85,11 @@ class SqlJobReads(Reader[Job]):
         return list((await self._by_id(statement)).values())
 
     async def fruitless_begins(self, job_id: str) -> int:
-        """How often a job was begun since it last came further than ever before."""
+        """How often a job was begun since its progress last reached a new maximum."""
         return await SqlJobEvents(self._session).fruitless_begins(job_id)
 
     async def is_over(self, job_id: str, *, attempt: int | None = None) -> bool:
-        """Whether a job has ended, is gone, or is another attempt's."""
+        """Whether a job has ended, is deleted, or another attempt of it has begun."""
         statement = select(jobs.c.status, jobs.c.attempt).where(jobs.c.id == job_id)
         row = (await self._session.execute(statement)).one_or_none()
         return row is None or row.status in FINAL or (attempt is not None and row.attempt != attempt)
@@ -111,11 +111,11 @@ class SqlJobs(SqlJobReads):
         await self._events.record(job.id, 0, [StatusChanged(job.status)])
 
     async def enqueue(self, job: Job) -> None:
-        """Have a worker take it once this transaction has committed."""
+        """Enqueue a job; a worker may fetch it once this transaction has committed."""
         await self._enqueuer.work(await driver_connection(self._session), job.id, job.type)
 
     async def begin(self, id: str, *, runner: Runner = Runner.LOCAL) -> Job | None:
-        """Count the attempt up and mark it RUNNING; None when it is gone, final or another runner's."""
+        """Begin the next attempt and set RUNNING; None when the job is deleted, final or another runner's."""
         begun = (
             update(jobs)
             .where(jobs.c.id == id, jobs.c.status.not_in(sorted(FINAL)), jobs.c.runner == runner)
@@ -133,7 +133,7 @@ class SqlJobs(SqlJobReads):
         return job
 
     async def _read(self, id: str) -> Job:
-        """A job whatever the viewer: for workers, who act for its owner."""
+        """A job whatever the viewer: workers act for its owner."""
         statement = select(*COLUMNS).select_from(self.source).where(jobs.c.id == id)
         return (await self._by_id(statement))[id]
 
@@ -146,7 +146,7 @@ class SqlJobs(SqlJobReads):
         result: Mapping[str, Any] | None = None,
         arguments: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Move to a final status and record it; raises `Superseded` as `append` does."""
+        """Set a final status and record it; raises `Superseded` unless the attempt is the job's last."""
         values: dict[str, Any] = {
             "last_seq": jobs.c.last_seq + 1,
             "status": status,
@@ -163,10 +163,10 @@ class SqlJobs(SqlJobReads):
         return await self._read(job.id)
 
     async def orphaned(self) -> list[Job]:
-        """Jobs that no worker will ever take, though nothing keeps them waiting.
+        """Active jobs that are not in the queue, although they do not wait for a document.
 
-        One transaction at a time looks, so that each is found once. The queue is read after the jobs: what is
-        enqueued meanwhile is not missed, and what ended meanwhile is enqueued in vain.
+        An advisory lock lets one transaction at a time search, so that each job is found once. The queue is read after
+        the jobs: a job that is enqueued meanwhile is not reported, and one that ends meanwhile is enqueued in vain.
         """
         await self._session.execute(select(func.pg_advisory_xact_lock(ORPHANED_LOCK)))
         active = await self._by_id(
@@ -184,10 +184,10 @@ class SqlJobs(SqlJobReads):
 
 def _waits_for_its_document() -> ColumnElement[bool]:
     """Whether a job is an import whose document is still being read: it is enqueued when that is done."""
-    reading = jobs.alias("reading")
-    is_read = exists().where(
-        reading.c.subject_id == jobs.c.arguments["document_id"].astext,
-        reading.c.type == JobType.DOCUMENT_READ,
-        reading.c.status.in_(ACTIVE),
+    reads = jobs.alias("reads")
+    is_being_read = exists().where(
+        reads.c.subject_id == jobs.c.arguments["document_id"].astext,
+        reads.c.type == JobType.DOCUMENT_READ,
+        reads.c.status.in_(ACTIVE),
     )
-    return and_(jobs.c.type == JobType.DATASET_IMPORT, jobs.c.status == JobStatus.QUEUED, is_read)
+    return and_(jobs.c.type == JobType.DATASET_IMPORT, jobs.c.status == JobStatus.QUEUED, is_being_read)

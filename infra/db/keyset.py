@@ -11,7 +11,7 @@ from domain.pages import Page
 
 HAS_EARLIER, HAS_LATER = "page_has_earlier", "page_has_later"
 PARENT_NUMBER = "page_number"
-"""The column of the place of a parent, from 1, among those whose pages are read."""
+"""The column with the number of a row's parent, from 1."""
 Position = Sequence[ColumnElement[Any]]
 """A value for each column of a list's order."""
 

@@ -1,4 +1,4 @@
-"""Projects as rows, and what is derived from what they hold."""
+"""Projects as rows, with their stages and counts."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -48,7 +48,7 @@ STAGE = case(
     (_has(documents, documents.c.status == DocumentStatus.READY), ProjectStage.DOCUMENTS_READY.value),
     else_=literal(ProjectStage.DRAFT.value),
 )
-"""What is under way first, then what failed last, then the furthest that was reached."""
+"""Running work first, then whether the last job failed, then the furthest stage that was reached."""
 
 
 def _count(table: Any, *conditions: Any) -> Any:
@@ -76,7 +76,7 @@ STATS = {
 
 
 VERSIONS = {Noun.DATASET: projects.c.dataset_versions, Noun.FINETUNE: projects.c.finetune_versions}
-"""What counts the versions of each noun that has any."""
+"""The counters of versions."""
 
 
 class SqlProjects(Reader[Project]):
@@ -113,12 +113,12 @@ class SqlProjects(Reader[Project]):
         await self._session.execute(update(projects).where(projects.c.id == id).values(**values))
 
     async def lock(self, id: str, *, viewer_id: str) -> Project | None:
-        """Read a project and hold it until the transaction ends."""
+        """Read a project and lock its row until the transaction ends."""
         statement = self.rows(viewer_id).where(projects.c.id == id).with_for_update(of=projects)
         return (await self._by_id(statement)).get(id)
 
     async def next_version(self, id: str, noun: Noun) -> int:
-        """Count up; a version is never given twice, whatever is deleted."""
+        """Increment the counter of versions; no version is used twice, whatever is deleted."""
         counter = VERSIONS[noun]
         counted = (
             update(projects).where(projects.c.id == id).values({counter: counter + 1}).returning(counter)
@@ -126,7 +126,7 @@ class SqlProjects(Reader[Project]):
         return int((await self._session.execute(counted)).scalar_one())
 
     async def delete(self, id: str) -> None:
-        """Delete the row and, by the references' own rule, everything under it; workers and gateways hear of it."""
+        """Delete the row and, by ON DELETE CASCADE, everything under it; notifies workers and gateways."""
         running = select(jobs.c.id).where(jobs.c.project_id == id, jobs.c.status == JobStatus.RUNNING)
         for job_id in (await self._session.scalars(running)).all():
             await self._session.execute(select(func.pg_notify(job_events.CHANNEL, job_id)))
@@ -142,7 +142,7 @@ class SqlProjects(Reader[Project]):
         return {row["id"]: ProjectStats(**{name: row[name] for name in STATS}) for row in found}
 
     async def stages(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStage]:
-        """How far each project has come."""
+        """The stage of each project."""
         statement = select(projects.c.id, STAGE).where(projects.c.id.in_(ids), self.visible(viewer_id))
         return {id: ProjectStage(stage) for id, stage in await self._session.execute(statement)}
 

@@ -38,7 +38,7 @@ class SqlRequestLogs(Reader[RequestLog]):
             found.append(logs.date < where.until)
         if where.search:
             texts = (logs.input, logs.output)
-            found.append(or_(*(it.icontains(where.search, autoescape=True) for it in texts)))
+            found.append(or_(*(text.icontains(where.search, autoescape=True) for text in texts)))
         if where.status is not None:
             found.append(logs.status == where.status)
         if where.api_key_id is not None:

@@ -1,4 +1,4 @@
-"""The tables, in one list, for Alembic compares the whole of it with its migrations. Nothing outside infra sees them."""
+"""All tables, in one module because Alembic compares them with its migrations. Nothing outside infra imports it."""
 
 from sqlalchemy import (
     BigInteger,
@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from domain import datasets as ds
 from domain import deployments as dep
 from domain import documents as doc
-from domain import items as it
+from domain import items as item
 from domain import jobs as jb
 from domain import projects as prj
 from domain.base_models import ModelSource, ModelType
@@ -216,12 +216,12 @@ items = Table(
     Column("corrects_id", Id(Noun.ITEM), unique=True),
     Column("corrected_by_id", Id(Noun.ITEM)),
     Column("deleted", Boolean, nullable=False),
-    Column("split", Name(it.Split), nullable=False),
+    Column("split", Name(item.Split), nullable=False),
     Column("problems", JSONB, nullable=False),
     Column("is_duplicate", Boolean, nullable=False),
     Column("is_valid", Boolean, Computed("problems = '[]'::jsonb and not is_duplicate", persisted=True)),
     Column("token_count", Integer, nullable=False),
-    Column("origin", Name(it.ItemOrigin), nullable=False),
+    Column("origin", Name(item.ItemOrigin), nullable=False),
     _ref("document_id", Noun.DOCUMENT, "documents", cascade=False),
     Column("source_document", Text),
     Column("source_start", BigInteger),
@@ -274,7 +274,7 @@ finetunes = Table(
     UniqueConstraint("project_id", "version"),
     Index("ix_finetunes_project_id_id", "project_id", "id"),
     Index("ix_finetunes_dataset_id_id", "dataset_id", "id"),
-    # the rule that a project trains one model at a time, held by the database under concurrency too
+    # a project trains one model at a time, under concurrency too
     Index(
         "uq_finetunes_project_id_running",
         "project_id",
@@ -291,7 +291,7 @@ finetune_items = Table(
     ),
     Column("ordinal", BigInteger, primary_key=True),
     _ref("item_id", Noun.ITEM, "items"),
-    Column("split", Name(it.Split), nullable=False),
+    Column("split", Name(item.Split), nullable=False),
 )
 
 training_points = Table(

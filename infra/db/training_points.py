@@ -29,23 +29,23 @@ class SqlTrainingPoints(Reader[TrainingPoint]):
         return TrainingPoint(**{field.name: row[field.name] for field in fields(TrainingPoint)})
 
     async def add(self, finetune_id: str, points: Sequence[TrainingPoint]) -> None:
-        """Add points; where the step is there already, what was measured now counts."""
+        """Add points; where the step exists already, new measurements replace the old ones."""
         if not points:
             return
         rows = [asdict(point) | {"finetune_id": finetune_id} for point in by_step(points)]
         added = insert(training_points).values(rows)
-        kept = {
-            it.name: func.coalesce(added.excluded[it.name], it)
-            for it in training_points.c
-            if not it.primary_key
+        merged = {
+            column.name: func.coalesce(added.excluded[column.name], column)
+            for column in training_points.c
+            if not column.primary_key
         }
         await self._session.execute(
-            added.on_conflict_do_update(index_elements=["finetune_id", "step"], set_=kept)
+            added.on_conflict_do_update(index_elements=["finetune_id", "step"], set_=merged)
         )
 
 
 def by_step(points: Iterable[TrainingPoint]) -> list[TrainingPoint]:
-    """One point for each step, with all that was measured there: a loss, and then an evaluation."""
+    """One point for each step, with all its measurements: first a loss, then an evaluation."""
     found: dict[int, TrainingPoint] = {}
     for point in points:
         known = asdict(found[point.step]) if point.step in found else {}

@@ -17,7 +17,7 @@ from domain.texts import storable
 class Id(TypeDecorator[str]):
     """A TypeID of one noun.
 
-    What is not such an id binds as NULL, which equals nothing: a garbage id is simply not found.
+    A garbage id binds as NULL, which equals nothing, and so is not found.
     """
 
     impl = Uuid
@@ -28,17 +28,17 @@ class Id(TypeDecorator[str]):
         self.prefix = ids.PREFIXES[noun]
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> UUID | None:  # noqa: ARG002
-        """What the database compares with."""
+        """The UUID; None for a garbage id."""
         return ids.uuid_of(value, self.prefix) if value else None
 
     def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], str | None]:  # noqa: ARG002
-        """What Python sees of the bytes that our connections read. It is called without SQLAlchemy's calls around it."""
+        """The TypeID of the bytes that our connections load."""
         prefix, id_of = self.prefix, ids.id_of
         return lambda value: None if value is None else id_of(value, prefix)
 
 
 class Ids(TypeDecorator[list[str]]):
-    """TypeIDs of one noun that a statement is told, as one text: a driver takes long over hundreds of UUIDs."""
+    """TypeIDs of one noun as one text parameter: a driver is slow with hundreds of UUIDs."""
 
     impl = Text
     cache_ok = True
@@ -48,38 +48,38 @@ class Ids(TypeDecorator[list[str]]):
         self.prefix = noun.prefix
 
     def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> str:  # noqa: ARG002
-        """An array as PostgreSQL writes it; garbage is NULL, as for `Id`."""
-        found = (ids.bytes_of(it, self.prefix) for it in value or ())
-        return "{" + ",".join("NULL" if it is None else it.hex() for it in found) + "}"
+        """An array as PostgreSQL writes it; a garbage id is NULL."""
+        uuids = (ids.bytes_of(id, self.prefix) for id in value or ())
+        return "{" + ",".join("NULL" if uuid is None else uuid.hex() for uuid in uuids) + "}"
 
     def bind_expression(self, bindparam: BindParameter[Any]) -> ColumnElement[Any]:
-        """Read as an array."""
+        """Cast the text to an array."""
         return cast(bindparam, ARRAY(Uuid))
 
 
 class AnyId(TypeDecorator[str]):
-    """A TypeID of whichever noun, kept with its prefix: it refers to several tables."""
+    """A TypeID of any noun, stored with its prefix: a reference to one of several tables."""
 
     impl = Text
     cache_ok = True
 
 
 class Name(TypeDecorator[StrEnum]):
-    """A member of a StrEnum, kept as text: a new member needs no migration."""
+    """A member of a StrEnum, stored as text: a new member needs no migration."""
 
     impl = Text
     cache_ok = True
 
     def __init__(self, enum: type[StrEnum]) -> None:
         super().__init__()
-        self._members = {str(it): it for it in enum}
+        self._members = {str(member): member for member in enum}
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """The member's name."""
         return None if value is None else str(value)
 
     def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], StrEnum | None]:  # noqa: ARG002
-        """The member, looked up with nothing around it."""
+        """The member of a name."""
         members: Mapping[Any, StrEnum | None] = {None: None, **self._members}
         return members.__getitem__
 

@@ -55,7 +55,7 @@ Entries = Mapping[bytes, KeyEntry]
 class KeyTable:
     """Keys and deployments as the database has them, up to date within milliseconds by NOTIFY.
 
-    A refusal is confirmed by a query first, so that a key or deployment made a moment ago works here too. While the
+    A refusal is confirmed by a query first, so that a key or deployment works here as soon as it is committed. While the
     database is down, the keys in memory go on working. Use it as an asynchronous context manager.
     """
 
