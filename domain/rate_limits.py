@@ -105,7 +105,7 @@ def authentication_calls(
     )
 
 
-def rate_limited(call: RateLimitedCall, rate: Rate, wait_s: int) -> RateLimited:
+def rate_limit_error(call: RateLimitedCall, rate: Rate, wait_s: int) -> RateLimited:
     """The error of a refused call: its limit, and in how many seconds to try again."""
     period = next(name for name, seconds in SECONDS.items() if seconds == rate.seconds)
     limit = f"At most {rate.amount:,} {DESCRIPTIONS[call.kind]} are allowed per {period}"

@@ -18,7 +18,7 @@ from limits.errors import StorageError
 
 from domain.errors import RateLimited
 from domain.ports.rate_limiter import RateLimiter
-from domain.rate_limits import Rate, RateLimitedCall, RateLimits, rate_limited
+from domain.rate_limits import Rate, RateLimitedCall, RateLimits, rate_limit_error
 
 REDIS_TIMEOUT_S = 0.5
 """How long Redis may take before this process counts by itself."""
@@ -110,7 +110,7 @@ class WindowRateLimiter:
     async def _require(self, call: RateLimitedCall, is_allowed: bool) -> None:
         if not is_allowed:
             rate = self._rate(call)
-            raise rate_limited(call, rate, await self._wait_s(call, rate))
+            raise rate_limit_error(call, rate, await self._wait_s(call, rate))
 
     async def _wait_s(self, call: RateLimitedCall, rate: Rate) -> int:
         """In how many whole seconds these calls fit: once the last call that blocks them leaves the window."""

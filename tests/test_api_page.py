@@ -23,7 +23,7 @@ from domain import ids
 from domain.ids import Noun
 from domain.rate_limits import DOCUMENTED
 from domain.services import Services
-from infra.rate_limiter import open_rates
+from infra.rate_limiter import open_rate_limiter
 from rest.gateway import _gateway
 from tests.clients import Api
 from tests.conftest import Worker
@@ -58,7 +58,7 @@ PROGRAMS = {
 @pytest.fixture
 async def services(services: Services) -> AsyncIterator[Services]:
     """The same ports, with the rate limits that the page tells of, and a key for external workers."""
-    async with open_rates(DOCUMENTED, "memory://") as rates:
+    async with open_rate_limiter(DOCUMENTED, "memory://") as rates:
         yield replace(services, rates=rates, external_api_key=KEY["x-api-key"])
 
 

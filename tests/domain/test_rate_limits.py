@@ -7,7 +7,7 @@ from domain.rate_limits import (
     address_key,
     authentication_calls,
     client_key,
-    rate_limited,
+    rate_limit_error,
 )
 
 
@@ -58,6 +58,6 @@ def test_attempts_on_one_account_are_counted_alike_however_its_address_is_writte
 def test_a_refusal_says_the_limit_and_when_to_come_back(
     call: RateLimitedCall, wait_s: int, message: str
 ) -> None:
-    error = rate_limited(call, Rate(60, 60), wait_s)
+    error = rate_limit_error(call, Rate(60, 60), wait_s)
     assert (error.message, error.retry_after) == (message, wait_s)
     assert error.context == {"kind": call.kind.value, "retryAfter": wait_s}
