@@ -132,7 +132,9 @@ def _tail(log: Path) -> list[str]:
 
 def _exit_reason(returncode: int) -> str:
     if returncode == EXIT_STOPPED:
-        return "The training process was stopped by something other than this worker; its checkpoint is saved."
+        return (
+            "The training process was stopped by something other than this worker; its checkpoint is saved."
+        )
     if returncode == -signal.SIGKILL:
         return "The training process was killed; most likely the machine ran out of memory."
     if returncode < 0:
