@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 
 import migrations
-from domain.base_models import CATALOGUE
+from domain.base_models import CATALOG
 from infra.db.engine import engine
 from infra.db.session import SqlTransactions
 from infra.queue import Enqueuer, open_queue
@@ -33,6 +33,6 @@ async def store_catalogue(database_url: str) -> None:
     transactions = SqlTransactions(database, Enqueuer(open_queue("")))
     try:
         async with transactions.begin() as store:
-            await store.base_models.upsert(CATALOGUE)
+            await store.base_models.upsert(CATALOG)
     finally:
         await database.dispose()

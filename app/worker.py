@@ -48,7 +48,7 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
     """Register the functions of all tasks with the queue."""
     dispatcher = Dispatcher(services, HANDLERS)
 
-    @queue.task(name=WORK, retry=Retry(Exception))  # `job_lifecycle.begin` fails a job that never succeeds
+    @queue.task(name=WORK, retry=Retry(Exception))  # `job_lifecycle.start` fails a job that never succeeds
     async def work(job_id: str) -> None:
         await dispatcher.work(job_id)
 

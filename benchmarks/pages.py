@@ -18,7 +18,7 @@ from benchmarks.machine import database_environment
 from benchmarks.recorded import recorded_statements
 from domain import ids
 from domain.ids import Noun
-from domain.pages import Page
+from domain.pages import PageRequest
 from infra.db.cursors import viewer_tag_of
 from infra.db.engine import conninfo, engine
 from infra.db.items import SqlItems
@@ -120,7 +120,7 @@ async def explained(connection: AsyncConnection, statement: str, values: Any) ->
     return "; ".join(dict.fromkeys(nodes(plan))), plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
 
 
-async def cost(database: AsyncEngine, enqueuer: Enqueuer, of: List, page: Page) -> Cost:
+async def cost(database: AsyncEngine, enqueuer: Enqueuer, of: List, page: PageRequest) -> Cost:
     """A page as the API reads it."""
     times = []
     for _ in range(ROUNDS):
@@ -160,10 +160,10 @@ async def lines(database: AsyncEngine, enqueuer: Enqueuer, of: List) -> list[str
     found = []
     for number in (1, last // 2, last):
         after = None if number == 1 else (await by_offset(database, enqueuer, of, (number - 2) * SIZE))[1]
-        measured = await cost(database, enqueuer, of, Page(SIZE, after))
+        measured = await cost(database, enqueuer, of, PageRequest(SIZE, after))
         peer, _ = await by_offset(database, enqueuer, of, (number - 1) * SIZE)
         found.append(line(of.name, f"{number:,}", measured, peer))
-    measured = await cost(database, enqueuer, of, Page(SIZE, backward=True))
+    measured = await cost(database, enqueuer, of, PageRequest(SIZE, backward=True))
     return [*found, line(of.name, "the last, from the end", measured, None)]
 
 

@@ -96,7 +96,7 @@ async def _insert_rows(store: Store, project: Project) -> None:
 async def _items(dataset: Dataset) -> AsyncIterator[Item]:
     for number in range(CHILDREN):
         values = {"q": f"question {number}", "a": f"answer {number}"}
-        yield items.make(
+        yield items.new_item(
             dataset, values, key=str(number), position=number, origin=ItemOrigin.UPLOADED, now=NOW
         )
 
@@ -123,7 +123,7 @@ async def _insert_job(store: Store, project: Project, type: JobType, subject_id:
         type, project_id=project.id, owner_id=project.owner_id, subject_id=subject_id, now=NOW, arguments={}
     )
     await store.jobs.add(job)
-    begun = await store.jobs.begin(job.id)
+    begun = await store.jobs.start(job.id)
     assert begun is not None
     await store.job_events.append(begun, [LogLine("began"), LogLine("went on")])
 

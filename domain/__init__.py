@@ -1,1 +1,1 @@
-"""What is true: records, rules, use cases and the ports they need. Standard library and TypeIDs only."""
+"""Records, rules, use cases and the ports that they need. Imports the standard library and `typeid` only."""

@@ -1,4 +1,4 @@
-"""People with an account: records and rules."""
+"""User accounts: records and rules."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 from domain import ids
 from domain.errors import Invalid, Unauthenticated
 from domain.ids import Noun
-from domain.rules import named
+from domain.rules import validated_name
 
 MIN_PASSWORD = 6
 MAX_PASSWORD = 1_000  # argon2 would hash any length, at a cost that the caller chooses
@@ -30,7 +30,7 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What an account has used so far."""
+    """Usage of an account since it was created."""
 
     queries_used: int
     finetune_jobs: int
@@ -39,10 +39,10 @@ class Usage:
 
 
 class AccountReads(Protocol):
-    """The accounts, as they can be read."""
+    """Reads accounts."""
 
     async def get(self, id: str, *, viewer_id: str) -> User | None:
-        """The viewer's own account; everybody else's is absent."""
+        """The viewer's own account; None for any other id."""
         ...
 
     async def many(self, ids: list[str], *, viewer_id: str) -> dict[str, User]: ...
@@ -51,23 +51,23 @@ class AccountReads(Protocol):
 
 
 class Accounts(AccountReads, Protocol):
-    """The accounts that are kept."""
+    """Reads and writes accounts."""
 
     async def add(self, user: User) -> bool:
-        """False when the e-mail is taken."""
+        """Insert an account; False when its e-mail address has one already."""
         ...
 
 
-def checked_email(email: str) -> str:
-    """An e-mail address as it is kept."""
+def validated_email(email: str) -> str:
+    """The address trimmed and in lower case; raises `Invalid` when it is not an e-mail address."""
     email = email.strip().lower()
     if not EMAIL.fullmatch(email) or len(email) > 254:
         raise Invalid("This is not an e-mail address.", reason="INVALID_EMAIL", field="email")
-    return named(email, "email")
+    return validated_name(email, "email")
 
 
-def checked_password(password: str) -> str:
-    """A password that may be used."""
+def validated_password(password: str) -> str:
+    """The password; raises `Invalid` when it is too short or too long."""
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise Invalid(
             f"A password needs at least {MIN_PASSWORD} and at most {MAX_PASSWORD:,} characters.",
@@ -78,16 +78,16 @@ def checked_password(password: str) -> str:
 
 
 def new_user(email: str, name: str, password_hash: str, *, now: datetime) -> User:
-    """A new account, checked."""
+    """A new account; raises `Invalid` when a value breaks a rule."""
     return User(
         id=ids.new(Noun.USER),
-        email=checked_email(email),
-        name=named(name, "name"),
+        email=validated_email(email),
+        name=validated_name(name, "name"),
         password_hash=password_hash,
         created_at=now,
     )
 
 
-def wrong_credentials() -> Unauthenticated:
-    """The same answer for an unknown e-mail and for a wrong password."""
+def invalid_credentials_error() -> Unauthenticated:
+    """One error for an unknown e-mail address and for a wrong password, so that neither reveals accounts."""
     return Unauthenticated("E-mail or password is wrong.", reason="INVALID_CREDENTIALS")

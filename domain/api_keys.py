@@ -1,4 +1,4 @@
-"""API keys: of a deployment, or of an account; their secrets are shown once and never kept."""
+"""API keys of deployments and of accounts. A secret is shown once and never stored."""
 
 import hashlib
 import secrets
@@ -10,12 +10,12 @@ from domain import ids
 from domain.errors import Invalid
 from domain.ids import Noun
 from domain.reading import Reads
-from domain.rules import named
+from domain.rules import validated_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key; only the SHA-256 digest of its secret is kept. Without a deployment it is the account's own."""
+    """An API key, stored with the SHA-256 digest of its secret; an account's own key has no deployment."""
 
     id: str
     owner_id: str
@@ -30,14 +30,14 @@ class ApiKey:
 
 
 class ApiKeys(Reads[ApiKey], Protocol):
-    """The keys that are kept."""
+    """Reads and writes API keys."""
 
     async def add(self, key: ApiKey) -> None: ...
     async def revoke(self, id: str, *, now: datetime) -> None: ...
 
 
-def digest_of(secret: str) -> bytes:
-    """What is kept of a key."""
+def digest_of_secret(secret: str) -> bytes:
+    """The SHA-256 digest that is stored in place of a secret."""
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -49,16 +49,16 @@ def new_key(
     deployment_id: str | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """A key and its secret of 32 random bytes, which is never seen again."""
+    """A key and its secret of 32 random bytes; raises `Invalid` when a value breaks a rule."""
     secret = f"lk_{secrets.token_urlsafe(32)}"
     if expires_at is not None and expires_at <= now:
         raise Invalid("`expiresAt` must be in the future.", reason="OUT_OF_RANGE", field="expiresAt")
     key = ApiKey(
         id=ids.new(Noun.API_KEY),
         owner_id=owner_id,
-        name=named(name, "name"),
+        name=validated_name(name, "name"),
         prefix=secret[:10],
-        digest=digest_of(secret),
+        digest=digest_of_secret(secret),
         deployment_id=deployment_id,
         expires_at=expires_at,
         created_at=now,

@@ -1,15 +1,15 @@
-"""Background tasks: work that nobody watches."""
+"""Background tasks: work without a job that users can follow."""
 
 from typing import Protocol
 
 
 class BackgroundTasks(Protocol):
-    """Enqueues work that nobody watches: done after the transaction has committed, and again until it succeeds."""
+    """Enqueues background tasks: they run after the transaction has committed, and are retried until they succeed."""
 
     async def delete_files(self, prefixes: list[str]) -> None:
-        """Delete everything in storage under these prefixes."""
+        """Delete every object in storage whose key begins with one of the prefixes."""
         ...
 
     async def unload(self, model_ids: list[str]) -> None:
-        """Have the model runtime drop these models."""
+        """Unload models from the model runtime."""
         ...

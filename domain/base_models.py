@@ -1,4 +1,4 @@
-"""The models that may be fine-tuned: a short catalogue of open weights, and the one made on the spot."""
+"""The models that can be fine-tuned: a short catalog of open weights, and a tiny model generated from a seed."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from domain.errors import Invalid
 from domain.finetunes import Hyperparameters
 from domain.reading import Reads
-from domain.rules import within
+from domain.rules import check_range
 
 
 class ModelSource(StrEnum):
@@ -19,7 +19,7 @@ class ModelSource(StrEnum):
 
 
 class ModelType(StrEnum):
-    """What a base model does."""
+    """The task that a base model is made for."""
 
     TEXT_GENERATION = "TEXT_GENERATION"
     VIDEO_CLASSIFICATION = "VIDEO_CLASSIFICATION"
@@ -32,7 +32,7 @@ ALL_LINEAR = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseModel:
-    """A base model. `defaults` are the hyperparameters that it names itself."""
+    """A base model. `defaults` are its own default hyperparameters."""
 
     id: str
     model_id: str
@@ -65,36 +65,39 @@ class BaseModel:
         """The weights in NF4 with double quantisation, 4.127 bits each (Dettmers et al. 2023, QLoRA, §3)."""
         return None if self.num_parameters is None else round(self.num_parameters * 4.127 / 8 / 1e9, 2)
 
-    def hyperparameters(self, given: dict[str, Any], *, max_seq_length: int) -> Hyperparameters:
-        """The caller's values over the model's own defaults over the common ones, checked."""
+    def hyperparameters(self, overrides: dict[str, Any], *, max_seq_length: int) -> Hyperparameters:
+        """The overrides that are not None, then the model's own defaults, then the common defaults.
+
+        Raises `Invalid` when a value is out of this model's range.
+        """
         common: dict[str, Any] = {
             "num_epochs": 3.0, "learning_rate": 2e-4, "per_device_batch_size": 4,
             "gradient_accumulation_steps": 4, "max_seq_length": max_seq_length, "lora_r": 16,
             "lora_alpha": self.default_alpha, "lora_dropout": 0.05, "target_modules": self.target_modules,
             "warmup_ratio": 0.03, "weight_decay": 0.01,
         }  # fmt: skip
-        chosen = {name: value for name, value in given.items() if value is not None}
+        chosen = {name: value for name, value in overrides.items() if value is not None}
         values = common | self.defaults | chosen
         values["target_modules"] = tuple(dict.fromkeys(values["target_modules"]))
         merged = Hyperparameters(**values)
         self.check(merged)
         return merged
 
-    def check(self, it: Hyperparameters) -> None:
-        """Raise `Invalid` when a value makes no sense for this model."""
+    def check(self, values: Hyperparameters) -> None:
+        """Raise `Invalid` when a value is out of this model's range."""
         at = "hyperparameters."
-        within(it.num_epochs, at + "numEpochs", 0, 1000, open_low=True)
-        within(it.learning_rate, at + "learningRate", 0, 1, open_low=True)
-        within(it.per_device_batch_size, at + "perDeviceBatchSize", 1, 1024)
-        within(it.gradient_accumulation_steps, at + "gradientAccumulationSteps", 1, 1024)
-        within(it.max_seq_length, at + "maxSeqLength", 16, self.max_position_embeddings or 1_048_576)
-        within(it.lora_r, at + "loraR", self.min_rank, self.max_rank)
-        within(it.lora_alpha, at + "loraAlpha", 1, 4096)
-        within(it.lora_dropout, at + "loraDropout", 0, 0.99)
-        within(it.warmup_ratio, at + "warmupRatio", 0, 1)
-        within(it.weight_decay, at + "weightDecay", 0, 1)
-        unknown = [name for name in it.target_modules if name not in self.target_modules]
-        if unknown or not it.target_modules:
+        check_range(values.num_epochs, at + "numEpochs", 0, 1000, open_low=True)
+        check_range(values.learning_rate, at + "learningRate", 0, 1, open_low=True)
+        check_range(values.per_device_batch_size, at + "perDeviceBatchSize", 1, 1024)
+        check_range(values.gradient_accumulation_steps, at + "gradientAccumulationSteps", 1, 1024)
+        check_range(values.max_seq_length, at + "maxSeqLength", 16, self.max_position_embeddings or 1_048_576)
+        check_range(values.lora_r, at + "loraR", self.min_rank, self.max_rank)
+        check_range(values.lora_alpha, at + "loraAlpha", 1, 4096)
+        check_range(values.lora_dropout, at + "loraDropout", 0, 0.99)
+        check_range(values.warmup_ratio, at + "warmupRatio", 0, 1)
+        check_range(values.weight_decay, at + "weightDecay", 0, 1)
+        unknown = [name for name in values.target_modules if name not in self.target_modules]
+        if unknown or not values.target_modules:
             raise Invalid(
                 f"`targetModules` takes {', '.join(self.target_modules)}"
                 + (f", not {unknown[0]}." if unknown else ", at least one of them."),
@@ -104,16 +107,16 @@ class BaseModel:
 
 
 class BaseModelReads(Reads[BaseModel], Protocol):
-    """The base models, as they can be read; they are everybody's."""
+    """Reads base models, which every viewer may see."""
 
     async def by_model_id(self, model_id: str) -> BaseModel | None: ...
 
 
 class BaseModels(BaseModelReads, Protocol):
-    """The base models that are kept."""
+    """Reads and writes base models."""
 
     async def upsert(self, models: tuple[BaseModel, ...]) -> None:
-        """Add the catalogue, or bring it up to date."""
+        """Insert models, and update those that are stored already."""
         ...
 
 
@@ -139,7 +142,7 @@ TINY = BaseModel(
     },
 )  # fmt: skip
 
-CATALOGUE = (
+CATALOG = (
     TINY,
     BaseModel(
         id="model_01kg000000e008000000000002",
@@ -181,4 +184,4 @@ CATALOGUE = (
         license="apache-2.0",
     ),
 )
-"""What every installation offers. Ids are fixed, so that they mean the same everywhere."""
+"""The base models of every installation; their ids are the same in all of them."""

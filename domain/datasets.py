@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from domain.errors import Invalid
 from domain.jobs import JobStatus
-from domain.reading import Locks, Reads
-from domain.rules import NAME_LIMIT, TEXT_LIMIT, bounded, named, within
+from domain.reading import LockingReads, Reads
+from domain.rules import NAME_LIMIT, TEXT_LIMIT, check_range, validated_name, validated_text
 from domain.storage_keys import dataset_prefix
 
 
@@ -21,7 +21,7 @@ class DatasetOrigin(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """PLANNING until the first worker begins; then as its job."""
+    """Status of a run: PLANNING until its job starts, then derived from the job's status."""
 
     PLANNING = "PLANNING"
     RUNNING = "RUNNING"
@@ -31,19 +31,19 @@ class RunStatus(StrEnum):
     DELETED = "DELETED"
 
 
-OF_JOB = {
+RUN_STATUS_OF_JOB = {
     JobStatus.QUEUED: RunStatus.PLANNING,
     JobStatus.RUNNING: RunStatus.RUNNING,
     JobStatus.SUCCESS: RunStatus.DONE,
     JobStatus.FAILED: RunStatus.FAILED,
     JobStatus.CANCELLED: RunStatus.ABORTED,
 }
-"""What a job's status makes of the run that it works on."""
+"""The status of a dataset or a fine-tune by the status of the job that works on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A training dataset. `train_share` and `seed` decide the split, and stay as they were at creation."""
+    """A training dataset. `train_share` and `seed` decide the split and never change."""
 
     id: str
     project_id: str
@@ -75,16 +75,16 @@ class Dataset:
     created_at: datetime
     updated_at: datetime
 
-    def checked(self) -> "Dataset":
+    def validated(self) -> "Dataset":
         """The dataset with its texts trimmed; raises `Invalid` when a value breaks a rule."""
-        fields = tuple(named(name, "fieldNames", limit=100) for name in self.field_names)
+        fields = tuple(validated_name(name, "fieldNames", limit=100) for name in self.field_names)
         check_fields(fields, self.input_field.strip(), self.output_field.strip())
         check_language(self.language_iso)
         self._check_values()
         check_descriptions(self.json_object_fields)
         return replace(
             self,
-            name=named(self.name, "name"),
+            name=validated_name(self.name, "name"),
             field_names=fields,
             input_field=self.input_field.strip(),
             output_field=self.output_field.strip(),
@@ -98,11 +98,11 @@ class Dataset:
             (self.generate_model, "generateModel", NAME_LIMIT),
         ):
             if text is not None:
-                bounded(text, field, limit=limit)
+                validated_text(text, field, limit=limit)
         if self.expected_output_size_chars is not None:
-            within(self.expected_output_size_chars, "expectedOutputSizeChars", 1, 10_000_000)
+            check_range(self.expected_output_size_chars, "expectedOutputSizeChars", 1, 10_000_000)
         if self.generate_examples_number is not None:
-            within(self.generate_examples_number, "generateExamplesNumber", 1, 10_000_000)
+            check_range(self.generate_examples_number, "generateExamplesNumber", 1, 10_000_000)
 
     @property
     def prefix(self) -> str:
@@ -120,51 +120,52 @@ class PromptRevision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetFilter:
-    """Which datasets a list shows."""
+    """Conditions that listed datasets fulfill."""
 
     status: RunStatus | None = None
 
 
 class DatasetReads(Reads[Dataset], Protocol):
-    """The datasets, as they can be read."""
+    """Reads datasets."""
 
     async def revisions(self, ids: list[str], first: int) -> dict[str, list[PromptRevision]]:
         """The newest revisions of each dataset, newest first."""
         ...
 
     async def owner_of(self, id: str) -> str | None:
-        """Whose it is, for those who come without a viewer."""
+        """The owner's id, for callers that have no viewer; None when there is no such dataset."""
         ...
 
-    async def referred(self, ids: list[str], *, viewer_id: str) -> dict[str, Dataset]:
-        """Datasets by id, also the deleted ones: for what still refers to them."""
+    async def including_deleted(self, ids: list[str], *, viewer_id: str) -> dict[str, Dataset]:
+        """Datasets by id, deleted ones too: items and fine-tunes still refer to them."""
         ...
 
 
-class Datasets(DatasetReads, Locks[Dataset], Protocol):
-    """The datasets that are kept."""
+class Datasets(DatasetReads, LockingReads[Dataset], Protocol):
+    """Reads and writes datasets."""
 
     async def add(self, dataset: Dataset) -> None: ...
     async def change(self, id: str, values: Mapping[str, Any]) -> None: ...
     async def add_revision(self, id: str, revision: PromptRevision) -> None: ...
     async def link(self, id: str, document_id: str, size_bytes: int) -> bool:
-        """Remember that a dataset was imported from a document, and count it once; False when it was before."""
+        """Record that a dataset was imported from a document, and add its size; False when it was recorded before."""
         ...
 
     async def delete(self, id: str) -> None:
-        """Mark DELETED; only the items that a fine-tune was trained on are kept."""
+        """Mark a dataset DELETED, and delete its items but those that a fine-tune was trained on."""
         ...
 
 
 ALWAYS_EDITABLE = frozenset({"name", "description"})
+"""Attributes that can be changed after work on a dataset has begun."""
 REQUIRED = frozenset({"name", "input_field", "output_field", "field_names", "language_iso"})
-
+"""Attributes that an update cannot clear."""
 
 MAX_FIELDS = 50
 
 
 def check_fields(names: tuple[str, ...], input_field: str, output_field: str) -> None:
-    """Raise `Invalid` unless the names differ and hold both the input and the output, two different ones."""
+    """Raise `Invalid` unless the names are unique and include the input and the output field, which differ."""
     if not 2 <= len(names) <= MAX_FIELDS:
         raise Invalid(
             f"A dataset needs from 2 to {MAX_FIELDS} fields.", reason="INVALID_FIELDS", field="fieldNames"
@@ -183,10 +184,12 @@ def check_fields(names: tuple[str, ...], input_field: str, output_field: str) ->
 
 
 def check_descriptions(fields: Any) -> None:
-    """Raise `Invalid` unless `fields` is None, or says of each field in words what it holds."""
+    """Raise `Invalid` unless `fields` is None or a dict of a description for each field name."""
     if fields is None:
         return
-    if not isinstance(fields, dict) or not all(isinstance(it, str) for it in fields.values()):
+    if not isinstance(fields, dict) or not all(
+        isinstance(description, str) for description in fields.values()
+    ):
         raise Invalid(
             "`jsonObjectFields` is an object: a text for each field name.",
             reason="INVALID_JSON_FIELDS",
@@ -199,12 +202,12 @@ def check_descriptions(fields: Any) -> None:
             field="jsonObjectFields",
         )
     for name, description in fields.items():
-        bounded(named(name, "jsonObjectFields"), "jsonObjectFields")
-        bounded(description, "jsonObjectFields")
+        validated_text(validated_name(name, "jsonObjectFields"), "jsonObjectFields")
+        validated_text(description, "jsonObjectFields")
 
 
 def check_language(code: str) -> None:
-    """Raise `Invalid` unless a language is named as ISO 639-3 does."""
+    """Raise `Invalid` unless a code has the form of ISO 639-3: three lower-case letters."""
     if not (len(code) == 3 and code.isascii() and code.isalpha() and code.islower()):
         raise Invalid(
             "`languageIso` is a code of three lower-case letters, such as eng or deu.",

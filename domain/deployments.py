@@ -1,4 +1,4 @@
-"""Deployments: a model that answers under a name."""
+"""Deployments: models that the gateway serves under a name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from domain.jobs import JobStatus
 from domain.reading import Reads
 
 MODEL_NAME_LIMIT = 400
-"""Characters: a fine-tune's model name holds its project's name and its base model's."""
+"""Characters: a fine-tune's model name contains the names of its project and its base model."""
 
 
 class DeploymentStatus(StrEnum):
-    """STARTING until the model runtime has loaded the model."""
+    """Status of a deployment: STARTING until the model runtime has loaded its model."""
 
     STARTING = "STARTING"
     READY = "READY"
@@ -24,7 +24,7 @@ class DeploymentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A model that answers in a project under `model_name`; no fine-tune when the runtime has its own model."""
+    """A model that a project serves under `model_name`. `finetune_id` is None for a model of the runtime's own."""
 
     id: str
     project_id: str
@@ -38,13 +38,13 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentFilter:
-    """Which deployments a list shows."""
+    """Conditions that listed deployments fulfill."""
 
     status: DeploymentStatus | None = None
 
 
 class DeploymentReads(Reads[Deployment], Protocol):
-    """The deployments, as they can be read."""
+    """Reads deployments."""
 
     async def of_finetune(self, finetune_id: str) -> list[str]:
         """The ids of the deployments of a fine-tune."""
@@ -52,20 +52,21 @@ class DeploymentReads(Reads[Deployment], Protocol):
 
 
 class Deployments(DeploymentReads, Protocol):
-    """The deployments that are kept."""
+    """Reads and writes deployments."""
 
     async def add(self, deployment: Deployment) -> bool:
-        """False when the project has a live deployment of that model name."""
+        """Insert a deployment; False when the project has one of this model name already."""
         ...
 
     async def change(self, id: str, values: Mapping[str, Any]) -> None: ...
     async def delete(self, id: str) -> None: ...
 
 
-OF_JOB = {
+DEPLOYMENT_STATUS_OF_JOB = {
     JobStatus.QUEUED: DeploymentStatus.STARTING,
     JobStatus.RUNNING: DeploymentStatus.STARTING,
     JobStatus.SUCCESS: DeploymentStatus.READY,
     JobStatus.FAILED: DeploymentStatus.FAILED,
     JobStatus.CANCELLED: DeploymentStatus.STOPPED,
 }
+"""The status of a deployment by the status of its job."""

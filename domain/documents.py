@@ -1,4 +1,4 @@
-"""Documents: what was uploaded, what may be, and what was read from it."""
+"""Documents: uploaded files, the limits on uploads, and previews of tables."""
 
 import re
 from collections.abc import Mapping
@@ -11,21 +11,21 @@ from typing import Any, Protocol
 from domain import ids
 from domain.errors import Conflict, Invalid, LimitExceeded
 from domain.ids import Noun
-from domain.reading import Locks, Reads
-from domain.rules import bounded
+from domain.reading import LockingReads, Reads
+from domain.rules import validated_text
 from domain.storage_keys import document_key, document_prefix
-from domain.texts import storable
+from domain.texts import replace_invalid_characters
 
 
 class DocumentKind(StrEnum):
-    """What an upload is for."""
+    """Purpose of an upload."""
 
     RAW_DOC = "RAW_DOC"
     DATASET_UPLOAD = "DATASET_UPLOAD"
 
 
 class DocumentStatus(StrEnum):
-    """PENDING_UPLOAD until the bytes are there, PROCESSING while they are read."""
+    """Status of a document: PENDING_UPLOAD until its bytes are stored, PROCESSING while a worker reads them."""
 
     PENDING_UPLOAD = "PENDING_UPLOAD"
     PROCESSING = "PROCESSING"
@@ -35,7 +35,7 @@ class DocumentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TablePreview:
-    """The first rows of a table, and its size."""
+    """The first rows of a table, and how many rows and columns it has."""
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -45,9 +45,9 @@ class TablePreview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """An upload. `size_bytes` is what was announced until the bytes are there.
+    """An uploaded file. `size_bytes` is the size that the client declared until the bytes are stored.
 
-    `sha256` and `etag`, which is storage's own word for the same bytes, are known once it was read.
+    `sha256` and `etag`, the storage's entity tag, are None until a worker has read the file.
     """
 
     id: str
@@ -77,19 +77,19 @@ class Document:
 
     @property
     def is_stored(self) -> bool:
-        """Whether its bytes are there, read or not."""
+        """Whether its bytes are stored, read or not."""
         return self.status is not DocumentStatus.PENDING_UPLOAD and self.size_bytes > 0
 
 
 UPLOAD_URL_S = 3_600
-"""How long the URL of an upload works, in seconds."""
-UPLOAD_OVER_S = 2 * UPLOAD_URL_S
-"""After how many seconds no upload is under way any longer: one may begin in its URL's last second."""
+"""Lifetime of a presigned upload URL, in seconds."""
+UPLOAD_EXPIRY_S = 2 * UPLOAD_URL_S
+"""Age in seconds at which a pending upload has expired: a PUT may begin in the last second of its URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
-    """How much may be uploaded, in bytes; models are exempt."""
+    """Most bytes of a file, and of all uploads of a project."""
 
     file_bytes: int
     project_bytes: int
@@ -97,34 +97,34 @@ class UploadLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentFilter:
-    """Which documents a list shows."""
+    """Conditions that listed documents fulfill."""
 
     kind: DocumentKind | None = None
 
 
 class DocumentReads(Reads[Document], Protocol):
-    """The documents, as they can be read."""
+    """Reads documents."""
 
     async def total_bytes(self, project_id: str) -> int:
-        """The bytes of all uploads of a project that count against its limit."""
+        """The sum of `size_bytes` over a project's documents."""
         ...
 
     async def in_use(self, id: str) -> bool:
-        """Whether an import that has not ended reads it."""
+        """Whether an import from the document has not ended."""
         ...
 
 
-class Documents(DocumentReads, Locks[Document], Protocol):
-    """The documents that are kept."""
+class Documents(DocumentReads, LockingReads[Document], Protocol):
+    """Reads and writes documents."""
 
     async def add(self, document: Document) -> None: ...
     async def change(self, id: str, values: Mapping[str, Any], *, expected: DocumentStatus) -> bool:
-        """Change a document that has the expected status; False when it has another by now."""
+        """Change a document that has the expected status; False when it has another status."""
         ...
 
     async def delete(self, id: str) -> None: ...
     async def expire(self) -> list[str]:
-        """Delete announced uploads that never came; the prefixes where their bytes may be."""
+        """Delete pending uploads older than `UPLOAD_EXPIRY_S`; the storage prefixes of their bytes."""
         ...
 
 
@@ -145,40 +145,40 @@ TYPES: Mapping[DocumentKind, Mapping[str, tuple[str, ...]]] = {
         "application/zip": ("zip",),
     },
 }
-"""The media types that each kind takes, and the file extensions that tell them where a client says nothing."""
+"""The media types that each kind accepts, with the file extensions that imply them."""
 
 
 ALIASES = {
     "application/x-ndjson": "application/jsonl",
     "application/x-jsonlines": "application/jsonl",
-    "application/vnd.ms-excel": "text/csv",  # what browsers on Windows say of a .csv
+    "application/vnd.ms-excel": "text/csv",  # sent by browsers on Windows for .csv files
     "application/csv": "text/csv",
     "text/tab-separated-values": "text/csv",
     "application/x-parquet": "application/vnd.apache.parquet",
     "application/x-zip-compressed": "application/zip",
 }
 AMBIGUOUS = frozenset({"", "application/octet-stream", "text/plain", "application/json"})
-"""Media types that clients give to many files: the extension knows better."""
+"""Media types that clients send for many kinds of files: the extension decides."""
 
 
-def clean_filename(name: str) -> str:
+def validated_filename(name: str) -> str:
     """The name without its path and without control characters; raises `Invalid` when nothing is left."""
-    name = PurePosixPath(storable(name).replace("\\", "/")).name
+    name = PurePosixPath(replace_invalid_characters(name).replace("\\", "/")).name
     name = re.sub(r"[\x00-\x1f\x7f]", "", name).strip()
     if not name or name in {".", ".."}:
         raise Invalid("The file needs a name.", reason="INVALID_FILE_NAME", field="fileName")
-    return bounded(name, "fileName", limit=200)
+    return validated_text(name, "fileName", limit=200)
 
 
 def media_type(kind: DocumentKind, filename: str, declared: str) -> str:
-    """The media type that an upload of `kind` is kept under; raises `Invalid` when it may not have it."""
+    """The media type that is stored for an upload; raises `Invalid` when its kind does not accept it."""
     declared = declared.partition(";")[0].strip().lower()
     declared = ALIASES.get(declared, declared)
     extension = filename.rpartition(".")[2].lower()
     if declared in AMBIGUOUS:
-        for known, extensions in TYPES[kind].items():
+        for accepted, extensions in TYPES[kind].items():
             if extension in extensions:
-                return known
+                return accepted
     if declared in TYPES[kind]:
         return declared
     raise Invalid(
@@ -189,7 +189,7 @@ def media_type(kind: DocumentKind, filename: str, declared: str) -> str:
     )
 
 
-def check_size(size: int, limits: UploadLimits) -> None:
+def check_file_size(size: int, limits: UploadLimits) -> None:
     """Raise `LimitExceeded` when a file is too large, `Invalid` when it is empty."""
     if size > limits.file_bytes:
         raise LimitExceeded(
@@ -202,8 +202,8 @@ def check_size(size: int, limits: UploadLimits) -> None:
         raise Invalid("The file is empty.", reason="FILE_EMPTY", field="sizeBytes")
 
 
-def check_room(size: int, present: int, limits: UploadLimits) -> None:
-    """Raise `LimitExceeded` when a project has no room for `size` more bytes."""
+def check_project_quota(size: int, present: int, limits: UploadLimits) -> None:
+    """Raise `LimitExceeded` when `size` more bytes would exceed the project's limit; `present` are stored."""
     if present + size > limits.project_bytes:
         raise LimitExceeded(
             f"The project's files would exceed {limits.project_bytes / MEBIBYTE:g} MB.",
@@ -216,8 +216,8 @@ def check_room(size: int, present: int, limits: UploadLimits) -> None:
 def new_document(
     project_id: str, filename: str, declared_type: str, kind: DocumentKind, size: int | None, *, now: datetime
 ) -> Document:
-    """A document of a file that a client names; raises `Invalid` when it cannot be one."""
-    filename = clean_filename(filename)
+    """A document that is PENDING_UPLOAD; raises `Invalid` when name, size or type break a rule."""
+    filename = validated_filename(filename)
     if size is not None and size <= 0:
         raise Invalid("The file is empty.", reason="FILE_EMPTY", field="sizeBytes")
     return Document(
@@ -231,16 +231,16 @@ def new_document(
     )
 
 
-def check_key(document: Document, s3_key: str) -> None:
-    """Raise `Invalid` when a client completes another upload than it began."""
+def check_upload_key(document: Document, s3_key: str) -> None:
+    """Raise `Invalid` unless the key is that of the document's upload."""
     if s3_key != document.s3_key:
         raise Invalid(
             "This is not the key that the upload was begun with.", reason="S3_KEY_MISMATCH", field="s3Key"
         )
 
 
-def not_uploaded() -> Conflict:
-    """What is said when the bytes are not there."""
+def not_uploaded_error() -> Conflict:
+    """The error for completing an upload whose bytes are not stored."""
     return Conflict(
         "Nothing was uploaded under this key; PUT the bytes to the upload's URL first.",
         reason="NOT_UPLOADED",

@@ -1,4 +1,4 @@
-"""Every way a request can be refused. The edges decide how to say it."""
+"""Errors that callers can act on. `schema/` and `rest/` translate them to their protocols."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 
 class ErrorCode(StrEnum):
-    """The few kinds of refusal, as the API names them."""
+    """Code of a domain error, as GraphQL's user errors have it."""
 
     INVALID = "INVALID"
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -18,10 +18,10 @@ class ErrorCode(StrEnum):
 
 
 class DomainError(Exception):
-    """Something the caller can be told about.
+    """An error that is shown to the caller.
 
-    `message` is one sentence for a person, `reason` one UPPER_SNAKE word for a program, `field` the
-    path inside the input that is at fault, `context` whatever facts help to mend it.
+    `message` is one sentence for a person, `reason` an UPPER_SNAKE identifier for a program, `field` the
+    path of the wrong value inside the input, `context` further facts about the error.
     """
 
     code: ClassVar[ErrorCode]
@@ -48,37 +48,37 @@ class Invalid(DomainError):
 
 
 class Unauthenticated(DomainError):
-    """Nobody is signed in, or the credentials are wrong."""
+    """The caller is not signed in, or the credentials are wrong."""
 
     code = ErrorCode.UNAUTHENTICATED
 
 
 class NotFound(DomainError):
-    """No such thing, or not yours."""
+    """There is no such object, or the viewer may not see it."""
 
     code = ErrorCode.NOT_FOUND
 
 
 class Conflict(DomainError):
-    """The thing is not in a state that allows this."""
+    """The object is in a state that does not allow the operation."""
 
     code = ErrorCode.CONFLICT
 
 
 class Forbidden(DomainError):
-    """You may see it, but not do this."""
+    """The viewer may see the object, but not do this to it."""
 
     code = ErrorCode.FORBIDDEN
 
 
 class LimitExceeded(DomainError):
-    """Too large, too many, or too often."""
+    """A size, a number or a rate exceeds its limit."""
 
     code = ErrorCode.LIMIT_EXCEEDED
 
 
 class RateLimited(LimitExceeded):
-    """Too often: the same call will do in `retry_after` seconds. `kind` is what it was counted as."""
+    """A rate limit is exceeded; the same call is allowed in `retry_after` seconds. `kind` is the `CallKind`."""
 
     def __init__(self, message: str, *, kind: str, retry_after: int) -> None:
         super().__init__(
@@ -88,13 +88,13 @@ class RateLimited(LimitExceeded):
 
 
 class Unavailable(DomainError):
-    """Something that this needs does not answer; the same call may work later."""
+    """A service that the operation needs does not answer; the same call may work later."""
 
     code = ErrorCode.UNAVAILABLE
 
 
 class SignInRequired(Unauthenticated):
-    """The call needs a signed-in viewer; no input can mend that."""
+    """The call needs a signed-in viewer."""
 
     def __init__(self) -> None:
         super().__init__("Sign in first: send a valid bearer token.", reason="UNAUTHENTICATED")

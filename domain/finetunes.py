@@ -1,4 +1,4 @@
-"""Fine-tunes: what a training run is given, what it measures and what it leaves."""
+"""Fine-tunes: hyperparameters, metrics, results and artefacts of training runs."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,12 +11,12 @@ from domain.errors import Conflict
 from domain.items import Item
 from domain.job_events import Metric
 from domain.jobs import Runner
-from domain.reading import Locks, Pages, Reads
+from domain.reading import LockingReads, PagedReads, Reads
 from domain.storage_keys import finetune_prefix, gguf_filename, gguf_key
 
 
 class FinetuneMethod(StrEnum):
-    """How the weights are tuned."""
+    """Method of fine-tuning."""
 
     LORA = "LORA"
     QLORA = "QLORA"
@@ -24,7 +24,7 @@ class FinetuneMethod(StrEnum):
 
 
 class ArtifactKind(StrEnum):
-    """What an artefact is for."""
+    """Kind of an artefact."""
 
     GGUF = "GGUF"
     ADAPTER = "ADAPTER"
@@ -37,7 +37,7 @@ class ArtifactKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hyperparameters:
-    """Every knob of a run, with nothing left to a library's default."""
+    """All hyperparameters of a run; none is left to a library's default."""
 
     num_epochs: float
     learning_rate: float
@@ -64,7 +64,7 @@ class InferenceSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityReport:
-    """Whether the exported GGUF answers as the trained model did."""
+    """Comparison of the exported GGUF with the trained model: chat template, token ids and greedy outputs."""
 
     passed: bool
     prompts_compared: int
@@ -75,12 +75,12 @@ class ParityReport:
 
 
 SAVE_CHECKPOINT = "save_checkpoint"
-"""Among the arguments of a cancelled job: whether its worker is to keep a checkpoint."""
+"""Name of a cancelled job's argument: whether its worker saves a checkpoint before it stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingMetrics:
-    """The newest point of a run, and how far that is."""
+    """The newest measured values of a run, and its step out of `total_steps`."""
 
     step: int
     total_steps: int
@@ -94,23 +94,23 @@ class TrainingMetrics:
 
 
 def updated_metrics(before: TrainingMetrics | None, metric: Metric) -> TrainingMetrics:
-    """The newest metrics: what a point does not measure stays as it was."""
+    """The metrics after a new point; values that it does not measure are kept from `before`."""
     point = metric.point
-    known = asdict(before) if before else {}
-    new = {
+    values = asdict(before) if before else {}
+    measured = {
         "train_loss": point.train_loss,
         "eval_loss": point.eval_loss,
         "learning_rate": point.learning_rate,
         "tokens_per_second": metric.tokens_per_second,
     }
-    known |= {name: value for name, value in new.items() if value is not None}
-    known |= {"step": point.step, "epoch": point.epoch, "total_steps": metric.total_steps}
-    return TrainingMetrics(**known)
+    values |= {name: value for name, value in measured.items() if value is not None}
+    values |= {"step": point.step, "epoch": point.epoch, "total_steps": metric.total_steps}
+    return TrainingMetrics(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A file that a run left in storage."""
+    """A file of a run in storage."""
 
     filename: str
     kind: ArtifactKind
@@ -121,7 +121,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finetune:
-    """A training run and its results. What it trains on is frozen when it is created."""
+    """A training run and its results. Its items are frozen when it is created."""
 
     id: str
     project_id: str
@@ -158,7 +158,7 @@ class Finetune:
 
     @property
     def name(self) -> str:
-        """What the user called it, or else its model name."""
+        """The name that the user chose, or else the model name."""
         return self.output_name or self.model_name
 
     @property
@@ -173,12 +173,12 @@ class Finetune:
 
     @property
     def gguf(self) -> Artifact | None:
-        """The model file itself; None until there is one."""
+        """The artefact that the model runtime loads; None until it is stored."""
         filename = gguf_filename(self.model_name)
         return next((artifact for artifact in self.artifacts if artifact.filename == filename), None)
 
     def elapsed_seconds(self, now: datetime) -> float | None:
-        """How long it has run, or ran; None before it begins."""
+        """Seconds from its start to its end, or to `now` while it runs; None before it starts."""
         return (
             None
             if self.started_at is None
@@ -188,14 +188,14 @@ class Finetune:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneFilter:
-    """Which fine-tunes a list shows."""
+    """Conditions that listed fine-tunes fulfill."""
 
     status: RunStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which items of a dataset a run is to learn."""
+class ItemSampling:
+    """Which of a dataset's training items a run uses: the first `number`, or `number` at random; None is all."""
 
     number: int | None
     random: bool
@@ -203,23 +203,23 @@ class Selection:
 
 
 class FinetuneReads(Reads[Finetune], Protocol):
-    """The fine-tunes, as they can be read."""
+    """Reads fine-tunes."""
 
     async def by_model_name(self, project_id: str, model_name: str, *, viewer_id: str) -> Finetune | None: ...
     async def owner_of(self, id: str) -> str | None:
-        """Whose it is, for those who come without a viewer."""
+        """The owner's id, for callers that have no viewer; None when there is no such fine-tune."""
         ...
 
     async def running_in(self, project_id: str) -> str | None:
-        """The fine-tune of a project that is planned or under way."""
+        """The id of the project's fine-tune that is PLANNING or RUNNING; None when there is none."""
         ...
 
 
-class Finetunes(FinetuneReads, Locks[Finetune], Protocol):
-    """The fine-tunes that are kept, with their artefacts."""
+class Finetunes(FinetuneReads, LockingReads[Finetune], Protocol):
+    """Reads and writes fine-tunes and their artefacts."""
 
     async def add(self, finetune: Finetune) -> None:
-        """Raises `Conflict` while another of the project's is planned or under way."""
+        """Insert a fine-tune; raises `Conflict` while another of the project is PLANNING or RUNNING."""
         ...
 
     async def change(self, id: str, values: Mapping[str, Any]) -> None: ...
@@ -227,20 +227,20 @@ class Finetunes(FinetuneReads, Locks[Finetune], Protocol):
     async def set_artifacts(self, id: str, artifacts: Sequence[Artifact]) -> None: ...
 
 
-class FrozenItems(Pages, Protocol):
-    """The items that fine-tunes are trained on; in pages the trained ones alone, in order."""
+class FrozenItems(PagedReads, Protocol):
+    """The frozen items of fine-tunes; pages have the training split in training order."""
 
-    async def freeze(self, finetune_id: str, dataset: Dataset, selection: Selection) -> tuple[int, str]:
-        """Keep the valid active items as they are now; how many are trained on, and their content hash."""
+    async def freeze(self, finetune_id: str, dataset: Dataset, sampling: ItemSampling) -> tuple[int, str]:
+        """Copy a dataset's valid active items; the number of training items and their content hash."""
         ...
 
     def stream(self, finetune_id: str) -> AsyncGenerator[Item, None]:
-        """The items of a run in order, trained ones and held-out ones."""
+        """The frozen items of a fine-tune in order, from a server-side cursor: TRAIN and EVAL."""
         ...
 
 
-def already_running(id: str | None) -> Conflict:
-    """What is said when a project trains already."""
+def training_already_running_error(id: str | None) -> Conflict:
+    """The error for a second training in a project; `id` is the running fine-tune."""
     return Conflict(
         "A training is already under way in this project.",
         reason="TRAINING_ALREADY_RUNNING",
@@ -249,7 +249,7 @@ def already_running(id: str | None) -> Conflict:
 
 
 def require_gguf(finetune: Finetune) -> Artifact:
-    """The model file; raises `Conflict` NOT_READY while there is none."""
+    """The GGUF artefact; raises `Conflict` NOT_READY while there is none."""
     if finetune.gguf is None:
         raise Conflict(
             f"The fine-tune is {finetune.status}; it has no model yet."
@@ -261,27 +261,27 @@ def require_gguf(finetune: Finetune) -> Artifact:
 
 
 MAX_SEED = 2**31 - 1
-"""What every library that is seeded takes, and GraphQL's Int too."""
+"""The largest seed that NumPy, PyTorch and GraphQL's Int all accept."""
 
 
-Refusal = Callable[[FinetuneMethod], str | None]
-"""Why a method cannot run on Luthier's own workers, as a sentence; None where it can."""
+UnavailableReason = Callable[[FinetuneMethod], str | None]
+"""The reason why Luthier's own workers cannot train by a method, as a sentence; None when they can."""
 
 
 def project_slug(name: str) -> str:
-    """A project's name as part of a model's name: lower case, letters and digits, spaces to underscores."""
+    """A project's name in lower case with letters, digits, and underscores for spaces; `project` when none remain."""
     slug = "".join("_" if c.isspace() else c for c in name.lower() if c.isalnum() or c.isspace())
     return slug if slug.strip("_") else "project"
 
 
 def model_name(base_model_name: str, project_name: str, version: int) -> str:
-    """`{base_model_name}_{project}_v{version}`."""
+    """The model name of a fine-tune: `{base_model_name}_{project_slug}_v{version}`."""
     return f"{base_model_name}_{project_slug(project_name)}_v{version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFinetune:
-    """What is asked for."""
+    """The input of a new fine-tune; None takes the default."""
 
     project_id: str
     base_model_name: str

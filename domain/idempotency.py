@@ -1,28 +1,28 @@
-"""Idempotency keys: the second call with the same key and input is the first one's answer."""
+"""Idempotency keys: a call that repeats the key and the input of an earlier call gets that call's result."""
 
 from typing import Protocol
 
-KEPT_S = 86_400
-"""How long a key is remembered; then the same call makes another object."""
+KEY_TTL_S = 86_400
+"""Lifetime of a key in seconds; after that the same call makes another object."""
 
 
 class Idempotency(Protocol):
-    """The keys that were used."""
+    """Reads and writes idempotency keys."""
 
     async def claim(
         self, user_id: str, operation: str, key: str, fingerprint: str
     ) -> tuple[str, str | None] | None:
-        """None when the key is new and ours until the transaction ends.
+        """Insert a key, which locks it until the transaction ends; None when it was new.
 
-        Else what it was used for: the fingerprint of the input and the id of the result. Waits for a
-        transaction that holds the key.
+        Else the fingerprint of the earlier call's input and the id of its result. Waits while another
+        transaction has the key locked.
         """
         ...
 
     async def remember(self, user_id: str, operation: str, key: str, result_id: str) -> None:
-        """Remember what the call made."""
+        """Store the result of the call that claimed the key."""
         ...
 
     async def expire(self) -> None:
-        """Forget the keys that are older than `KEPT_S`."""
+        """Delete the keys that are older than `KEY_TTL_S`."""
         ...

@@ -1,4 +1,4 @@
-"""One identity everywhere: a TypeID (`finetune_01j…`) is the same in GraphQL, paths, logs and file names."""
+"""Ids: TypeIDs (`finetune_01j…`), the same in GraphQL, REST paths, logs and file names."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -9,7 +9,7 @@ from typeid.codecs.base32 import decode, encode
 
 
 class Noun(StrEnum):
-    """What has an identity; each value is the name of its GraphQL type."""
+    """Nouns whose objects have ids; each value is the name of the GraphQL type."""
 
     USER = "User"
     PROJECT = "Project"
@@ -25,7 +25,7 @@ class Noun(StrEnum):
 
     @property
     def words(self) -> str:
-        """What sentences call it."""
+        """The noun in a sentence."""
         return WORDS.get(self) or self.name.lower().replace("_", " ")
 
 
@@ -43,48 +43,48 @@ PREFIXES: Mapping[Noun, str] = {
     Noun.API_KEY: "key",
     Noun.REQUEST_LOG: "log",
 }
-"""How the ids of each noun begin."""
+"""The prefix of each noun's ids."""
 
 NOUNS: Mapping[str, Noun] = {prefix: noun for noun, prefix in PREFIXES.items()}
 
 
 def new(noun: Noun) -> str:
-    """A fresh id; ids made later sort later."""
+    """A new id; ids that are made later sort later."""
     return str(TypeID(PREFIXES[noun]))
 
 
 def noun_of(id: str) -> Noun | None:
-    """The noun that an id names, None for garbage."""
+    """The noun of an id; None when it is malformed."""
     noun = NOUNS.get(id.rpartition("_")[0])
     return noun if noun and bytes_of(id, PREFIXES[noun]) else None
 
 
 def bytes_of(id: str, prefix: str) -> bytes | None:
-    """The 16 bytes of the UUID inside an id, None when it is garbage or another noun's.
+    """The 16 bytes of the UUID in an id; None when it is malformed or has another prefix.
 
-    Decoded without a TypeID object, which would take ten times as long.
+    Decoded without a `TypeID` object, which takes ten times as long.
     """
-    kind, _, suffix = id.rpartition("_")
-    if kind != prefix or suffix[:1] > "7":  # 26 letters of five bits are two bits more than a UUID has
+    found, _, suffix = id.rpartition("_")
+    if found != prefix or suffix[:1] > "7":  # 26 letters of five bits are two bits more than a UUID has
         return None
     try:
         return decode(suffix)
-    except (RuntimeError, ValueError):  # the latter for half of a surrogate pair
+    except (RuntimeError, ValueError):  # ValueError for half of a surrogate pair
         return None
 
 
 def uuid_of(id: str, prefix: str) -> UUID | None:
-    """The UUID inside an id, None when it is garbage or another noun's."""
+    """The UUID in an id; None when it is malformed or has another prefix."""
     found = bytes_of(id, prefix)
     return None if found is None else UUID(bytes=found)
 
 
 def id_of(uuid: bytes, prefix: str) -> str:
-    """The id that shows the 16 bytes of a stored UUID."""
+    """The id of a stored UUID's 16 bytes."""
     return f"{prefix}_{encode(uuid)}"
 
 
 def ids_of(uuids: Iterable[bytes | None], prefix: str) -> list[str | None]:
-    """The ids that show a column of stored UUIDs, in which some may be null."""
-    start = f"{prefix}_"
-    return [None if uuid is None else start + encode(uuid) for uuid in uuids]
+    """The ids of a column of stored UUIDs; null stays None."""
+    beginning = f"{prefix}_"
+    return [None if uuid is None else beginning + encode(uuid) for uuid in uuids]

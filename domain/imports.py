@@ -1,4 +1,4 @@
-"""Imports: which uploads may become items, and which column holds which field."""
+"""Imports: formats of uploads, which documents can be imported, and the mapping of fields to columns."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -9,7 +9,7 @@ from domain.errors import Conflict, DomainError, Invalid
 
 
 class ImportFormat(StrEnum):
-    """How an upload is read."""
+    """Format of an uploaded table."""
 
     CSV = "CSV"
     JSONL = "JSONL"
@@ -20,12 +20,12 @@ FORMATS = {
     "text/plain": ImportFormat.CSV,
     "application/jsonl": ImportFormat.JSONL,
 }
-"""How an upload of each type is read, where nobody says."""
+"""The format of each media type, where the caller names none."""
 
 
-def import_format(document: Document, asked: ImportFormat | None) -> ImportFormat:
-    """How a document is read: as asked, or as its type says; raises `Invalid` when neither helps."""
-    found = asked or FORMATS.get(document.mime_type)
+def import_format(document: Document, requested: ImportFormat | None) -> ImportFormat:
+    """The requested format, or else that of the document's media type; raises `Invalid` when there is neither."""
+    found = requested or FORMATS.get(document.mime_type)
     if found is None:
         raise Invalid(
             f"Rows cannot be imported from a document of the type {document.mime_type}; upload CSV or JSON Lines.",
@@ -35,17 +35,20 @@ def import_format(document: Document, asked: ImportFormat | None) -> ImportForma
     return found
 
 
-def file_format(document: Document, asked: ImportFormat | None, path: Path) -> ImportFormat:
-    """As `import_format`, with a look into the file where its type says nothing: a text may be JSON Lines."""
-    found = import_format(document, asked)
-    if asked is not None or document.mime_type != "text/plain":
+def file_format(document: Document, requested: ImportFormat | None, path: Path) -> ImportFormat:
+    """The format of a document's file: of a text that begins with `{` JSON Lines, else as `import_format` has it.
+
+    Raises `Invalid` for a document that is no table.
+    """
+    found = import_format(document, requested)
+    if requested is not None or document.mime_type != "text/plain":
         return found
     with path.open("rb") as file:
         return ImportFormat.JSONL if file.read(1_024).lstrip().startswith(b"{") else found
 
 
 def check_importable(document: Document, format: ImportFormat | None) -> None:
-    """Raise `Invalid` or `Conflict` unless rows can be read from a document now or soon."""
+    """Raise `Invalid` or `Conflict` unless a document is a table that is READY or PROCESSING."""
     if document.kind is not DocumentKind.DATASET_UPLOAD:
         raise Invalid(
             "Items are imported from a document of the kind DATASET_UPLOAD.",
@@ -59,39 +62,39 @@ def check_importable(document: Document, format: ImportFormat | None) -> None:
             field="documentId",
         )
     if document.status is DocumentStatus.FAILED:
-        raise unreadable(document)
+        raise document_failed_error(document)
     import_format(document, format)
 
 
-def unreadable(document: Document) -> DomainError:
-    """What is said of a document whose reading failed."""
+def document_failed_error(document: Document) -> DomainError:
+    """The error for an import from a document that is FAILED."""
     return Conflict(
         f"The document could not be read: {document.error}", reason="DOCUMENT_FAILED", field="documentId"
     )
 
 
-def columns(field_names: Sequence[str], headers: Sequence[str]) -> dict[str, str]:
-    """The file's column for each field: of the same name, or else of the only one that differs in case.
+def column_mapping(field_names: Sequence[str], headers: Sequence[str]) -> dict[str, str]:
+    """The header of the column of each field: the same name, or else the only one that differs in case alone.
 
-    Raises `Invalid` when a field has no column; columns that are no field are left out.
+    Columns of no field are left out. Raises `Invalid` when a field has no column.
     """
-    found = {name: _column(name, headers) for name in field_names}
-    lacking = [name for name, header in found.items() if header is None]
-    if lacking:
+    found = {name: _header_of(name, headers) for name in field_names}
+    missing = [name for name, header in found.items() if header is None]
+    if missing:
         raise Invalid(
-            f"The file has no column for {_listed(lacking)}; its header is {_listed(headers)}.",
+            f"The file has no column for {_quoted_list(missing)}; its header is {_quoted_list(headers)}.",
             reason="MISSING_COLUMNS",
-            context={"missing": lacking, "header": list(headers)},
+            context={"missing": missing, "header": list(headers)},
         )
     return {name: header for name, header in found.items() if header is not None}
 
 
-def _column(name: str, headers: Sequence[str]) -> str | None:
-    exact = [it for it in headers if it.strip() == name]
-    alike = [it for it in headers if it.strip().casefold() == name.casefold()]
-    return exact[0] if exact else alike[0] if len(alike) == 1 else None
+def _header_of(name: str, headers: Sequence[str]) -> str | None:
+    exact = [header for header in headers if header.strip() == name]
+    similar = [header for header in headers if header.strip().casefold() == name.casefold()]
+    return exact[0] if exact else similar[0] if len(similar) == 1 else None
 
 
-def _listed(names: Sequence[str], limit: int = 20) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+def _quoted_list(names: Sequence[str], limit: int = 20) -> str:
+    quoted = ", ".join(f"'{name}'" for name in names[:limit])
+    return quoted if len(names) <= limit else f"{quoted} and {len(names) - limit} more"

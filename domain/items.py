@@ -1,4 +1,4 @@
-"""Dataset items: what is learned from, never overwritten, each with where it came from."""
+"""Dataset items: records and rules. A correction is a new item; none is overwritten."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from typing import Protocol
 
 from domain import ids
 from domain.datasets import Dataset
+from domain.hashes import digest_of_values, fingerprint_of, split_score_of
 from domain.ids import Noun
-from domain.measures import digest_of, estimate_tokens, fingerprint_of, score_of
 from domain.reading import Reads
-from domain.rules import bounded
-from domain.texts import storable
+from domain.rules import validated_text
+from domain.texts import estimate_tokens, replace_invalid_characters
 
-HOLD_OUT_FROM = 50
-"""Fewer valid items than this hold nothing out."""
+MIN_ITEMS_TO_HOLD_OUT = 50
+"""A dataset with fewer valid items has no evaluation split."""
 VALUE_LIMIT = 1_000_000
-"""Characters that one value may have."""
+"""Most characters of one value."""
 
 
 class Split(StrEnum):
-    """What an item is used for."""
+    """Split of an item."""
 
     PREVIEW = "PREVIEW"
     TRAIN = "TRAIN"
@@ -29,7 +29,7 @@ class Split(StrEnum):
 
 
 class ItemOrigin(StrEnum):
-    """Who made an item."""
+    """Origin of an item."""
 
     GENERATED = "GENERATED"
     UPLOADED = "UPLOADED"
@@ -37,7 +37,7 @@ class ItemOrigin(StrEnum):
 
 
 class ProblemCode(StrEnum):
-    """What is wrong with an item."""
+    """Code of a problem of an item."""
 
     JSON_INVALID = "JSON_INVALID"
     FIELD_MISSING = "FIELD_MISSING"
@@ -53,7 +53,7 @@ class ProblemCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with an item, as a sentence."""
+    """A problem of an item, with a sentence about it."""
 
     code: ProblemCode
     message: str
@@ -61,7 +61,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where an item came from."""
+    """Where an item came from: a document's id, its file name, and character offsets in it."""
 
     document_id: str | None = None
     source_document: str | None = None
@@ -71,11 +71,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """An item; it is active when it is neither deleted nor corrected. `values` follow the field names.
+    """An item, which is active unless it is deleted or corrected. `values` are in the order of the field names.
 
-    `key` is unique in the dataset: a row that is imported again is the same item. `digest` is of the exact
-    values, `fingerprint` of input and output without case and spacing; `score`, in [0, 1), is of the
-    normalised input alone, so that items with one input are never on both sides of the split.
+    `key` is unique in the dataset: a row that is imported again is the same item. `digest` hashes the exact
+    values, `fingerprint` the normalized input and output; `score`, in [0, 1), depends on the normalized input
+    alone, so that items with the same input are in the same split.
     """
 
     id: str
@@ -102,7 +102,7 @@ class Item:
 
     @property
     def all_problems(self) -> tuple[Problem, ...]:
-        """What is wrong with it, being a duplicate included."""
+        """`problems`, and `DUPLICATE` where the item is one."""
         return (*self.problems, DUPLICATE) if self.is_duplicate else self.problems
 
 
@@ -111,7 +111,7 @@ DUPLICATE = Problem(ProblemCode.DUPLICATE, "An earlier item has the same input a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFilter:
-    """Which items a list shows."""
+    """Conditions that listed items fulfill."""
 
     split: Split | None = None
     is_valid: bool | None = None
@@ -120,10 +120,10 @@ class ItemFilter:
     problem: ProblemCode | None = None
     search: str | None = None
 
-    def checked(self) -> "ItemFilter":
-        """The filter; raises `Invalid` when its text cannot be looked for."""
+    def validated(self) -> "ItemFilter":
+        """The filter; raises `Invalid` when its search text is too long or cannot be stored."""
         if self.search is not None:
-            bounded(self.search, "filter.search", limit=1_000)
+            validated_text(self.search, "filter.search", limit=1_000)
         return self
 
 
@@ -140,7 +140,7 @@ class SplitStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetStats:
-    """Over active items: total = valid + invalid; by_split counts the valid ones."""
+    """Counts of items: `total`, `valid` and `invalid` are of active ones, `by_split` of valid ones."""
 
     total: int = 0
     valid: int = 0
@@ -154,8 +154,8 @@ class DatasetStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row of an upload: its line, its values by field, and what was wrong with the line itself."""
+class TableRow:
+    """A row of an uploaded table: its line from 1 on, its values by header, and problems of the line itself."""
 
     line: int
     values: dict[str, str]
@@ -163,7 +163,7 @@ class Row:
 
 
 class ItemReads(Reads[Item], Protocol):
-    """The items, as they can be read."""
+    """Reads items."""
 
     async def next_position(self, dataset_id: str) -> int:
         """The position after the last item's."""
@@ -176,24 +176,24 @@ class ItemReads(Reads[Item], Protocol):
     async def stats(
         self, dataset_ids: list[str], *, document_id: str | None = None, viewer_id: str
     ) -> dict[str, DatasetStats]:
-        """Counts over each dataset's items; over those that came from one document where it is named."""
+        """Statistics of each dataset's items, or only of those that came from a document."""
         ...
 
     async def content_hashes(self, dataset_ids: list[str], *, viewer_id: str) -> dict[str, str]:
-        """SHA-256 over the sorted digests of each dataset's active items, as hexadecimal digits."""
+        """The SHA-256 of the sorted digests of each dataset's active items, in hexadecimal."""
         ...
 
 
 class Items(ItemReads, Protocol):
-    """The items that are kept."""
+    """Reads and writes items."""
 
     async def load(self, items: AsyncIterator[Item]) -> int:
-        """Add items in bulk; those whose key is there already are left as they are. Returns how many came in."""
+        """Insert items in bulk, but those whose key is stored already; returns how many were inserted."""
         ...
 
     async def add(self, item: Item) -> None: ...
     async def set_corrected(self, id: str, by_id: str) -> bool:
-        """False when it is deleted or was corrected meanwhile."""
+        """Record the correction of an item; False when it is deleted or corrected already."""
         ...
 
     async def set_deleted(
@@ -204,25 +204,25 @@ class Items(ItemReads, Protocol):
         item_ids: Sequence[str] | None = None,
         where: ItemFilter | None = None,
     ) -> int:
-        """Delete or restore what is named or matches and was not corrected; how many changed."""
+        """Delete or restore uncorrected items by id or by filter; returns how many changed."""
         ...
 
     async def recompute(self, dataset: Dataset) -> None:
-        """Bring duplicates and splits up to date after items came, went or were corrected.
+        """Update duplicates and splits after items were added, deleted, restored or corrected.
 
-        Splits are only looked at when the dataset begins or ends to hold items out.
+        Splits change only when the number of valid items passes `MIN_ITEMS_TO_HOLD_OUT`.
         """
         ...
 
     def stream(
-        self, dataset_id: str, *, split: Split | None, which: "Which", viewer_id: str
+        self, dataset_id: str, *, split: Split | None, selection: "ItemSelection", viewer_id: str
     ) -> AsyncGenerator[Item, None]:
-        """All items in order, from a server-side cursor: memory stays flat."""
+        """Selected items in order, from a server-side cursor, in constant memory."""
         ...
 
 
-class Which(StrEnum):
-    """Which items a download holds."""
+class ItemSelection(StrEnum):
+    """Items that a download contains: active ones, active ones that are valid, or all."""
 
     ACTIVE = "active"
     VALID = "valid"
@@ -230,12 +230,12 @@ class Which(StrEnum):
 
 
 def split_of(score: float, train_share: float, *, holds_out: bool) -> Split:
-    """The side of an item."""
+    """The split of an item with a score in [0, 1)."""
     return Split.EVAL if holds_out and score >= train_share else Split.TRAIN
 
 
 def problems_of(dataset: Dataset, values: dict[str, str], tokens: int) -> Iterable[Problem]:
-    """What is wrong with an item by itself."""
+    """The problems of an item's values, whatever other items there are."""
     for name in (dataset.input_field, dataset.output_field):
         if not values.get(name, "").strip():
             yield Problem(ProblemCode.FIELD_MISSING, f"The field '{name}' is empty.")
@@ -253,12 +253,13 @@ def problems_of(dataset: Dataset, values: dict[str, str], tokens: int) -> Iterab
         )
 
 
-def _placed(problems: Iterable[Problem], line: int | None) -> Iterable[Problem]:
-    """Problems that say on which line they are."""
-    return problems if line is None else (Problem(it.code, f"Line {line:,}: {it.message}") for it in problems)
+def _with_line(problems: Iterable[Problem], line: int | None) -> Iterable[Problem]:
+    if line is None:
+        return problems
+    return (Problem(problem.code, f"Line {line:,}: {problem.message}") for problem in problems)
 
 
-def make(
+def new_item(
     dataset: Dataset,
     values: dict[str, str],
     *,
@@ -271,15 +272,15 @@ def make(
     line: int | None = None,
     generation_time_seconds: float | None = None,
 ) -> Item:
-    """A checked item of a dataset; what could not be read rightly (`problems`) is not judged further.
+    """An item of a dataset, with the problems of its values unless its row has `problems` already.
 
-    `line` is where it stands in its file, for the messages.
+    `line` is its line in the file, for the messages.
     """
-    ordered = {name: storable(values.get(name, "")) for name in dataset.field_names}
+    ordered = {name: replace_invalid_characters(values.get(name, "")) for name in dataset.field_names}
     input_text, output_text = ordered[dataset.input_field], ordered[dataset.output_field]
     tokens = estimate_tokens(input_text) + estimate_tokens(output_text)
-    found = tuple(problems) or tuple(_placed(problems_of(dataset, ordered, tokens), line))
-    score = score_of(dataset.seed, input_text)
+    found = tuple(problems) or tuple(_with_line(problems_of(dataset, ordered, tokens), line))
+    score = split_score_of(dataset.seed, input_text)
     return Item(
         id=ids.new(Noun.ITEM),
         dataset_id=dataset.id,
@@ -293,7 +294,7 @@ def make(
         origin=origin,
         source=source,
         generation_time_seconds=generation_time_seconds,
-        digest=digest_of(ordered),
+        digest=digest_of_values(ordered),
         fingerprint=fingerprint_of(input_text, output_text),
         score=score,
         created_at=now,

@@ -1,4 +1,4 @@
-"""What a job says while it works."""
+"""Events of jobs: changes of status, progress, metrics, checkpoints and log lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Protocol
 
 from domain.errors import Invalid
 from domain.jobs import Job, JobStatus
-from domain.reading import Pages
+from domain.reading import PagedReads
 from domain.training_points import TrainingPoint
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the whole run has come, 0.0 to 1.0, and what it is doing now."""
+    """Progress of the whole job from 0.0 to 1.0, and a message about the current step."""
 
     progress: float
     message: str
@@ -22,7 +22,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One optimiser step or one evaluation, out of `total_steps`."""
+    """Metrics of an optimizer step or an evaluation, out of `total_steps` optimizer steps."""
 
     point: TrainingPoint
     total_steps: int
@@ -31,7 +31,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint is whole on disk."""
+    """A checkpoint was saved to the worker's disk."""
 
     step: int
     path: str
@@ -39,13 +39,13 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line for the run's log."""
+    """A line of the job's log."""
 
     line: str
 
 
 class JobEventKind(StrEnum):
-    """What an event tells."""
+    """Kind of a job event."""
 
     STATUS = "STATUS"
     PROGRESS = "PROGRESS"
@@ -56,7 +56,7 @@ class JobEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
-    """A job moved to another status."""
+    """The status of a job changed."""
 
     status: JobStatus
     error: str | None = None
@@ -65,7 +65,7 @@ class StatusChanged:
 Event = StatusChanged | Progress | Metric | Checkpoint | LogLine
 
 
-KINDS: dict[type[Event], JobEventKind] = {
+KIND_OF_EVENT: dict[type[Event], JobEventKind] = {
     StatusChanged: JobEventKind.STATUS,
     Progress: JobEventKind.PROGRESS,
     Metric: JobEventKind.METRIC,
@@ -76,7 +76,7 @@ KINDS: dict[type[Event], JobEventKind] = {
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class RecordedEvent:
-    """An event as it is kept: `seq` counts 1, 2, 3 … within its job. What is made of it may go when it goes."""
+    """A stored event; `seq` is 1, 2, 3 … within its job. Weakly referable, for caches of what is made of it."""
 
     job_id: str
     seq: int
@@ -85,24 +85,24 @@ class RecordedEvent:
 
     @property
     def kind(self) -> JobEventKind:
-        """What it tells."""
-        return KINDS[type(self.event)]
+        """The kind of its event."""
+        return KIND_OF_EVENT[type(self.event)]
 
 
-def place_of(cursor: str | None, *, field: str = "after") -> int:
-    """The place that a cursor of a job's events names, 0 for none; raises `Invalid` for anything else."""
+def seq_of(cursor: str | None, *, field: str = "after") -> int:
+    """The `seq` of a cursor of a job's events, 0 for None; raises `Invalid` when it is malformed."""
     if cursor is None:
         return 0
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):  # what a 64-bit number can hold
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):  # always within 64 bits
         raise Invalid("This is not a cursor of a job's events.", reason="INVALID_CURSOR", field=field)
     return int(cursor)
 
 
-class JobEventReads(Pages, Protocol):
-    """The events of jobs, oldest first, as they can be read; filtered by `frozenset[JobEventKind]`."""
+class JobEventReads(PagedReads, Protocol):
+    """Reads events of jobs, oldest first; pages are filtered by `frozenset[JobEventKind]`."""
 
     async def after(self, job_id: str, seq: int, limit: int = 500) -> list[RecordedEvent]:
-        """The next events of a job; who may see it was asked before."""
+        """The next events of a job, which the caller has checked that the viewer may see."""
         ...
 
     async def logs(self, job_ids: list[str], lines: int) -> dict[str, list[str]]:
@@ -111,8 +111,8 @@ class JobEventReads(Pages, Protocol):
 
 
 class JobEvents(JobEventReads, Protocol):
-    """The events that are kept."""
+    """Reads and appends events of jobs."""
 
     async def append(self, job: Job, events: Sequence[Event]) -> None:
-        """Record events. Raises `Superseded` unless `job.attempt` is the job's attempt and it is not final."""
+        """Append events; raises `Superseded` when the job is final or has another attempt than `job.attempt`."""
         ...

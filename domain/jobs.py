@@ -1,4 +1,4 @@
-"""Jobs: work that takes long, and who does it."""
+"""Jobs: work in the background that users can follow and cancel."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from domain.reading import Reads
 
 
 class JobType(StrEnum):
-    """What a job does."""
+    """Type of a job."""
 
     DOCUMENT_READ = "DOCUMENT_READ"
     DATASET_IMPORT = "DATASET_IMPORT"
@@ -22,7 +22,7 @@ class JobType(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """Where a job stands; the last three are final."""
+    """Status of a job; SUCCESS, FAILED and CANCELLED are final."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -35,7 +35,7 @@ FINAL = frozenset({JobStatus.SUCCESS, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
 class Runner(StrEnum):
-    """Who does the work: a Luthier worker, or a worker of the user's that reports by webhook."""
+    """Runner of a job: a Luthier worker, or an external worker that reports by webhook."""
 
     LOCAL = "LOCAL"
     EXTERNAL = "EXTERNAL"
@@ -43,7 +43,7 @@ class Runner(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One piece of work on one subject. `attempt` counts the starts and fences off a replaced worker."""
+    """A job on one subject. `attempt` counts its starts; writes of an earlier attempt raise `Superseded`."""
 
     id: str
     project_id: str
@@ -64,52 +64,52 @@ class Job:
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether its status cannot change any more."""
         return self.status in FINAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Which jobs a list shows."""
+    """Conditions that listed jobs fulfill."""
 
     type: JobType | None = None
     status: JobStatus | None = None
 
 
 class Superseded(Exception):
-    """The job is no longer this worker's: another took it over, or it was cancelled or deleted. Stop."""
+    """The job is no longer this worker's: it has a later attempt, has ended, or was deleted."""
 
 
 class JobReads(Reads[Job], Protocol):
-    """The jobs, as they can be read."""
+    """Reads jobs."""
 
-    async def fruitless_begins(self, job_id: str) -> int:
-        """How often a job was begun since it last came further than ever before."""
+    async def attempts_without_progress(self, job_id: str) -> int:
+        """How often a job was started since it last reported its highest progress."""
         ...
 
     async def latest(self, subject_ids: list[str], *, viewer_id: str) -> dict[str, Job]:
         """The newest job of each subject."""
         ...
 
-    async def waiting_for(self, document_id: str) -> list[Job]:
-        """Queued imports of a document that was not read yet."""
+    async def queued_imports_of(self, document_id: str) -> list[Job]:
+        """The queued imports from a document."""
         ...
 
-    async def is_over(self, job_id: str, *, attempt: int | None = None) -> bool:
-        """Whether a job has ended, is gone, or is another attempt's."""
+    async def has_ended(self, job_id: str, *, attempt: int | None = None) -> bool:
+        """Whether a job is final or deleted, or has another attempt than this one."""
         ...
 
 
 class Jobs(JobReads, Protocol):
-    """The jobs that are kept."""
+    """Reads and writes jobs, and enqueues them."""
 
     async def add(self, job: Job) -> None: ...
     async def enqueue(self, job: Job) -> None:
-        """Have a worker take it once this transaction has committed."""
+        """Put a job into the queue of the workers, once this transaction has committed."""
         ...
 
-    async def begin(self, id: str, *, runner: Runner = Runner.LOCAL) -> Job | None:
-        """Count the attempt up and mark it RUNNING; None when it is gone, final or another runner's."""
+    async def start(self, id: str, *, runner: Runner = Runner.LOCAL) -> Job | None:
+        """Increment the attempt and set RUNNING; None when the job is deleted, final or of another runner."""
         ...
 
     async def finish(
@@ -121,17 +121,17 @@ class Jobs(JobReads, Protocol):
         result: Mapping[str, Any] | None = None,
         arguments: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Move to a final status and record it.
+        """Set a final status and append it to the job's events.
 
-        `arguments` are added to those that the job's worker was given. Raises `Superseded` unless `job.attempt` is
-        the job's attempt and it is not final.
+        `arguments` are merged into the job's own. Raises `Superseded` when the job is final or has another
+        attempt than `job.attempt`.
         """
         ...
 
     async def orphaned(self) -> list[Job]:
-        """Jobs that no worker will ever take, though nothing keeps them waiting.
+        """Jobs of Luthier's workers that are neither final nor queued, nor wait for a document.
 
-        Two transactions that look at once look one after the other: each such job is found by one of them.
+        One transaction at a time reads them, so that of two only one gets a job.
         """
         ...
 
@@ -159,8 +159,8 @@ def new_job(
     )
 
 
-def not_cancellable(job: Job) -> Conflict:
-    """What is said when a finished job is to be cancelled."""
+def job_ended_error(job: Job) -> Conflict:
+    """The error for cancelling a job that is final."""
     return Conflict(
         f"The job has ended ({job.status}) and cannot be cancelled.", reason="JOB_ENDED", field="id"
     )

@@ -1,4 +1,4 @@
-"""Keyset pages: which part of an ordered list is asked for, and what was found there."""
+"""Keyset pagination: requests for a part of an ordered list, and the rows of that part."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +11,12 @@ T = TypeVar("T")
 DEFAULT_SIZE = 20
 MAX_SIZE = 100
 COUNT_CEILING = 10_001
-"""Totals are counted no further than this: a list's length must not cost a scan of it."""
+"""Totals are counted up to this number, so that a count does not scan a long list."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A request for part of a list: `size` rows after one cursor, or before another."""
+class PageRequest:
+    """A request for `size` rows of a list between two cursors, from its start or, `backward`, from its end."""
 
     size: int = DEFAULT_SIZE
     after: str | None = None
@@ -25,12 +25,12 @@ class Page:
 
     @property
     def shape(self) -> Self:
-        """The page with its cursors' places taken out: all pages of a shape are read in the same way."""
+        """The request with "" for each cursor: requests of one shape are read by one statement."""
         return replace(self, after=self.after and "", before=self.before and "")
 
     @classmethod
     def of(cls, first: int | None, after: str | None, last: int | None, before: str | None) -> Self:
-        """Read Relay's four arguments; raises `Invalid` when they make no page."""
+        """The request of Relay's four arguments; raises `Invalid` when they contradict each other or the size limit."""
         if first is not None and last is not None:
             raise Invalid("Ask for `first` or for `last`, not for both.", reason="INVALID_PAGE", field="last")
         name, size = ("last", last) if last is not None else ("first", first)
@@ -44,34 +44,34 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows of a table that is kept as columns: those at `places`, in that order."""
+    """Rows of a table in columns: those at `indices`, in that order."""
 
     columns: Mapping[str, Sequence[Any]]
-    places: range
+    indices: range
 
     def __len__(self) -> int:
-        """How many there are."""
-        return len(self.places)
+        """The number of rows."""
+        return len(self.indices)
 
     def at(self, index: int) -> dict[str, Any]:
-        """One row by its columns' names."""
-        place = self.places[index]
-        return {name: values[place] for name, values in self.columns.items()}
+        """The values of a row by column name; raises `IndexError`."""
+        row = self.indices[index]
+        return {name: values[row] for name, values in self.columns.items()}
 
     def column(self, name: str) -> Sequence[Any]:
-        """The values of a column."""
-        if not self.places:
+        """The values of a column in the order of the rows."""
+        if not self.indices:
             return ()
-        first, last, step = self.places.start, self.places.stop, self.places.step
+        first, last, step = self.indices.start, self.indices.stop, self.indices.step
         return self.columns[name][first : last if last >= 0 else None : step]
 
     def all(self) -> list[dict[str, Any]]:
-        """Each row by its columns' names."""
-        return records({name: self.column(name) for name in self.columns}, len(self))
+        """The rows, each as values by column name."""
+        return dicts_of({name: self.column(name) for name in self.columns}, len(self))
 
 
-def records(columns: Mapping[str, Iterable[Any]], count: int) -> list[dict[str, Any]]:
-    """The rows of columns. To make each of a `zip` takes twice as long."""
+def dicts_of(columns: Mapping[str, Iterable[Any]], count: int) -> list[dict[str, Any]]:
+    """`count` rows as dicts; raises `ValueError` when a column has another length. A `zip` takes twice as long."""
     empty = dict.fromkeys(columns)
     rows = [empty.copy() for _ in range(count)]
     for name, values in columns.items():
@@ -81,10 +81,11 @@ def records(columns: Mapping[str, Iterable[Any]], count: int) -> list[dict[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class PageSlice(Generic[T]):
-    """The rows of one page of a parent's list, in its order.
+class PageResult(Generic[T]):
+    """The rows of one page of a parent's list, in the order of the list.
 
-    `cursor` makes the cursor of the row at an index, should it be asked for. Where only some attributes were asked for there are no `rows`, but a `part` with the columns of those.
+    `cursor` gives the cursor of the row at an index. Where only some attributes were requested, `part` has
+    their columns and `rows` is empty.
     """
 
     parent: str
@@ -95,5 +96,5 @@ class PageSlice(Generic[T]):
     part: Rows | None = None
 
     def __len__(self) -> int:
-        """How many rows the page has."""
+        """The number of rows."""
         return len(self.rows if self.part is None else self.part)

@@ -1,4 +1,4 @@
-"""Partial updates: an absent field leaves the value as it is, null clears it."""
+"""Partial updates: an absent field leaves the value unchanged, null clears it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,22 +6,22 @@ from typing import Any
 from domain.errors import Invalid
 
 
-def camel(name: str) -> str:
-    """A field's name as the API spells it."""
+def camel_case(name: str) -> str:
+    """A snake_case name in camelCase, as the API has it."""
     first, *rest = name.split("_")
     return first + "".join(map(str.capitalize, rest))
 
 
-def changes(
+def changed_values(
     before: object, patch: Mapping[str, Any], *, required: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    """What `patch` would really change of `before`; raises `Invalid` when that is nothing.
+    """The values of `patch` that differ from `before`; raises `Invalid` when none does.
 
-    `patch` holds only what the caller gave. A `required` field cannot be cleared.
+    `patch` has the fields that the caller gave. Raises `Invalid` when one that is `required` is None.
     """
     for name in sorted(required & patch.keys()):
         if patch[name] is None:
-            raise Invalid(f"`{camel(name)}` cannot be null.", reason="REQUIRED", field=name)
+            raise Invalid(f"`{camel_case(name)}` cannot be null.", reason="REQUIRED", field=name)
     changed = {name: value for name, value in patch.items() if getattr(before, name) != value}
     if not changed:
         raise Invalid("There is nothing to change in this update.", reason="NOTHING_TO_CHANGE")

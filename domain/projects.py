@@ -1,4 +1,4 @@
-"""Projects: what a person works on, and how far it has come."""
+"""Projects: records and rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,12 +9,12 @@ from typing import Any, Protocol
 from domain.errors import Invalid
 from domain.ids import Noun
 from domain.jobs import JobStatus
-from domain.reading import Locks, Reads
-from domain.rules import bounded, named, within
+from domain.reading import LockingReads, Reads
+from domain.rules import check_range, validated_name, validated_text
 
 
 class TaskType(StrEnum):
-    """What the tuned model is for."""
+    """Task of a project's model."""
 
     INSTRUCTION = "INSTRUCTION"
     QA = "QA"
@@ -27,16 +27,16 @@ class TaskType(StrEnum):
 
 
 class ProjectStatus(StrEnum):
-    """Whether a project is worked on."""
+    """Status of a project; nothing new is made in one that is ARCHIVED."""
 
     ACTIVE = "ACTIVE"
     ARCHIVED = "ARCHIVED"
 
 
 class ProjectStage(StrEnum):
-    """How far a project has come: the furthest that holds, but what is under way or failed last comes first.
+    """Stage of a project: a job that runs or failed last decides, else the furthest stage that was reached.
 
-    Derived from what the project holds (`infra/db/projects.py`), never stored.
+    Derived from the project's objects (`infra/db/projects.py`), never stored.
     """
 
     DRAFT = "DRAFT"
@@ -51,7 +51,7 @@ class ProjectStage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A project and its settings. `train_eval_split` is the training share of the items, in (0, 1]."""
+    """A project and its settings. `train_eval_split` is the fraction of items to train on, in (0, 1]."""
 
     id: str
     owner_id: str
@@ -68,19 +68,19 @@ class Project:
     created_at: datetime
     updated_at: datetime
 
-    def checked(self) -> "Project":
+    def validated(self) -> "Project":
         """The project with its texts trimmed; raises `Invalid` when a value breaks a rule."""
-        within(self.num_examples_target, "config.numExamplesTarget", 1, 1_000_000)
-        within(self.max_seq_length, "config.maxSeqLength", 16, 1_048_576)
-        within(self.train_eval_split, "config.trainEvalSplit", 0, 1, open_low=True)
+        check_range(self.num_examples_target, "config.numExamplesTarget", 1, 1_000_000)
+        check_range(self.max_seq_length, "config.maxSeqLength", 16, 1_048_576)
+        check_range(self.train_eval_split, "config.trainEvalSplit", 0, 1, open_low=True)
         if self.description is not None:
-            bounded(self.description, "description")
-        return replace(self, name=named(self.name, "name"))
+            validated_text(self.description, "description")
+        return replace(self, name=validated_name(self.name, "name"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectStats:
-    """How much a project holds."""
+    """Numbers of a project's objects, and the status of its newest job."""
 
     document_count: int = 0
     chunk_count: int = 0
@@ -93,7 +93,7 @@ class ProjectStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectFilter:
-    """Which projects a list shows."""
+    """Conditions that listed projects fulfill."""
 
     status: ProjectStatus | None = None
     stage: ProjectStage | None = None
@@ -101,26 +101,26 @@ class ProjectFilter:
 
 
 class ProjectReads(Reads[Project], Protocol):
-    """The projects, as they can be read."""
+    """Reads projects."""
 
     async def stats(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStats]: ...
     async def stages(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStage]: ...
     async def file_prefixes(self, id: str) -> list[str]:
-        """Where the project's files are in storage."""
+        """The storage prefixes of the project's files."""
         ...
 
     async def model_ids(self, id: str) -> list[str]:
-        """The fine-tunes that a model runtime may have loaded."""
+        """The ids of the project's models that a model runtime may have loaded."""
         ...
 
 
-class Projects(ProjectReads, Locks[Project], Protocol):
-    """The projects that are kept."""
+class Projects(ProjectReads, LockingReads[Project], Protocol):
+    """Reads and writes projects."""
 
     async def add(self, project: Project) -> None: ...
     async def change(self, id: str, values: Mapping[str, Any]) -> None: ...
     async def next_version(self, id: str, noun: Noun) -> int:
-        """The next version number of a project's datasets or fine-tunes; none is given twice."""
+        """The next version number of a project's datasets or fine-tunes; no number is used twice."""
         ...
 
     async def delete(self, id: str) -> None:
@@ -131,10 +131,11 @@ class Projects(ProjectReads, Locks[Project], Protocol):
 REQUIRED = frozenset(
     {"name", "task_type", "status", "num_examples_target", "max_seq_length", "train_eval_split"}
 )
+"""Attributes that an update cannot clear."""
 
 
 def require_active(project: Project) -> None:
-    """Raise `Invalid` where a project is archived: nothing new begins in it."""
+    """Raise `Invalid` when a project is ARCHIVED."""
     if project.status is ProjectStatus.ARCHIVED:
         raise Invalid(
             "The project is archived; make it ACTIVE again first.",

@@ -1,26 +1,26 @@
-"""How every noun is read: by id, and in pages of the lists of many parents."""
+"""Reads of every noun: by id, and in pages of the lists of many parents."""
 
 from enum import Enum, auto
 from typing import Any, Protocol, TypeVar
 
 from domain.errors import NotFound
 from domain.ids import Noun
-from domain.pages import Page, PageSlice
+from domain.pages import PageRequest, PageResult
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
-FIELDS = {
+ID_FIELDS = {
     Noun.PROJECT: "projectId",
     Noun.DOCUMENT: "documentId",
     Noun.DATASET: "datasetId",
     Noun.ITEM: "itemId",
 }
-"""The field of an input that names an object of these nouns; elsewhere it is `id`."""
+"""The input field of an id of these nouns; for other nouns it is `id`."""
 
 
 class Parent(Enum):
-    """Whose list is read, where it is not the viewer's own."""
+    """The noun that a list belongs to, where it is not the viewer's own."""
 
     PROJECT = auto()
     DATASET = auto()
@@ -30,7 +30,7 @@ class Parent(Enum):
 
 
 class Collection(Enum):
-    """The lists that can be read in pages."""
+    """Lists that are read in pages."""
 
     API_KEYS = Noun.API_KEY
     BASE_MODELS = Noun.BASE_MODEL
@@ -49,7 +49,7 @@ class Collection(Enum):
 
     @property
     def noun(self) -> Noun | None:
-        """What its rows are, where they have an identity."""
+        """The noun of its rows; None where they have no ids."""
         if self is Collection.FROZEN_ITEMS:
             return Noun.ITEM
         if self is Collection.IMPORTED_DOCUMENTS:
@@ -57,99 +57,99 @@ class Collection(Enum):
         return self.value if isinstance(self.value, Noun) else None
 
 
-class Pages(Protocol):
-    """Lists that are read in pages. Rows that `viewer_id` may not see are as absent as missing ones."""
+class PagedReads(Protocol):
+    """Reads lists in pages. Rows that the viewer may not see are left out."""
 
     async def pages(
         self,
         parents: list[str],
-        page: Page,
+        page: PageRequest,
         *,
         parent_kind: Parent | None = None,
         where: Any = None,
         projection: frozenset[str] | None = None,
         viewer_id: str,
-    ) -> dict[str, PageSlice[Any]]:
-        """The same page of each parent's list in one statement; without `parent_kind` the parent is the viewer.
+    ) -> dict[str, PageResult[Any]]:
+        """The same page of each parent's list, in one statement; without `parent_kind` the parent is the viewer.
 
-        With a projection a slice may have columns with at least these attributes in the place of rows.
+        With a projection, a result may have a `part` with at least these attributes in place of `rows`.
         """
         ...
 
     async def totals(
         self, parents: list[str], *, parent_kind: Parent | None = None, where: Any = None, viewer_id: str
     ) -> dict[str, int]:
-        """How many rows each parent's list has, at most `COUNT_CEILING`."""
+        """The number of rows of each parent's list, at most `COUNT_CEILING`."""
         ...
 
 
-class ById(Protocol):
-    """Rows that are read by their ids."""
+class KeyedReads(Protocol):
+    """Reads rows by their ids."""
 
     async def many(self, ids: list[str], *, viewer_id: str) -> dict[str, Any]:
-        """Rows by id; the missing ones are absent."""
+        """Rows by id, without those that are missing or that the viewer may not see."""
         ...
 
 
-class Reads(Pages, ById, Protocol[T_co]):
-    """How any noun is read."""
+class Reads(PagedReads, KeyedReads, Protocol[T_co]):
+    """Reads the rows of a noun."""
 
     @property
     def noun(self) -> Noun: ...
 
     async def get(self, id: str, *, viewer_id: str) -> T_co | None:
-        """One row, None when there is none."""
+        """A row; None when it is missing or the viewer may not see it."""
         ...
 
 
-class Locks(Reads[T_co], Protocol[T_co]):
-    """A noun whose rows can be held."""
+class LockingReads(Reads[T_co], Protocol[T_co]):
+    """Reads and locks the rows of a noun."""
 
     async def lock(self, id: str, *, viewer_id: str) -> T_co | None:
-        """One row, which nobody else may change or delete until the transaction ends."""
+        """A row, locked until the transaction ends (`for update`); None when it is missing."""
         ...
 
 
-class OfProject(Protocol):
-    """What belongs to a project."""
+class HasProject(Protocol):
+    """An object of a project."""
 
     @property
     def project_id(self) -> str: ...
 
 
-P = TypeVar("P", bound=OfProject)
+P = TypeVar("P", bound=HasProject)
 
 
-def missing(noun: Noun, id: str, *, field: str | None = None) -> NotFound:
-    """The refusal of an id that names nothing, or another user's object; an empty id is not repeated.
+def not_found_error(noun: Noun, id: str, *, field: str | None = None) -> NotFound:
+    """The error for an id of a missing object, or of one that the viewer may not see.
 
-    `field` is where the input names it.
+    `field` is the input field of the id.
     """
     sentence = f"There is no {noun.words} {id}." if id.strip() else f"There is no {noun.words} with this id."
-    return NotFound(sentence, reason=f"{noun.name}_NOT_FOUND", field=field or FIELDS.get(noun, "id"))
+    return NotFound(sentence, reason=f"{noun.name}_NOT_FOUND", field=field or ID_FIELDS.get(noun, "id"))
 
 
 async def require(rows: Reads[T], id: str, *, viewer_id: str, field: str | None = None) -> T:
     """The viewer's object; raises `NotFound`."""
     found = await rows.get(id, viewer_id=viewer_id)
     if found is None:
-        raise missing(rows.noun, id, field=field)
+        raise not_found_error(rows.noun, id, field=field)
     return found
 
 
-async def require_locked(rows: Locks[T], id: str, *, viewer_id: str, field: str | None = None) -> T:
-    """The viewer's object, held until the transaction ends; raises `NotFound`."""
+async def require_locked(rows: LockingReads[T], id: str, *, viewer_id: str, field: str | None = None) -> T:
+    """The viewer's object, locked until the transaction ends; raises `NotFound`."""
     found = await rows.lock(id, viewer_id=viewer_id)
     if found is None:
-        raise missing(rows.noun, id, field=field)
+        raise not_found_error(rows.noun, id, field=field)
     return found
 
 
 async def require_in_project(
     rows: Reads[P], id: str, project_id: str, *, viewer_id: str, field: str | None = None
 ) -> P:
-    """The viewer's object of this project; raises `NotFound`, also where it is another project's."""
+    """The viewer's object of a project; raises `NotFound`, also for an object of another project."""
     found = await require(rows, id, viewer_id=viewer_id, field=field)
     if found.project_id != project_id:
-        raise missing(rows.noun, id, field=field)
+        raise not_found_error(rows.noun, id, field=field)
     return found

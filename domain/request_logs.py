@@ -1,4 +1,4 @@
-"""Request logs: what deployments were asked, and what they answered."""
+"""Request logs: the requests to deployments, and their responses."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from domain.reading import Reads
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLog:
-    """One answered request. Latencies are in milliseconds."""
+    """A request to a deployment and its response. Latencies are in milliseconds."""
 
     id: str
     deployment_id: str
@@ -32,7 +32,7 @@ class RequestLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """Which requests a list shows."""
+    """Conditions that listed requests fulfill."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -42,9 +42,9 @@ class LogFilter:
 
 
 class RequestLogs(Reads[RequestLog], Protocol):
-    """The requests that are kept."""
+    """Reads and writes request logs."""
 
     async def add_many(self, logs: Sequence[RequestLog]) -> None: ...
     def stream(self, deployment_id: str, *, viewer_id: str) -> AsyncGenerator[RequestLog, None]:
-        """All of a deployment's requests, oldest first, from a server-side cursor."""
+        """All requests to a deployment, oldest first, from a server-side cursor."""
         ...

@@ -1,4 +1,4 @@
-"""The ports that a request or a job can reach, in one place."""
+"""The ports that requests and jobs use."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from domain.store import Transactions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The ports, as `app/wiring.py` filled them."""
+    """The ports and settings of a process; `app/wiring.py` builds them."""
 
     transactions: Transactions
     storage: Storage
@@ -37,4 +37,4 @@ class Services:
     external_api_key: str | None
     now: Callable[[], datetime]
     rates: RateLimiter | None
-    """None where nothing is limited."""
+    """None when rate limits are off."""

@@ -1,4 +1,4 @@
-"""What a worker of the user's reports on a dataset or a fine-tune."""
+"""Status updates: reports of external workers on datasets and fine-tunes."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from domain.job_events import Metric
 
 UNPROCESSABLE = "UNPROCESSABLE"
 UNDER_WAY = frozenset({RunStatus.PLANNING, RunStatus.RUNNING})
-REPORTABLE = {
+ALLOWED_TRANSITIONS = {
     RunStatus.PLANNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),
     RunStatus.RUNNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),
 }
-"""Which status a worker of the user's may report, by the status that a run has."""
+"""The statuses that an external worker may report, by the current status of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedArtifact:
-    """A file that the worker says it left."""
+    """A file that an external worker has put into storage; `sha256` is in hexadecimal."""
 
     filename: str
     kind: ArtifactKind
@@ -27,7 +27,7 @@ class ReportedArtifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """What a finished run says of itself; null is unknown."""
+    """Results of a finished run; None is unknown."""
 
     model_size_gb: float | None = None
     model_size_parameter: int | None = None
@@ -40,7 +40,7 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusUpdate:
-    """One call of an external worker. `total_steps` of what it measured is 0 where it does not say."""
+    """One report of an external worker. `metric.total_steps` is 0 where it is not reported."""
 
     status: RunStatus
     error: str | None = None
@@ -51,17 +51,17 @@ class StatusUpdate:
     results: RunSummary = RunSummary()
 
 
-def unprocessable(message: str, field: str | None = None) -> Invalid:
-    """What is said of a report that breaks a rule."""
+def unprocessable_error(message: str, field: str | None = None) -> Invalid:
+    """The error for a report that breaks a rule."""
     return Invalid(message, reason=UNPROCESSABLE, field=field)
 
 
 def check_transition(current: RunStatus, reported: RunStatus, *, is_external: bool) -> bool:
-    """Whether a report changes anything; raises `Conflict` when it may not be made."""
+    """Whether a report changes the run; raises `Conflict` when the transition is not allowed."""
     if not is_external:
         raise Conflict("This run is not EXTERNAL: Luthier's own worker reports on it.", reason="NOT_EXTERNAL")
     if current is reported and current is not RunStatus.RUNNING:
         return False
-    if reported not in REPORTABLE.get(current, frozenset()):
+    if reported not in ALLOWED_TRANSITIONS.get(current, frozenset()):
         raise Conflict(f"A run that is {current} cannot become {reported}.", reason="INVALID_TRANSITION")
     return True

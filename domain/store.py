@@ -1,4 +1,4 @@
-"""What one open transaction can reach, and how it is opened."""
+"""The stores of all nouns, and how their transactions are opened."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -16,13 +16,13 @@ from domain.items import ItemReads, Items
 from domain.job_events import JobEventReads, JobEvents
 from domain.jobs import JobReads, Jobs
 from domain.projects import ProjectReads, Projects
-from domain.reading import Pages, Reads
+from domain.reading import PagedReads, Reads
 from domain.request_logs import RequestLog, RequestLogs
 from domain.training_points import TrainingPoints
 
 
 class ReadStore(Protocol):
-    """What can be read of every noun. It has nothing that writes."""
+    """The reads of every noun; has no method that writes or locks."""
 
     @property
     def accounts(self) -> AccountReads: ...
@@ -39,9 +39,9 @@ class ReadStore(Protocol):
     @property
     def finetunes(self) -> FinetuneReads: ...
     @property
-    def frozen_items(self) -> Pages: ...
+    def frozen_items(self) -> PagedReads: ...
     @property
-    def imported_documents(self) -> Pages: ...
+    def imported_documents(self) -> PagedReads: ...
     @property
     def items(self) -> ItemReads: ...
     @property
@@ -53,11 +53,11 @@ class ReadStore(Protocol):
     @property
     def request_logs(self) -> Reads[RequestLog]: ...
     @property
-    def training_points(self) -> Pages: ...
+    def training_points(self) -> PagedReads: ...
 
 
 class Store(ReadStore, Protocol):
-    """The stores of every noun, on one connection in a transaction."""
+    """The stores of every noun, in one transaction."""
 
     @property
     def accounts(self) -> Accounts: ...
@@ -94,12 +94,12 @@ class Store(ReadStore, Protocol):
 
 
 class Transactions(Protocol):
-    """Opens transactions, and what only reads, which needs none."""
+    """Opens transactions, and read stores without a transaction."""
 
     def read(self) -> AbstractAsyncContextManager[ReadStore]:
-        """For statements that change nothing and lock nothing: each sees what is committed when it begins."""
+        """Statements without a transaction: each sees the rows committed when it starts. Writes raise `TypeError`."""
         ...
 
     def begin(self) -> AbstractAsyncContextManager[Store]:
-        """Commits when the block ends, rolls back when it raises."""
+        """A transaction that commits when the block ends, and rolls back when it raises."""
         ...

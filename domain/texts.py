@@ -1,26 +1,42 @@
-"""Texts as they can be kept: in UTF-8, and in PostgreSQL."""
+"""Texts: what UTF-8 and PostgreSQL cannot store, normalization, and an estimate of tokens."""
 
 import json
 import re
 from typing import Any
 
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+INVALID_CHARACTERS = re.compile("[\x00\ud800-\udfff]")
+"""NUL, and halves of surrogate pairs."""
+TOKEN_PIECES = re.compile(r"\w+|[^\w\s]")
 
 
-def storable(text: str) -> str:
-    """A text with what neither UTF-8 nor PostgreSQL can hold replaced: NUL and halves of surrogate pairs."""
-    return UNSTORABLE.sub("\ufffd", text)
+def replace_invalid_characters(text: str) -> str:
+    """The text with U+FFFD in place of each character that PostgreSQL or UTF-8 cannot hold."""
+    return INVALID_CHARACTERS.sub("\ufffd", text)
+
+
+def invalid_character(text: str) -> str | None:
+    """The kind of character in a text that cannot be stored, in words; None when all can."""
+    found = INVALID_CHARACTERS.search(text)
+    if found is None:
+        return None
+    return "a NUL character" if "\x00" in text else "half of a surrogate pair"
 
 
 def as_text(value: Any) -> str:
-    """A JSON value as an item keeps it: a string as it is, null as nothing, the rest as JSON text."""
+    """A JSON value as the text of an item's field: a string as it is, null as "", anything else as JSON."""
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def text_problem(text: str) -> str | None:
-    """What a JSON text holds that PostgreSQL cannot keep; None when it can be kept."""
-    if "\x00" in text:
-        return "a NUL character"
-    return "half of a surrogate pair" if any("\ud800" <= it <= "\udfff" for it in text) else None
+def normalized(text: str) -> str:
+    """The text case-folded, with one space between words and none around them."""
+    return " ".join(text.casefold().split())
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens a text has: one per six UTF-8 bytes of each word, and one per punctuation mark.
+
+    A training counts exactly, with its model's own tokenizer.
+    """
+    return sum((len(word.encode()) + 5) // 6 for word in TOKEN_PIECES.findall(text))

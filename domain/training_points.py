@@ -1,16 +1,16 @@
-"""Training curves: one point for each optimiser step or evaluation."""
+"""Training curves: a point for each logged optimizer step or evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.reading import Pages
+from domain.reading import PagedReads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPoint:
-    """One point of the curve. Losses are mean cross-entropy in nats per token."""
+    """A point of a training curve. Losses are the mean cross-entropy in nats per token."""
 
     step: int
     epoch: float
@@ -21,9 +21,9 @@ class TrainingPoint:
     at: datetime
 
 
-class TrainingPoints(Pages, Protocol):
-    """The training curves of fine-tunes."""
+class TrainingPoints(PagedReads, Protocol):
+    """Reads and writes the training curves of fine-tunes."""
 
     async def add(self, finetune_id: str, points: Sequence[TrainingPoint]) -> None:
-        """Add points of a curve; where the step is there already, the new values replace the old ones."""
+        """Upsert points by step; values that are not None replace the stored ones."""
         ...

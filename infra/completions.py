@@ -5,7 +5,7 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from domain.errors import Unavailable
-from domain.ports.completions import Completion, NotReached
+from domain.ports.completions import Completion, ModelUnreachable
 from domain.ports.model_runtime import Upstream
 
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)
@@ -30,7 +30,7 @@ class OpenAICompletions:
     async def complete(
         self, upstream: Upstream, prompt: str, *, max_tokens: int | None, temperature: float | None
     ) -> Completion:
-        """The answer. Raises `NotReached` where no connection is made, else `Unavailable` when there is no answer."""
+        """The answer. Raises `ModelUnreachable` where no connection is made, else `Unavailable` when there is no answer."""
         client = self._client.with_options(base_url=upstream.base_url, api_key=upstream.api_key or NO_API_KEY)
         try:
             completion = await client.chat.completions.create(
@@ -69,7 +69,7 @@ def _translation(error: openai.OpenAIError) -> Unavailable:
     if isinstance(error, openai.APITimeoutError):
         return Unavailable("The model did not answer in time.")
     if isinstance(error, openai.APIConnectionError):
-        return NotReached("The model server does not answer; try again in a moment.")
+        return ModelUnreachable("The model server does not answer; try again in a moment.")
     if isinstance(error, openai.APIStatusError):
         return Unavailable(f"The model server answered {error.status_code}{_server_message(error)}.")
     return Unavailable(PROTOCOL_ERROR)

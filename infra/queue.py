@@ -6,7 +6,7 @@ import procrastinate
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job as QueuedJob
 
-from domain.documents import UPLOAD_OVER_S
+from domain.documents import UPLOAD_EXPIRY_S
 
 WORK, PURGE, UNLOAD = "luthier.work", "luthier.purge", "luthier.unload"
 RESCUE, TIDY = "luthier.rescue", "luthier.tidy"
@@ -51,7 +51,7 @@ class Enqueuer:
         """Enqueue the deletion of everything in storage under some prefixes."""
         await self._defer(connection, PURGE, DEFAULT, prefixes=prefixes)
         # and again once no upload can be under way: a late PUT must not leave an orphan
-        await self._defer(connection, PURGE, DEFAULT, delay_s=UPLOAD_OVER_S, prefixes=prefixes)
+        await self._defer(connection, PURGE, DEFAULT, delay_s=UPLOAD_EXPIRY_S, prefixes=prefixes)
 
     async def unload(self, connection: object, model_ids: list[str]) -> None:
         """Enqueue the unloading of models from the model runtime."""

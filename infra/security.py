@@ -66,7 +66,7 @@ class JwtTokens:
             viewer = self._verified(token) if len(token) <= MAX_TOKEN_LENGTH else None
         except jwt.InvalidTokenError:  # which is not cached: garbage evicts no token
             return None
-        return viewer if viewer and viewer.until > datetime.now(UTC) else None
+        return viewer if viewer and viewer.expires_at > datetime.now(UTC) else None
 
     def ticket(self, user_id: str, path: str, until: datetime | None = None) -> tuple[str, datetime]:
         """A token for one REST path, and when it expires; the response may go on to `until`."""

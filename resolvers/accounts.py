@@ -2,7 +2,14 @@
 
 from collections.abc import Mapping
 
-from domain.accounts import Usage, User, checked_email, checked_password, new_user, wrong_credentials
+from domain.accounts import (
+    Usage,
+    User,
+    invalid_credentials_error,
+    new_user,
+    validated_email,
+    validated_password,
+)
 from domain.ports.tokens import Session
 from domain.rate_limits import CallKind, authentication_calls
 from domain.use_cases import accounts
@@ -11,8 +18,8 @@ from resolvers.context import Context
 
 async def register(context: Context, email: str, password: str, name: str) -> Session:
     """Register an account; returns a session."""
-    checked_email(email)
-    checked_password(password)
+    validated_email(email)
+    validated_password(password)
     await _count(context, CallKind.SIGN_UP, email)
     hashed = await context.services.passwords.hash(password)
     user = new_user(email, name, hashed, now=context.now())
@@ -27,13 +34,13 @@ async def login(context: Context, email: str, password: str) -> Session:
     Raises `RateLimited` before the password is verified.
     """
     await _count(context, CallKind.SIGN_IN, email)
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         user = await store.accounts.by_email(email.strip().lower())
     if (
         not await context.services.passwords.verify(user.password_hash if user else None, password)
         or not user
     ):
-        raise wrong_credentials()
+        raise invalid_credentials_error()
     await _reset(context, CallKind.SIGN_IN, email)
     return _session(context, user)
 

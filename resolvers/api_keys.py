@@ -4,7 +4,7 @@ from datetime import datetime
 
 from domain.api_keys import ApiKey
 from domain.reading import require
-from domain.store import Store
+from domain.store import ReadStore
 from domain.use_cases import api_keys, idempotency
 from resolvers.context import Context
 
@@ -20,16 +20,16 @@ async def create(
             "createApiKey",
             key,
             [deployment_id, name, expires_at],
-            make=lambda: api_keys.create(
+            create=lambda: api_keys.create(
                 store, deployment_id, name, expires_at, viewer_id=viewer, now=context.now()
             ),
-            again=lambda id: _again(store, id, viewer),
-            id_of=lambda created: created[0].id,
+            replay=lambda id: _replay(store, id, viewer),
+            result_id=lambda created: created[0].id,
             viewer_id=viewer,
         )
 
 
-async def _again(store: Store, id: str, viewer_id: str) -> tuple[ApiKey, None]:
+async def _replay(store: ReadStore, id: str, viewer_id: str) -> tuple[ApiKey, None]:
     return await require(store.api_keys, id, viewer_id=viewer_id), None
 
 

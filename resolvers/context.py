@@ -1,4 +1,4 @@
-"""What every resolver is handed."""
+"""The context of a request: the first argument of every resolver."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,21 +11,21 @@ from domain.store import Transactions
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """Who asks, and what answers.
+    """The caller of a request, and the ports.
 
-    `viewer` is the signed-in user's id; `address` is the caller's host, None over a Unix socket; `until` is when the
-    viewer's token expires.
+    `viewer` is the signed-in user's id; `address` is the caller's host, None over a Unix socket; `expires_at` is when
+    the viewer's token expires.
     """
 
     services: Services
     viewer: str | None
     request_id: str = ""
     address: str | None = None
-    until: datetime | None = None
+    expires_at: datetime | None = None
 
     @property
     def viewer_id(self) -> str:
-        """The signed-in viewer; raises `SignInRequired`."""
+        """The signed-in user's id; raises `SignInRequired`."""
         if self.viewer is None:
             raise SignInRequired
         return self.viewer
@@ -36,15 +36,15 @@ class Context:
         return self.services.transactions
 
     @property
-    def life_s(self) -> float | None:
-        """For how many seconds the viewer is known to be who it is; None where there is no end to that."""
-        return None if self.until is None else (self.until - self.now()).total_seconds()
+    def token_remaining_s(self) -> float | None:
+        """Seconds until the viewer's token expires; None where the viewer has none."""
+        return None if self.expires_at is None else (self.expires_at - self.now()).total_seconds()
 
     @property
-    def holder(self) -> str:
-        """Who holds what is open: the viewer, or who is signed out by address."""
+    def client_key(self) -> str:
+        """The key that the client's calls and connections are counted under: the user's id, else the address."""
         return client_key(self.viewer, self.address)
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """The current time in UTC."""
         return self.services.now()

@@ -20,9 +20,9 @@ async def create(context: Context, project_id: str, values: Mapping[str, Any], k
             "createDataset",
             key,
             {"project_id": project_id, **values},
-            make=lambda: datasets.create(store, project_id, values, viewer_id=viewer, now=context.now()),
-            again=lambda id: require(store.datasets, id, viewer_id=viewer),
-            id_of=lambda dataset: dataset.id,
+            create=lambda: datasets.create(store, project_id, values, viewer_id=viewer, now=context.now()),
+            replay=lambda id: require(store.datasets, id, viewer_id=viewer),
+            result_id=lambda dataset: dataset.id,
             viewer_id=viewer,
         )
 
@@ -33,7 +33,7 @@ async def update(context: Context, id: str, patch: Mapping[str, Any]) -> Dataset
         return await datasets.update(store, id, patch, viewer_id=context.viewer_id, now=context.now())
 
 
-async def begin_import(
+async def import_document(
     context: Context, dataset_id: str, document_id: str, format: ImportFormat | None, key: str | None
 ) -> tuple[Dataset, Job]:
     """Start the job that imports a document's rows as items."""
@@ -44,11 +44,11 @@ async def begin_import(
             "importDataset",
             key,
             [dataset_id, document_id, format],
-            make=lambda: imports.begin(
+            create=lambda: imports.create(
                 store, dataset_id, document_id, format, viewer_id=viewer, now=context.now()
             ),
-            again=lambda job_id: imports.again(store, job_id, viewer_id=viewer),
-            id_of=lambda started: started[1].id,
+            replay=lambda job_id: imports.replay(store, job_id, viewer_id=viewer),
+            result_id=lambda started: started[1].id,
             viewer_id=viewer,
         )
 
@@ -59,10 +59,10 @@ async def delete(context: Context, id: str) -> str:
         return await datasets.delete(store, id, viewer_id=context.viewer_id)
 
 
-async def referred(context: Context, ids: list[str]) -> Mapping[str, Dataset]:
+async def including_deleted(context: Context, ids: list[str]) -> Mapping[str, Dataset]:
     """Datasets by id, deleted ones included."""
     async with context.transactions.read() as store:
-        return await store.datasets.referred(ids, viewer_id=context.viewer_id)
+        return await store.datasets.including_deleted(ids, viewer_id=context.viewer_id)
 
 
 async def revisions(context: Context, ids: list[str], first: int) -> Mapping[str, list[PromptRevision]]:

@@ -7,9 +7,9 @@ from domain.documents import (
     Document,
     DocumentKind,
     DocumentStatus,
-    check_key,
+    check_upload_key,
     new_document,
-    not_uploaded,
+    not_uploaded_error,
 )
 from domain.errors import DomainError, Invalid
 from domain.jobs import Job
@@ -40,11 +40,11 @@ async def initiate_upload(
             "initiateUpload",
             key,
             [project_id, filename, declared_type, kind, size],
-            make=lambda: documents.announce(
+            create=lambda: documents.initiate_upload(
                 store, document, limits=context.services.limits, viewer_id=viewer
             ),
-            again=lambda id: require(store.documents, id, viewer_id=viewer),
-            id_of=lambda created: created.id,
+            replay=lambda id: require(store.documents, id, viewer_id=viewer),
+            result_id=lambda created: created.id,
             viewer_id=viewer,
         )
     expires_at = now + timedelta(seconds=UPLOAD_URL_S)
@@ -57,16 +57,16 @@ async def initiate_upload(
 async def complete_upload(context: Context, document_id: str, s3_key: str) -> tuple[Document, Job]:
     """Start the job that reads an uploaded file; a second call returns the same job."""
     viewer = context.viewer_id
-    async with context.transactions.begin() as store:
+    async with context.transactions.read() as store:
         document = await require(store.documents, document_id, viewer_id=viewer)
-        check_key(document, s3_key)
+        check_upload_key(document, s3_key)
         if document.status is not DocumentStatus.PENDING_UPLOAD:
-            return await documents.completed(store, document, viewer_id=viewer)
+            return await documents.completed_upload(store, document, viewer_id=viewer)
     stored = await context.services.storage.head(document.s3_key)
     if stored is None:
-        raise not_uploaded()
+        raise not_uploaded_error()
     async with context.transactions.begin() as store:
-        completed = await documents.complete(
+        completed = await documents.complete_upload(
             store,
             document_id,
             stored.size,
@@ -90,4 +90,4 @@ def ticket(context: Context, path: str) -> tuple[str, datetime]:
     path = path.partition("?")[0]
     if not path.startswith("/api/"):
         raise Invalid("A ticket is for a path below /api/.", reason="INVALID_PATH", field="path")
-    return context.services.tokens.ticket(context.viewer_id, path, context.until)
+    return context.services.tokens.ticket(context.viewer_id, path, context.expires_at)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from domain.finetunes import SAVE_CHECKPOINT, Finetune, NewFinetune
 from domain.jobs import Job
-from domain.ports.completions import Completion, Question
+from domain.ports.completions import Completion, CompletionRequest
 from domain.reading import require
 from domain.use_cases import completions, deployments, finetunes, idempotency, job_lifecycle
 from resolvers.context import Context
@@ -20,9 +20,11 @@ async def create(context: Context, new: NewFinetune, key: str | None) -> tuple[F
             "createFinetune",
             key,
             asdict(new),
-            make=lambda: finetunes.create(store, new, rejection_reason, viewer_id=viewer, now=context.now()),
-            again=lambda id: finetunes.job_of(store, id, viewer_id=viewer),
-            id_of=lambda created: created[0].id,
+            create=lambda: finetunes.create(
+                store, new, rejection_reason, viewer_id=viewer, now=context.now()
+            ),
+            replay=lambda id: finetunes.require_with_job(store, id, viewer_id=viewer),
+            result_id=lambda created: created[0].id,
             viewer_id=viewer,
         )
 
@@ -31,7 +33,7 @@ async def cancel(context: Context, id: str, *, save_checkpoint: bool) -> Finetun
     """Cancel a training; its worker saves a checkpoint if `save_checkpoint`."""
     viewer = context.viewer_id
     async with context.transactions.begin() as store:
-        _, job = await finetunes.job_of(store, id, viewer_id=viewer)
+        _, job = await finetunes.require_with_job(store, id, viewer_id=viewer)
         arguments = {SAVE_CHECKPOINT: save_checkpoint}
         await job_lifecycle.cancel(store, job.id, viewer_id=viewer, arguments=arguments)
         return await require(store.finetunes, id, viewer_id=viewer)
@@ -43,13 +45,13 @@ async def delete(context: Context, id: str) -> str:
         return await finetunes.delete(store, id, viewer_id=context.viewer_id)
 
 
-async def complete(context: Context, id: str, question: Question) -> Completion:
+async def complete(context: Context, id: str, request: CompletionRequest) -> Completion:
     """A completion from a fine-tune, outside of transactions."""
-    question = question.checked()
-    async with context.transactions.begin() as store:
+    request = request.validated()
+    async with context.transactions.read() as store:
         finetune = await require(store.finetunes, id, viewer_id=context.viewer_id, field="finetuneId")
     model, services = deployments.model_file(finetune), context.services
-    return await completions.ask(services.runtime, services.completions, model, question)
+    return await completions.complete(services.runtime, services.completions, model, request)
 
 
 async def recent_logs(context: Context, ids: list[str], lines: int) -> Mapping[str, list[str]]:

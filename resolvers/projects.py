@@ -18,9 +18,9 @@ async def create(context: Context, values: Mapping[str, Any], key: str | None) -
             "createProject",
             key,
             values,
-            make=lambda: projects.create(store, values, viewer_id=viewer, now=context.now()),
-            again=lambda id: require(store.projects, id, viewer_id=viewer),
-            id_of=lambda project: project.id,
+            create=lambda: projects.create(store, values, viewer_id=viewer, now=context.now()),
+            replay=lambda id: require(store.projects, id, viewer_id=viewer),
+            result_id=lambda project: project.id,
             viewer_id=viewer,
         )
 

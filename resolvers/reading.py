@@ -1,18 +1,18 @@
-"""How every noun is read for many parents at once: what loaders call, one statement a call."""
+"""Reads of every noun for many parents at once: one statement a call, for DataLoaders."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from domain.ids import Noun, noun_of
-from domain.pages import Page, PageSlice
-from domain.reading import ById, Collection, Pages, Parent
+from domain.pages import PageRequest, PageResult
+from domain.reading import Collection, KeyedReads, PagedReads, Parent
 from domain.store import ReadStore
 from resolvers.context import Context
 
 
-def collection_of(store: ReadStore, collection: Collection) -> Pages:
-    """What reads a collection."""
-    readers: Mapping[Collection, Pages] = {
+def collection_of(store: ReadStore, collection: Collection) -> PagedReads:
+    """The reads of a collection."""
+    reads: Mapping[Collection, PagedReads] = {
         Collection.API_KEYS: store.api_keys,
         Collection.BASE_MODELS: store.base_models,
         Collection.DATASETS: store.datasets,
@@ -28,13 +28,13 @@ def collection_of(store: ReadStore, collection: Collection) -> Pages:
         Collection.REQUEST_LOGS: store.request_logs,
         Collection.TRAINING_POINTS: store.training_points,
     }
-    return readers[collection]
+    return reads[collection]
 
 
 async def many(context: Context, ids: list[str], noun: Noun) -> Mapping[str, Any]:
-    """Objects by id; what is missing or another's is absent."""
+    """Objects by id, without those that are missing or that the viewer may not see."""
     async with context.transactions.read() as store:
-        readers: Mapping[Noun, ById] = {
+        reads: Mapping[Noun, KeyedReads] = {
             Noun.API_KEY: store.api_keys,
             Noun.BASE_MODEL: store.base_models,
             Noun.DATASET: store.datasets,
@@ -47,7 +47,7 @@ async def many(context: Context, ids: list[str], noun: Noun) -> Mapping[str, Any
             Noun.REQUEST_LOG: store.request_logs,
             Noun.USER: store.accounts,
         }
-        return await readers[noun].many(ids, viewer_id=context.viewer_id)
+        return await reads[noun].many(ids, viewer_id=context.viewer_id)
 
 
 async def pages(
@@ -56,10 +56,10 @@ async def pages(
     collection: Collection,
     by: Parent | None,
     where: Any,
-    page: Page,
+    page: PageRequest,
     only: frozenset[str] | None,
-) -> Mapping[str, PageSlice[Any]]:
-    """The same page of each parent's list; of `only` these attributes, where they can be read alone."""
+) -> Mapping[str, PageResult[Any]]:
+    """The same page of each parent's list; with `only`, a result may have only these attributes (`PageResult.part`)."""
     async with context.transactions.read() as store:
         return await collection_of(store, collection).pages(
             parents, page, parent_kind=by, where=where, projection=only, viewer_id=context.viewer_id
@@ -69,7 +69,7 @@ async def pages(
 async def totals(
     context: Context, parents: list[str], collection: Collection, by: Parent | None, where: Any
 ) -> Mapping[str, int]:
-    """The length of each parent's list."""
+    """The number of rows of each parent's list, at most `COUNT_CEILING`."""
     async with context.transactions.read() as store:
         return await collection_of(store, collection).totals(
             parents, parent_kind=by, where=where, viewer_id=context.viewer_id
@@ -77,12 +77,12 @@ async def totals(
 
 
 async def by_id(context: Context, ids: list[str]) -> Mapping[str, Any]:
-    """Objects of any noun by id, one statement a noun."""
-    nouns: dict[Noun, list[str]] = {}
+    """Objects of any noun by id, in one statement for each noun."""
+    ids_by_noun: dict[Noun, list[str]] = {}
     for id in ids:
         if (noun := noun_of(id)) is not None:
-            nouns.setdefault(noun, []).append(id)
+            ids_by_noun.setdefault(noun, []).append(id)
     found: dict[str, Any] = {}
-    for noun, of_noun in nouns.items():
-        found |= await many(context, of_noun, noun)
+    for noun, ids_of_noun in ids_by_noun.items():
+        found |= await many(context, ids_of_noun, noun)
     return found

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Invalid
 from domain.files.csv_writer import BOM, csv_line
-from domain.items import Item, Split, Which
+from domain.items import Item, ItemSelection, Split
 from domain.rate_limits import CallKind
 from domain.reading import require_in_project
 from domain.rules import safe_name
@@ -57,12 +57,12 @@ async def download(request: Request) -> Response:
     name = request.query_params.get("format", "csv")
     if name not in FORMATS:
         raise Invalid(f"`format` is one of {', '.join(FORMATS)}, not '{name}'.", reason="UNSUPPORTED_FORMAT")
-    which = _choice(request, "items", Which) or Which.ACTIVE
+    selection = _choice(request, "items", ItemSelection) or ItemSelection.ACTIVE
     split = _choice(request, "split", Split)
     dataset = await _require_done(request, viewer)
     filename = f"{safe_name(dataset.name)}_v{dataset.version}.{name}"
     return ClosingStreamingResponse(
-        batched(items_as_text(services_of(request).transactions, dataset, FORMATS[name], split, which)),
+        batched(items_as_text(services_of(request).transactions, dataset, FORMATS[name], split, selection)),
         media_type=FORMATS[name].media_type,
         headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
@@ -82,7 +82,7 @@ def _choice(request: Request, name: str, choices: type[Choice]) -> Choice | None
 async def _require_done(request: Request, viewer: str) -> Dataset:
     """The dataset of the path; raises `NotFound`, or `Conflict` while it is not DONE."""
     project_id, dataset_id = request.path_params["project_id"], request.path_params["dataset_id"]
-    async with services_of(request).transactions.begin() as store:
+    async with services_of(request).transactions.read() as store:
         dataset = await require_in_project(store.datasets, dataset_id, project_id, viewer_id=viewer)
     if dataset.status is not RunStatus.DONE:
         raise Conflict(
@@ -92,12 +92,16 @@ async def _require_done(request: Request, viewer: str) -> Dataset:
 
 
 async def items_as_text(
-    transactions: Transactions, dataset: Dataset, format: Format, split: Split | None, which: Which
+    transactions: Transactions,
+    dataset: Dataset,
+    format: Format,
+    split: Split | None,
+    selection: ItemSelection,
 ) -> AsyncGenerator[str, None]:
     """The file line by line, from a server-side cursor."""
     yield format.head(dataset.field_names)
     async with transactions.begin() as store:
-        items = store.items.stream(dataset.id, split=split, which=which, viewer_id=dataset.owner_id)
+        items = store.items.stream(dataset.id, split=split, selection=selection, viewer_id=dataset.owner_id)
         async with aclosing(items):
             async for item in items:
                 yield format.line(dataset.field_names, item)

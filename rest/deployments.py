@@ -37,7 +37,7 @@ async def logs_download(request: Request) -> Response:
 async def _require(request: Request, viewer: str) -> Deployment:
     """The deployment of the path; raises `NotFound`."""
     project_id, deployment_id = request.path_params["project_id"], request.path_params["deployment_id"]
-    async with services_of(request).transactions.begin() as store:
+    async with services_of(request).transactions.read() as store:
         return await require_in_project(store.deployments, deployment_id, project_id, viewer_id=viewer)
 
 

@@ -9,7 +9,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from domain import ids
-from domain.documents import Document, DocumentKind, check_room, check_size, clean_filename, media_type
+from domain.documents import (
+    Document,
+    DocumentKind,
+    check_file_size,
+    check_project_quota,
+    media_type,
+    validated_filename,
+)
 from domain.errors import Conflict, DomainError, Invalid, LimitExceeded, NotFound, Unavailable
 from domain.ids import Noun
 from domain.ports.storage import ObjectChanged, Storage
@@ -17,7 +24,7 @@ from domain.projects import require_active
 from domain.rate_limits import CallKind
 from domain.reading import require, require_in_project
 from domain.services import Services
-from domain.use_cases.documents import receive
+from domain.use_cases.documents import add_uploaded
 from rest.endpoints import endpoint, services_of, viewer_id
 from rest.errors import refusal
 from rest.file_responses import file_response
@@ -60,12 +67,12 @@ class _Upload:
         self.files.append((part.content_type, document))
         media_type = document.mime_type or "application/octet-stream"
         size = await self.services.storage.write(document.s3_key, self._within_limits(part), media_type)
-        check_size(size, self.services.limits)
+        check_file_size(size, self.services.limits)
         self.files[-1] = part.content_type, replace(document, size_bytes=size)
 
     def _new_document(self, part: Part, filename: str) -> Document:
         """The document of a file; its type is checked now where `kind` is known, else after the last part."""
-        filename = clean_filename(filename)
+        filename = validated_filename(filename)
         kind = self.kind
         return Document(
             id=ids.new(Noun.DOCUMENT),
@@ -83,8 +90,8 @@ class _Upload:
         async for chunk in part.chunks:
             size += len(chunk)
             if size > limits.file_bytes:
-                check_size(size, limits)
-            check_room(size + received, self.used_bytes, limits)
+                check_file_size(size, limits)
+            check_project_quota(size + received, self.used_bytes, limits)
             yield chunk
 
     def documents(self) -> list[Document]:
@@ -143,7 +150,7 @@ async def upload(request: Request) -> Response:
 async def _save(received: _Upload, viewer: str) -> list[Document]:
     services = received.services
     async with services.transactions.begin() as store:
-        return await receive(
+        return await add_uploaded(
             store,
             received.project_id,
             received.documents(),
@@ -155,7 +162,7 @@ async def _save(received: _Upload, viewer: str) -> list[Document]:
 
 async def _used_bytes(request: Request, project_id: str, viewer: str) -> int:
     """The size of the project's documents; raises `NotFound`."""
-    async with services_of(request).transactions.begin() as store:
+    async with services_of(request).transactions.read() as store:
         require_active(await require(store.projects, project_id, viewer_id=viewer))
         return await store.documents.total_bytes(project_id)
 
@@ -164,7 +171,7 @@ def _check_content_length(request: Request, used_bytes: int) -> None:
     """Raise `LimitExceeded` for a body that is too long by its Content-Length, before it is read."""
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit():
-        check_room(max(0, int(length) - MAX_FORM_OVERHEAD), used_bytes, services_of(request).limits)
+        check_project_quota(max(0, int(length) - MAX_FORM_OVERHEAD), used_bytes, services_of(request).limits)
 
 
 async def _discard(received: _Upload) -> None:
@@ -230,7 +237,7 @@ async def _etag(storage: Storage, document: Document) -> str:
 async def _require(request: Request) -> Document:
     """The document of the path; raises `NotFound`."""
     viewer, id = viewer_id(request, allow_ticket=True), request.path_params["document_id"]
-    async with services_of(request).transactions.begin() as store:
+    async with services_of(request).transactions.read() as store:
         return await require_in_project(
             store.documents, id, request.path_params["project_id"], viewer_id=viewer
         )

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.finetunes import Finetune
-from domain.job_events import Checkpoint, LogLine, Metric, Progress, RecordedEvent, StatusChanged, place_of
+from domain.job_events import Checkpoint, LogLine, Metric, Progress, RecordedEvent, StatusChanged, seq_of
 from domain.jobs import FINAL, Job, JobStatus
 from domain.rate_limits import CallKind
 from domain.reading import require_in_project
@@ -26,15 +26,15 @@ async def logs(request: Request) -> Response:
     """Events from `Last-Event-ID` on, past and new; ends with the training or when the token expires."""
     viewer, finetune_id = authenticate(request, allow_ticket=True), request.path_params["finetune_id"]
     request.scope["viewer"] = viewer.id  # for the log of a slow client
-    after = place_of(request.headers.get("last-event-id"))
-    async with services_of(request).transactions.begin() as store:
+    after = seq_of(request.headers.get("last-event-id"))
+    async with services_of(request).transactions.read() as store:
         await require_in_project(
             store.finetunes, finetune_id, request.path_params["project_id"], viewer_id=viewer.id
         )
-        _, job = await finetunes.job_of(store, finetune_id, viewer_id=viewer.id)
+        _, job = await finetunes.require_with_job(store, finetune_id, viewer_id=viewer.id)
     return EventStream(
         _events(request, job, after),
-        life_s=(viewer.until - services_of(request).now()).total_seconds(),
+        life_s=(viewer.expires_at - services_of(request).now()).total_seconds(),
         quota=quotas_of(request).streams.acquire(viewer.id),  # last, for only the stream releases it
         last_event=event(
             "error", json.dumps({"status": "unauthenticated", "error": "The token has expired."})
@@ -54,7 +54,7 @@ async def _rest_events(
 ) -> list[tuple[str, dict[str, Any]]]:
     """The name and the data of the REST events that a job's event becomes: one, or none."""
     if isinstance(recorded.event, StatusChanged) and recorded.event.status in FINAL:
-        async with services_of(request).transactions.begin() as store:
+        async with services_of(request).transactions.read() as store:
             finetune = await store.finetunes.get(job.subject_id, viewer_id=job.owner_id)
         return [_final_event(recorded.event, finetune)]
     return list(_progress_events(recorded))

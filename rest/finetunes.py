@@ -66,7 +66,7 @@ async def _require(request: Request) -> Finetune:
     """The fine-tune of the path; raises `NotFound`."""
     viewer = viewer_id(request, allow_ticket=True)
     project_id, finetune_id = request.path_params["project_id"], request.path_params["finetune_id"]
-    async with services_of(request).transactions.begin() as store:
+    async with services_of(request).transactions.read() as store:
         return await require_in_project(store.finetunes, finetune_id, project_id, viewer_id=viewer)
 
 

@@ -13,8 +13,8 @@ from domain.errors import Invalid
 from domain.finetunes import ArtifactKind, InferenceSample
 from domain.job_events import Metric
 from domain.rules import TEXT_LIMIT, safe_name
-from domain.status_updates import ReportedArtifact, RunSummary, StatusUpdate, unprocessable
-from domain.texts import text_problem
+from domain.status_updates import ReportedArtifact, RunSummary, StatusUpdate, unprocessable_error
+from domain.texts import invalid_character
 from domain.training_points import TrainingPoint
 
 MAX_INT = 2**31 - 1
@@ -24,7 +24,7 @@ PROBLEMS = {"missing": "is missing", "model_type": "must be an object", "list_ty
 
 
 def _storable(value: object) -> object:
-    if isinstance(value, str) and (problem := text_problem(value)):
+    if isinstance(value, str) and (problem := invalid_character(value)):
         raise ValueError(f"contains {problem}")
     return value
 
@@ -144,4 +144,4 @@ def _refusal(error: ErrorDetails) -> Invalid:
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])[1:]
     message = error["msg"].removeprefix("Value error, ").partition(" after validation")[0]
     problem = PROBLEMS.get(error["type"]) or re.sub(r"^\w+ should", "must", message)
-    return unprocessable(f"`{path}` {problem}.", path)
+    return unprocessable_error(f"`{path}` {problem}.", path)

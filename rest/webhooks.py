@@ -16,7 +16,7 @@ from domain.errors import Conflict, Unauthenticated
 from domain.finetunes import Finetune
 from domain.ids import Noun
 from domain.jobs import Superseded
-from domain.reading import missing, require
+from domain.reading import not_found_error, require
 from domain.services import Services
 from domain.status_updates import UNDER_WAY, StatusUpdate
 from domain.use_cases import generation_results, status_updates
@@ -83,19 +83,19 @@ def _response(run: Dataset | Finetune) -> Response:
 
 async def _dataset(request: Request, id: str) -> Dataset:
     """The dataset, where the caller may update it; raises `NotFound`."""
-    async with services_of(request).transactions.begin() as store:
+    async with services_of(request).transactions.read() as store:
         owner = await _owner_id(request, store.datasets.owner_of, id)
         if owner is None:
-            raise missing(Noun.DATASET, id)
+            raise not_found_error(Noun.DATASET, id)
         return await require(store.datasets, id, viewer_id=owner)
 
 
 async def _finetune(request: Request, id: str) -> Finetune:
     """The fine-tune, where the caller may update it; raises `NotFound`."""
-    async with services_of(request).transactions.begin() as store:
+    async with services_of(request).transactions.read() as store:
         owner = await _owner_id(request, store.finetunes.owner_of, id)
         if owner is None:
-            raise missing(Noun.FINETUNE, id)
+            raise not_found_error(Noun.FINETUNE, id)
         return await require(store.finetunes, id, viewer_id=owner)
 
 

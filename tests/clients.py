@@ -1,4 +1,4 @@
-"""How tests speak to the API: as one user, and as another."""
+"""Clients of the API for tests: two users, each with GraphQL and REST."""
 
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,7 +14,7 @@ REGISTER = """mutation($input: RegisterInput!) {
 
 @dataclass
 class Api:
-    """One signed-in user of the application."""
+    """A signed-in user and an HTTP client."""
 
     rest: httpx.AsyncClient
     user_id: str
@@ -23,48 +23,48 @@ class Api:
 
     @property
     def other(self) -> "Api":
-        """A second user, who owns nothing of the first one's."""
+        """A second user."""
         assert self._other is not None
         return self._other
 
     async def raw(self, document: str, /, **variables: Any) -> dict[str, Any]:
-        """The whole GraphQL answer, errors and all."""
+        """The GraphQL response: `data` and `errors`."""
         reply = await self.rest.post("/graphql", json={"query": document, "variables": variables})
         body: dict[str, Any] = reply.json()
         return body
 
     async def gql(self, document: str, /, **variables: Any) -> dict[str, Any]:
-        """The data of an operation without top-level errors."""
+        """The data of an operation that has no errors."""
         body = await self.raw(document, **variables)
         assert "errors" not in body or not body["errors"], body["errors"]
         data: dict[str, Any] = body["data"]
         return data
 
-    async def mutate(self, name: str, wanted: str, /, **given: Any) -> dict[str, Any]:
-        """The payload of a mutation that succeeds; `wanted` is its selection without `userErrors`."""
-        payload = await self.attempt(name, wanted, **given)
+    async def mutate(self, name: str, selection: str, /, **values: Any) -> dict[str, Any]:
+        """The payload of a mutation that succeeds; `selection` is that of the payload without `userErrors`."""
+        payload = await self.attempt(name, selection, **values)
         assert payload["userErrors"] == [], payload["userErrors"]
         return payload
 
-    async def refused(self, name: str, /, **given: Any) -> dict[str, Any]:
+    async def refused(self, name: str, /, **values: Any) -> dict[str, Any]:
         """The one user error of a mutation that is refused: code, message, field, reason, context."""
-        payload = await self.attempt(name, "", **given)
+        payload = await self.attempt(name, "", **values)
         assert len(payload["userErrors"]) == 1, payload
         error: dict[str, Any] = payload["userErrors"][0]
         return error
 
-    async def attempt(self, name: str, wanted: str, /, **given: Any) -> dict[str, Any]:
-        """The payload of a mutation, whatever came of it."""
-        kind = INPUTS.get(name, f"{name[0].upper()}{name[1:]}Input")
+    async def attempt(self, name: str, selection: str, /, **values: Any) -> dict[str, Any]:
+        """The payload of a mutation, with its user errors."""
+        kind = INPUT_TYPES.get(name, f"{name[0].upper()}{name[1:]}Input")
         document = (
             f"mutation($input: {kind}!) {{ {name}(input: $input) "
-            f"{{ {wanted} userErrors {{ code message field reason context }} }} }}"
+            f"{{ {selection} userErrors {{ code message field reason context }} }} }}"
         )
-        payload: dict[str, Any] = (await self.gql(document, input=given))[name]
+        payload: dict[str, Any] = (await self.gql(document, input=values))[name]
         return payload
 
 
-INPUTS = {
+INPUT_TYPES = {
     "deleteProject": "DeleteInput",
     "deleteDocument": "DeleteInput",
     "deleteDataset": "DeleteInput",
@@ -75,9 +75,9 @@ INPUTS = {
 
 
 async def sign_up(rest: httpx.AsyncClient) -> Api:
-    """A new user on this client."""
-    given = {"email": f"user{next(NUMBERS)}@example.org", "password": "correct horse", "name": "A User"}
-    reply = await rest.post("/graphql", json={"query": REGISTER, "variables": {"input": given}})
+    """Register a new user, and sign the client in."""
+    input = {"email": f"user{next(NUMBERS)}@example.org", "password": "correct horse", "name": "A User"}
+    reply = await rest.post("/graphql", json={"query": REGISTER, "variables": {"input": input}})
     payload = reply.json()["data"]["register"]
     assert payload["userErrors"] == [], payload
     rest.headers["authorization"] = f"Bearer {payload['accessToken']}"

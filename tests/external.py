@@ -1,4 +1,4 @@
-"""How tests play a worker of the user's: it writes into storage, and reports by webhook."""
+"""An external worker for tests: it writes to storage, and reports by webhook."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,13 +10,13 @@ from domain.services import Services
 KEY = {"x-api-key": "the key of all workers"}
 
 
-async def say(client: httpx.AsyncClient, id: str, status: Any, **more: Any) -> httpx.Response:
+async def report_status(client: httpx.AsyncClient, id: str, status: Any, **fields: Any) -> httpx.Response:
     noun = "training-datasets" if id.startswith("ds_") else "finetunes"
     url = f"/api/external/{noun}/{id}/update-status"
-    return await client.put(url, headers=KEY, json={"status": status, **more})
+    return await client.put(url, headers=KEY, json={"status": status, **fields})
 
 
-async def store(services: Services, key: str, content: bytes) -> None:
+async def put_object(services: Services, key: str, content: bytes) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield content
 

@@ -1,4 +1,4 @@
-"""Arrangements for tests of fine-tunes and deployments: a project, a dataset that is DONE, a trained model."""
+"""Objects for tests of fine-tunes and deployments: projects, DONE datasets, trained models."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
@@ -19,14 +19,14 @@ FINETUNE = "finetune { id status modelName trainedItemCount trainedContentHash }
 Rows = Sequence[tuple[str, str]]
 
 
-async def new_project(api: Api, name: str = "Capitals", **given: Any) -> str:
-    """A project's id."""
-    made = await api.mutate("createProject", "project { id }", name=name, **given)
-    return str(made["project"]["id"])
+async def new_project(api: Api, name: str = "Capitals", **values: Any) -> str:
+    """Create a project; its id."""
+    payload = await api.mutate("createProject", "project { id }", name=name, **values)
+    return str(payload["project"]["id"])
 
 
 async def new_dataset(services: Services, api: Api, project_id: str, rows: Rows = CAPITALS) -> str:
-    """The id of a dataset that is DONE and holds these rows."""
+    """Create a dataset that is DONE and has these rows as items; its id."""
     async with services.transactions.begin() as store:
         values = dict[str, Any](FIELDS)
         dataset = await datasets.create(store, project_id, values, viewer_id=api.user_id, now=services.now())
@@ -40,7 +40,7 @@ async def _items(
     services: Services, dataset: Dataset, rows: Iterable[tuple[str, str]]
 ) -> AsyncIterator[Item]:
     for position, (question, answer) in enumerate(rows):
-        yield items.make(
+        yield items.new_item(
             dataset,
             {"question": question, "answer": answer},
             key=f"row {position}",
@@ -50,24 +50,26 @@ async def _items(
         )
 
 
-async def launch(api: Api, project_id: str, dataset_id: str, **given: Any) -> dict[str, Any]:
-    """Create a fine-tune; returns the payload with the fine-tune and its job."""
-    arguments = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
-    return await api.mutate("createFinetune", FINETUNE, **(arguments | given))
+async def create_finetune(api: Api, project_id: str, dataset_id: str, **values: Any) -> dict[str, Any]:
+    """Create a fine-tune; its payload with fine-tune and job."""
+    required = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
+    return await api.mutate("createFinetune", FINETUNE, **(required | values))
 
 
-async def trained(services: Services, api: Api, worker: Worker, name: str = "Capitals") -> dict[str, Any]:
-    """A fine-tune that is DONE, in a project of its own."""
+async def trained_finetune(
+    services: Services, api: Api, worker: Worker, name: str = "Capitals"
+) -> dict[str, Any]:
+    """A fine-tune that is DONE, in a new project."""
     project_id = await new_project(api, name)
     dataset_id = await new_dataset(services, api, project_id)
-    made = await launch(api, project_id, dataset_id)
+    payload = await create_finetune(api, project_id, dataset_id)
     await worker.drain()
-    finetune = await shown(api, made["finetune"]["id"], "id status error modelName outputPath")
+    finetune = await fetch_finetune(api, payload["finetune"]["id"], "id status error modelName outputPath")
     assert finetune["status"] == "DONE", finetune
-    return {"project_id": project_id, "dataset_id": dataset_id, "job_id": made["job"]["id"], **finetune}
+    return {"project_id": project_id, "dataset_id": dataset_id, "job_id": payload["job"]["id"], **finetune}
 
 
-async def shown(api: Api, id: str, fields: str) -> dict[str, Any]:
-    """A fine-tune as the API shows it."""
+async def fetch_finetune(api: Api, id: str, fields: str) -> dict[str, Any]:
+    """Fields of a fine-tune from the API."""
     found = await api.gql(f"query($id: ID!) {{ finetune(id: $id) {{ {fields} }} }}", id=id)
     return dict(found["finetune"])

@@ -1,4 +1,4 @@
-"""What tests of datasets begin with: an upload, and its rows as items."""
+"""Objects for tests of datasets: uploads, and datasets with imported items."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +12,14 @@ QA = {"inputField": "question", "outputField": "answer", "fieldNames": ["questio
 CAPITALS = "question,answer\nCapital of France?,Paris\nCapital of Peru?,Lima\nCapital of Ghana?,Accra\n"
 
 
-def table(count: int, *, first: int = 0) -> str:
-    """A CSV file of so many different rows."""
+def csv_table(count: int, *, first: int = 0) -> str:
+    """A CSV file with `count` different rows."""
     lines = (f"Question {number}?,Answer {number}" for number in range(first, first + count))
     return "\n".join(["question,answer", *lines])
 
 
 async def upload(api: Api, project_id: str, content: str | bytes, name: str = "table.csv") -> str:
-    """The id of a document that waits to be read."""
+    """Upload a dataset file that no worker has read yet; the id of its document."""
     body = content.encode() if isinstance(content, str) else content
     reply = await api.rest.post(
         f"/api/projects/{project_id}/files",
@@ -30,51 +30,51 @@ async def upload(api: Api, project_id: str, content: str | bytes, name: str = "t
     return str(reply.json()["files"][0]["id"])
 
 
-async def new_qa(api: Api, project_id: str | None = None, **given: Any) -> str:
-    """The id of a dataset of questions and answers, in a project of its own unless one is named."""
-    return await new_dataset(api, project_id or await new_project(api), **(QA | given))
+async def new_qa_dataset(api: Api, project_id: str | None = None, **values: Any) -> str:
+    """Create a dataset of questions and answers, in a new project unless one is given; its id."""
+    return await new_dataset(api, project_id or await new_project(api), **(QA | values))
 
 
-async def shown(api: Api, id: str, fields: str) -> dict[str, Any]:
-    """A dataset as the API shows it."""
+async def fetch_dataset(api: Api, id: str, fields: str) -> dict[str, Any]:
+    """Fields of a dataset from the API."""
     found = await api.gql(f"query($id: ID!) {{ dataset(id: $id) {{ {fields} }} }}", id=id)
     return dict(found["dataset"])
 
 
-async def drain(worker: Worker) -> None:
-    """Run the queue to its end, with the imports that it enqueues when their document was read."""
+async def drain_queue(worker: Worker) -> None:
+    """Run all jobs in the queue, with those that they enqueue."""
     while await worker.queue.job_manager.list_jobs_async(task=WORK, status="todo"):
         await worker.drain()
 
 
-async def add(
-    api: Api, worker: Worker, dataset_id: str, content: str | bytes, name: str = "table.csv", **given: Any
+async def import_file(
+    api: Api, worker: Worker, dataset_id: str, content: str | bytes, name: str = "table.csv", **values: Any
 ) -> dict[str, Any]:
-    """Import a file to its end; the dataset's status and error, and its job."""
-    project = await shown(api, dataset_id, "project { id }")
+    """Upload and import a file; the dataset with its job afterwards."""
+    project = await fetch_dataset(api, dataset_id, "project { id }")
     document_id = await upload(api, project["project"]["id"], content, name)
-    asked = {"datasetId": dataset_id, "documentId": document_id, **given}
-    await api.mutate("importDataset", "job { id }", **asked)
-    await drain(worker)
-    return await shown(api, dataset_id, "id status error job { id status error result progress }")
+    input = {"datasetId": dataset_id, "documentId": document_id, **values}
+    await api.mutate("importDataset", "job { id }", **input)
+    await drain_queue(worker)
+    return await fetch_dataset(api, dataset_id, "id status error job { id status error result progress }")
 
 
-async def imported(api: Api, worker: Worker, content: str | bytes = CAPITALS, **given: Any) -> str:
-    """The id of a dataset that holds the rows of a file."""
-    dataset_id = await new_qa(api, **given)
-    done = await add(api, worker, dataset_id, content)
-    assert done["status"] == "DONE", done
+async def imported_dataset(api: Api, worker: Worker, content: str | bytes = CAPITALS, **values: Any) -> str:
+    """Create a dataset with the rows of a file as items; its id."""
+    dataset_id = await new_qa_dataset(api, **values)
+    dataset = await import_file(api, worker, dataset_id, content)
+    assert dataset["status"] == "DONE", dataset
     return dataset_id
 
 
 async def items(api: Api, dataset_id: str, fields: str = "id values", **filter: Any) -> list[dict[str, Any]]:
-    """The first items of a dataset."""
+    """The first items of a dataset that match a filter."""
     document = f"""query($id: ID!, $filter: ItemFilter) {{
       dataset(id: $id) {{ items(first: 100, filter: $filter) {{ nodes {{ {fields} }} }} }} }}"""
     found = await api.gql(document, id=dataset_id, filter=filter)
     return list(found["dataset"]["items"]["nodes"])
 
 
-async def values(api: Api, dataset_id: str, **filter: Any) -> Sequence[list[str]]:
-    """The texts of a dataset's first items."""
-    return [it["values"] for it in await items(api, dataset_id, "values", **filter)]
+async def item_values(api: Api, dataset_id: str, **filter: Any) -> Sequence[list[str]]:
+    """The values of a dataset's first items."""
+    return [item["values"] for item in await items(api, dataset_id, "values", **filter)]

@@ -1,4 +1,4 @@
-"""Jobs for tests, made without going through what they would work on."""
+"""Jobs for tests, created and changed without a worker."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,19 +14,19 @@ from tests.clients import Api
 
 
 async def new_project(api: Api, name: str = "a project") -> str:
-    """A project of this user's."""
+    """Create a project; its id."""
     return str((await api.mutate("createProject", "project { id }", name=name))["project"]["id"])
 
 
-async def new_dataset(api: Api, project_id: str, **given: Any) -> str:
-    """A dataset without items."""
+async def new_dataset(api: Api, project_id: str, **values: Any) -> str:
+    """Create a dataset without items; its id."""
     fields = {"inputField": "q", "outputField": "a", "fieldNames": ["q", "a"]}
-    made = await api.mutate("createDataset", "dataset { id }", projectId=project_id, **(fields | given))
-    return str(made["dataset"]["id"])
+    payload = await api.mutate("createDataset", "dataset { id }", projectId=project_id, **(fields | values))
+    return str(payload["dataset"]["id"])
 
 
 async def queued_job(api: Api, services: Services) -> Job:
-    """A queued import that nobody works on."""
+    """Add an import job that is QUEUED but not in the queue."""
     project_id = await new_project(api)
     job = new_job(
         JobType.DATASET_IMPORT,
@@ -40,34 +40,34 @@ async def queued_job(api: Api, services: Services) -> Job:
     return job
 
 
-async def begin(services: Services, job_id: str) -> Job:
-    """Take a job as a worker does."""
+async def start_job(services: Services, job_id: str) -> Job:
+    """Start a job as a worker does."""
     async with services.transactions.begin() as store:
-        job = await job_lifecycle.begin(store, job_id)
+        job = await job_lifecycle.start(store, job_id)
     assert job is not None
     return job
 
 
-async def say(services: Services, job: Job, *events: Event) -> None:
-    """Record events as a worker does."""
+async def record_events(services: Services, job: Job, *events: Event) -> None:
+    """Append events as a worker does."""
     async with services.transactions.begin() as store:
         await store.job_events.append(job, events)
 
 
 async def succeed(services: Services, job: Job) -> Job:
-    """End a job well."""
+    """Set a job SUCCESS as a worker does."""
     async with services.transactions.begin() as store:
         return await job_lifecycle.succeed(store, job, {"rows": 1})
 
 
-def begun_between(store: Store, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a worker begin each queued job right after this transaction has read it."""
+def started_between(store: Store, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each queued job in another transaction right after this one has read it."""
     get = store.jobs.get
 
-    async def get_then_begin(id: str, *, viewer_id: str) -> Job | None:
+    async def get_then_start(id: str, *, viewer_id: str) -> Job | None:
         found = await get(id, viewer_id=viewer_id)
         if found is not None and found.attempt == 0:
-            await begin(services, id)
+            await start_job(services, id)
         return found
 
-    monkeypatch.setattr(store.jobs, "get", get_then_begin)
+    monkeypatch.setattr(store.jobs, "get", get_then_start)

@@ -1,4 +1,4 @@
-"""Every example of docs/api.md is run, in the page's order, and answers what the page says."""
+"""Runs every example of docs/api.md in order, and compares its output with the page."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ BLOCK = re.compile(r"^```(\w+) ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VARIES = re.compile(r"[\w.-]+…")
 TOKYO = "The capital of Japan is Tokyo."
 ROW = re.compile(r"^\| ((?:`[A-Z]+`(?:, )?)+) \| `(/\S*)` \| ([^|]+) \|", re.MULTILINE)
-"""A row of the table of paths: methods, path, and who is let in."""
+"""A row of the table of paths: methods, path and credentials."""
 OPEN_TO = {
     "anyone": {"nobody", "bearer", "ticket", "worker"},
     "bearer": {"bearer"},
@@ -48,7 +48,7 @@ OPEN_TO = {
     "bearer or worker's key": {"bearer", "worker"},
     "deployment's key": set(),
 }
-"""Which credentials are not answered with 401."""
+"""The credentials that are not refused with 401, by the page's words."""
 PROGRAMS = {
     "python": [sys.executable, "-c"],
     "js": [str(Path(sys.executable).with_name("node")), "--input-type=module", "--eval"],
@@ -57,18 +57,18 @@ PROGRAMS = {
 
 @pytest.fixture
 async def services(services: Services) -> AsyncIterator[Services]:
-    """The same ports, with the rate limits that the page tells of, and a key for external workers."""
+    """The ports with the rate limits of the page, and a key for external workers."""
     async with open_rate_limiter(DOCUMENTED, "memory://") as rates:
         yield replace(services, rates=rates, external_api_key=KEY["x-api-key"])
 
 
 @pytest.fixture
 async def model(wiring: Wiring, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """What answers as the tuned model: it knows one capital. `tests/test_main_job.py` asks a trained one."""
+    """A fake model server with one response in place of the tuned model; `tests/test_main_job.py` uses a trained one."""
     choice = {"index": 0, "message": {"role": "assistant", "content": TOKYO}, "finish_reason": "stop"}
-    knowing = FakeModel()
-    knowing.answer = whole(200, CHAT | {"choices": [choice]})
-    async with serving(knowing) as url:
+    fake = FakeModel()
+    fake.answer = whole(200, CHAT | {"choices": [choice]})
+    async with serving(fake) as url:
         runtime.base_url = f"{url}/v1"
         monkeypatch.setattr(wiring.gateway, "_runtime", runtime)
         yield
@@ -76,7 +76,7 @@ async def model(wiring: Wiring, runtime: FakeRuntime, monkeypatch: pytest.Monkey
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Something to run, and what comes of it."""
+    """A program or request, and its output."""
 
     language: str
     text: str
@@ -85,43 +85,43 @@ class Example:
 
 
 def examples(page: str) -> Iterator[Example]:
-    """The examples of a page; raises ValueError for a block that is part of none."""
+    """The examples of a page; raises ValueError for a block that is not part of an example."""
     blocks = iter(BLOCK.findall(page))
     for language, role, text in blocks:
         variables, (_, follows, outcome) = "{}", next(blocks, ("", "nothing", ""))
         if follows == "variables":
             variables, (_, follows, outcome) = outcome, next(blocks, ("", "nothing", ""))
         if role or language not in {"graphql", "sh", *PROGRAMS} or follows not in {"answer", "output"}:
-            raise ValueError(f"This is no example, or nothing says what comes of it:\n{text}")
+            raise ValueError(f"This block is not part of an example with an output:\n{text}")
         yield Example(language, text, variables, outcome)
 
 
 @dataclass
 class Reader:
-    """Someone who follows the page, and puts what stood where it has `prj_…` where it has that again."""
+    """Runs examples in order; a value that an output has for `prj_…` replaces `prj_…` in later examples."""
 
     url: str
     values: dict[str, str] = field(default_factory=dict)
 
     async def follow(self, example: Example) -> None:
-        """Run an example and compare; where the page has `…` anything will do."""
+        """Run an example and compare its output; `…` in the page matches any text."""
         text = self._filled(example.text)
         if example.language in PROGRAMS:
             self._compare(example.outcome, await self._program(example.language, text))
             return
-        sent = (
+        request = (
             curl(text) if example.language == "sh" else self._operation(text, self._filled(example.variables))
         )
         async with httpx.AsyncClient(base_url=self.url) as client:
-            reply = await client.request(**{"method": "POST"} | sent)
+            reply = await client.request(**{"method": "POST"} | request)
         self._compare(example.outcome, reply.text or str(reply.status_code))
 
     def _filled(self, text: str) -> str:
-        own = VARIES.sub(lambda found: self.values.get(found[0], found[0]), text)
-        here = own.replace(SERVER, self.url).replace(
+        filled = VARIES.sub(lambda match: self.values.get(match[0], match[0]), text)
+        local = filled.replace(SERVER, self.url).replace(
             SERVER.replace("http", "ws"), self.url.replace("http", "ws")
         )
-        return here.replace("$TOKEN", self._token)
+        return local.replace("$TOKEN", self._token)
 
     @property
     def _token(self) -> str:
@@ -141,89 +141,96 @@ class Reader:
         assert process.returncode == 0, err.decode()
         return out.decode()
 
-    def _compare(self, outcome: str, said: str) -> None:
-        shown = outcome.replace(SERVER, self.url)
-        if not said.startswith("{"):
-            parts = map(re.escape, shown.strip().split("…"))
-            assert re.fullmatch(".*".join(parts), said.strip(), re.DOTALL), said
+    def _compare(self, outcome: str, output: str) -> None:
+        expected = outcome.replace(SERVER, self.url)
+        if not output.startswith("{"):
+            parts = map(re.escape, expected.strip().split("…"))
+            assert re.fullmatch(".*".join(parts), output.strip(), re.DOTALL), output
             return
-        wanted, answer = json.loads(shown), json.loads(said)
-        if "extensions" not in wanted:
-            answer.pop("extensions", None)
-        found: dict[str, str] = {}
-        assert answer == fitted(wanted, answer, found)
-        self.values |= found
+        document, response = json.loads(expected), json.loads(output)
+        if "extensions" not in document:
+            response.pop("extensions", None)
+        values: dict[str, str] = {}
+        assert response == completed(document, response, values)
+        self.values |= values
 
 
-def fitted(shown: Any, said: Any, found: dict[str, str]) -> Any:
-    """What is shown, with what was said in the places that it leaves open; the same `prj_…` is the same everywhere."""
-    if isinstance(shown, dict) and isinstance(said, dict):
-        rest = said if "…" in shown else {}
-        return rest | {name: fitted(it, said.get(name), found) for name, it in shown.items() if name != "…"}
-    if isinstance(shown, list) and isinstance(said, list) and len(shown) == len(said):
-        return [fitted(*pair, found) for pair in zip(shown, said, strict=True)]
-    if isinstance(shown, str) and isinstance(said, str) and shown.endswith("…"):
-        fits = said.startswith(shown.removesuffix("…"))
-        return (found.setdefault(shown, said) if VARIES.fullmatch(shown) else said) if fits else shown
-    return shown
+def completed(expected: Any, actual: Any, values: dict[str, str]) -> Any:
+    """`expected` with the actual values for `…`; each value like `prj_…` is the same everywhere, and put into `values`."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        rest = actual if "…" in expected else {}
+        return rest | {
+            name: completed(value, actual.get(name), values)
+            for name, value in expected.items()
+            if name != "…"
+        }
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        return [completed(*pair, values) for pair in zip(expected, actual, strict=True)]
+    if isinstance(expected, str) and isinstance(actual, str) and expected.endswith("…"):
+        if not actual.startswith(expected.removesuffix("…")):
+            return expected
+        return values.setdefault(expected, actual) if VARIES.fullmatch(expected) else actual
+    return expected
 
 
 def curl(command: str) -> dict[str, Any]:
-    """What a command line of curl sends, as httpx takes it."""
-    sent: dict[str, Any] = {"headers": {}, "data": {}, "files": []}
+    """The request of a curl command line, as arguments of httpx."""
+    request: dict[str, Any] = {"headers": {}, "data": {}, "files": []}
     words = iter(shlex.split(command.replace("\\\n", " "))[1:])
     for word in words:
         if word == "-H":
-            name, _, sent["headers"][name] = next(words).partition(": ")
+            name, _, request["headers"][name] = next(words).partition(": ")
         elif word == "-d":
-            sent["content"] = next(words)
+            request["content"] = next(words)
         elif word == "-T":
-            sent |= {"method": "PUT", "content": (ROOT / next(words)).read_bytes()}
+            request |= {"method": "PUT", "content": (ROOT / next(words)).read_bytes()}
         elif word == "-w":
             assert next(words) == "%{http_code}"
         elif word == "-F":
-            _add_part(sent, next(words))
+            _add_part(request, next(words))
         elif not word.startswith("-"):
-            sent["url"] = word
-    return {name: it for name, it in sent.items() if it}
+            request["url"] = word
+    return {name: value for name, value in request.items() if value}
 
 
-def _add_part(sent: dict[str, Any], part: str) -> None:
+def _add_part(request: dict[str, Any], part: str) -> None:
     name, _, value = part.partition("=")
     if value.startswith("@"):
         path, _, media_type = value[1:].partition(";type=")
-        sent["files"].append((name, (Path(path).name, (ROOT / path).read_bytes(), media_type)))
+        request["files"].append((name, (Path(path).name, (ROOT / path).read_bytes(), media_type)))
     else:
-        sent["data"][name] = value
+        request["data"][name] = value
 
 
 @pytest.mark.usefixtures("model")
-async def test_every_example_of_the_page_about_the_api_does_what_it_says(live: str, worker: Worker) -> None:
+async def test_every_example_of_the_api_page_has_the_output_of_the_page(live: str, worker: Worker) -> None:
     reader, found = Reader(live), list(examples(PAGE))
-    assert {it.language for it in found} == {"graphql", "sh", *PROGRAMS}
+    assert {example.language for example in found} == {"graphql", "sh", *PROGRAMS}
     for example in found:
         await reader.follow(example)
         await worker.drain()
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """Method, path and who is let in, for each method of each path in the page's table."""
+    """Method, path and credentials of each row of the page's table of paths."""
     return [
-        (method, path, who)
-        for methods, path, who in ROW.findall(PAGE)
+        (method, path, credentials)
+        for methods, path, credentials in ROW.findall(PAGE)
         for method in re.findall(r"[A-Z]+", methods)
     ]
 
 
 def served(wiring: Wiring, settings: Settings) -> list[tuple[str, str]]:
-    """Method and path of everything that the application and the gateway answer."""
+    """Method and path of every route of the application and the gateway."""
     app = Starlette()
     add_routes(app, wiring, settings)
-    found = [(method, f"/public/{{project_id}}/{it}") for it, method in _gateway.ENDPOINTS.items()]
+    found = [
+        (method, f"/public/{{project_id}}/{endpoint}") for endpoint, method in _gateway.ENDPOINTS.items()
+    ]
     for route in app.routes:
         match route:
             case Route(methods=methods, path=path):
-                found += [(it, path) for it in methods or ("GET", "POST") if it != "HEAD"]
+                found += [(method, path) for method in methods or ("GET", "POST") if method != "HEAD"]
             case WebSocketRoute(path=path):
                 found.append(("WS", path))
             case _:
@@ -233,18 +240,20 @@ def served(wiring: Wiring, settings: Settings) -> list[tuple[str, str]]:
 
 
 def test_the_page_has_every_path_of_the_application(wiring: Wiring, settings: Settings) -> None:
-    assert sorted(it[:2] for it in rows()) == sorted(served(wiring, settings))
+    assert sorted(row[:2] for row in rows()) == sorted(served(wiring, settings))
 
 
-async def test_each_path_lets_in_whom_the_page_names(
+async def test_each_path_accepts_the_credentials_of_the_page(
     api: Api, anonymous: httpx.AsyncClient, services: Services
 ) -> None:
     seen: dict[tuple[str, str], set[str]] = {}
     for method, path, _ in rows():
         url = re.sub(
-            r"{(\w+?)(_id)?}", lambda it: ids.new(Noun(it[1].capitalize())) if it[2] else it[1], path
+            r"{(\w+?)(_id)?}",
+            lambda parameter: ids.new(Noun(parameter[1].capitalize())) if parameter[2] else parameter[1],
+            path,
         )
-        credentials: dict[str, dict[str, Any]] = {
+        requests: dict[str, dict[str, Any]] = {
             "nobody": {},
             "bearer": {"headers": {"authorization": f"Bearer {api.token}"}},
             "ticket": {"params": {"ticket": services.tokens.ticket(api.user_id, url)[0]}},
@@ -252,31 +261,31 @@ async def test_each_path_lets_in_whom_the_page_names(
         }
         if method != "WS":
             statuses = {
-                it: (await anonymous.request(method, url, **sent)).status_code
-                for it, sent in credentials.items()
+                credential: (await anonymous.request(method, url, **arguments)).status_code
+                for credential, arguments in requests.items()
             }
-            seen[method, path] = {it for it, status in statuses.items() if status != 401}
-    assert seen == {(method, path): OPEN_TO[who] for method, path, who in rows() if method != "WS"}
+            seen[method, path] = {credential for credential, status in statuses.items() if status != 401}
+    assert seen == {(method, path): OPEN_TO[words] for method, path, words in rows() if method != "WS"}
 
 
-def test_what_differs_from_the_page_is_seen() -> None:
-    found: dict[str, str] = {}
-    said = {"id": "prj_1", "again": "prj_1", "name": "x", "time": "now"}
-    shown = {"id": "prj_…", "again": "prj_…", "name": "x", "time": "…"}
-    assert fitted(shown, said, found) == said
-    assert found == {"prj_…": "prj_1"}
-    assert fitted(shown, said | {"again": "prj_2"}, {}) != said | {"again": "prj_2"}
-    assert fitted(shown, said | {"id": "ds_1"}, {}) != said | {"id": "ds_1"}
-    assert fitted(shown, said | {"more": 1}, {}) != said | {"more": 1}
-    assert fitted(shown | {"…": "…"}, said | {"more": 1}, {}) == said | {"more": 1}
-    assert fitted([1], [1, 2], {}) != [1, 2]
+def test_a_difference_from_the_page_is_found() -> None:
+    values: dict[str, str] = {}
+    actual = {"id": "prj_1", "again": "prj_1", "name": "x", "time": "now"}
+    expected = {"id": "prj_…", "again": "prj_…", "name": "x", "time": "…"}
+    assert completed(expected, actual, values) == actual
+    assert values == {"prj_…": "prj_1"}
+    assert completed(expected, actual | {"again": "prj_2"}, {}) != actual | {"again": "prj_2"}
+    assert completed(expected, actual | {"id": "ds_1"}, {}) != actual | {"id": "ds_1"}
+    assert completed(expected, actual | {"more": 1}, {}) != actual | {"more": 1}
+    assert completed(expected | {"…": "…"}, actual | {"more": 1}, {}) == actual | {"more": 1}
+    assert completed([1], [1, 2], {}) != [1, 2]
 
 
-def test_a_block_that_nobody_would_run_is_refused() -> None:
+def test_a_block_that_is_not_part_of_an_example_is_refused() -> None:
     for page in (
         "```graphql\n{ a }\n```\n",
         "```json\n{}\n```\n",
         "```ruby\na\n```\n```text output\na\n```\n",
     ):
-        with pytest.raises(ValueError, match="no example"):
+        with pytest.raises(ValueError, match="not part of an example"):
             list(examples(page))

@@ -1,4 +1,4 @@
-"""The migrations make the tables that the code knows, and run wherever they run."""
+"""The migrations: they create the tables of `infra.db.tables`, concurrently and from any folder."""
 
 import asyncio
 import sys
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.anyio
 
 def test_every_migration_of_procrastinate_is_in_one_of_ours() -> None:
     revisions = ScriptDirectory.from_config(config("postgresql://nowhere/none")).walk_revisions()
-    named = [name for it in revisions for name in getattr(it.module, "PROCRASTINATE", [])]
+    included = [name for revision in revisions for name in getattr(revision.module, "PROCRASTINATE", [])]
     packaged = files("procrastinate.sql") / "migrations"
-    assert sorted(named) == sorted(it.name for it in packaged.iterdir() if it.name.endswith(".sql"))
+    assert sorted(included) == sorted(file.name for file in packaged.iterdir() if file.name.endswith(".sql"))
 
 
 async def test_the_newest_revision_equals_the_tables(settings: Settings) -> None:
@@ -36,7 +36,7 @@ async def test_the_newest_revision_equals_the_tables(settings: Settings) -> None
     assert await asyncio.to_thread(difference) == []
 
 
-async def test_three_migrators_at_once_leave_one_database(settings: Settings) -> None:
+async def test_three_concurrent_migrations_succeed(settings: Settings) -> None:
     url = make_url(settings.database_url)
     own = url.set(database="three_migrators")
 
@@ -51,11 +51,9 @@ async def test_three_migrators_at_once_leave_one_database(settings: Settings) ->
     address = own.render_as_string(hide_password=False)
     program = f"from app.migrations import migrate; migrate({address!r})"
     migrators = [await asyncio.create_subprocess_exec(sys.executable, "-c", program) for _ in range(3)]
-    assert [await it.wait() for it in migrators] == [0, 0, 0]
+    assert [await migrator.wait() for migrator in migrators] == [0, 0, 0]
 
 
-def test_migrations_are_found_wherever_the_command_is_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_migrations_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert ScriptDirectory.from_config(config("postgresql://nowhere/none")).get_heads()

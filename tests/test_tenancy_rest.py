@@ -1,4 +1,4 @@
-"""Nobody reaches what is another's over REST. The routes say what there is: what is new needs a case here."""
+"""Tenancy over REST: no route takes or shows the objects of another user. A new route needs a case here."""
 
 import json
 from collections.abc import Mapping
@@ -14,20 +14,35 @@ from app.asgi import REST
 from domain.services import Services
 from tests.clients import Api
 from tests.external import KEY
-from tests.world import Of, World, masked, owned, plant, snapshot, trespasses, unknown
+from tests.world import (
+    IdOf,
+    World,
+    create_world,
+    foreign_inputs,
+    snapshot,
+    unknown_ids,
+    with_ids_of,
+    without_ids,
+)
 
 pytestmark = pytest.mark.anyio
 
 OPEN = {"/", "/health", "/graphiql", "/graphiql/assets/{name}"}
-"""Paths that anyone may ask."""
-TESTED_APART = {"/graphql", "/public"}
+"""Paths without authentication."""
+OTHERS = {"/graphql", "/public"}
+"""Paths with tests of their own."""
 EXTERNAL = "/api/external/"
-"""What is below it may be called with the key of the user's own workers too."""
+"""Paths below it accept the key of external workers too."""
 
 Case = tuple[str, str]
-ROUTES = {(method, route.path): route for it in REST for route in it.ROUTES for method in route.methods or ()}
-CASES = sorted(it for it in ROUTES if it[1] not in OPEN)
-DOWNLOADS = [it for it in CASES if it[0] == "GET"]
+ROUTES = {
+    (method, route.path): route
+    for module in REST
+    for route in module.ROUTES
+    for method in route.methods or ()
+}
+CASES = sorted(case for case in ROUTES if case[1] not in OPEN)
+DOWNLOADS = [case for case in CASES if case[0] == "GET"]
 SENT: dict[str, dict[str, Any]] = {
     "/api/projects/{project_id}/files": {
         "data": {"kind": "dataset_upload"},
@@ -36,9 +51,9 @@ SENT: dict[str, dict[str, Any]] = {
     "/api/external/training-datasets/{dataset_id}/update-status": {"json": {"status": "DONE"}},
     "/api/external/finetunes/{finetune_id}/update-status": {"json": {"status": "DONE"}},
 }
-"""The body for each path that takes one."""
+"""The body for each path that has one."""
 NOT_EXTERNAL = "/api/external/finetunes/{finetune_id}/update-status"
-"""Where its owner is refused too, with 409: Luthier trained the model itself."""
+"""A path that is a conflict for the owner too: Luthier's own worker trained the model."""
 WRONG_KEY = {"x-api-key": "a wrong key"}
 
 ENDPOINTS = [
@@ -49,42 +64,45 @@ ENDPOINTS = [
     "v1/completions",
     "v1/chat/completions",
 ]
-"""What the gateway answers below a project."""
+"""The endpoints of the gateway below a project."""
 
 
 @pytest.fixture
 def services(services: Services) -> Services:
-    """The same ports, with a key for external workers."""
+    """The ports with a key for external workers."""
     return replace(services, external_api_key=KEY["x-api-key"])
 
 
 @pytest.fixture
 async def owner(api: Api, services: Services) -> World:
-    """Who has something to lose."""
-    return await plant(services, api)
+    """The user whose objects are to be protected."""
+    return await create_world(services, api)
 
 
 @pytest.fixture
 async def stranger(api: Api, services: Services) -> World:
-    """Who has as much, but nothing of the owner's."""
-    return await plant(services, api.other)
+    """Another user with objects of every noun."""
+    return await create_world(services, api.other)
 
 
-def names(case: Case) -> dict[str, Of | str]:
-    """What the parameters of a path name: objects by their noun, and a file."""
+def names(case: Case) -> dict[str, IdOf | str]:
+    """The parameters of a path: placeholders for ids, and a file name."""
     parameters = ROUTES[case].param_convertors
-    return {it: Of(it.removesuffix("_id").capitalize()) if it.endswith("_id") else it for it in parameters}
+    return {
+        name: IdOf(name.removesuffix("_id").capitalize()) if name.endswith("_id") else name
+        for name in parameters
+    }
 
 
 def path_of(case: Case, given: Mapping[str, str], world: World) -> str:
-    """The path with its parameters."""
+    """The path with values for its parameters."""
     return case[1].format_map({**given, "filename": world.filename})
 
 
 async def send(
     client: httpx.AsyncClient, case: Case, path: str, headers: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
-    """The status and the body of the answer."""
+    """The status and the body of the response."""
     method, template = case
     assert (template in SENT) == (method in {"POST", "PUT"})
     reply = await client.request(method, path, headers=headers, **SENT.get(template, {}))
@@ -92,41 +110,43 @@ async def send(
 
 
 def expected_of_owner(case: Case) -> int:
-    """The status that the owner is answered with."""
+    """The status of the response to the owner."""
     return 409 if case[1] == NOT_EXTERNAL else 201 if case[1].endswith("/files") else 200
 
 
 def test_every_path_of_the_application_is_tested_here(application: ASGIApp) -> None:
     app: Any = application
-    assert {it.path for it in app._app._app.routes} == {path for _, path in CASES} | OPEN | TESTED_APART
+    assert {route.path for route in app._app._app.routes} == {path for _, path in CASES} | OPEN | OTHERS
 
 
-async def test_every_path_answers_its_owner_alone(
+async def test_every_path_is_open_to_its_owner_alone(
     owner: World, stranger: World, anonymous: httpx.AsyncClient, database: AsyncEngine
 ) -> None:
-    before, nothing = await snapshot(database), unknown()
+    before, no_object = await snapshot(database), unknown_ids()
     seen, expected = {}, {}
     for case in CASES:
-        for what, (theirs, missing) in trespasses(names(case), stranger.ids, owner.ids, nothing):
-            path = path_of(case, theirs, owner)
+        for nouns, (foreign, missing) in foreign_inputs(names(case), stranger.ids, owner.ids, no_object):
+            path = path_of(case, foreign, owner)
             status, body = await send(stranger.api.rest, case, path)
-            same = await send(stranger.api.rest, case, path_of(case, missing, owner))
-            turned_away, _ = await send(anonymous, case, path)
-            seen[case, what] = status, masked(body, owner.ids), turned_away
-            expected[case, what] = 404, masked(same[1], nothing), 401
+            _, of_missing = await send(stranger.api.rest, case, path_of(case, missing, owner))
+            unauthenticated, _ = await send(anonymous, case, path)
+            seen[case, nouns] = status, without_ids(body, owner.ids), unauthenticated
+            expected[case, nouns] = 404, without_ids(of_missing, no_object), 401
     assert seen == expected
     assert await snapshot(database) == before
     for case in CASES:
-        status, body = await send(owner.api.rest, case, path_of(case, owned(names(case), owner.ids), owner))
+        status, body = await send(
+            owner.api.rest, case, path_of(case, with_ids_of(names(case), owner.ids), owner)
+        )
         assert status == expected_of_owner(case), (case, body)
 
 
-async def test_the_workers_key_opens_what_is_for_workers_alone(
+async def test_the_key_of_external_workers_opens_their_paths_alone(
     owner: World, stranger: World, anonymous: httpx.AsyncClient, database: AsyncEngine
 ) -> None:
     before = await snapshot(database)
     for case in CASES:
-        path = path_of(case, owned(names(case), owner.ids), owner)
+        path = path_of(case, with_ids_of(names(case), owner.ids), owner)
         status, body = await send(anonymous, case, path, KEY)
         assert status == (expected_of_owner(case) if case[1].startswith(EXTERNAL) else 401), (case, body)
         assert (await send(anonymous, case, path, WRONG_KEY))[0] == 401
@@ -136,38 +156,38 @@ async def test_the_workers_key_opens_what_is_for_workers_alone(
 
 
 async def ticket(world: World, path: str) -> str:
-    """A ticket of a user's for a path."""
-    made = await world.api.gql("query($path: String!) { ticket(path: $path) { ticket } }", path=path)
-    return str(made["ticket"]["ticket"])
+    """A user's ticket for a path."""
+    data = await world.api.gql("query($path: String!) { ticket(path: $path) { ticket } }", path=path)
+    return str(data["ticket"]["ticket"])
 
 
-async def test_a_ticket_opens_one_path_for_who_made_it(
+async def test_a_ticket_opens_one_path_with_the_rights_of_its_user(
     owner: World, stranger: World, anonymous: httpx.AsyncClient
 ) -> None:
     assert DOWNLOADS
     other = f"/api/projects/{owner.ids['Project']}/other"
     for case in DOWNLOADS:
-        path = path_of(case, owned(names(case), owner.ids), owner)
-        opened = {
+        path = path_of(case, with_ids_of(names(case), owner.ids), owner)
+        tickets = {
             "owner's": await ticket(owner, path),
             "stranger's": await ticket(stranger, path),
             "for another path": await ticket(owner, other),
             "forged": owner.api.token,
         }
-        seen = {it: (await anonymous.get(f"{path}?ticket={opened[it]}")).status_code for it in opened}
+        seen = {name: (await anonymous.get(f"{path}?ticket={tickets[name]}")).status_code for name in tickets}
         assert seen == {"owner's": 200, "stranger's": 404, "for another path": 401, "forged": 401}, case
 
 
-async def test_nobody_makes_a_ticket(anonymous: httpx.AsyncClient) -> None:
+async def test_a_ticket_needs_a_signed_in_user(anonymous: httpx.AsyncClient) -> None:
     body = {"query": '{ ticket(path: "/api/projects/x") { ticket } }'}
     errors = (await anonymous.post("/graphql", json=body)).json()["errors"]
-    assert [it["extensions"]["code"] for it in errors] == ["UNAUTHENTICATED"]
+    assert [error["extensions"]["code"] for error in errors] == ["UNAUTHENTICATED"]
 
 
 async def ask_gateway(
     client: httpx.AsyncClient, project_id: str, endpoint: str, secret: str, model: str
 ) -> tuple[int, str]:
-    """The status and the body of the gateway's answer."""
+    """The status and the body of the gateway's response."""
     method = "GET" if endpoint.endswith("models") else "POST"
     body = {"model": model, "prompt": "a question", "messages": [{"role": "user", "content": "a question"}]}
     headers = {"authorization": f"Bearer {secret}"} if secret else {}
@@ -184,7 +204,7 @@ async def test_the_gateway_opens_a_project_to_its_own_keys_alone(
             await ask_gateway(anonymous, project_id, endpoint, stranger.secret, owner.model_name),
             await ask_gateway(anonymous, project_id, endpoint, owner.api.token, owner.model_name),
             await ask_gateway(anonymous, stranger.ids["Project"], endpoint, owner.secret, owner.model_name),
-            await ask_gateway(anonymous, unknown()["Project"], endpoint, owner.secret, owner.model_name),
+            await ask_gateway(anonymous, unknown_ids()["Project"], endpoint, owner.secret, owner.model_name),
         ]
         assert {status for status, _ in refused} == {401}
         assert len(set(refused)) == 1
@@ -192,7 +212,7 @@ async def test_the_gateway_opens_a_project_to_its_own_keys_alone(
     assert await snapshot(database) == before
 
 
-async def test_a_key_asks_no_model_but_its_own(
+async def test_a_key_opens_no_model_but_that_of_its_deployment(
     owner: World, stranger: World, anonymous: httpx.AsyncClient
 ) -> None:
     project_id, statuses = stranger.ids["Project"], {}
@@ -201,10 +221,10 @@ async def test_a_key_asks_no_model_but_its_own(
             status, body = await ask_gateway(anonymous, project_id, endpoint, stranger.secret, model)
             statuses[endpoint, model] = status
             if status == 200:
-                assert [it["id"] for it in json.loads(body)["data"]] == [stranger.model_name]
+                assert [model["id"] for model in json.loads(body)["data"]] == [stranger.model_name]
     expected = {
         (endpoint, model): 200 if endpoint.endswith("models") else status
         for endpoint in ENDPOINTS
         for model, status in ((owner.model_name, 404), (stranger.model_name, 503))
     }
-    assert statuses == expected  # 503: let through, and no model server runs here
+    assert statuses == expected  # 503: authorized, but no model server runs here

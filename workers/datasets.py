@@ -19,7 +19,7 @@ from domain.jobs import Job
 from domain.ports.storage import ObjectChanged
 from domain.reading import require, require_locked
 from domain.services import Services
-from domain.store import Store
+from domain.store import ReadStore, Store
 from domain.use_cases.imports import Import
 from workers.dispatcher import record_events
 
@@ -46,10 +46,10 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
 async def _document(services: Services, job: Job) -> Document:
     """The document to import. Raises `Conflict` when it was not or could not be read, `NotFound` when it is deleted."""
     document_id = (job.arguments or {})["document_id"]
-    async with services.transactions.begin() as store:
+    async with services.transactions.read() as store:
         document = await require(store.documents, document_id, viewer_id=job.owner_id)
     if document.status is DocumentStatus.FAILED:
-        raise imports.unreadable(document)
+        raise imports.document_failed_error(document)
     if document.status is not DocumentStatus.READY:
         raise Conflict("The document was not read yet.", reason="NOT_READY")
     return document
@@ -58,7 +58,7 @@ async def _document(services: Services, job: Job) -> Document:
 def _open(services: Services, document: Document, job: Job, path: Path) -> Table:
     name = (job.arguments or {}).get("format")
     format = imports.file_format(document, ImportFormat(name) if name else None, path)
-    return open_table(path, format.value, decode=services.detect_encoding)
+    return open_table(path, format.value, detect_encoding=services.detect_encoding)
 
 
 async def _import(
@@ -110,7 +110,7 @@ def _progress(work: Import) -> Progress:
     return Progress(round(0.9 * share, 4), f"{work.rows:,} rows read")
 
 
-async def _counts(store: Store, job: Job, document: Document, rows: int) -> dict[str, Any]:
+async def _counts(store: ReadStore, job: Job, document: Document, rows: int) -> dict[str, Any]:
     """Counts of the document's rows, from this import and earlier ones."""
     found = await store.items.stats([job.subject_id], document_id=document.id, viewer_id=job.owner_id)
     stats = found[job.subject_id]

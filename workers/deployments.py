@@ -4,27 +4,27 @@ from typing import Any
 
 from domain.job_events import Progress
 from domain.jobs import Job
-from domain.ports.completions import Question
+from domain.ports.completions import CompletionRequest
 from domain.ports.model_runtime import ModelFile
 from domain.reading import require
 from domain.services import Services
 from domain.use_cases import completions, deployments
 from workers.dispatcher import record_events
 
-TEST_PROMPT = Question("Hello", max_tokens=1, temperature=0.0)
+TEST_PROMPT = CompletionRequest("Hello", max_tokens=1, temperature=0.0)
 
 
 async def handle(services: Services, job: Job) -> dict[str, Any]:
     """Load the job's model and generate one token; an error is the deployment's error."""
     name, model = await _model(services, job)
     await record_events(services, job, [Progress(0.1, f"Loading {name}")])
-    answer = await completions.ask(services.runtime, services.completions, model, TEST_PROMPT)
+    answer = await completions.complete(services.runtime, services.completions, model, TEST_PROMPT)
     return {"model_name": name, "prompt_tokens": answer.prompt_tokens}
 
 
 async def _model(services: Services, job: Job) -> tuple[str, ModelFile | str]:
     """The deployment's model name, and the model that the runtime is to load."""
-    async with services.transactions.begin() as store:
+    async with services.transactions.read() as store:
         deployment = await require(store.deployments, job.subject_id, viewer_id=job.owner_id)
         finetune = None
         if deployment.finetune_id is not None:

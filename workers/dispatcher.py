@@ -44,7 +44,7 @@ class Dispatcher:
         """
         try:
             async with self._services.transactions.begin() as store:
-                job = await job_lifecycle.begin(store, job_id)
+                job = await job_lifecycle.start(store, job_id)
             if job is not None:
                 await self._end(job, await self._handle(job))
         except Superseded:
@@ -74,8 +74,8 @@ class Dispatcher:
             await _stop(handling, watching)
 
     async def _is_stuck(self, job: Job) -> bool:
-        async with self._services.transactions.begin() as store:
-            return await job_lifecycle.is_stuck(store, job, MAX_ATTEMPTS)
+        async with self._services.transactions.read() as store:
+            return await job_lifecycle.made_no_progress(store, job, MAX_ATTEMPTS)
 
     async def _end(self, job: Job, outcome: Mapping[str, Any] | DomainError | None) -> None:
         async with self._services.transactions.begin() as store:

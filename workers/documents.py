@@ -18,7 +18,7 @@ from domain.services import Services
 
 async def handle(services: Services, job: Job) -> dict[str, Any] | None:
     """Read the job's document once, from the first byte to the last. It is idempotent."""
-    async with services.transactions.begin() as store:
+    async with services.transactions.read() as store:
         document = await require(store.documents, job.subject_id, viewer_id=job.owner_id)
     await asyncio.to_thread(services.work_folder.mkdir, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=services.work_folder, prefix="document-") as folder:
@@ -64,4 +64,4 @@ def _preview(services: Services, document: Document, path: Path) -> TablePreview
     if document.kind is not DocumentKind.DATASET_UPLOAD or document.mime_type not in FORMATS:
         return None
     format = file_format(document, None, path)
-    return preview(open_table(path, format.value, decode=services.detect_encoding))
+    return preview(open_table(path, format.value, detect_encoding=services.detect_encoding))

@@ -17,7 +17,7 @@ from domain.items import Item
 from domain.job_events import Event, LogLine, Metric, Progress
 from domain.jobs import Job, JobStatus, Superseded
 from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingReport, TrainingResult, TrainingRun
-from domain.reading import missing, require
+from domain.reading import not_found_error, require
 from domain.services import Services
 from workers.batched_stream import BatchedStream
 from workers.dispatcher import record_events
@@ -64,11 +64,11 @@ async def _discard(services: Services, finetune: Finetune) -> None:
 
 async def _subject(services: Services, job: Job) -> tuple[Finetune, Dataset]:
     """The fine-tune and its dataset. Raises `NotFound` when one of them is deleted."""
-    async with services.transactions.begin() as store:
+    async with services.transactions.read() as store:
         finetune = await require(store.finetunes, job.subject_id, viewer_id=job.owner_id)
-        found = await store.datasets.referred([finetune.dataset_id], viewer_id=job.owner_id)
+        found = await store.datasets.including_deleted([finetune.dataset_id], viewer_id=job.owner_id)
     if finetune.dataset_id not in found:
-        raise missing(Noun.DATASET, finetune.dataset_id)
+        raise not_found_error(Noun.DATASET, finetune.dataset_id)
     return finetune, found[finetune.dataset_id]
 
 
@@ -177,7 +177,7 @@ async def _record(
 async def _keeps_checkpoint(services: Services, job: Job) -> bool:
     """False when the run was deleted, or cancelled without a checkpoint."""
     try:
-        async with services.transactions.begin() as store:
+        async with services.transactions.read() as store:
             current = await store.jobs.get(job.id, viewer_id=job.owner_id)
     except Unavailable:
         return True

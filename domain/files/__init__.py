@@ -1,1 +1,1 @@
-"""How files are read and written: tables that people upload, and CSV that spreadsheets open."""
+"""File formats: uploaded tables in CSV and JSON Lines, and CSV for spreadsheets."""

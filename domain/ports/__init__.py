@@ -1,1 +1,1 @@
-"""The ports that are not stores: what a request or a job needs from outside of the database."""
+"""Ports to what is outside of the database: storage, models, training, tokens and rate limits."""

@@ -1,4 +1,4 @@
-"""Whether the parts of an installation answer."""
+"""Health of an installation's services."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ CONNECTED = "connected"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Each part is `connected`, or says in a few words why it is not."""
+    """Health of each service: `connected`, or a few words on why not."""
 
     db: str
     queue: str
@@ -17,12 +17,12 @@ class Health:
 
     @property
     def is_ok(self) -> bool:
-        """Whether requests can be served; models may be away for a while."""
+        """Whether requests can be served; the model runtime may be unavailable."""
         return self.db == self.queue == self.storage == CONNECTED
 
     @property
     def status(self) -> str:
-        """`ok`, `degraded` while models do not answer, or `unavailable`."""
+        """`ok`, `degraded` when only the model runtime is unavailable, or `unavailable`."""
         if not self.is_ok:
             return "unavailable"
         return "ok" if self.llm == CONNECTED else "degraded"

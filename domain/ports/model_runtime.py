@@ -1,4 +1,4 @@
-"""Where models are loaded and asked: the port to whatever speaks the OpenAI protocol."""
+"""Model runtime: the port to the server that loads models and speaks the OpenAI protocol."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """A GGUF in object storage. `model_id` is the fine-tune's id: a runtime knows a model by nothing else."""
+    """A GGUF file in object storage. `model_id`, the fine-tune's id, identifies the model in the runtime."""
 
     model_id: str
     s3_key: str
@@ -16,7 +16,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """Where to send an OpenAI request, and under which model name.
+    """Address of an OpenAI-compatible server, and the name of a model there.
 
     `base_url` ends before `/chat/completions` (`http://127.0.0.1:41234/v1`).
     """
@@ -27,22 +27,22 @@ class Upstream:
 
 
 class ModelRuntime(Protocol):
-    """Loads models and says where they answer."""
+    """Loads models and resolves their addresses."""
 
     async def upstream(self, model: ModelFile | str) -> Upstream:
-        """Where `model` answers, loading it first when it is not loaded.
+        """The address of a model, which is loaded first when it is not loaded.
 
-        A `str` is the name of a model that the runtime already has. Raises `Invalid` when the file is
+        A `str` is the name of a model of the runtime's own. Raises `Invalid` when the file is
         damaged or the name unknown, `Unavailable` when the runtime does not answer.
         """
         ...
 
     def forget(self, model_id: str) -> None:
-        """Ask the runtime again the next time: the last answer turned out to be stale."""
+        """Drop the cached address of a model, which turned out to be stale."""
         ...
 
     async def remove(self, model_id: str) -> None:
-        """Unload a model and drop its local copy. Unknown ids are ignored."""
+        """Unload a model and delete its local copy. Unknown ids are ignored."""
         ...
 
     async def health(self) -> str:

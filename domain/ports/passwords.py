@@ -4,9 +4,9 @@ from typing import Protocol
 
 
 class Passwords(Protocol):
-    """Hashes passwords, slowly by design: neither call may run on an event loop's thread."""
+    """Hashes and verifies passwords in a thread of their own: both are slow by design."""
 
     async def hash(self, password: str) -> str: ...
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Takes as long for None, an unknown account, as for a wrong password."""
+        """Whether a password matches; takes as long for None (no such account) as for a wrong password."""
         ...

@@ -1,4 +1,4 @@
-"""Bearer tokens and tickets: the port to whatever signs them."""
+"""Bearer tokens and tickets: the port to what signs and verifies them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from domain.accounts import User
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in user and the bearer token that proves it."""
+    """A signed-in user with a bearer token."""
 
     user: User
     access_token: str
@@ -18,27 +18,27 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whose token was read, and when the bearer token ends that it is, or was made with."""
+    """The user of a valid token or ticket, and when the bearer token expires that it is or was made with."""
 
     id: str
-    until: datetime
+    expires_at: datetime
 
 
 class Tokens(Protocol):
-    """Issues and reads bearer tokens."""
+    """Issues and verifies bearer tokens and tickets."""
 
     def issue(self, user_id: str) -> tuple[str, datetime]:
-        """A token and when it ends."""
+        """A bearer token, and when it expires."""
         ...
 
     def viewer(self, token: str) -> Viewer | None:
-        """Whose token it is, and until when; None when it is forged, expired or for something else."""
+        """The viewer of a bearer token; None when it is invalid, expired or a ticket."""
         ...
 
     def ticket(self, user_id: str, path: str, until: datetime | None = None) -> tuple[str, datetime]:
-        """A token that opens one REST path, and when it ends; what it opened may go on to `until`."""
+        """A ticket for one REST path, and when it expires; a stream that it opened may go on to `until`."""
         ...
 
     def ticket_viewer(self, ticket: str, path: str) -> Viewer | None:
-        """Whose ticket it is, and until when what it opens may go on; None when it is not for this path."""
+        """The viewer of a ticket; None when it is invalid, expired or for another path."""
         ...

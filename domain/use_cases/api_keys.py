@@ -1,4 +1,4 @@
-"""Making and revoking API keys."""
+"""Use cases of API keys."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from domain.use_cases import accounts
 
 
 async def revoke(store: Store, id: str, *, viewer_id: str, now: datetime) -> ApiKey:
-    """Refuse a key from now on; the second call changes nothing."""
+    """Revoke a key; a second call changes nothing."""
     key = await require(store.api_keys, id, viewer_id=viewer_id)
     if key.revoked_at is None:
         await store.api_keys.revoke(id, now=now)
@@ -25,7 +25,7 @@ async def create(
     viewer_id: str,
     now: datetime,
 ) -> tuple[ApiKey, str]:
-    """A further key of a deployment, or one of the account's own."""
+    """A new key of a deployment, or of the account itself, and its secret."""
     await accounts.require(store, viewer_id)
     if deployment_id is not None:
         await require(store.deployments, deployment_id, viewer_id=viewer_id, field="deploymentId")

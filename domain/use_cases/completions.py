@@ -1,29 +1,29 @@
-"""Asking a model once."""
+"""Use cases of completions."""
 
-from domain.ports.completions import Completion, Completions, NotReached, Question
+from domain.ports.completions import Completion, CompletionRequest, Completions, ModelUnreachable
 from domain.ports.model_runtime import ModelFile, ModelRuntime
 
 
-async def ask(
-    runtime: ModelRuntime, completions: Completions, model: ModelFile | str, question: Question
+async def complete(
+    runtime: ModelRuntime, completions: Completions, model: ModelFile | str, request: CompletionRequest
 ) -> Completion:
-    """A model's answer, loading the model first when it is not loaded.
+    """A completion of a model, which is loaded first when it is not loaded.
 
-    Raises `Invalid` when the model is damaged or unknown, `Unavailable` when there is no answer.
+    Raises `Invalid` when the model is damaged or unknown, `Unavailable` when there is no response.
     """
     try:
-        return await _asked(runtime, completions, model, question)
-    except NotReached:  # it was unloaded since the runtime said where it is
+        return await _complete_once(runtime, completions, model, request)
+    except ModelUnreachable:  # it was unloaded or moved: the cached address is stale
         runtime.forget(model if isinstance(model, str) else model.model_id)
-        return await _asked(runtime, completions, model, question)
+        return await _complete_once(runtime, completions, model, request)
 
 
-async def _asked(
-    runtime: ModelRuntime, completions: Completions, model: ModelFile | str, question: Question
+async def _complete_once(
+    runtime: ModelRuntime, completions: Completions, model: ModelFile | str, request: CompletionRequest
 ) -> Completion:
     return await completions.complete(
         await runtime.upstream(model),
-        question.prompt,
-        max_tokens=question.max_tokens,
-        temperature=question.temperature,
+        request.prompt,
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
     )

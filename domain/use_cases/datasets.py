@@ -1,4 +1,4 @@
-"""Making, changing and deleting training datasets."""
+"""Use cases of training datasets."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,8 +8,8 @@ from typing import Any
 from domain import ids
 from domain.datasets import (
     ALWAYS_EDITABLE,
-    OF_JOB,
     REQUIRED,
+    RUN_STATUS_OF_JOB,
     Dataset,
     DatasetOrigin,
     PromptRevision,
@@ -18,33 +18,33 @@ from domain.datasets import (
 from domain.errors import Conflict
 from domain.ids import Noun
 from domain.jobs import Job, JobStatus, Runner
-from domain.patches import changes
+from domain.patches import changed_values
 from domain.projects import require_active
 from domain.reading import require_locked
-from domain.store import Store
+from domain.store import ReadStore, Store
 
 
 async def create(
     store: Store, project_id: str, values: Mapping[str, Any], *, viewer_id: str, now: datetime
 ) -> Dataset:
-    """The next version of a project's dataset, PLANNING and without items."""
+    """A new dataset of a project, PLANNING and without items; it has the next version number."""
     project = await require_locked(store.projects, project_id, viewer_id=viewer_id)
     require_active(project)
-    given = dict(values)
-    name = given.pop("name", None)
+    attributes = dict(values)
+    name = attributes.pop("name", None)
     dataset = Dataset(
         id=ids.new(Noun.DATASET),
         project_id=project_id,
         owner_id=viewer_id,
         version=await store.projects.next_version(project_id, Noun.DATASET),
         name=name if name is not None else project.name,
-        origin=DatasetOrigin.GENERATED if given.get("generate_prompt") else DatasetOrigin.UPLOADED,
+        origin=DatasetOrigin.GENERATED if attributes.get("generate_prompt") else DatasetOrigin.UPLOADED,
         train_share=project.train_eval_split,
         max_tokens=project.max_seq_length,
         created_at=now,
         updated_at=now,
-        **given,
-    ).checked()
+        **attributes,
+    ).validated()
     await store.datasets.add(dataset)
     return dataset
 
@@ -52,41 +52,41 @@ async def create(
 async def update(
     store: Store, id: str, patch: Mapping[str, Any], *, viewer_id: str, now: datetime
 ) -> Dataset:
-    """Change name and description at any time, the rest while the dataset is PLANNING."""
+    """Change name and description at any time, other attributes while the dataset is PLANNING."""
     dataset = await require_locked(store.datasets, id, viewer_id=viewer_id)
-    changed = changes(dataset, patch, required=REQUIRED)
-    fixed = sorted(changed.keys() - ALWAYS_EDITABLE)
-    if fixed and (dataset.status is not RunStatus.PLANNING or await busy(store, dataset)):
+    changed = changed_values(dataset, patch, required=REQUIRED)
+    restricted = sorted(changed.keys() - ALWAYS_EDITABLE)
+    if restricted and (dataset.status is not RunStatus.PLANNING or await is_busy(store, dataset)):
         raise Conflict(
             "Only name and description can be changed once work on the dataset has begun.",
             reason="DATASET_NOT_PLANNING",
-            field=fixed[0],
+            field=restricted[0],
         )
     if "generate_prompt" in changed and dataset.generate_prompt is not None:
         await store.datasets.add_revision(id, PromptRevision(dataset.generate_prompt, now))
-    dataset = replace(dataset, **changed, updated_at=now).checked()
+    dataset = replace(dataset, **changed, updated_at=now).validated()
     await store.datasets.change(id, {name: getattr(dataset, name) for name in (*changed, "updated_at")})
     return dataset
 
 
-async def busy(store: Store, dataset: Dataset) -> bool:
-    """Whether a job that has not ended works on the dataset."""
+async def is_busy(store: ReadStore, dataset: Dataset) -> bool:
+    """Whether the dataset's newest job is not final."""
     latest = await store.jobs.latest([dataset.id], viewer_id=dataset.owner_id)
     return dataset.id in latest and not latest[dataset.id].is_final
 
 
-async def require_idle(store: Store, dataset: Dataset) -> None:
+async def require_idle(store: ReadStore, dataset: Dataset) -> None:
     """Raise `Conflict` while a job works on the dataset."""
-    if dataset.status is RunStatus.RUNNING or await busy(store, dataset):
+    if dataset.status is RunStatus.RUNNING or await is_busy(store, dataset):
         raise Conflict("A job is working on this dataset.", reason="DATASET_BUSY", field="datasetId")
 
 
 async def apply_job_status(store: Store, job: Job) -> None:
-    """A dataset is what its job makes of it, but one that held items before a failed import is DONE still."""
+    """Set a dataset's status from its job's; one that has items stays DONE when an import fails."""
     dataset = await store.datasets.lock(job.subject_id, viewer_id=job.owner_id)
     if dataset is None:
         return
-    status = OF_JOB[job.status]
+    status = RUN_STATUS_OF_JOB[job.status]
     failed = job.is_final and job.status is not JobStatus.SUCCESS
     if failed and dataset.file_count:
         status = RunStatus.DONE
@@ -97,7 +97,7 @@ async def apply_job_status(store: Store, job: Job) -> None:
 
 
 async def delete(store: Store, id: str, *, viewer_id: str) -> str:
-    """Delete a dataset and its files; fine-tunes keep what they were trained on."""
+    """Delete a dataset and its files; fine-tunes keep the items that they were trained on."""
     dataset = await require_locked(store.datasets, id, viewer_id=viewer_id)
     await require_idle(store, dataset)
     await store.background_tasks.delete_files([dataset.prefix])

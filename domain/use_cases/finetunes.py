@@ -1,44 +1,44 @@
-"""Starting, following and deleting fine-tunes."""
+"""Use cases of fine-tunes."""
 
 from datetime import datetime
 from typing import Any
 
 from domain import ids
 from domain.base_models import BaseModel
-from domain.datasets import OF_JOB, Dataset, RunStatus
+from domain.datasets import RUN_STATUS_OF_JOB, Dataset, RunStatus
 from domain.errors import Conflict, Invalid, NotFound
 from domain.finetunes import (
     MAX_SEED,
     Finetune,
     FinetuneMethod,
     Hyperparameters,
+    ItemSampling,
     NewFinetune,
-    Refusal,
-    Selection,
-    already_running,
+    UnavailableReason,
     model_name,
+    training_already_running_error,
 )
 from domain.ids import Noun
 from domain.jobs import Job, JobType, Runner, new_job
 from domain.projects import Project, require_active
 from domain.reading import require, require_locked
-from domain.rules import named, within
-from domain.store import Store
+from domain.rules import check_range, validated_name
+from domain.store import ReadStore, Store
 
 
 async def create(
-    store: Store, new: NewFinetune, refusal: Refusal, *, viewer_id: str, now: datetime
+    store: Store, new: NewFinetune, unavailable: UnavailableReason, *, viewer_id: str, now: datetime
 ) -> tuple[Finetune, Job]:
-    """Freeze what is learned and queue the training, both or neither; an EXTERNAL run may use any method."""
+    """A new fine-tune with frozen items, and its job. `unavailable` is not asked for an EXTERNAL run."""
     project = await require_locked(store.projects, new.project_id, viewer_id=viewer_id)
     require_active(project)
-    base = await _require_base(store, new.base_model_name)
-    given = dict(new.hyperparameters or {})
-    hyperparameters = base.hyperparameters(given, max_seq_length=_length(project, base))
-    method = _method(new, refusal)
-    dataset = await _require_done(store, project, new.training_dataset_id)
-    await _require_free(store, project)
-    finetune = await _record(store, project, base, dataset, new, method, hyperparameters, now=now)
+    base = await _require_base_model(store, new.base_model_name)
+    overrides = dict(new.hyperparameters or {})
+    hyperparameters = base.hyperparameters(overrides, max_seq_length=_max_seq_length(project, base))
+    method = _available_method(new, unavailable)
+    dataset = await _require_done_dataset(store, project, new.training_dataset_id)
+    await _require_no_training(store, project)
+    finetune = await _add(store, project, base, dataset, new, method, hyperparameters, now=now)
     job = new_job(
         JobType.FINETUNE,
         project_id=project.id,
@@ -53,11 +53,11 @@ async def create(
     return finetune, job
 
 
-def _length(project: Project, base: BaseModel) -> int:
+def _max_seq_length(project: Project, base: BaseModel) -> int:
     return min(project.max_seq_length, base.max_position_embeddings or project.max_seq_length)
 
 
-async def _require_base(store: Store, name: str) -> BaseModel:
+async def _require_base_model(store: ReadStore, name: str) -> BaseModel:
     base = await store.base_models.by_model_id(name)
     if base is None:
         raise Invalid(
@@ -68,16 +68,15 @@ async def _require_base(store: Store, name: str) -> BaseModel:
     return base
 
 
-def _method(new: NewFinetune, refusal: Refusal) -> FinetuneMethod:
+def _available_method(new: NewFinetune, unavailable: UnavailableReason) -> FinetuneMethod:
     method = new.method or FinetuneMethod.LORA
-    sentence = refusal(method) if new.runner is Runner.LOCAL else None
-    if sentence is not None:
-        raise Invalid(sentence, reason="METHOD_UNAVAILABLE", field="method")
+    reason = unavailable(method) if new.runner is Runner.LOCAL else None
+    if reason is not None:
+        raise Invalid(reason, reason="METHOD_UNAVAILABLE", field="method")
     return method
 
 
-async def _require_done(store: Store, project: Project, dataset_id: str) -> Dataset:
-    """The project's dataset, which must be DONE."""
+async def _require_done_dataset(store: Store, project: Project, dataset_id: str) -> Dataset:
     dataset = await store.datasets.lock(dataset_id, viewer_id=project.owner_id)
     if dataset is None or dataset.project_id != project.id:
         raise NotFound(
@@ -92,14 +91,13 @@ async def _require_done(store: Store, project: Project, dataset_id: str) -> Data
     return dataset
 
 
-async def _require_free(store: Store, project: Project) -> None:
-    """Raise `Conflict` while a training of the project is planned or under way."""
+async def _require_no_training(store: ReadStore, project: Project) -> None:
     running = await store.finetunes.running_in(project.id)
     if running is not None:
-        raise already_running(running)
+        raise training_already_running_error(running)
 
 
-async def _record(
+async def _add(
     store: Store,
     project: Project,
     base: BaseModel,
@@ -111,8 +109,8 @@ async def _record(
     now: datetime,
 ) -> Finetune:
     if (number := new.training_dataset_number_examples) is not None:
-        within(number, "trainingDatasetNumberExamples", 1, 100_000_000)
-    within(new.seed or 0, "seed", 0, MAX_SEED)
+        check_range(number, "trainingDatasetNumberExamples", 1, 100_000_000)
+    check_range(new.seed or 0, "seed", 0, MAX_SEED)
     version = await store.projects.next_version(project.id, Noun.FINETUNE)
     finetune = Finetune(
         id=ids.new(Noun.FINETUNE),
@@ -120,7 +118,7 @@ async def _record(
         owner_id=project.owner_id,
         version=version,
         model_name=model_name(base.model_id, project.name, version),
-        output_name=None if new.output_name is None else named(new.output_name, "outputName"),
+        output_name=None if new.output_name is None else validated_name(new.output_name, "outputName"),
         base_model_name=base.model_id,
         base_model_id=base.id,
         method=method,
@@ -132,17 +130,16 @@ async def _record(
         created_at=now,
     )
     await store.finetunes.add(finetune)
-    return await _freeze(store, finetune, dataset)
+    return await _freeze_items(store, finetune, dataset)
 
 
-async def _freeze(store: Store, finetune: Finetune, dataset: Dataset) -> Finetune:
-    """Fix the items; raises `Invalid` when there is nothing to learn."""
-    selection = Selection(
+async def _freeze_items(store: Store, finetune: Finetune, dataset: Dataset) -> Finetune:
+    sampling = ItemSampling(
         number=finetune.training_dataset_number_examples,
         random=finetune.training_dataset_select_random,
         seed=finetune.seed,
     )
-    count, content_hash = await store.frozen_items.freeze(finetune.id, dataset, selection)
+    count, content_hash = await store.frozen_items.freeze(finetune.id, dataset, sampling)
     if not count:
         raise Invalid(
             "The dataset has no valid items to train on.", reason="NO_VALID_ITEMS", field="trainingDatasetId"
@@ -153,8 +150,8 @@ async def _freeze(store: Store, finetune: Finetune, dataset: Dataset) -> Finetun
 
 
 async def apply_job_status(store: Store, job: Job) -> None:
-    """A fine-tune is what its job makes of it."""
-    values: dict[str, Any] = {"status": OF_JOB[job.status], "error": job.error}
+    """Set a fine-tune's status and times from its job's."""
+    values: dict[str, Any] = {"status": RUN_STATUS_OF_JOB[job.status], "error": job.error}
     if job.started_at is not None:
         values["started_at"] = job.started_at
     if job.finished_at is not None:
@@ -163,9 +160,9 @@ async def apply_job_status(store: Store, job: Job) -> None:
 
 
 async def delete(store: Store, id: str, *, viewer_id: str) -> str:
-    """Delete a fine-tune and its files; not while it is trained or deployed."""
+    """Delete a fine-tune and its files; raises `Conflict` while it is trained or deployed."""
     found = await require(store.finetunes, id, viewer_id=viewer_id)
-    await store.projects.lock(found.project_id, viewer_id=viewer_id)  # first, as everywhere: no deadlock
+    await store.projects.lock(found.project_id, viewer_id=viewer_id)  # always before its objects: no deadlock
     finetune = await require_locked(store.finetunes, id, viewer_id=viewer_id)
     if finetune.status in {RunStatus.PLANNING, RunStatus.RUNNING}:
         raise Conflict(
@@ -181,7 +178,7 @@ async def delete(store: Store, id: str, *, viewer_id: str) -> str:
     return id
 
 
-async def job_of(store: Store, id: str, *, viewer_id: str) -> tuple[Finetune, Job]:
-    """A fine-tune with its newest job; raises `NotFound`."""
+async def require_with_job(store: ReadStore, id: str, *, viewer_id: str) -> tuple[Finetune, Job]:
+    """The viewer's fine-tune and its newest job; raises `NotFound`."""
     finetune = await require(store.finetunes, id, viewer_id=viewer_id)
     return finetune, (await store.jobs.latest([id], viewer_id=viewer_id))[id]

@@ -1,4 +1,4 @@
-"""What an external worker generated: JSON files in storage that become a dataset's items."""
+"""Use cases of generation results: JSON files of an external worker in storage that become items."""
 
 import asyncio
 import json
@@ -13,18 +13,18 @@ from domain.datasets import Dataset
 from domain.errors import Invalid
 from domain.items import Item, ItemOrigin, Source
 from domain.ports.storage import Storage
-from domain.status_updates import unprocessable
+from domain.status_updates import unprocessable_error
 from domain.store import Store
-from domain.texts import as_text, storable
+from domain.texts import as_text, replace_invalid_characters
 
-MAX_FILE = 33_554_432
-"""Bytes that one file of results may have."""
-MAX_PLACE = 2**63 - 1
+MAX_FILE_BYTES = 33_554_432
+"""Most bytes of one file of results."""
+MAX_OFFSET = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """One file of results, on this machine's disk."""
+    """A local copy of a file of results."""
 
     name: str
     path: Path
@@ -32,14 +32,16 @@ class ResultFile:
 
 
 async def fetch(storage: Storage, dataset: Dataset, folder: Path) -> list[ResultFile]:
-    """Copy a dataset's results to a folder; raises `Invalid` when one is too large."""
+    """Download a dataset's results to a folder; raises `Invalid` when a file is too large."""
     files: list[ResultFile] = []
-    for stored in sorted(await storage.keys(dataset.prefix), key=lambda it: it.key):
+    for stored in sorted(await storage.keys(dataset.prefix), key=lambda found: found.key):
         name = stored.key.removeprefix(dataset.prefix)
         if not name.endswith(".json"):
             continue
-        if stored.size > MAX_FILE:
-            raise unprocessable(f"The file {name} has more than {MAX_FILE // 2**20} MiB; write several.")
+        if stored.size > MAX_FILE_BYTES:
+            raise unprocessable_error(
+                f"The file {name} has more than {MAX_FILE_BYTES // 2**20} MiB; write several."
+            )
         path = folder / f"{len(files)}.json"
         await storage.download(stored.key, path)
         files.append(ResultFile(name, path, stored.size))
@@ -47,16 +49,16 @@ async def fetch(storage: Storage, dataset: Dataset, folder: Path) -> list[Result
 
 
 async def load(store: Store, dataset: Dataset, files: Sequence[ResultFile], *, now: datetime) -> None:
-    """Make the results items, each once, however often this is done; raises `Invalid` when one is malformed."""
-    found = _Items(dataset, files, await store.items.next_position(dataset.id), now)
-    await store.items.load(found.all())
+    """Insert the results as items, without those that are inserted already; raises `Invalid` when malformed."""
+    generated = _GeneratedItems(dataset, files, await store.items.next_position(dataset.id), now)
+    await store.items.load(generated.all())
     await store.items.recompute(dataset)
-    counted = {"file_count": len(files), "total_size_bytes": sum(file.size for file in files)}
-    await store.datasets.change(dataset.id, {**counted, "generation_time_seconds": found.seconds})
+    totals = {"file_count": len(files), "total_size_bytes": sum(file.size for file in files)}
+    await store.datasets.change(dataset.id, {**totals, "generation_time_seconds": generated.seconds})
 
 
-class _Items:
-    """The items of some files in order; `seconds` adds up what their generation took, where it is told."""
+class _GeneratedItems:
+    """Reads the items of files in order; `seconds` is their total generation time, None where none is reported."""
 
     def __init__(self, dataset: Dataset, files: Sequence[ResultFile], position: int, now: datetime) -> None:
         self._dataset = dataset
@@ -66,7 +68,6 @@ class _Items:
         self.seconds: float | None = None
 
     async def all(self) -> AsyncIterator[Item]:
-        """One file in memory at a time."""
         for file in self._files:
             for index, entry in enumerate(await asyncio.to_thread(_entries, file)):
                 yield self._item(file, index, entry)
@@ -77,7 +78,7 @@ class _Items:
         seconds = _number(where, entry, "generation_time_seconds")
         if seconds is not None:
             self.seconds = (self.seconds or 0.0) + seconds
-        item = items.make(
+        item = items.new_item(
             self._dataset,
             values,
             key=f"{file.name}:{index}",
@@ -92,43 +93,43 @@ class _Items:
 
 
 def _entries(file: ResultFile) -> list[Any]:
-    """The entries of a file; raises `Invalid` unless it is a JSON array."""
     try:
         entries = json.loads(file.path.read_bytes())
     except (ValueError, RecursionError):
-        raise unprocessable(f"The file {file.name} is not JSON.") from None
+        raise unprocessable_error(f"The file {file.name} is not JSON.") from None
     if not isinstance(entries, list):
-        raise unprocessable(f"The file {file.name} must be a JSON array.")
+        raise unprocessable_error(f"The file {file.name} must be a JSON array.")
     return entries
 
 
 def _values(where: str, entry: Any) -> dict[str, str]:
     if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict):
-        raise unprocessable(f"{where} must be an object with `values`, an object of texts by field name.")
+        raise unprocessable_error(
+            f"{where} must be an object with `values`, an object of texts by field name."
+        )
     values = {name: as_text(value) for name, value in entry["values"].items()}
     if any(len(value) > items.VALUE_LIMIT for value in values.values()):
-        raise unprocessable(f"{where} has a value of more than {items.VALUE_LIMIT:,} characters.")
+        raise unprocessable_error(f"{where} has a value of more than {items.VALUE_LIMIT:,} characters.")
     return values
 
 
 def _source(where: str, entry: Mapping[str, Any]) -> Source | None:
-    """Where a generated item came from, as far as it is told."""
     document = entry.get("source_document")
     if document is not None and not isinstance(document, str):
-        raise unprocessable(f"{where}: `source_document` must be a text.")
-    start, end = _place(where, entry, "start"), _place(where, entry, "end")
+        raise unprocessable_error(f"{where}: `source_document` must be a text.")
+    start, end = _offset(where, entry, "start"), _offset(where, entry, "end")
     if document is None and start is None and end is None:
         return None
-    name = None if document is None else storable(document)
+    name = None if document is None else replace_invalid_characters(document)
     return Source(source_document=name, start=start, end=end)
 
 
-def _place(where: str, entry: Mapping[str, Any], name: str) -> int | None:
+def _offset(where: str, entry: Mapping[str, Any], name: str) -> int | None:
     value = entry.get(name)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_PLACE:
-        raise _wrong(where, name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_OFFSET:
+        raise _number_error(where, name)
     return value
 
 
@@ -137,9 +138,9 @@ def _number(where: str, entry: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < float("inf"):
-        raise _wrong(where, name)
+        raise _number_error(where, name)
     return float(value)
 
 
-def _wrong(where: str, name: str) -> Invalid:
-    return unprocessable(f"{where}: `{name}` must be a number from 0 on.")
+def _number_error(where: str, name: str) -> Invalid:
+    return unprocessable_error(f"{where}: `{name}` must be a number from 0 on.")

@@ -1,4 +1,4 @@
-"""Running a call once for each idempotency key."""
+"""Runs a call once for each idempotency key."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from domain.errors import Conflict
-from domain.rules import named
+from domain.rules import validated_name
 from domain.store import Store
 
 T = TypeVar("T")
@@ -16,30 +16,31 @@ async def run_idempotently(
     store: Store,
     operation: str,
     key: str | None,
-    given: Any,
-    make: Callable[[], Awaitable[T]],
-    again: Callable[[str], Awaitable[T]],
-    id_of: Callable[[T], str],
+    arguments: Any,
+    create: Callable[[], Awaitable[T]],
+    replay: Callable[[str], Awaitable[T]],
+    result_id: Callable[[T], str],
     *,
     viewer_id: str,
 ) -> T:
-    """Run `make` unless `key` was used for the same call; then `again` finds what that call made.
+    """Run `create`, unless an earlier call has used `key`: then `replay` gets the id of that call's result.
 
-    Raises `Conflict` when the key was used for another input.
+    Raises `Conflict` when the earlier call had other arguments.
     """
     if key is None:
-        return await make()
-    key = named(key, "idempotencyKey", limit=200)
-    fingerprint = hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()
-    used = await store.idempotency.claim(viewer_id, operation, key, fingerprint)
-    if used is None:
-        made = await make()
-        await store.idempotency.remember(viewer_id, operation, key, id_of(made))
-        return made
-    if used[0] != fingerprint or used[1] is None:
+        return await create()
+    key = validated_name(key, "idempotencyKey", limit=200)
+    fingerprint = hashlib.sha256(json.dumps(arguments, sort_keys=True, default=str).encode()).hexdigest()
+    earlier = await store.idempotency.claim(viewer_id, operation, key, fingerprint)
+    if earlier is None:
+        created = await create()
+        await store.idempotency.remember(viewer_id, operation, key, result_id(created))
+        return created
+    earlier_fingerprint, earlier_id = earlier
+    if earlier_fingerprint != fingerprint or earlier_id is None:
         raise Conflict(
             "This idempotency key was used with a different input.",
             reason="IDEMPOTENCY_KEY_REUSED",
             field="idempotencyKey",
         )
-    return await again(used[1])
+    return await replay(earlier_id)

@@ -1,4 +1,4 @@
-"""Curation: correcting, deleting and restoring items. Nothing is overwritten."""
+"""Use cases of items."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,14 +7,14 @@ from datetime import datetime
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Invalid
 from domain.ids import Noun
-from domain.items import VALUE_LIMIT, Item, ItemFilter, ItemOrigin, make
-from domain.reading import missing, require, require_locked
-from domain.rules import bounded
-from domain.store import Store
+from domain.items import VALUE_LIMIT, Item, ItemFilter, ItemOrigin, new_item
+from domain.reading import not_found_error, require, require_locked
+from domain.rules import validated_text
+from domain.store import ReadStore, Store
 
 
 async def correct(store: Store, id: str, values: Sequence[str], *, viewer_id: str, now: datetime) -> Item:
-    """A new item that corrects an old one and takes its place in the order."""
+    """A new item that corrects an old one, at the same position; the old item is kept."""
     old = await require(store.items, id, viewer_id=viewer_id)
     dataset = await _require_editable(store, old.dataset_id, viewer_id=viewer_id)
     if len(values) != len(dataset.field_names):
@@ -23,13 +23,13 @@ async def correct(store: Store, id: str, values: Sequence[str], *, viewer_id: st
             reason="WRONG_NUMBER_OF_VALUES",
             field="values",
         )
-    data = {
-        name: bounded(value, "values", limit=VALUE_LIMIT)
+    corrected = {
+        name: validated_text(value, "values", limit=VALUE_LIMIT)
         for name, value in zip(dataset.field_names, values, strict=True)
     }
-    item = make(
+    item = new_item(
         dataset,
-        data,
+        corrected,
         key=f"corrects {id}",
         position=old.position,
         origin=ItemOrigin.CORRECTED,
@@ -57,7 +57,7 @@ async def set_deleted(
     where: ItemFilter | None,
     viewer_id: str,
 ) -> tuple[Dataset, int]:
-    """Delete or restore items of one dataset, by id or by filter; the count is of those that changed."""
+    """Delete or restore items of one dataset by id or by filter; the dataset, and how many items changed."""
     if (item_ids is None) == (dataset_id is None):
         raise Invalid(
             "Give `itemIds`, or `datasetId` with a `filter`: one of the two.",
@@ -76,13 +76,12 @@ async def set_deleted(
     return dataset, count
 
 
-async def _dataset_of(store: Store, item_ids: Sequence[str], *, viewer_id: str) -> str:
-    """The one dataset of some items."""
+async def _dataset_of(store: ReadStore, item_ids: Sequence[str], *, viewer_id: str) -> str:
     if not 1 <= len(item_ids) <= 250:
         raise Invalid("Give from 1 to 250 item ids.", reason="OUT_OF_RANGE", field="itemIds")
     found = await store.items.many(list(item_ids), viewer_id=viewer_id)
-    if lacking := [it for it in item_ids if it not in found]:
-        raise missing(Noun.ITEM, lacking[0])
+    if unknown := [id for id in item_ids if id not in found]:
+        raise not_found_error(Noun.ITEM, unknown[0])
     dataset_ids = {item.dataset_id for item in found.values()}
     if len(dataset_ids) > 1:
         raise Invalid("The items must all be of one dataset.", reason="SEVERAL_DATASETS", field="itemIds")

@@ -1,4 +1,4 @@
-"""Making, changing and deleting projects."""
+"""Use cases of projects."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,18 +8,18 @@ from typing import Any
 from domain import ids
 from domain.errors import NotFound
 from domain.ids import Noun
-from domain.patches import changes
+from domain.patches import changed_values
 from domain.projects import REQUIRED, Project
-from domain.reading import missing, require_locked
-from domain.store import Store
+from domain.reading import not_found_error, require_locked
+from domain.store import ReadStore, Store
 from domain.use_cases import accounts
 
 
 async def create(store: Store, values: Mapping[str, Any], *, viewer_id: str, now: datetime) -> Project:
-    """A new, empty, active project of the viewer's."""
+    """A new ACTIVE project of the viewer."""
     await accounts.require(store, viewer_id)
     project = Project(id=ids.new(Noun.PROJECT), owner_id=viewer_id, created_at=now, updated_at=now, **values)
-    project = project.checked()
+    project = project.validated()
     await store.projects.add(project)
     return project
 
@@ -27,34 +27,36 @@ async def create(store: Store, values: Mapping[str, Any], *, viewer_id: str, now
 async def update(
     store: Store, id: str, patch: Mapping[str, Any], *, viewer_id: str, now: datetime
 ) -> Project:
-    """Change what `patch` names; the chosen dataset and fine-tune must be the project's own."""
+    """Change the attributes in `patch`; a dataset or fine-tune in it must be of this project."""
     project = await require_locked(store.projects, id, viewer_id=viewer_id)
-    changed = changes(project, patch, required=REQUIRED)
-    await _check_choices(store, project, changed)
-    project = replace(project, **changed, updated_at=now).checked()
+    changed = changed_values(project, patch, required=REQUIRED)
+    await _check_references(store, project, changed)
+    project = replace(project, **changed, updated_at=now).validated()
     await store.projects.change(id, {name: getattr(project, name) for name in (*changed, "updated_at")})
     return project
 
 
-async def _check_choices(store: Store, project: Project, changed: Mapping[str, Any]) -> None:
-    """Raise `NotFound` when a chosen dataset, fine-tune or base model is not one that the project can have."""
-    for name, reads, word in (
+async def _check_references(store: ReadStore, project: Project, changed: Mapping[str, Any]) -> None:
+    """Raise `NotFound` unless dataset and fine-tune are of the project, and the base model exists."""
+    for name, reads, noun in (
         ("training_dataset_id", store.datasets, "dataset"),
         ("finetune_id", store.finetunes, "fine-tune"),
     ):
-        if (chosen := changed.get(name)) is None:
+        if (id := changed.get(name)) is None:
             continue
-        found = await reads.get(chosen, viewer_id=project.owner_id)
+        found = await reads.get(id, viewer_id=project.owner_id)
         if found is None or found.project_id != project.id:
-            raise NotFound(f"The project has no {word} {chosen}.", reason="NOT_FOUND", field=name)
+            raise NotFound(f"The project has no {noun} {id}.", reason="NOT_FOUND", field=name)
     if (model := changed.get("base_model_id")) and not await store.base_models.get(
         model, viewer_id=project.owner_id
     ):
-        raise NotFound(missing(Noun.BASE_MODEL, model).message, reason="NOT_FOUND", field="base_model_id")
+        raise NotFound(
+            not_found_error(Noun.BASE_MODEL, model).message, reason="NOT_FOUND", field="base_model_id"
+        )
 
 
 async def delete(store: Store, id: str, *, viewer_id: str) -> str:
-    """Delete a project with everything under it; its files and loaded models go once this is committed."""
+    """Delete a project with all its objects; background tasks delete its files and unload its models."""
     project = await require_locked(store.projects, id, viewer_id=viewer_id)
     await store.background_tasks.delete_files(await store.projects.file_prefixes(project.id))
     await store.background_tasks.unload(await store.projects.model_ids(project.id))

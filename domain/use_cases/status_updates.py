@@ -1,4 +1,4 @@
-"""Taking the status updates of external workers."""
+"""Use cases of status updates by external workers."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,7 +12,13 @@ from domain.job_events import Event, LogLine, Metric, Progress
 from domain.jobs import Job, JobStatus, Runner
 from domain.ports.storage import Storage
 from domain.reading import require, require_locked
-from domain.status_updates import ReportedArtifact, RunSummary, StatusUpdate, check_transition, unprocessable
+from domain.status_updates import (
+    ReportedArtifact,
+    RunSummary,
+    StatusUpdate,
+    check_transition,
+    unprocessable_error,
+)
 from domain.store import Store
 from domain.use_cases import finetunes, job_lifecycle
 
@@ -20,7 +26,7 @@ from domain.use_cases import finetunes, job_lifecycle
 async def update_dataset(
     store: Store, id: str, report: StatusUpdate, *, owner_id: str, now: datetime
 ) -> bool:
-    """Take an external worker's word; True when this made the dataset DONE and its results are to be read."""
+    """Apply a report to a dataset; True when it is DONE now, and its results are to be loaded."""
     status = report.status
     dataset = await require_locked(store.datasets, id, viewer_id=owner_id)
     latest = (await store.jobs.latest([id], viewer_id=owner_id)).get(id)
@@ -35,20 +41,20 @@ async def update_dataset(
 
 
 async def stored_artifacts(storage: Storage, finetune: Finetune, results: RunSummary) -> list[Artifact]:
-    """The reported files as they are in storage, the model among them even where it is not listed.
+    """The reported files as artefacts, and the model's file also when it is not reported.
 
-    Raises `Invalid` when one is not there.
+    Raises `Invalid` when a reported file is not in storage.
     """
-    found = [await _stored(storage, finetune, file) for file in results.files]
-    if not any(finetune.prefix + it.filename == finetune.gguf_key for it in found):
-        found += await _unlisted_model(storage, finetune)
-    return [_described(finetune, it, results) for it in found]
+    artifacts = [await _stored(storage, finetune, file) for file in results.files]
+    if not any(finetune.prefix + artifact.filename == finetune.gguf_key for artifact in artifacts):
+        artifacts += await _unreported_model(storage, finetune)
+    return [_with_quantization(finetune, artifact, results) for artifact in artifacts]
 
 
 async def _stored(storage: Storage, finetune: Finetune, file: ReportedArtifact) -> Artifact:
     stored = await storage.head(finetune.prefix + file.filename)
     if stored is None:
-        raise unprocessable(
+        raise unprocessable_error(
             f"The file {file.filename} is not in storage; put it under {finetune.prefix} before DONE is reported.",
             "result.artifacts",
         )
@@ -57,8 +63,8 @@ async def _stored(storage: Storage, finetune: Finetune, file: ReportedArtifact) 
     )
 
 
-async def _unlisted_model(storage: Storage, finetune: Finetune) -> list[Artifact]:
-    """The model by its key; nobody said its checksum, so it is read once."""
+async def _unreported_model(storage: Storage, finetune: Finetune) -> list[Artifact]:
+    """The model's file, if it is in storage; it is read once for its checksum."""
     stored = await storage.head(finetune.gguf_key)
     if stored is None:
         return []
@@ -75,8 +81,8 @@ async def _unlisted_model(storage: Storage, finetune: Finetune) -> list[Artifact
     ]
 
 
-def _described(finetune: Finetune, artifact: Artifact, results: RunSummary) -> Artifact:
-    """A GGUF with its quantisation, as the report or else its name says."""
+def _with_quantization(finetune: Finetune, artifact: Artifact, results: RunSummary) -> Artifact:
+    """The artefact; a GGUF with its quantization, from the report or from its file name."""
     if finetune.prefix + artifact.filename == finetune.gguf_key:
         return replace(artifact, quantization=results.model_quantization)
     model, name = finetune.gguf_key.removesuffix("gguf"), finetune.prefix + artifact.filename
@@ -87,25 +93,24 @@ def _described(finetune: Finetune, artifact: Artifact, results: RunSummary) -> A
 async def update_finetune(
     store: Store, id: str, report: StatusUpdate, artifacts: Sequence[Artifact], *, owner_id: str
 ) -> Finetune:
-    """Take an external worker's word; the same final word again changes nothing.
+    """Apply a report to a fine-tune; a repeated final report changes nothing.
 
-    The job is what is locked first, as by everybody who ends one. Raises `Conflict` when the run may not become
-    what is reported, `Superseded` when it ended meanwhile: then ask again.
+    Locks the job before the fine-tune, as the workers do. Raises `Conflict` when the transition is not allowed,
+    `Superseded` when the job ended meanwhile: the caller tries again.
     """
-    finetune, job = await finetunes.job_of(store, id, viewer_id=owner_id)
+    finetune, job = await finetunes.require_with_job(store, id, viewer_id=owner_id)
     is_external = job.runner is Runner.EXTERNAL
     if not check_transition(finetune.status, report.status, is_external=is_external):
         return finetune
     if job.status is JobStatus.QUEUED:
-        job = await job_lifecycle.begin_external(store, job)
-    finetune = await _record(store, finetune, job, report)
-    await _end(store, finetune, job, report, artifacts)
+        job = await job_lifecycle.start_external(store, job)
+    finetune = await _record_progress(store, finetune, job, report)
+    await _finish(store, finetune, job, report, artifacts)
     return await require(store.finetunes, id, viewer_id=owner_id)
 
 
-async def _record(store: Store, finetune: Finetune, job: Job, report: StatusUpdate) -> Finetune:
-    """Keep what it says on the way as the job's events, and the curve."""
-    metric = _placed(finetune, report.metric)
+async def _record_progress(store: Store, finetune: Finetune, job: Job, report: StatusUpdate) -> Finetune:
+    metric = _with_total_steps(finetune, report.metric)
     events = [*map(LogLine, report.logs), *([metric] if metric else []), *_progress(job, report)]
     if events:
         await store.job_events.append(job, events)
@@ -117,12 +122,11 @@ async def _record(store: Store, finetune: Finetune, job: Job, report: StatusUpda
     return replace(finetune, metrics=metrics)
 
 
-def _placed(finetune: Finetune, metric: Metric | None) -> Metric | None:
-    """What was measured, out of as many steps as are known."""
+def _with_total_steps(finetune: Finetune, metric: Metric | None) -> Metric | None:
     if metric is None or metric.total_steps:
         return metric
-    known = finetune.metrics.total_steps if finetune.metrics else 0
-    return replace(metric, total_steps=max(known, metric.point.step))
+    total_steps = finetune.metrics.total_steps if finetune.metrics else 0
+    return replace(metric, total_steps=max(total_steps, metric.point.step))
 
 
 def _progress(job: Job, report: StatusUpdate) -> list[Event]:
@@ -132,19 +136,18 @@ def _progress(job: Job, report: StatusUpdate) -> list[Event]:
     return [Progress(progress, report.current_step or job.message or "")]
 
 
-async def _end(
+async def _finish(
     store: Store, finetune: Finetune, job: Job, report: StatusUpdate, artifacts: Sequence[Artifact]
 ) -> None:
-    """End the run, when that is what is reported."""
     if report.status is RunStatus.FAILED:
         await job_lifecycle.fail(store, job, report.error or "The external worker reported a failure.")
     if report.status is RunStatus.DONE:
-        await store.finetunes.change(finetune.id, _known(report.results))
+        await store.finetunes.change(finetune.id, _result_values(report.results))
         await store.finetunes.set_artifacts(finetune.id, artifacts)
-        await job_lifecycle.succeed(store, job, _summary(finetune, report.results, artifacts))
+        await job_lifecycle.succeed(store, job, _job_result(finetune, report.results, artifacts))
 
 
-def _known(results: RunSummary) -> dict[str, Any]:
+def _result_values(results: RunSummary) -> dict[str, Any]:
     return {
         "model_size_gb": results.model_size_gb,
         "model_size_parameter": results.model_size_parameter,
@@ -155,11 +158,10 @@ def _known(results: RunSummary) -> dict[str, Any]:
     }
 
 
-def _summary(finetune: Finetune, results: RunSummary, artifacts: Sequence[Artifact]) -> dict[str, Any]:
-    """The job's result, in figures."""
+def _job_result(finetune: Finetune, results: RunSummary, artifacts: Sequence[Artifact]) -> dict[str, Any]:
     return {
         "model_name": finetune.model_name,
         "final_train_loss": finetune.metrics.train_loss if finetune.metrics else None,
         "training_time_seconds": results.training_time_seconds,
-        "artifacts": sorted(it.filename for it in artifacts),
+        "artifacts": sorted(artifact.filename for artifact in artifacts),
     }

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import ids
 from domain.datasets import Dataset
-from domain.items import HOLD_OUT_FROM, Item, Problem, Split
+from domain.items import MIN_ITEMS_TO_HOLD_OUT, Item, Problem, Split
 from infra.db.engine import driver_connection
 from infra.db.tables import datasets, items
 
@@ -108,7 +108,7 @@ async def load(session: AsyncSession, incoming: AsyncIterator[Item]) -> int:
 async def recompute(session: AsyncSession, dataset: Dataset) -> None:
     """Update duplicates and splits; only rows that change are written."""
     await session.execute(_mark_duplicates(dataset.id))
-    holds_out = await _count_valid(session, dataset.id) >= HOLD_OUT_FROM
+    holds_out = await _count_valid(session, dataset.id) >= MIN_ITEMS_TO_HOLD_OUT
     if holds_out is dataset.holds_out:
         return
     await session.execute(update(datasets).where(datasets.c.id == dataset.id).values(holds_out=holds_out))
@@ -138,8 +138,8 @@ def _mark_duplicates(dataset_id: str) -> Any:
 
 
 async def _count_valid(session: AsyncSession, dataset_id: str) -> int:
-    """How many items are active and valid, counted no further than `HOLD_OUT_FROM`."""
-    first = select(items.c.id).where(items.c.dataset_id == dataset_id, VALID).limit(HOLD_OUT_FROM)
+    """How many items are active and valid, counted no further than `MIN_ITEMS_TO_HOLD_OUT`."""
+    first = select(items.c.id).where(items.c.dataset_id == dataset_id, VALID).limit(MIN_ITEMS_TO_HOLD_OUT)
     return await session.scalar(select(func.count()).select_from(first.subquery())) or 0
 
 

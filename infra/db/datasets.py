@@ -91,7 +91,7 @@ class SqlDatasets(Reader[Dataset]):
         found: str | None = await self._session.scalar(owner)
         return found
 
-    async def referred(self, ids: list[str], *, viewer_id: str) -> dict[str, Dataset]:
+    async def including_deleted(self, ids: list[str], *, viewer_id: str) -> dict[str, Dataset]:
         """Rows by id, deleted ones included."""
         visible = visible_to(viewer_id)
         return await self._by_id(

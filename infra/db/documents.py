@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
 
-from domain.documents import UPLOAD_OVER_S, Document, DocumentFilter, DocumentStatus
+from domain.documents import UPLOAD_EXPIRY_S, Document, DocumentFilter, DocumentStatus
 from domain.ids import Noun
 from domain.jobs import JobStatus, JobType
 from domain.reading import Parent
@@ -20,7 +20,7 @@ from infra.db.tables import documents, jobs, projects
 COLUMNS = record_columns(Document, documents)
 
 
-EXPIRED = documents.c.created_at < func.now() - timedelta(seconds=UPLOAD_OVER_S)
+EXPIRED = documents.c.created_at < func.now() - timedelta(seconds=UPLOAD_EXPIRY_S)
 
 
 class SqlDocuments(Reader[Document]):

@@ -12,11 +12,11 @@ from domain.finetunes import (
     Artifact,
     Finetune,
     FinetuneFilter,
-    already_running,
+    training_already_running_error,
 )
 from domain.ids import Noun
 from domain.reading import Parent
-from domain.texts import storable
+from domain.texts import replace_invalid_characters
 from infra.db import gateway
 from infra.db.columns import column_names, record_columns
 from infra.db.reading import Reader, Row
@@ -54,7 +54,7 @@ class SqlFinetunes(Reader[Finetune]):
             await self._session.execute(insert(finetunes).values(**_storable(values)))
         except IntegrityError as error:
             if ONE_RUNNING_INDEX in str(error.orig):
-                raise already_running(None) from error
+                raise training_already_running_error(None) from error
             raise
 
     async def change(self, id: str, values: Mapping[str, Any]) -> None:
@@ -97,4 +97,7 @@ class SqlFinetunes(Reader[Finetune]):
 
 def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Columns as PostgreSQL can store them: a model may well answer with a NUL."""
-    return {name: storable(value) if type(value) is str else value for name, value in values.items()}
+    return {
+        name: replace_invalid_characters(value) if type(value) is str else value
+        for name, value in values.items()
+    }

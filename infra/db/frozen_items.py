@@ -9,7 +9,7 @@ from sqlalchemy import Text as AsText
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.datasets import Dataset
-from domain.finetunes import Selection
+from domain.finetunes import ItemSampling
 from domain.items import Item, Split
 from domain.reading import Parent
 from infra.db import items as item_rows
@@ -40,10 +40,10 @@ class SqlFrozenItems(Reader[Item]):
         """Only the items of the training split."""
         return [finetune_items.c.split == Split.TRAIN]
 
-    async def freeze(self, finetune_id: str, dataset: Dataset, selection: Selection) -> tuple[int, str]:
+    async def freeze(self, finetune_id: str, dataset: Dataset, sampling: ItemSampling) -> tuple[int, str]:
         """Store which items a run uses; returns how many it is trained on, and their content hash."""
         await extend_statement_timeout(self._session)
-        chosen = union_all(_trained(dataset.id, selection), _held_out(dataset.id)).subquery()
+        chosen = union_all(_trained(dataset.id, sampling), _held_out(dataset.id)).subquery()
         ordinal = func.row_number().over(order_by=(chosen.c.position, chosen.c.id))
         rows = select(literal(finetune_id, finetunes.c.id.type), ordinal, chosen.c.id, chosen.c.split)
         names = ["finetune_id", "ordinal", "item_id", "split"]
@@ -79,11 +79,11 @@ def _usable(dataset_id: str, split: Split) -> Select[Any]:
     )
 
 
-def _trained(dataset_id: str, selection: Selection) -> Any:
+def _trained(dataset_id: str, sampling: ItemSampling) -> Any:
     """The first ones, or random ones: by a hash of id and seed, which is the same on every machine."""
-    random_order = func.md5(func.concat(cast(items.c.id, AsText), ":", selection.seed))
-    order = (random_order, items.c.id) if selection.random else (items.c.position, items.c.id)
-    return _usable(dataset_id, Split.TRAIN).order_by(*order).limit(selection.number).subquery().select()
+    random_order = func.md5(func.concat(cast(items.c.id, AsText), ":", sampling.seed))
+    order = (random_order, items.c.id) if sampling.random else (items.c.position, items.c.id)
+    return _usable(dataset_id, Split.TRAIN).order_by(*order).limit(sampling.number).subquery().select()
 
 
 def _held_out(dataset_id: str) -> Select[Any]:

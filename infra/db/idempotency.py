@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.idempotency import KEPT_S
+from domain.idempotency import KEY_TTL_S
 from infra.db.tables import idempotency_keys as keys
 
 
@@ -38,7 +38,7 @@ class SqlIdempotency:
 
     async def expire(self) -> None:
         """Delete expired keys."""
-        old = keys.c.created_at < func.now() - timedelta(seconds=KEPT_S)
+        old = keys.c.created_at < func.now() - timedelta(seconds=KEY_TTL_S)
         await self._session.execute(delete(keys).where(old))
 
 

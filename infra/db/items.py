@@ -13,13 +13,13 @@ from domain.items import (
     DatasetStats,
     Item,
     ItemFilter,
+    ItemSelection,
     ProblemCode,
     Source,
     Split,
     SplitStats,
-    Which,
 )
-from domain.pages import Page
+from domain.pages import PageRequest
 from domain.reading import Parent
 from infra.db import bulk_items
 from infra.db.bulk_items import ACTIVE, PROBLEMS, VALID
@@ -150,7 +150,7 @@ class SqlItems(Reader[Item]):
 
     async def sample(self, dataset_ids: list[str], first: int, *, viewer_id: str) -> dict[str, list[Item]]:
         """The first active items of each dataset."""
-        page, active = Page(size=first), ItemFilter(active=True)
+        page, active = PageRequest(size=first), ItemFilter(active=True)
         found = await self.pages(
             dataset_ids, page, parent_kind=Parent.DATASET, where=active, viewer_id=viewer_id
         )
@@ -185,13 +185,13 @@ class SqlItems(Reader[Item]):
         )
 
     def stream(
-        self, dataset_id: str, *, split: Split | None, which: Which, viewer_id: str
+        self, dataset_id: str, *, split: Split | None, selection: ItemSelection, viewer_id: str
     ) -> AsyncGenerator[Item, None]:
         """All items in order, from a server-side cursor."""
         where = ItemFilter(
             split=split,
-            active=None if which is Which.ALL else True,
-            is_valid=True if which is Which.VALID else None,
+            active=None if selection is ItemSelection.ALL else True,
+            is_valid=True if selection is ItemSelection.VALID else None,
         )
         statement = self._filtered(where, viewer_id).where(items.c.dataset_id == dataset_id)
         return self.streamed(statement.order_by(*self.order))

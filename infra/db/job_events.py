@@ -7,12 +7,12 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, func, insert, lateral, literal, select, update
 
 from domain.job_events import (
-    KINDS,
+    KIND_OF_EVENT,
     Event,
     JobEventKind,
     Progress,
     RecordedEvent,
-    place_of,
+    seq_of,
 )
 from domain.jobs import FINAL, Job, JobStatus, Superseded
 from domain.reading import Parent
@@ -20,7 +20,9 @@ from infra.db.reading import Reader, Row
 from infra.db.tables import job_events, jobs, projects
 
 CHANNEL = "job_events"
-EVENTS: Mapping[JobEventKind, TypeAdapter[Any]] = {kind: TypeAdapter(event) for event, kind in KINDS.items()}
+EVENTS: Mapping[JobEventKind, TypeAdapter[Any]] = {
+    kind: TypeAdapter(event) for event, kind in KIND_OF_EVENT.items()
+}
 """What writes the body of an event of each kind, and reads it."""
 
 
@@ -46,7 +48,7 @@ class SqlJobEvents(Reader[RecordedEvent]):
 
     def decoded(self, cursor: str, viewer_tag: str, *, field: str) -> list[int]:  # noqa: ARG002
         """The `seq` in a cursor; raises `Invalid`."""
-        return [place_of(cursor, field=field)]
+        return [seq_of(cursor, field=field)]
 
     def matching(self, where: frozenset[JobEventKind]) -> list[ColumnElement[bool]]:
         """The conditions of a filter."""
@@ -62,7 +64,7 @@ class SqlJobEvents(Reader[RecordedEvent]):
         )
         return [self.build(row) for row in await self._fetch(statement)]
 
-    async def fruitless_begins(self, job_id: str) -> int:
+    async def attempts_without_progress(self, job_id: str) -> int:
         """How often a job was begun since its progress last reached a new maximum."""
         of_job = job_events.c.job_id == job_id
         furthest = (
@@ -128,9 +130,9 @@ class SqlJobEvents(Reader[RecordedEvent]):
             {
                 "job_id": job_id,
                 "seq": seq + ordinal,
-                "kind": KINDS[type(event)],
+                "kind": KIND_OF_EVENT[type(event)],
                 "at": func.clock_timestamp(),
-                "body": EVENTS[KINDS[type(event)]].dump_python(event, mode="json"),
+                "body": EVENTS[KIND_OF_EVENT[type(event)]].dump_python(event, mode="json"),
             }
             for ordinal, event in enumerate(new, 1)
         ]

@@ -71,7 +71,7 @@ class SqlJobReads(Reader[Job]):
         )
         return {job.subject_id: job for job in (await self._by_id(newest)).values()}
 
-    async def waiting_for(self, document_id: str) -> list[Job]:
+    async def queued_imports_of(self, document_id: str) -> list[Job]:
         """Queued imports of a document that has not been read yet."""
         statement = (
             select(*COLUMNS)
@@ -84,11 +84,11 @@ class SqlJobReads(Reader[Job]):
         )
         return list((await self._by_id(statement)).values())
 
-    async def fruitless_begins(self, job_id: str) -> int:
+    async def attempts_without_progress(self, job_id: str) -> int:
         """How often a job was begun since its progress last reached a new maximum."""
-        return await SqlJobEvents(self._session).fruitless_begins(job_id)
+        return await SqlJobEvents(self._session).attempts_without_progress(job_id)
 
-    async def is_over(self, job_id: str, *, attempt: int | None = None) -> bool:
+    async def has_ended(self, job_id: str, *, attempt: int | None = None) -> bool:
         """Whether a job has ended, is deleted, or another attempt of it has begun."""
         statement = select(jobs.c.status, jobs.c.attempt).where(jobs.c.id == job_id)
         row = (await self._session.execute(statement)).one_or_none()
@@ -114,7 +114,7 @@ class SqlJobs(SqlJobReads):
         """Enqueue a job; a worker may fetch it once this transaction has committed."""
         await self._enqueuer.work(await driver_connection(self._session), job.id, job.type)
 
-    async def begin(self, id: str, *, runner: Runner = Runner.LOCAL) -> Job | None:
+    async def start(self, id: str, *, runner: Runner = Runner.LOCAL) -> Job | None:
         """Begin the next attempt and set RUNNING; None when the job is deleted, final or another runner's."""
         begun = (
             update(jobs)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, FromClause, Select, func, literal, literal_column, select, tuple_
 
-from domain.pages import Page
+from domain.pages import PageRequest
 
 HAS_EARLIER, HAS_LATER = "page_has_earlier", "page_has_later"
 PARENT_NUMBER = "page_number"
@@ -38,7 +38,7 @@ class Keyset:
     project: ColumnElement[Any] | None = None
     projects: FromClause | None = None
 
-    def page(self, page: Page, after: Position | None, before: Position | None) -> Select[Any]:
+    def page(self, page: PageRequest, after: Position | None, before: Position | None) -> Select[Any]:
         """The rows of a page in reading direction, and one more, which shows whether there are more.
 
         For each cursor a column says whether rows exist on its other side.

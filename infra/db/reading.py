@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.pages import COUNT_CEILING, Page, PageSlice, Rows
+from domain.pages import COUNT_CEILING, PageRequest, PageResult, Rows
 from domain.reading import Parent
 from infra.db import cursors
 from infra.db.keyset import HAS_EARLIER, HAS_LATER, PARENT_NUMBER, Keyset, OutsidePage, Position, lateral
@@ -131,13 +131,13 @@ class Reader(Generic[T]):
     async def pages(
         self,
         parents: list[str],
-        page: Page,
+        page: PageRequest,
         *,
         parent_kind: Parent | None = None,
         where: Any = None,
         projection: Projection = None,
         viewer_id: str,
-    ) -> dict[str, PageSlice[Any]]:
+    ) -> dict[str, PageResult[Any]]:
         """The same page of the list of each parent; without `parent_kind` the parent is the viewer.
 
         Rows are partial where the projection has nothing but `projectable` columns.
@@ -154,7 +154,7 @@ class Reader(Generic[T]):
         found = await fetch_rows(self._session, query, parameters)
         columns = dict(found.columns)
         ranges = (
-            _ranges(columns.pop(PARENT_NUMBER), len(parents)) if parent_kind is not None else [found.places]
+            _ranges(columns.pop(PARENT_NUMBER), len(parents)) if parent_kind is not None else [found.indices]
         )
         outside = OutsidePage(columns.pop(HAS_EARLIER, ()), columns.pop(HAS_LATER, ()))
         return {
@@ -166,13 +166,15 @@ class Reader(Generic[T]):
 
     @classmethod
     @lru_cache(maxsize=512)
-    def _page_statement(cls, parent_kind: Parent | None, shape: Page, projection: Projection) -> Statement:
+    def _page_statement(
+        cls, parent_kind: Parent | None, shape: PageRequest, projection: Projection
+    ) -> Statement:
         """The compiled statement of an unfiltered page."""
         reader = object.__new__(cls)  # without a session
         return Statement(reader._page(parent_kind, None, shape, projection))
 
     def _page(
-        self, parent_kind: Parent | None, where: Any, shape: Page, projection: Projection
+        self, parent_kind: Parent | None, where: Any, shape: PageRequest, projection: Projection
     ) -> Select[Any]:
         """The statement of a page of this shape, with parameters for the viewer, the parents and the cursors."""
         after = None if shape.after is None else self._cursor_parameters("after")
@@ -255,7 +257,7 @@ class Reader(Generic[T]):
         """The parameters for the cursor on one side of a page."""
         return [bindparam(f"{side}_{index}", type_=column.type) for index, column in enumerate(self.order)]
 
-    def _cursor_values(self, page: Page, viewer_tag: str) -> dict[str, Any]:
+    def _cursor_values(self, page: PageRequest, viewer_tag: str) -> dict[str, Any]:
         """The values of the parameters for a page's cursors."""
         cursors = {"after": page.after, "before": page.before}
         return {
@@ -266,15 +268,22 @@ class Reader(Generic[T]):
         }
 
     def _slice(
-        self, parent: str, found: Rows, outside: OutsidePage, page: Page, viewer_tag: str, *, is_partial: bool
-    ) -> PageSlice[Any]:
+        self,
+        parent: str,
+        found: Rows,
+        outside: OutsidePage,
+        page: PageRequest,
+        viewer_tag: str,
+        *,
+        is_partial: bool,
+    ) -> PageResult[Any]:
         """A page from its rows and one row more if there are more."""
-        has_more, places = len(found.places) > page.size, found.places[: page.size]
+        has_more, places = len(found.indices) > page.size, found.indices[: page.size]
         rows = Rows(found.columns, places[::-1] if page.backward else places)
         # An empty page has no row that says what is outside: its cursor was made of a row, so a row was there.
         has_earlier = page.after is not None and (not places or outside.earlier[places[0]])
         has_later = page.before is not None and (not places or outside.later[places[0]])
-        return PageSlice(
+        return PageResult(
             parent=parent,
             rows=() if is_partial else tuple(map(self.build, rows.all())),
             part=rows if is_partial else None,

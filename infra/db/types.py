@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 
 from domain import ids
-from domain.texts import storable
+from domain.texts import replace_invalid_characters
 
 
 class Id(TypeDecorator[str]):
@@ -92,7 +92,7 @@ class Texts(TypeDecorator[tuple[str, ...]]):
 
     def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> list[str] | None:  # noqa: ARG002
         """A list of texts that PostgreSQL can store."""
-        return None if value is None else [storable(text) for text in value]
+        return None if value is None else [replace_invalid_characters(text) for text in value]
 
     def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], tuple[str, ...] | None]:  # noqa: ARG002
         """The tuple."""
@@ -125,4 +125,4 @@ def _storable(json: Any) -> Any:
         return {name: _storable(value) for name, value in json.items()}
     if isinstance(json, list):
         return [_storable(value) for value in json]
-    return storable(json) if isinstance(json, str) else json
+    return replace_invalid_characters(json) if isinstance(json, str) else json

@@ -57,7 +57,7 @@ class JobStreams:
         """False too while the database does not answer: work continues during an outage."""
         try:
             async with self._transactions.read() as store:
-                return await store.jobs.is_over(job.id, attempt=job.attempt)
+                return await store.jobs.has_ended(job.id, attempt=job.attempt)
         except Unavailable:
             return False
 
@@ -87,7 +87,7 @@ class JobStreams:
         """The next events; where there are none, whether the job has ended or is deleted."""
         async with self._transactions.read() as store:
             recorded = await store.job_events.after(job_id, after, BATCH)
-            if recorded or not await store.jobs.is_over(job_id):
+            if recorded or not await store.jobs.has_ended(job_id):
                 return recorded, False
             return await store.job_events.after(
                 job_id, after, BATCH

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, RowMapping, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.api_keys import digest_of
+from domain.api_keys import digest_of_secret
 from domain.deployments import DeploymentStatus
 from domain.errors import NotFound, Unauthenticated, Unavailable
 from domain.ports.gateway import Route
@@ -78,7 +78,7 @@ class KeyTable:
 
     async def route(self, project_id: str, secret: str, model_name: str) -> Route:
         """Where a request goes; raises `Unauthenticated`, `NotFound`, `Unavailable`."""
-        digest = digest_of(secret)
+        digest = digest_of_secret(secret)
         try:
             return _route(self._entries.get(digest), project_id, model_name)
         except (Unauthenticated, NotFound):
@@ -86,7 +86,7 @@ class KeyTable:
 
     async def model_names(self, project_id: str, secret: str) -> list[str]:
         """The models that a key opens; raises `Unauthenticated`, `Unavailable`."""
-        digest = digest_of(secret)
+        digest = digest_of_secret(secret)
         entry = self._entries.get(digest)
         if entry is None or not entry.is_valid(project_id) or not entry.is_ready:
             entry = await self._query_entry(digest)

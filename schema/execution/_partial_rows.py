@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 
 class Rows(Protocol):
-    """Rows of a table that is stored as columns: those at `places`, in that order."""
+    """Rows of a table that is stored as columns: those at `indices`, in that order."""
 
     @property
     def columns(self) -> Mapping[str, Sequence[Any]]: ...
     @property
-    def places(self) -> range: ...
+    def indices(self) -> range: ...
     def __len__(self) -> int: ...
     def at(self, index: int) -> dict[str, Any]:
         """One row by the names of its columns."""
@@ -79,7 +79,7 @@ class ConcatenatedRows:
 def _picker(parts: Sequence[Rows]) -> Callable[[str], Sequence[Any]]:
     """Takes a column of all of them: in one step where they are of the same table, as those of one statement are."""
     columns = parts[0].columns
-    places = list(chain.from_iterable(rows.places for rows in parts))
+    places = list(chain.from_iterable(rows.indices for rows in parts))
     if len(places) > 1 and all(rows.columns is columns for rows in parts):
         pick = itemgetter(*places)
         return lambda name: pick(columns[name])

@@ -136,14 +136,14 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
     def _stream(self, asked: GraphQLRequest, context: GraphQLContext) -> Response:
         """The answers as events, if the caller has room for one more stream."""
         try:
-            quota = self.quotas.streams.acquire(context.holder)
+            quota = self.quotas.streams.acquire(context.client_key)
         except RateLimited as error:
             return answer(ExecutionResult(data=None, errors=[_seen(error, context)]), GRAPHQL)
         expired = ExecutionResult(data=None, errors=[_seen(Unauthenticated(EXPIRED), context)])
         return EventStream(
             self._events(asked, context),
             quota=quota,
-            life_s=context.life_s,
+            life_s=context.token_remaining_s,
             last_event=event("next", body_of(expired)) + event("complete"),
         )
 
@@ -164,7 +164,7 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
         return GraphQLContext(
             services=self._services,
             viewer=scope["viewer"],
-            until=viewer.until if viewer else None,
+            expires_at=viewer.expires_at if viewer else None,
             base_url=self._public_url or _base_url(scope, request.headers.get("host")),
             streams=scope["type"] == "websocket",
             address=request.client.host if request.client else None,
@@ -175,7 +175,7 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
         """A browser cannot set the header: there the token comes with `connection_init`."""
         given = (context.connection_params or {}).get("authorization")
         if context.viewer is None and (viewer := self._viewer(given if isinstance(given, str) else None)):
-            context.viewer, context.until = viewer.id, viewer.until
+            context.viewer, context.expires_at = viewer.id, viewer.expires_at
         if context.viewer is None:
             raise ConnectionRejectionError
         return UNSET

@@ -146,10 +146,10 @@ class Socket(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
             await self.view.on_ws_connect(self.context)
         except ConnectionRejectionError:
             raise Closing(FORBIDDEN, "Forbidden") from None
-        self._held.enter_context(self._quotas.sockets.acquire(self.context.holder))
+        self._held.enter_context(self._quotas.sockets.acquire(self.context.client_key))
         self._unnamed.close()
         self.websocket.ws.scope["viewer"] = self.context.viewer  # for the log, should the client stop reading
-        life_s = self.context.life_s
+        life_s = self.context.token_remaining_s
         self._until.reschedule(None if life_s is None else asyncio.get_running_loop().time() + life_s)
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
@@ -172,7 +172,7 @@ class Socket(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
         """What an operation holds until it ends; raises `RateLimited`."""
         with ExitStack() as taken:
             taken.enter_context(self._quotas.operations.acquire(str(id(self))))
-            taken.enter_context(self._quotas.streams.acquire(self.context.holder))
+            taken.enter_context(self._quotas.streams.acquire(self.context.client_key))
             return taken.pop_all()
 
     def _begin(self, operation: Operation[GraphQLContext, None], taken: ExitStack) -> None:

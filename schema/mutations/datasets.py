@@ -153,7 +153,7 @@ class DatasetMutations:
     @mutation
     async def import_dataset(self, info: Info, input: ImportDatasetInput) -> DatasetJobPayload:
         """Starts a job that imports the rows of a document as items; importing a document again adds no row twice."""
-        dataset, job = await resolve.begin_import(
+        dataset, job = await resolve.import_document(
             info.context,
             input.dataset_id,
             input.document_id,

@@ -4,7 +4,7 @@ import strawberry
 
 from domain.finetunes import FinetuneMethod, NewFinetune
 from domain.jobs import Runner
-from domain.ports.completions import Question
+from domain.ports.completions import CompletionRequest
 from resolvers import finetunes as resolve
 from schema.shared.context import Info
 from schema.shared.inputs import given, optional, or_none
@@ -159,7 +159,7 @@ class FinetuneMutations:
     async def complete(self, info: Info, input: CompleteInput) -> CompletePayload:
         """Generates one completion with a fine-tune, without a deployment; its model is loaded when necessary."""
         asked = given(input, "finetune_id")
-        question = Question(**{name: value for name, value in asked.items() if value is not None})
+        question = CompletionRequest(**{name: value for name, value in asked.items() if value is not None})
         answer = await resolve.complete(info.context, input.finetune_id, question)
         return CompletePayload(
             completion=answer.text,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
-from domain.pages import Page, PageSlice
+from domain.pages import PageRequest, PageResult
 from domain.reading import Collection, Parent
 from resolvers import reading
 from schema.shared.context import Info
@@ -77,7 +77,7 @@ class Connection(Generic[T]):
     """Relay's connection, with `nodes` and `totalCount`."""
 
     nodes: list[T] = strawberry.field(description="Objects of the page, without cursors.")
-    found: strawberry.Private[PageSlice[Any]]
+    found: strawberry.Private[PageResult[Any]]
     counted: strawberry.Private[tuple[Any, ...]]
 
     @strawberry.field(description="Objects of the page, each with its cursor.")
@@ -134,7 +134,7 @@ def _paged(resolver: Callable[..., Any]) -> Callable[..., Any]:
         before: str | None = None,
         **given: Any,
     ) -> Any:
-        return resolver(source, page=Page.of(first, after, last, before), **given)
+        return resolver(source, page=PageRequest.of(first, after, last, before), **given)
 
     signature = inspect.signature(resolver)
     own = [parameter for name, parameter in signature.parameters.items() if name != "page"]
@@ -151,7 +151,7 @@ def _paged(resolver: Callable[..., Any]) -> Callable[..., Any]:
 def connect(
     info: Info,
     collection: Collection,
-    page: Page,
+    page: PageRequest,
     *,
     parent: str | None = None,
     by: Parent | None = None,
@@ -166,7 +166,7 @@ def connect(
     only = None if collection.noun is None else asked(info, collection.noun)
     wanted = load(info, reading.pages, key, collection, by, where, page, only)
 
-    def made(found: PageSlice[Any]) -> Connection[Any]:
+    def made(found: PageResult[Any]) -> Connection[Any]:
         nodes = list(map(of, found.rows)) if collection.noun is None else shown(collection.noun, found)  # type: ignore[arg-type]
         return Connection(nodes=nodes, found=found, counted=(collection, by, where))
 

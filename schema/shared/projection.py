@@ -15,7 +15,7 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from domain.pages import PageSlice
+from domain.pages import PageResult
 from schema.execution import REQUIRED_ATTRIBUTES, PartialRows
 from schema.shared.context import Info
 from schema.shared.nodes import OF
@@ -52,7 +52,7 @@ def asked(info: Info, noun: str) -> frozenset[str] | None:
     return found
 
 
-def shown(noun: str, found: PageSlice[Any]) -> Any:
+def shown(noun: str, found: PageResult[Any]) -> Any:
     """Rows as the API shows them: of a part only that part, whose other fields nobody asked for."""
     of = OF[noun]
     return list(map(of, found.rows)) if found.part is None else PartialRows(of.__self__, found.part)  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ import strawberry
 
 from domain import api_keys as domain
 from domain.ids import Noun
-from domain.pages import Page
+from domain.pages import PageRequest
 from domain.reading import Collection
 from schema.shared.connections import Connection, connect, connection
 from schema.shared.context import Info
@@ -57,6 +57,6 @@ class ApiKeyQueries:
     def api_keys(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
     ) -> Connection[ApiKey]:
         return connect(info, Collection.API_KEYS, page)

@@ -5,7 +5,7 @@ import strawberry
 from domain import base_models as domain
 from domain.base_models import ModelSource, ModelType
 from domain.ids import Noun
-from domain.pages import Page
+from domain.pages import PageRequest
 from domain.reading import Collection
 from schema.shared.connections import Connection, connect, connection
 from schema.shared.context import Info
@@ -99,6 +99,6 @@ class BaseModelQueries:
     def base_models(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
     ) -> Connection[BaseModel]:
         return connect(info, Collection.BASE_MODELS, page)

@@ -9,7 +9,7 @@ from domain import datasets as domain
 from domain.datasets import DatasetFilter, DatasetOrigin, RunStatus
 from domain.finetunes import FinetuneFilter
 from domain.ids import Noun
-from domain.pages import Page
+from domain.pages import PageRequest
 from domain.reading import Collection, Parent
 from resolvers import datasets as resolve
 from resolvers import items as items_resolve
@@ -66,7 +66,7 @@ class PromptRevision:
 
 def within_hundred(first: int) -> int:
     """A list's length; raises `Invalid` unless it is from 1 to 100."""
-    return Page.of(first, None, None, None).size
+    return PageRequest.of(first, None, None, None).size
 
 
 @noun
@@ -201,7 +201,7 @@ class Dataset(Node):
     def documents(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
     ) -> Connection[Annotated["Document", strawberry.lazy("schema.types.documents")]]:
         return connect(info, Collection.IMPORTED_DOCUMENTS, page, parent=self.id, by=Parent.DATASET)
 
@@ -212,7 +212,7 @@ class Dataset(Node):
     def items(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         filter: Matching[ItemFilter] = None,
     ) -> Connection[DatasetItem]:
         where = condition(filter)
@@ -222,7 +222,7 @@ class Dataset(Node):
     def finetunes(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.types.finetunes")]]:
         return connect(
             info, Collection.FINETUNES, page, parent=self.id, by=Parent.DATASET, where=FinetuneFilter()
@@ -239,7 +239,7 @@ class DatasetQueries:
     def datasets(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         status: WithStatus[RunStatus] = None,
     ) -> Connection[Dataset]:
         where = DatasetFilter(status=status)

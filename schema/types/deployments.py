@@ -9,7 +9,7 @@ from domain import deployments as domain
 from domain import request_logs
 from domain.deployments import DeploymentFilter, DeploymentStatus
 from domain.ids import Noun
-from domain.pages import Page
+from domain.pages import PageRequest
 from domain.reading import Collection, Parent
 from resolvers import jobs as resolve_jobs
 from schema.execution import ONLY_ID
@@ -82,7 +82,7 @@ class Deployment(Node):
     def api_keys(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
     ) -> Connection[ApiKey]:
         return connect(info, Collection.API_KEYS, page, parent=self.id, by=Parent.DEPLOYMENT)
 
@@ -90,7 +90,7 @@ class Deployment(Node):
     def logs(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         filter: Matching[LogFilter] = None,
     ) -> Connection[RequestLog]:
         where = request_logs.LogFilter(**given(filter)) if filter else None
@@ -118,7 +118,7 @@ class DeploymentQueries:
     def deployments(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         status: WithStatus[DeploymentStatus] = None,
     ) -> Connection[Deployment]:
         where = DeploymentFilter(status=status)

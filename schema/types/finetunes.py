@@ -10,9 +10,9 @@ from domain import finetunes as domain
 from domain.datasets import RunStatus
 from domain.finetunes import FinetuneFilter, FinetuneMethod
 from domain.ids import Noun
-from domain.pages import Page
+from domain.pages import PageRequest
 from domain.reading import Collection, Parent
-from domain.rules import within
+from domain.rules import check_range
 from resolvers import datasets as resolve_datasets
 from resolvers import finetunes as resolve
 from resolvers import jobs as resolve_jobs
@@ -161,7 +161,7 @@ class Finetune(Node):
 
     @strawberry.field(description="The dataset that the items were taken from, also when it is `DELETED`.")
     def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")] | None:
-        return load(info, resolve_datasets.referred, self.it.dataset_id).then(OF[Noun.DATASET])
+        return load(info, resolve_datasets.including_deleted, self.it.dataset_id).then(OF[Noun.DATASET])
 
     @connection(
         "The frozen training items in the order of their dataset, without "
@@ -171,7 +171,7 @@ class Finetune(Node):
     def trained_items(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
     ) -> Connection[Annotated["DatasetItem", strawberry.lazy("schema.types.items")]]:
         return connect(info, Collection.FROZEN_ITEMS, page, parent=self.id, by=Parent.FINETUNE)
 
@@ -204,7 +204,7 @@ class Finetune(Node):
         lines: Annotated[int, strawberry.argument(description="Number of lines, 1 to 1,000.")] = 100,
     ) -> list[str]:
         """Of its newest job."""
-        within(lines, "lines", 1, MAX_LINES)
+        check_range(lines, "lines", 1, MAX_LINES)
         return load(info, resolve.recent_logs, self.id, lines).then(list, default=[])
 
     @connection(
@@ -213,7 +213,7 @@ class Finetune(Node):
     def history(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
     ) -> Connection[TrainingPoint]:
         return connect(
             info,
@@ -232,7 +232,7 @@ class Finetune(Node):
     def deployments(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
     ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.types.deployments")]]:
         return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.FINETUNE)
 
@@ -255,7 +255,7 @@ class FinetuneQueries:
     def finetunes(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         status: WithStatus[RunStatus] = None,
     ) -> Connection[Finetune]:
         where = FinetuneFilter(status=status)

@@ -131,11 +131,11 @@ class DatasetItem(Node):
 
     @strawberry.field(description="The dataset that the item belongs to, also when it is `DELETED`.")
     def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")]:
-        return load(info, datasets_resolve.referred, self.it.dataset_id).then(OF[Noun.DATASET])
+        return load(info, datasets_resolve.including_deleted, self.it.dataset_id).then(OF[Noun.DATASET])
 
     @strawberry.field(description="Field values as an object from field name to text.")
     def data(self, info: Info) -> JSON:
-        found = load(info, datasets_resolve.referred, self.it.dataset_id)
+        found = load(info, datasets_resolve.including_deleted, self.it.dataset_id)
         return found.then(lambda dataset: dict(zip(dataset.field_names, self.it.values, strict=True)))
 
     @strawberry.field(description="The item that this one replaces; null when it is not a correction.")
@@ -212,4 +212,4 @@ class ItemFilter:
 
 def condition(filter: ItemFilter | None) -> domain.ItemFilter | None:
     """A filter as the domain has it; raises `Invalid` when its text cannot be looked for."""
-    return domain.ItemFilter(**given(filter)).checked() if filter else None
+    return domain.ItemFilter(**given(filter)).validated() if filter else None

@@ -9,7 +9,7 @@ from domain import jobs as domain
 from domain.ids import Noun
 from domain.job_events import JobEventKind
 from domain.jobs import JobFilter, JobStatus, JobType, Runner
-from domain.pages import Page
+from domain.pages import PageRequest
 from domain.reading import Collection, Parent
 from schema.execution import ONLY_ID
 from schema.shared.connections import (
@@ -93,7 +93,7 @@ class Job(Node):
     def events(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         kinds: Annotated[
             list[JobEventKind] | None,
             strawberry.argument(description="Only events of these kinds; all when absent or null."),
@@ -115,7 +115,7 @@ class JobQueries:
     def jobs(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         type: OfType[JobType] = None,
         status: WithStatus[JobStatus] = None,
     ) -> Connection[Job]:

@@ -11,7 +11,7 @@ from domain.documents import DocumentFilter, DocumentKind
 from domain.finetunes import FinetuneFilter
 from domain.ids import Noun
 from domain.jobs import JobFilter, JobStatus, JobType
-from domain.pages import Page
+from domain.pages import PageRequest
 from domain.projects import ProjectStage, ProjectStatus, TaskType
 from domain.reading import Collection, Parent
 from resolvers import projects as resolve
@@ -172,7 +172,7 @@ class Project(Node):
     def documents(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         kind: Annotated[
             DocumentKind | None,
             strawberry.argument(description="Only documents of this kind; any kind when absent or null."),
@@ -185,7 +185,7 @@ class Project(Node):
     def datasets(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
     ) -> Connection[Annotated["Dataset", strawberry.lazy("schema.types.datasets")]]:
         return connect(info, Collection.DATASETS, page, parent=self.id, by=Parent.PROJECT)
 
@@ -193,7 +193,7 @@ class Project(Node):
     def finetunes(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         status: WithStatus[RunStatus] = None,
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.types.finetunes")]]:
         where = FinetuneFilter(status=status)
@@ -203,7 +203,7 @@ class Project(Node):
     def deployments(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
     ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.types.deployments")]]:
         return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.PROJECT)
 
@@ -211,7 +211,7 @@ class Project(Node):
     def jobs(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         type: OfType[JobType] = None,
         status: WithStatus[JobStatus] = None,
     ) -> Connection[Annotated["Job", strawberry.lazy("schema.types.jobs")]]:
@@ -229,7 +229,7 @@ class ProjectQueries:
     def projects(
         self,
         info: Info,
-        page: Page,
+        page: PageRequest,
         filter: Matching[ProjectFilter] = None,
     ) -> Connection[Project]:
         where = domain.ProjectFilter(**given(filter)) if filter else None

@@ -11,9 +11,9 @@ from infra.queue import WORK
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.fakes.trainer import FakeTrainer
-from tests.finetuning import launch, new_dataset
-from tests.importing import CAPITALS, drain, new_qa, shown, upload
-from tests.jobs import begin, new_project, queued_job
+from tests.finetuning import create_finetune, new_dataset
+from tests.importing import CAPITALS, drain_queue, fetch_dataset, new_qa_dataset, upload
+from tests.jobs import new_project, queued_job, start_job
 from workers.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ async def test_a_job_that_fell_out_of_the_queue_is_requeued_once(
 ) -> None:
     job = await queued_job(api, services)
     if begun:
-        await begin(services, job.id)
+        await start_job(services, job.id)
     await asyncio.gather(*(requeue(worker.queue, services, 20) for _ in range(4)))
     assert await queued(worker) == [job.id]
 
@@ -41,11 +41,11 @@ async def test_what_is_in_the_queue_or_not_ours_to_work_is_left_alone(
 ) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
-    external = await launch(api, project_id, dataset_id, runner="EXTERNAL")
+    external = await create_finetune(api, project_id, dataset_id, runner="EXTERNAL")
     await api.mutate("cancelFinetune", "finetune { id }", id=external["finetune"]["id"])
-    local = await launch(api, project_id, dataset_id)
+    local = await create_finetune(api, project_id, dataset_id)
     other = await new_project(api, "other")
-    await launch(api, other, await new_dataset(services, api, other), runner="EXTERNAL")
+    await create_finetune(api, other, await new_dataset(services, api, other), runner="EXTERNAL")
     await requeue(worker.queue, services, 20)
     assert await queued(worker) == [local["job"]["id"]]
 
@@ -54,7 +54,7 @@ async def test_a_job_that_a_worker_holds_is_left_alone(
     api: Api, services: Services, worker: Worker, trainer: FakeTrainer
 ) -> None:
     project_id = await new_project(api)
-    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    made = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
     trainer.may_end.clear()
     draining = asyncio.create_task(worker.drain())
     try:
@@ -73,7 +73,7 @@ async def test_an_import_waits_for_its_document_and_is_requeued_when_that_was_re
 ) -> None:
     project_id = await new_project(api)
     document_id = await upload(api, project_id, CAPITALS)
-    dataset_id = await new_qa(api, project_id)
+    dataset_id = await new_qa_dataset(api, project_id)
     made = await api.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=document_id)
     (reading,) = await queued(worker)
     await requeue(worker.queue, services, 20)
@@ -82,5 +82,5 @@ async def test_an_import_waits_for_its_document_and_is_requeued_when_that_was_re
     await worker.queue.connector.execute_query_async("delete from procrastinate_jobs")
     await requeue(worker.queue, services, 20)
     assert await queued(worker) == [made["job"]["id"]]
-    await drain(worker)
-    assert (await shown(api, dataset_id, "status"))["status"] == "DONE"
+    await drain_queue(worker)
+    assert (await fetch_dataset(api, dataset_id, "status"))["status"] == "DONE"

@@ -1,4 +1,4 @@
-"""What a dataset may be, and how its fields are found in a file."""
+"""Rules of datasets, and the mapping of fields to columns."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from domain.datasets import check_descriptions, check_fields
 from domain.errors import Invalid
-from domain.imports import columns
+from domain.imports import column_mapping
 from tests.domain.test_items import DATASET
 
 NAME = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20)
 
 
-def test_names_are_kept_without_the_blanks_around_them() -> None:
-    blank = replace(DATASET, name=" A ", field_names=(" q ", "a "), input_field="q ", output_field=" a")
-    checked = blank.checked()
-    assert (checked.name, checked.field_names) == ("A", ("q", "a"))
-    assert (checked.input_field, checked.output_field) == ("q", "a")
+def test_whitespace_around_names_is_removed() -> None:
+    untrimmed = replace(DATASET, name=" A ", field_names=(" q ", "a "), input_field="q ", output_field=" a")
+    validated = untrimmed.validated()
+    assert (validated.name, validated.field_names) == ("A", ("q", "a"))
+    assert (validated.input_field, validated.output_field) == ("q", "a")
 
 
 @pytest.mark.parametrize(
@@ -42,41 +42,41 @@ def test_names_are_kept_without_the_blanks_around_them() -> None:
 )
 def test_a_value_that_breaks_a_rule_is_refused(values: dict[str, Any], reason: str, field: str) -> None:
     with pytest.raises(Invalid) as refused:
-        replace(DATASET, **values).checked()
+        replace(DATASET, **values).validated()
     assert (refused.value.reason, refused.value.field) == (reason, [field])
 
 
 @given(st.lists(NAME, min_size=2, max_size=50, unique=True))
-def test_any_distinct_names_make_fields(names: list[str]) -> None:
+def test_any_distinct_names_are_valid_fields(names: list[str]) -> None:
     check_fields(tuple(names), names[0], names[-1])
 
 
 @pytest.mark.parametrize("fields", [None, {}, {"question": "What is asked.", "other": ""}])
-def test_fields_may_be_described_in_words(fields: dict[str, str] | None) -> None:
+def test_fields_may_have_descriptions(fields: dict[str, str] | None) -> None:
     check_descriptions(fields)
 
 
 @given(st.permutations(["question", "answer", "note"]))
 def test_columns_are_found_by_name_in_any_order(headers: list[str]) -> None:
-    assert columns(("answer", "question"), headers) == {"answer": "answer", "question": "question"}
+    assert column_mapping(("answer", "question"), headers) == {"answer": "answer", "question": "question"}
 
 
-def test_a_column_may_differ_in_case_where_that_is_unambiguous() -> None:
-    assert columns(("question", "answer"), ("Question", " ANSWER ")) == {
+def test_a_column_that_differs_in_case_alone_is_found_unless_there_are_two() -> None:
+    assert column_mapping(("question", "answer"), ("Question", " ANSWER ")) == {
         "question": "Question",
         "answer": " ANSWER ",
     }
-    assert columns(("a", "b"), ("A", "a", "b")) == {"a": "a", "b": "b"}
+    assert column_mapping(("a", "b"), ("A", "a", "b")) == {"a": "a", "b": "b"}
 
 
 def test_missing_columns_are_named_with_the_header() -> None:
     with pytest.raises(Invalid) as refused:
-        columns(("question", "answer"), ("Frage", "ANSWER", "Answer"))
+        column_mapping(("question", "answer"), ("Frage", "ANSWER", "Answer"))
     assert refused.value.message == (
         "The file has no column for 'question', 'answer'; its header is 'Frage', 'ANSWER', 'Answer'."
     )
 
 
-def test_a_long_header_is_cut_in_the_sentence() -> None:
+def test_a_long_header_is_shortened_in_the_message() -> None:
     with pytest.raises(Invalid, match="and 980 more"):
-        columns(("question", "answer"), [f"c{number}" for number in range(1_000)])
+        column_mapping(("question", "answer"), [f"c{number}" for number in range(1_000)])

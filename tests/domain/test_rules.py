@@ -1,9 +1,9 @@
-"""Rules that many nouns share."""
+"""Rules for names, texts and numbers."""
 
 import pytest
 
 from domain.errors import Invalid
-from domain.rules import within
+from domain.rules import check_range
 
 
 @pytest.mark.parametrize(
@@ -17,15 +17,15 @@ from domain.rules import within
         (float("nan"), 0, 1, "`n` must be from 0 to 1, not nan."),
     ],
 )
-def test_a_number_outside_its_bounds_is_told_as_people_write_numbers(
+def test_a_number_out_of_range_is_refused_with_readable_numbers(
     value: float, low: float, high: float, sentence: str
 ) -> None:
     with pytest.raises(Invalid) as refused:
-        within(value, "n", low, high)
+        check_range(value, "n", low, high)
     assert refused.value.message == sentence
 
 
-def test_a_bound_that_is_no_value_itself_is_told_so() -> None:
-    within(1, "n", 0, 1, open_low=True)
+def test_an_open_bound_is_not_in_the_range_and_the_message_says_so() -> None:
+    check_range(1, "n", 0, 1, open_low=True)
     with pytest.raises(Invalid, match="must be above 0 and at most 1, not 0"):
-        within(0, "n", 0, 1, open_low=True)
+        check_range(0, "n", 0, 1, open_low=True)

@@ -8,7 +8,7 @@ import pytest
 import respx
 
 from domain.errors import Unavailable
-from domain.ports.completions import Completion, NotReached
+from domain.ports.completions import Completion, ModelUnreachable
 from domain.ports.model_runtime import Upstream
 from infra.completions import OpenAICompletions
 
@@ -74,12 +74,12 @@ async def test_a_server_that_nobody_reaches_is_told_from_one_that_is_slow(
     completions: OpenAICompletions, route: respx.Route
 ) -> None:
     route.mock(side_effect=httpx.ConnectError("refused"))
-    with pytest.raises(NotReached, match="does not answer"):
+    with pytest.raises(ModelUnreachable, match="does not answer"):
         await asked(completions)
     route.mock(side_effect=httpx.ReadTimeout("slow"))
     with pytest.raises(Unavailable, match="in time") as slow:
         await asked(completions)
-    assert not isinstance(slow.value, NotReached)
+    assert not isinstance(slow.value, ModelUnreachable)
 
 
 async def test_a_servers_own_sentence_is_passed_on_and_not_asked_for_twice(

@@ -7,7 +7,7 @@ import pytest
 from domain.job_events import LogLine
 from domain.services import Services
 from tests.clients import Api
-from tests.jobs import begin, queued_job, say, succeed
+from tests.jobs import queued_job, record_events, start_job, succeed
 from tests.judges.conftest import Node
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_reference_client_asks_changes_follows_and_comes_back_to_its_place(
     api: Api, services: Services, live: str, node: Node, script: str
 ) -> None:
-    job = await begin(services, (await queued_job(api, services)).id)
+    job = await start_job(services, (await queued_job(api, services)).id)
     async with aclosing(node(script, live, api.token, job.id)) as told:
         assert await anext(told) == {
             "viewer": {"id": api.user_id},
@@ -27,7 +27,7 @@ async def test_a_reference_client_asks_changes_follows_and_comes_back_to_its_pla
                 {"__typename": "StatusEvent", "cursor": "2", "status": "RUNNING"},
             ],
         }
-        await say(services, job, LogLine("while it was away, or not"))
+        await record_events(services, job, LogLine("while it was away, or not"))
         await succeed(services, job)
         assert await anext(told) == {
             "rest": [

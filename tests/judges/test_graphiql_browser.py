@@ -9,7 +9,7 @@ import pytest
 from domain.job_events import LogLine
 from domain.services import Services
 from tests.clients import Api
-from tests.jobs import begin, queued_job, say, succeed
+from tests.jobs import queued_job, record_events, start_job, succeed
 from tests.judges.browser import CHROMIUM, DRIVER, NEEDED, browser
 
 pytestmark = [
@@ -43,9 +43,9 @@ async def test_graphiql_runs_a_query_and_follows_a_job_without_any_other_host(
         await page.replace(VARIABLES, orjson.dumps({"jobId": job.id}).decode())
         await page.click(RUN)
         await page.shows(ANSWER, "StatusEvent", '"cursor": "1"')
-        running = await begin(services, job.id)
+        running = await start_job(services, job.id)
         await page.shows(ANSWER, '"cursor": "2"')
-        await say(services, running, LogLine("a line of the log"))
+        await record_events(services, running, LogLine("a line of the log"))
         await page.shows(ANSWER, "a line of the log")
         await succeed(services, running)
         await page.shows(ANSWER, "SUCCESS")

@@ -15,7 +15,7 @@ from graphql import FieldNode, GraphQLError, OperationDefinitionNode, parse
 from domain.services import Services
 from tests.clients import Api
 from tests.introspection import LISTS, MUTATIONS, QUERIES, id_places
-from tests.world import plant
+from tests.world import create_world
 
 pytestmark = pytest.mark.anyio
 
@@ -80,7 +80,7 @@ def test_a_fault_is_known_by_its_status_or_its_code() -> None:
 async def test_no_query_that_can_be_drawn_from_the_schema_brings_a_fault(
     live: str, api: Api, services: Services, tmp_path: Path
 ) -> None:
-    kept, doomed = (await plant(services, api)).ids, (await plant(services, api)).ids
+    kept, doomed = (await create_world(services, api)).ids, (await create_world(services, api)).ids
     (tmp_path / "schemathesis.toml").write_text(configuration(kept, doomed, await cursors(api)))
     exchanges = await judged(f"{live}/graphql", api.token, tmp_path)
     assert [it for it in exchanges if it.faulty] == []

@@ -13,12 +13,12 @@ from starlette.types import ASGIApp, Message
 
 from app.wiring import Wiring
 from domain.files.csv_writer import BOM
-from domain.items import Which
+from domain.items import ItemSelection
 from domain.services import Services
 from rest.datasets import FORMATS, items_as_text
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.importing import CAPITALS, imported, items, new_qa, shown, table
+from tests.importing import CAPITALS, csv_table, fetch_dataset, imported_dataset, items, new_qa_dataset
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ TRICKY = 'question,answer\n"a, ""b""\nc",=SUM(A1)\n  ünï ,-3.5\n@x,😀\n'
 
 
 async def download(api: Api, dataset_id: str, **params: str) -> httpx.Response:
-    url = (await shown(api, dataset_id, "downloadUrl"))["downloadUrl"]
+    url = (await fetch_dataset(api, dataset_id, "downloadUrl"))["downloadUrl"]
     return await api.rest.get(url, params=params)
 
 
@@ -37,7 +37,7 @@ def rows(reply: httpx.Response) -> list[list[str]]:
 
 
 async def test_a_download_is_a_table_that_spreadsheets_open_rightly(api: Api, worker: Worker) -> None:
-    dataset_id = await imported(api, worker, TRICKY, name="Größe & mehr")
+    dataset_id = await imported_dataset(api, worker, TRICKY, name="Größe & mehr")
     reply = await download(api, dataset_id)
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "text/csv; charset=utf-8"
@@ -51,7 +51,7 @@ async def test_a_download_is_a_table_that_spreadsheets_open_rightly(api: Api, wo
 
 
 async def test_json_lines_keep_the_texts_as_they_are(api: Api, worker: Worker) -> None:
-    reply = await download(api, await imported(api, worker, TRICKY), format="jsonl")
+    reply = await download(api, await imported_dataset(api, worker, TRICKY), format="jsonl")
     assert reply.headers["content-type"] == "application/jsonl"
     assert [json.loads(line) for line in reply.text.splitlines()] == [
         {"question": 'a, "b"\nc', "answer": "=SUM(A1)"},
@@ -61,14 +61,14 @@ async def test_json_lines_keep_the_texts_as_they_are(api: Api, worker: Worker) -
 
 
 async def test_a_download_is_imported_as_the_same_items(api: Api, worker: Worker) -> None:
-    first = await imported(api, worker, CAPITALS)
-    again = await imported(api, worker, (await download(api, first)).content)
-    hashes = [(await shown(api, id, "contentHash"))["contentHash"] for id in (first, again)]
+    first = await imported_dataset(api, worker, CAPITALS)
+    again = await imported_dataset(api, worker, (await download(api, first)).content)
+    hashes = [(await fetch_dataset(api, id, "contentHash"))["contentHash"] for id in (first, again)]
     assert hashes[0] == hashes[1]
 
 
 async def test_a_download_holds_active_valid_or_all_items(api: Api, worker: Worker) -> None:
-    dataset_id = await imported(api, worker, "question,answer\nOne?,1\nTwo?,\nThree?,3\nFour?,4\n")
+    dataset_id = await imported_dataset(api, worker, "question,answer\nOne?,1\nTwo?,\nThree?,3\nFour?,4\n")
     ids = [item["id"] for item in await items(api, dataset_id)]
     await api.mutate("deleteItems", "count", itemIds=[ids[2]])
     await api.mutate("correctItem", "item { id }", itemId=ids[3], values=["Four?", "IV"])
@@ -82,7 +82,7 @@ async def test_a_download_holds_active_valid_or_all_items(api: Api, worker: Work
 
 
 async def test_both_sides_of_the_split_make_up_the_whole(api: Api, worker: Worker) -> None:
-    dataset_id = await imported(api, worker, table(80))
+    dataset_id = await imported_dataset(api, worker, csv_table(80))
     sides = [rows(await download(api, dataset_id, split=side))[1:] for side in ("train", "EVAL", "preview")]
     whole = rows(await download(api, dataset_id))[1:]
     assert len(whole) == 80
@@ -92,7 +92,7 @@ async def test_both_sides_of_the_split_make_up_the_whole(api: Api, worker: Worke
 
 
 async def test_an_unknown_choice_is_refused_in_words(api: Api, worker: Worker) -> None:
-    dataset_id = await imported(api, worker)
+    dataset_id = await imported_dataset(api, worker)
     for params, reason, detail in (
         ({"format": "parquet"}, "UNSUPPORTED_FORMAT", "`format` is one of csv, jsonl, not 'parquet'."),
         ({"items": "some"}, "INVALID_PARAMETER", "`items` is one of active, valid, all, not 'some'."),
@@ -104,7 +104,7 @@ async def test_an_unknown_choice_is_refused_in_words(api: Api, worker: Worker) -
 
 
 async def test_a_dataset_that_is_not_done_is_not_ready(api: Api) -> None:
-    reply = await download(api, await new_qa(api))
+    reply = await download(api, await new_qa_dataset(api))
     assert (reply.status_code, reply.json()["error_code"]) == (409, "NOT_READY")
     assert reply.json()["detail"] == "The dataset is PLANNING; it can be downloaded once it is DONE."
 
@@ -112,9 +112,11 @@ async def test_a_dataset_that_is_not_done_is_not_ready(api: Api) -> None:
 async def test_only_the_owner_downloads_and_only_from_its_project(
     api: Api, worker: Worker, anonymous: httpx.AsyncClient
 ) -> None:
-    dataset_id = await imported(api, worker)
-    url = (await shown(api, dataset_id, "downloadUrl"))["downloadUrl"]
-    elsewhere = (await shown(api, await new_qa(api), "downloadUrl"))["downloadUrl"].split("/")[3]
+    dataset_id = await imported_dataset(api, worker)
+    url = (await fetch_dataset(api, dataset_id, "downloadUrl"))["downloadUrl"]
+    elsewhere = (await fetch_dataset(api, await new_qa_dataset(api), "downloadUrl"))["downloadUrl"].split(
+        "/"
+    )[3]
     moved = url.replace(url.split("/")[3], elsewhere)
     replies: list[Any] = [
         await anonymous.get(url),
@@ -129,7 +131,7 @@ async def test_only_the_owner_downloads_and_only_from_its_project(
 async def test_a_ticket_opens_this_download_alone(
     api: Api, worker: Worker, services: Services, anonymous: httpx.AsyncClient
 ) -> None:
-    url = (await shown(api, await imported(api, worker), "downloadUrl"))["downloadUrl"]
+    url = (await fetch_dataset(api, await imported_dataset(api, worker), "downloadUrl"))["downloadUrl"]
     ticket, _ = services.tokens.ticket(api.user_id, url)
     elsewhere, _ = services.tokens.ticket(api.user_id, url + "/")
     assert (await anonymous.get(url, params={"ticket": ticket})).status_code == 200
@@ -139,11 +141,11 @@ async def test_a_ticket_opens_this_download_alone(
 async def test_the_first_bytes_do_not_wait_for_the_last_row(
     api: Api, worker: Worker, services: Services
 ) -> None:
-    dataset_id = await imported(api, worker, table(5_000))
+    dataset_id = await imported_dataset(api, worker, csv_table(5_000))
     async with services.transactions.begin() as store:
         dataset = await store.datasets.get(dataset_id, viewer_id=api.user_id)
     assert dataset is not None
-    body = items_as_text(services.transactions, dataset, FORMATS["csv"], None, Which.ACTIVE)
+    body = items_as_text(services.transactions, dataset, FORMATS["csv"], None, ItemSelection.ACTIVE)
     async with aclosing(body):
         assert await anext(body) == BOM + "question,answer\r\n"
         assert (await anext(body)).startswith("Question 0?,Answer 0\r\n")
@@ -152,7 +154,9 @@ async def test_the_first_bytes_do_not_wait_for_the_last_row(
 async def test_a_client_that_leaves_frees_its_connection(
     api: Api, worker: Worker, application: ASGIApp, wiring: Wiring
 ) -> None:
-    url = (await shown(api, await imported(api, worker, table(5_000)), "downloadUrl"))["downloadUrl"]
+    url = (await fetch_dataset(api, await imported_dataset(api, worker, csv_table(5_000)), "downloadUrl"))[
+        "downloadUrl"
+    ]
     busy, sent = wiring.engine.sync_engine.pool, asyncio.Event()
     checked_out: list[int] = []
 

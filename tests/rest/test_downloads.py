@@ -16,7 +16,7 @@ from domain.ports.storage import Storage
 from domain.services import Services
 from rest.file_responses import RangeNotSatisfiable, byte_range, content_disposition
 from tests.clients import Api
-from tests.external import store
+from tests.external import put_object
 from tests.importing import upload
 from tests.jobs import new_project
 
@@ -123,10 +123,10 @@ async def test_other_bytes_in_the_place_of_an_upload_are_not_given_as_the_upload
     api: Api, services: Services, url: str
 ) -> None:
     key = f"documents/{url.split('/')[-2]}/Gr__e_und_mehr.csv"
-    await store(services, key, CONTENT[:-1])  # until it was read, its size is all that is known of it
+    await put_object(services, key, CONTENT[:-1])  # until it was read, its size is all that is known of it
     reply = await api.rest.get(url)
     assert (reply.status_code, reply.json()["error_code"]) == (409, "FILE_CHANGED")
-    await store(services, key, CONTENT)
+    await put_object(services, key, CONTENT)
     assert (await api.rest.get(url)).content == CONTENT
 
 

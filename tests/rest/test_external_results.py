@@ -8,9 +8,9 @@ import pytest
 
 from domain.services import Services
 from tests.clients import Api
-from tests.external import KEY, say, store
-from tests.importing import new_qa
-from tests.importing import shown as shown_dataset
+from tests.external import KEY, put_object, report_status
+from tests.importing import fetch_dataset as shown_dataset
+from tests.importing import new_qa_dataset
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ def services(services: Services) -> Services:
 async def test_results_in_storage_become_items_once(
     api: Api, anonymous: httpx.AsyncClient, services: Services
 ) -> None:
-    id = await new_qa(api)
+    id = await new_qa_dataset(api)
     place = (await shown_dataset(api, id, "s3Path"))["s3Path"].split("/", 3)[3]
     entries = [
         {
@@ -38,12 +38,12 @@ async def test_results_in_storage_become_items_once(
     ]  # fmt: skip
     files = {"b.json": entries, "a.json": [{"values": {"question": "q0"}}]}
     for name, content in files.items():
-        await store(services, place + name, json.dumps(content).encode())
-    await store(services, place + "notes.txt", b"not a result")
+        await put_object(services, place + name, json.dumps(content).encode())
+    await put_object(services, place + "notes.txt", b"not a result")
 
-    assert (await say(anonymous, id, "RUNNING")).json()["status"] == "RUNNING"
+    assert (await report_status(anonymous, id, "RUNNING")).json()["status"] == "RUNNING"
     for _ in range(3):
-        assert (await say(anonymous, id, "DONE")).json()["status"] == "DONE"
+        assert (await report_status(anonymous, id, "DONE")).json()["status"] == "DONE"
     found = await shown_dataset(
         api, id, "origin fileCount generationTimeSeconds stats { total valid } " + ITEMS
     )
@@ -76,13 +76,13 @@ async def test_results_in_storage_become_items_once(
 async def test_a_malformed_result_is_422_and_nothing_changes(
     api: Api, anonymous: httpx.AsyncClient, services: Services, content: bytes
 ) -> None:
-    id = await new_qa(api)
+    id = await new_qa_dataset(api)
     place = (await shown_dataset(api, id, "s3Path"))["s3Path"].split("/", 3)[3]
-    await store(
+    await put_object(
         services, place + "a.json", json.dumps([{"values": {"question": "q", "answer": "a"}}]).encode()
     )
-    await store(services, place + "b.json", content)
-    reply = await say(anonymous, id, "DONE")
+    await put_object(services, place + "b.json", content)
+    reply = await report_status(anonymous, id, "DONE")
     assert (reply.status_code, reply.json()["error_code"]) == (422, "UNPROCESSABLE")
     assert "b.json" in reply.json()["detail"]
     assert await shown_dataset(api, id, "status stats { total }") == {

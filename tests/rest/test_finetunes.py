@@ -11,7 +11,7 @@ import pytest
 from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.finetuning import launch, new_dataset, new_project, trained
+from tests.finetuning import create_finetune, new_dataset, new_project, trained_finetune
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ def path_of(made: dict[str, str]) -> str:
 
 
 async def test_the_model_is_downloaded_whole_or_in_part(api: Api, services: Services, worker: Worker) -> None:
-    path = path_of(await trained(services, api, worker)) + "/download"
+    path = path_of(await trained_finetune(services, api, worker)) + "/download"
     whole = await api.rest.get(path)
     assert (whole.status_code, whole.content) == (200, MODEL)
     assert whole.headers["content-length"] == str(len(MODEL))
@@ -38,7 +38,7 @@ async def test_the_model_is_downloaded_whole_or_in_part(api: Api, services: Serv
 
 
 async def test_each_file_is_downloaded_by_its_name(api: Api, services: Services, worker: Worker) -> None:
-    made = await trained(services, api, worker)
+    made = await trained_finetune(services, api, worker)
     config = await api.rest.get(f"{path_of(made)}/artifacts/training_config.json")
     assert (config.status_code, config.json()) == (200, {})
     assert config.headers["content-type"].startswith("application/json")
@@ -49,7 +49,7 @@ async def test_each_file_is_downloaded_by_its_name(api: Api, services: Services,
 
 
 async def test_all_files_come_as_one_archive(api: Api, services: Services, worker: Worker) -> None:
-    made = await trained(services, api, worker)
+    made = await trained_finetune(services, api, worker)
     for name in ("artifacts.zip", "artifacts/artifacts.zip"):
         reply = await api.rest.get(f"{path_of(made)}/{name}")
         assert (reply.status_code, reply.headers["content-type"]) == (200, "application/zip")
@@ -64,7 +64,7 @@ async def test_all_files_come_as_one_archive(api: Api, services: Services, worke
 
 async def test_what_is_not_there_yet_is_not_ready(api: Api, services: Services) -> None:
     project_id = await new_project(api)
-    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    made = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
     path = path_of({"project_id": project_id, "id": made["finetune"]["id"]})
     for name in ("download", "artifacts.zip"):
         reply = await api.rest.get(f"{path}/{name}")
@@ -75,7 +75,7 @@ async def test_what_is_not_there_yet_is_not_ready(api: Api, services: Services) 
 async def test_a_ticket_opens_one_path_for_a_browser(
     api: Api, services: Services, worker: Worker, anonymous: httpx.AsyncClient
 ) -> None:
-    path = path_of(await trained(services, api, worker))
+    path = path_of(await trained_finetune(services, api, worker))
     ticket, _ = services.tokens.ticket(api.user_id, f"{path}/download")
     assert (await anonymous.get(f"{path}/download", params={"ticket": ticket})).content == MODEL
     assert (await anonymous.get(f"{path}/artifacts.zip", params={"ticket": ticket})).status_code == 401
@@ -84,7 +84,7 @@ async def test_a_ticket_opens_one_path_for_a_browser(
 async def test_anothers_files_are_not_found_and_nobodys_need_a_token(
     api: Api, services: Services, worker: Worker, anonymous: httpx.AsyncClient
 ) -> None:
-    made = await trained(services, api, worker)
+    made = await trained_finetune(services, api, worker)
     elsewhere = await new_project(api, "elsewhere")
     for name in ("download", "artifacts.zip", "artifacts/training_config.json"):
         for client, path, status, reason in (

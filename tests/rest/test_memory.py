@@ -16,7 +16,7 @@ from domain.reading import require
 from domain.services import Services
 from tests.clients import Api, sign_up
 from tests.conftest import Worker
-from tests.finetuning import trained
+from tests.finetuning import trained_finetune
 from tests.jobs import new_project
 
 pytestmark = pytest.mark.anyio
@@ -99,7 +99,7 @@ async def blocks() -> AsyncIterator[bytes]:
 async def test_a_gguf_of_five_hundred_megabytes_comes_down_in_flat_memory(
     services: Services, api: Api, worker: Worker, environment: dict[str, str]
 ) -> None:
-    finetune = await trained(services, api, worker)
+    finetune = await trained_finetune(services, api, worker)
     async with services.transactions.begin() as store:
         finetune_record = await require(store.finetunes, finetune["id"], viewer_id=api.user_id)
         assert finetune_record.gguf is not None

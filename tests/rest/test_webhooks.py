@@ -20,10 +20,10 @@ from domain.training_points import TrainingPoint
 from domain.use_cases import status_updates
 from rest.webhook_bodies import read_status_update
 from tests.clients import Api
-from tests.external import KEY, say, store
-from tests.finetuning import launch, new_dataset
-from tests.importing import new_qa
-from tests.importing import shown as shown_dataset
+from tests.external import KEY, put_object, report_status
+from tests.finetuning import create_finetune, new_dataset
+from tests.importing import fetch_dataset as shown_dataset
+from tests.importing import new_qa_dataset
 from tests.jobs import new_project
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,7 @@ async def finetune(api: Api, services: Services) -> str:
     """A fine-tune that waits for an external worker."""
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
-    return str((await launch(api, project_id, dataset_id, runner="EXTERNAL"))["finetune"]["id"])
+    return str((await create_finetune(api, project_id, dataset_id, runner="EXTERNAL"))["finetune"]["id"])
 
 
 async def shown(api: Api, id: str, fields: str = RUN) -> Any:
@@ -66,7 +66,7 @@ async def test_a_training_is_updated_from_its_first_step_to_its_model(
 ) -> None:
     metrics = {"step": 5, "epoch": 0.5, "train_loss": 2.0}
     more: dict[str, Any] = {"progress": 0.5, "current_step": "Training", "logs": ["one", "two\nthree"]}
-    reply = await say(anonymous, finetune, "RUNNING", **more, metrics=metrics)
+    reply = await report_status(anonymous, finetune, "RUNNING", **more, metrics=metrics)
     assert (reply.status_code, reply.json()) == (200, {"id": finetune, "status": "RUNNING"})
     found = await shown(api, finetune)
     assert (found["status"], found["progress"], found["currentStep"]) == ("RUNNING", 0.5, "Training")
@@ -74,11 +74,11 @@ async def test_a_training_is_updated_from_its_first_step_to_its_model(
     assert (found["job"]["status"], found["job"]["message"]) == ("RUNNING", "Training")
 
     metrics = {"step": 10, "epoch": 1.0, "eval_loss": 1.5, "perplexity": 4.5, "total_steps": 10}
-    await say(anonymous, finetune, "RUNNING", metrics=metrics)
+    await report_status(anonymous, finetune, "RUNNING", metrics=metrics)
     key = await model_key(api, finetune)
-    await store(services, key, MODEL)
-    await store(services, f"finetunes/{finetune}/config.json", b"{}")
-    reply = await say(
+    await put_object(services, key, MODEL)
+    await put_object(services, f"finetunes/{finetune}/config.json", b"{}")
+    reply = await report_status(
         anonymous,
         finetune,
         "DONE",
@@ -132,12 +132,14 @@ async def test_a_run_moves_only_as_it_may(
 ) -> None:
     project_id = await new_project(api)
     if noun == "finetune":
-        made = await launch(api, project_id, await new_dataset(services, api, project_id), runner="EXTERNAL")
+        made = await create_finetune(
+            api, project_id, await new_dataset(services, api, project_id), runner="EXTERNAL"
+        )
         id = made["finetune"]["id"]
     else:
-        id = await new_qa(api, project_id)
+        id = await new_qa_dataset(api, project_id)
     for before, status in zip((None, *path), path, strict=False):
-        reply = await say(anonymous, id, status)
+        reply = await report_status(anonymous, id, status)
         if before in {None, "RUNNING", status}:
             assert (reply.status_code, reply.json()) == (200, {"id": id, "status": status})
         else:
@@ -147,7 +149,7 @@ async def test_a_run_moves_only_as_it_may(
 async def test_a_failure_has_the_error_of_the_worker(
     api: Api, anonymous: httpx.AsyncClient, finetune: str
 ) -> None:
-    await say(anonymous, finetune, "FAILED", error="CUDA out of memory.", logs="a\nb")
+    await report_status(anonymous, finetune, "FAILED", error="CUDA out of memory.", logs="a\nb")
     found = await shown(api, finetune, "status error recentLogs job { status error }")
     assert found == {
         "status": "FAILED", "error": "CUDA out of memory.", "recentLogs": ["a", "b"],
@@ -158,10 +160,10 @@ async def test_a_failure_has_the_error_of_the_worker(
 async def test_a_run_that_was_cancelled_takes_no_more_reports(
     api: Api, anonymous: httpx.AsyncClient, finetune: str
 ) -> None:
-    await say(anonymous, finetune, "RUNNING")
+    await report_status(anonymous, finetune, "RUNNING")
     await api.mutate("cancelFinetune", "finetune { status }", id=finetune)
     for status in ("RUNNING", "DONE", "FAILED"):
-        assert (await say(anonymous, finetune, status)).status_code == 409
+        assert (await report_status(anonymous, finetune, status)).status_code == 409
     assert (await shown(api, finetune, "status"))["status"] == "ABORTED"
 
 
@@ -169,15 +171,17 @@ async def test_luthiers_own_runs_take_no_reports(
     api: Api, anonymous: httpx.AsyncClient, services: Services
 ) -> None:
     project_id = await new_project(api)
-    made = await launch(api, project_id, await new_dataset(services, api, project_id))
-    reply = await say(anonymous, made["finetune"]["id"], "RUNNING")
+    made = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
+    reply = await report_status(anonymous, made["finetune"]["id"], "RUNNING")
     assert (reply.status_code, reply.json()["error_code"]) == (409, "NOT_EXTERNAL")
 
 
 async def test_reports_that_come_at_once_end_a_run_once(
     api: Api, anonymous: httpx.AsyncClient, finetune: str
 ) -> None:
-    replies = await asyncio.gather(*(say(anonymous, finetune, "DONE", logs=["end"]) for _ in range(6)))
+    replies = await asyncio.gather(
+        *(report_status(anonymous, finetune, "DONE", logs=["end"]) for _ in range(6))
+    )
     assert [reply.status_code for reply in replies] == [200] * 6
     found = await shown(api, finetune, "recentLogs job { attempts events(kinds: [STATUS]) { totalCount } }")
     assert found == {"recentLogs": ["end"], "job": {"attempts": 1, "events": {"totalCount": 3}}}
@@ -187,7 +191,7 @@ async def test_an_artifact_that_is_not_in_storage_is_422_and_changes_nothing(
     api: Api, anonymous: httpx.AsyncClient, finetune: str
 ) -> None:
     files = [{"filename": "model.gguf", "kind": "GGUF", "sha256": SHA256}]
-    reply = await say(anonymous, finetune, "DONE", result={"artifacts": files}, logs=["x"])
+    reply = await report_status(anonymous, finetune, "DONE", result={"artifacts": files}, logs=["x"])
     assert (reply.status_code, reply.json()["error_code"]) == (422, "UNPROCESSABLE")
     found = await shown(api, finetune, "status recentLogs artifacts { filename }")
     assert found == {"status": "PLANNING", "recentLogs": [], "artifacts": []}
@@ -233,7 +237,7 @@ async def test_an_artifact_that_is_not_in_storage_is_422_and_changes_nothing(
 async def test_a_report_that_breaks_a_rule_is_422_in_one_sentence(
     api: Api, anonymous: httpx.AsyncClient, body: dict[str, Any]
 ) -> None:
-    id = await new_qa(api)
+    id = await new_qa_dataset(api)
     reply = await anonymous.put(
         f"/api/external/training-datasets/{id}/update-status", headers=KEY, content=json.dumps(body)
     )
@@ -321,12 +325,12 @@ async def test_an_update_that_is_superseded_three_times_is_a_conflict(
         raise Superseded
 
     monkeypatch.setattr(status_updates, "update_finetune", superseded)
-    reply = await say(anonymous, finetune, "RUNNING")
+    reply = await report_status(anonymous, finetune, "RUNNING")
     assert (reply.status_code, reply.json()["error_code"]) == (409, "RUN_CHANGED")
 
 
 async def test_a_body_that_is_too_large_is_413(anonymous: httpx.AsyncClient, finetune: str) -> None:
-    reply = await say(anonymous, finetune, "RUNNING", logs="x" * 1_048_577)
+    reply = await report_status(anonymous, finetune, "RUNNING", logs="x" * 1_048_577)
     assert (reply.status_code, reply.json()["error_code"]) == (413, "BODY_TOO_LARGE")
 
 
@@ -334,4 +338,4 @@ async def test_a_body_that_is_too_large_is_413(anonymous: httpx.AsyncClient, fin
     "id", ["finetune_nothing", "finetune_00000000000000000000000000", "ds_x", "ds_" + "0" * 26]
 )
 async def test_an_unknown_run_is_404(anonymous: httpx.AsyncClient, id: str) -> None:
-    assert (await say(anonymous, id, "DONE")).status_code == 404
+    assert (await report_status(anonymous, id, "DONE")).status_code == 404

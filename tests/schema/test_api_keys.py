@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.api_keys import digest_of
+from domain.api_keys import digest_of_secret
 from infra.db.tables import api_keys
 from tests.clients import Api
 from tests.finetuning import new_project
@@ -29,7 +29,7 @@ async def test_a_secret_is_shown_once_and_only_its_digest_is_kept(api: Api, data
     async with database.connect() as connection:
         rows = [tuple(row) for row in await connection.execute(select(api_keys))]
     assert secret not in repr(rows)
-    assert digest_of(secret) in {value for row in rows for value in row}
+    assert digest_of_secret(secret) in {value for row in rows for value in row}
 
 
 async def test_a_key_is_a_deployments_or_the_accounts_own(api: Api) -> None:

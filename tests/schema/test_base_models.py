@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.base_models import CATALOGUE, TINY
+from domain.base_models import CATALOG, TINY
 from tests.clients import Api
 
 pytestmark = pytest.mark.anyio
@@ -15,9 +15,9 @@ MODEL = """id modelId name description source modelType baseArchitecture archite
 async def test_the_catalogue_is_listed_by_name_and_is_the_same_for_all(api: Api) -> None:
     query = "{ baseModels { nodes { modelId name } totalCount } }"
     found = await api.gql(query)
-    names = sorted(model.name for model in CATALOGUE)
+    names = sorted(model.name for model in CATALOG)
     assert [it["name"] for it in found["baseModels"]["nodes"]] == names
-    assert found["baseModels"]["totalCount"] == len(CATALOGUE)
+    assert found["baseModels"]["totalCount"] == len(CATALOG)
     assert await api.other.gql(query) == found
 
 
@@ -28,11 +28,11 @@ async def test_the_catalogue_is_paged(api: Api) -> None:
     assert first["pageInfo"]["hasNextPage"]
     rest = (await api.gql(query, after=first["pageInfo"]["endCursor"]))["baseModels"]
     assert len(first["nodes"]) == 3
-    assert len(first["nodes"] + rest["nodes"]) == len(CATALOGUE)
+    assert len(first["nodes"] + rest["nodes"]) == len(CATALOG)
 
 
 async def test_a_model_says_what_it_needs_and_takes(api: Api) -> None:
-    small = next(model for model in CATALOGUE if model.num_parameters == 494_032_768)
+    small = next(model for model in CATALOG if model.num_parameters == 494_032_768)
     found = await api.gql(f"query($id: ID!) {{ baseModel(id: $id) {{ {MODEL} }} }}", id=small.id)
     assert found["baseModel"] == {
         "id": small.id, "modelId": "Qwen/Qwen2.5-0.5B-Instruct", "name": "Qwen2.5 0.5B Instruct",

@@ -7,9 +7,9 @@ import pytest
 from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.finetuning import launch
-from tests.importing import CAPITALS, QA, add, imported, new_qa, shown, upload
-from tests.jobs import begin, new_project
+from tests.finetuning import create_finetune
+from tests.importing import CAPITALS, QA, fetch_dataset, import_file, imported_dataset, new_qa_dataset, upload
+from tests.jobs import new_project, start_job
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 async def test_a_new_dataset_has_its_projects_name_and_nothing_else(api: Api) -> None:
     project_id = await new_project(api, "Capitals")
-    dataset = await shown(api, await new_qa(api, project_id), PLAIN)
+    dataset = await fetch_dataset(api, await new_qa_dataset(api, project_id), PLAIN)
     assert dataset == {
         "version": 1, "name": "Capitals", "description": None, "status": "PLANNING", "error": None,
         "origin": "UPLOADED", "fileCount": 0, "totalSizeBytes": 0, "generatePrompt": None, "promptHistory": [],
@@ -43,14 +43,14 @@ async def test_a_dataset_keeps_everything_that_it_is_given(api: Api) -> None:
         "generatePrompt": "Ask.", "jsonObjectFields": {"question": "What is asked."},
         "expectedOutputSizeChars": 200, "generateExamplesNumber": 1000, "generateModel": "m",
     }  # fmt: skip
-    dataset = await shown(api, await new_qa(api, **given), f"origin {' '.join(given)}")
+    dataset = await fetch_dataset(api, await new_qa_dataset(api, **given), f"origin {' '.join(given)}")
     assert dataset == {"origin": "GENERATED", **given}
 
 
 async def test_paths_name_the_project_and_the_dataset(api: Api, services: Services) -> None:
     project_id = await new_project(api)
-    id = await new_qa(api, project_id)
-    assert await shown(api, id, "s3Path downloadUrl") == {
+    id = await new_qa_dataset(api, project_id)
+    assert await fetch_dataset(api, id, "s3Path downloadUrl") == {
         "s3Path": f"{services.storage.uri}/datasets/{api.user_id}/{id}/",
         "downloadUrl": f"/api/projects/{project_id}/training-datasets/{id}/download",
     }
@@ -58,10 +58,10 @@ async def test_paths_name_the_project_and_the_dataset(api: Api, services: Servic
 
 async def test_versions_count_up_within_a_project_whatever_is_deleted(api: Api) -> None:
     project_id = await new_project(api)
-    first, second = await new_qa(api, project_id), await new_qa(api, project_id)
+    first, second = await new_qa_dataset(api, project_id), await new_qa_dataset(api, project_id)
     await api.mutate("deleteDataset", "deletedId", id=second)
-    third, elsewhere = await new_qa(api, project_id), await new_qa(api)
-    versions = [(await shown(api, id, "version"))["version"] for id in (first, third, elsewhere)]
+    third, elsewhere = await new_qa_dataset(api, project_id), await new_qa_dataset(api)
+    versions = [(await fetch_dataset(api, id, "version"))["version"] for id in (first, third, elsewhere)]
     assert versions == [1, 3, 1]
 
 
@@ -82,8 +82,8 @@ async def test_a_wrong_value_says_which_field(api: Api) -> None:
 
 
 async def test_nothing_begins_in_an_archived_project(api: Api, worker: Worker) -> None:
-    dataset_id = await imported(api, worker)
-    project_id = (await shown(api, dataset_id, "project { id }"))["project"]["id"]
+    dataset_id = await imported_dataset(api, worker)
+    project_id = (await fetch_dataset(api, dataset_id, "project { id }"))["project"]["id"]
     document_id = await upload(api, project_id, CAPITALS)
     await api.mutate("updateProject", "project { id }", id=project_id, status="ARCHIVED")
     for error in (
@@ -103,7 +103,7 @@ async def test_the_same_key_makes_one_dataset(api: Api) -> None:
 
 
 async def test_an_update_changes_what_is_given_and_null_clears(api: Api) -> None:
-    id = await new_qa(api, description="d", corpusName="eurlex")
+    id = await new_qa_dataset(api, description="d", corpusName="eurlex")
     changed = await api.mutate(
         "updateDataset", "dataset { name description corpusName fieldNames outputField }",
         id=id, name="New", description=None, fieldNames=["question", "reply"], outputField="reply",
@@ -115,17 +115,17 @@ async def test_an_update_changes_what_is_given_and_null_clears(api: Api) -> None
 
 
 async def test_an_update_that_changes_nothing_is_refused(api: Api) -> None:
-    id = await new_qa(api, name="A")
+    id = await new_qa_dataset(api, name="A")
     for given in ({}, {"name": "A"}, {"fieldNames": ["question", "answer"]}):
         assert (await api.refused("updateDataset", id=id, **given))["reason"] == "NOTHING_TO_CHANGE"
     assert (await api.refused("updateDataset", id=id, name=None))["reason"] == "REQUIRED"
 
 
 async def test_a_new_prompt_moves_the_old_one_into_the_history(api: Api) -> None:
-    id = await new_qa(api, generatePrompt="one")
+    id = await new_qa_dataset(api, generatePrompt="one")
     for prompt in ("two", "three", None):
         await api.mutate("updateDataset", "dataset { id }", id=id, generatePrompt=prompt)
-    dataset = await shown(
+    dataset = await fetch_dataset(
         api, id, "generatePrompt all: promptHistory { prompt } last: promptHistory(first: 1) { prompt }"
     )
     assert dataset == {
@@ -136,7 +136,7 @@ async def test_a_new_prompt_moves_the_old_one_into_the_history(api: Api) -> None
 
 
 async def test_a_list_has_from_1_to_100_entries(api: Api) -> None:
-    id = await new_qa(api)
+    id = await new_qa_dataset(api)
     for first in (0, 101, -1):
         for field in (f"promptHistory(first: {first}) {{ prompt }}", f"dataItemsSample(first: {first})"):
             body = await api.raw(f"query($id: ID!) {{ dataset(id: $id) {{ {field} }} }}", id=id)
@@ -144,7 +144,7 @@ async def test_a_list_has_from_1_to_100_entries(api: Api) -> None:
 
 
 async def test_after_planning_only_name_and_description_change(api: Api, worker: Worker) -> None:
-    id = await imported(api, worker)
+    id = await imported_dataset(api, worker)
     error = await api.refused("updateDataset", id=id, languageIso="deu")
     assert (error["code"], error["reason"], error["field"]) == (
         "CONFLICT", "DATASET_NOT_PLANNING", ["languageIso"],
@@ -157,7 +157,7 @@ async def test_after_planning_only_name_and_description_change(api: Api, worker:
 
 async def test_a_waiting_import_fixes_the_fields(api: Api) -> None:
     project_id = await new_project(api)
-    id = await new_qa(api, project_id)
+    id = await new_qa_dataset(api, project_id)
     document_id = await upload(api, project_id, CAPITALS)
     await api.mutate("importDataset", "job { id }", datasetId=id, documentId=document_id)
     error = await api.refused("updateDataset", id=id, fieldNames=["question", "answer", "note"])
@@ -165,7 +165,7 @@ async def test_a_waiting_import_fixes_the_fields(api: Api) -> None:
 
 
 async def test_datasets_are_listed_newest_first_and_by_status(api: Api, worker: Worker) -> None:
-    done, planned = await imported(api, worker), await new_qa(api)
+    done, planned = await imported_dataset(api, worker), await new_qa_dataset(api)
     document = "query($status: RunStatus) { datasets(status: $status) { totalCount nodes { id } } }"
     assert (await api.gql(document))["datasets"] == {
         "totalCount": 2,
@@ -177,7 +177,7 @@ async def test_datasets_are_listed_newest_first_and_by_status(api: Api, worker: 
 
 
 async def test_a_deleted_dataset_is_gone_with_its_items(api: Api, worker: Worker, services: Services) -> None:
-    id = await imported(api, worker)
+    id = await imported_dataset(api, worker)
     async with services.transactions.begin() as store:
         items = await store.items.sample([id], 10, viewer_id=api.user_id)
     assert (await api.mutate("deleteDataset", "deletedId", id=id))["deletedId"] == id
@@ -192,9 +192,9 @@ async def test_a_deleted_dataset_is_gone_with_its_items(api: Api, worker: Worker
 async def test_a_fine_tune_keeps_what_it_was_trained_on_when_its_dataset_is_deleted(
     api: Api, worker: Worker
 ) -> None:
-    id = await imported(api, worker, "question,answer\nOne?,1\nTwo?,\nThree?,3\n")
-    project_id = (await shown(api, id, "project { id }"))["project"]["id"]
-    finetune = (await launch(api, project_id, id))["finetune"]
+    id = await imported_dataset(api, worker, "question,answer\nOne?,1\nTwo?,\nThree?,3\n")
+    project_id = (await fetch_dataset(api, id, "project { id }"))["project"]["id"]
+    finetune = (await create_finetune(api, project_id, id))["finetune"]
     await api.mutate("deleteDataset", "deletedId", id=id)
     found = await api.gql(
         """query($id: ID!) { finetune(id: $id) { dataset { id status dataItemsSample stats { total } }
@@ -212,22 +212,22 @@ async def test_a_fine_tune_keeps_what_it_was_trained_on_when_its_dataset_is_dele
 
 async def test_a_dataset_at_work_is_not_deleted(api: Api, services: Services) -> None:
     project_id = await new_project(api)
-    id = await new_qa(api, project_id)
+    id = await new_qa_dataset(api, project_id)
     document_id = await upload(api, project_id, CAPITALS)
     asked = {"datasetId": id, "documentId": document_id}
     job = (await api.mutate("importDataset", "job { id }", **asked))["job"]
     assert (await api.refused("deleteDataset", id=id))["reason"] == "DATASET_BUSY"
-    await begin(services, job["id"])
-    assert (await shown(api, id, "status"))["status"] == "RUNNING"
+    await start_job(services, job["id"])
+    assert (await fetch_dataset(api, id, "status"))["status"] == "RUNNING"
     assert (await api.refused("deleteDataset", id=id))["reason"] == "DATASET_BUSY"
     assert (await api.refused("importDataset", **asked))["reason"] == "DATASET_BUSY"
 
 
 async def test_another_users_dataset_is_as_absent_as_a_missing_one(api: Api, worker: Worker) -> None:
-    id = await imported(api, worker)
-    project_id = (await shown(api, id, "project { id }"))["project"]["id"]
+    id = await imported_dataset(api, worker)
+    project_id = (await fetch_dataset(api, id, "project { id }"))["project"]["id"]
     document_id = await upload(api, project_id, CAPITALS)
-    mine = await new_qa(api.other)
+    mine = await new_qa_dataset(api.other)
     for other in (id, "ds_01kg000000e008000000000001", "ds_garbage", document_id):
         assert (await api.other.gql("query($id: ID!) { dataset(id: $id) { id } }", id=other))[
             "dataset"
@@ -250,9 +250,9 @@ async def test_another_users_dataset_is_as_absent_as_a_missing_one(api: Api, wor
 async def test_the_same_items_have_the_same_hash_in_any_order(api: Api, worker: Worker) -> None:
     header, *rows = CAPITALS.splitlines()
     backwards = "\n".join([header, *reversed(rows)])
-    first, second = await imported(api, worker), await imported(api, worker, backwards)
-    fewer = await imported(api, worker, "\n".join([header, *rows[:2]]))
-    hashes = [(await shown(api, id, "contentHash"))["contentHash"] for id in (first, second, fewer)]
+    first, second = await imported_dataset(api, worker), await imported_dataset(api, worker, backwards)
+    fewer = await imported_dataset(api, worker, "\n".join([header, *rows[:2]]))
+    hashes = [(await fetch_dataset(api, id, "contentHash"))["contentHash"] for id in (first, second, fewer)]
     assert hashes[0] == hashes[1] != hashes[2]
-    await add(api, worker, fewer, "\n".join([header, rows[2]]))
-    assert (await shown(api, fewer, "contentHash"))["contentHash"] == hashes[0]
+    await import_file(api, worker, fewer, "\n".join([header, rows[2]]))
+    assert (await fetch_dataset(api, fewer, "contentHash"))["contentHash"] == hashes[0]

@@ -13,7 +13,7 @@ from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.fakes.runtime import FakeRuntime
-from tests.finetuning import TINY, launch, new_dataset, new_project, trained
+from tests.finetuning import TINY, create_finetune, new_dataset, new_project, trained_finetune
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ async def log(services: Services, deployment_id: str, input: str, **given: Any) 
 async def test_a_deployment_shows_where_and_how_it_is_asked(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    tuned = await trained(services, api, worker)
+    tuned = await trained_finetune(services, api, worker)
     made = await deploy(api, tuned["project_id"], SHOWN, finetuneId=tuned["id"])
     (key,) = made["apiKeys"]["nodes"]
     assert made["secret"].startswith(key["prefix"])
@@ -62,7 +62,7 @@ async def test_a_deployment_shows_where_and_how_it_is_asked(
 async def test_a_fine_tune_is_found_by_its_model_name_and_may_be_given_another(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    tuned = await trained(services, api, worker)
+    tuned = await trained_finetune(services, api, worker)
     by_name = await deploy(api, tuned["project_id"], "finetune { id }", modelName="luthier/tiny_capitals_v1")
     assert by_name["finetune"] == {"id": tuned["id"]}
     renamed = await deploy(
@@ -74,7 +74,7 @@ async def test_a_fine_tune_is_found_by_its_model_name_and_may_be_given_another(
 
 
 async def test_the_longest_project_name_can_be_deployed(api: Api, services: Services, worker: Worker) -> None:
-    tuned = await trained(services, api, worker, "ü" * 200)
+    tuned = await trained_finetune(services, api, worker, "ü" * 200)
     made = await deploy(api, tuned["project_id"], "modelName", finetuneId=tuned["id"])
     assert made["modelName"] == tuned["modelName"]
 
@@ -105,7 +105,7 @@ async def test_of_many_deployments_of_one_name_asked_for_at_once_one_is_made(api
 async def test_a_fine_tune_is_either_deployed_or_deleted_when_both_are_asked_for_at_once(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    tuned = await trained(services, api, worker)
+    tuned = await trained_finetune(services, api, worker)
     given = {"id": tuned["project_id"], "finetuneId": tuned["id"]}
     await api.mutate("updateProject", "project { id }", **given)  # deleting it will change the project too
     deployed, deleted = await asyncio.gather(
@@ -121,12 +121,12 @@ async def test_what_has_no_model_cannot_be_deployed(api: Api, services: Services
     assert (await api.refused("createDeployment", projectId=project_id))["reason"] == "REQUIRED"
     error = await api.refused("createDeployment", projectId=project_id, modelName=" ")
     assert (error["code"], error["field"]) == ("INVALID", ["modelName"])
-    planned = await launch(api, project_id, await new_dataset(services, api, project_id))
+    planned = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
     for given in ({"finetuneId": planned["finetune"]["id"]}, {"modelName": f"{TINY}_capitals_v1"}):
         error = await api.refused("createDeployment", projectId=project_id, **given)
         assert (error["code"], error["reason"]) == ("CONFLICT", "NOT_READY")
     await api.mutate("cancelFinetune", "finetune { id }", id=planned["finetune"]["id"])
-    elsewhere = await trained(services, api, worker, "elsewhere")
+    elsewhere = await trained_finetune(services, api, worker, "elsewhere")
     error = await api.refused("createDeployment", projectId=project_id, finetuneId=elsewhere["id"])
     assert (error["code"], error["reason"]) == ("NOT_FOUND", "FINETUNE_NOT_FOUND")
 
@@ -135,7 +135,7 @@ async def test_what_has_no_model_cannot_be_deployed(api: Api, services: Services
 async def test_the_id_of_a_fine_tune_is_no_model_name(
     api: Api, services: Services, worker: Worker, spelled: str
 ) -> None:
-    tuned = await trained(services, api.other, worker)
+    tuned = await trained_finetune(services, api.other, worker)
     for id in (tuned["id"], tuned["id"].upper()):
         name = spelled.format(id)
         error = await api.refused("createDeployment", projectId=await new_project(api), modelName=name)
@@ -152,7 +152,7 @@ async def test_the_second_call_with_an_idempotency_key_gives_the_same_without_th
 async def test_a_model_is_unloaded_when_the_last_deployment_of_it_is_deleted(
     api: Api, services: Services, worker: Worker, runtime: FakeRuntime
 ) -> None:
-    tuned = await trained(services, api, worker)
+    tuned = await trained_finetune(services, api, worker)
     made = [await deploy(api, tuned["project_id"], finetuneId=tuned["id"], modelName=it) for it in ("a", "b")]
     await worker.drain()
     await api.mutate("deleteDeployment", "deletedId", id=made[0]["id"])

@@ -18,8 +18,8 @@ from infra.db.tables import documents
 from infra.queue import PURGE, TIDY
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.importing import drain, new_qa, upload
-from tests.importing import shown as dataset_shown
+from tests.importing import drain_queue, new_qa_dataset, upload
+from tests.importing import fetch_dataset as dataset_shown
 from tests.jobs import new_project
 
 pytestmark = pytest.mark.anyio
@@ -234,9 +234,9 @@ async def test_bytes_that_come_after_the_completion_are_neither_imported_nor_dow
     assert await put(begun, TABLE.replace(b"Paris", b"Lyons")) == 200  # the URL works for an hour
     reply = await api.rest.get((await shown(api, id))["downloadUrl"])
     assert (reply.status_code, reply.json()["error_code"]) == (409, "FILE_CHANGED")
-    dataset_id = await new_qa(api, project_id)
+    dataset_id = await new_qa_dataset(api, project_id)
     await api.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=id)
-    await drain(worker)
+    await drain_queue(worker)
     found = await dataset_shown(api, dataset_id, "status error items(first: 1) { nodes { id } }")
     assert found == {
         "status": "FAILED",
@@ -293,7 +293,9 @@ async def test_what_is_put_after_a_deletion_goes_once_no_upload_can_be_under_way
 async def test_a_document_that_is_being_imported_cannot_be_deleted(api: Api) -> None:
     project_id = await new_project(api)
     id = await upload(api, project_id, TABLE)
-    await api.mutate("importDataset", "job { id }", datasetId=await new_qa(api, project_id), documentId=id)
+    await api.mutate(
+        "importDataset", "job { id }", datasetId=await new_qa_dataset(api, project_id), documentId=id
+    )
     error = await api.refused("deleteDocument", id=id)
     assert (error["code"], error["reason"]) == ("CONFLICT", "DOCUMENT_IN_USE")
 

@@ -32,7 +32,7 @@ from tests.schema import kinds as module
 from tests.schema.kinds import BAD, GOOD, NEAR, Branch, Leaf, World, kinds
 from tests.schema.queries import Queries, Value
 from tests.world import World as Planted
-from tests.world import plant
+from tests.world import create_world
 
 pytestmark = [
     pytest.mark.anyio,
@@ -251,7 +251,7 @@ async def test_the_real_schema_is_answered_alike_over_what_a_user_has(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = chance(SEED)
-    own = of(await plant(services, api), random)
+    own = of(await create_world(services, api), random)
     queries = Queries(schema._schema, random, own, depth=6, size=40, without=frozenset({"ticket", "health"}))
     api.rest.headers["x-request-id"] = "the-same"
     answered = 0

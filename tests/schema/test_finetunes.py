@@ -10,7 +10,15 @@ from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.fakes.runtime import FakeRuntime
-from tests.finetuning import CAPITALS, TINY, launch, new_dataset, new_project, shown, trained
+from tests.finetuning import (
+    CAPITALS,
+    TINY,
+    create_finetune,
+    fetch_finetune,
+    new_dataset,
+    new_project,
+    trained_finetune,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +39,7 @@ RUN = """id version modelName name baseModelName status error method seed
 
 
 async def trained_on(api: Api, id: str) -> list[str]:
-    found = await shown(api, id, "trainedItems(first: 100) { nodes { values split } totalCount }")
+    found = await fetch_finetune(api, id, "trainedItems(first: 100) { nodes { values split } totalCount }")
     assert found["trainedItems"]["totalCount"] == len(found["trainedItems"]["nodes"])
     assert {it["split"] for it in found["trainedItems"]["nodes"]} == {"TRAIN"}
     return [it["values"][0] for it in found["trainedItems"]["nodes"]]
@@ -39,7 +47,7 @@ async def trained_on(api: Api, id: str) -> list[str]:
 
 async def start(services: Services, api: Api, **given: Any) -> dict[str, Any]:
     project_id = await new_project(api)
-    return await launch(api, project_id, await new_dataset(services, api, project_id), **given)
+    return await create_finetune(api, project_id, await new_dataset(services, api, project_id), **given)
 
 
 async def test_a_new_fine_tune_is_planned_and_names_everything_that_it_will_do(
@@ -47,7 +55,7 @@ async def test_a_new_fine_tune_is_planned_and_names_everything_that_it_will_do(
 ) -> None:
     project_id = await new_project(api, "Capital Cities", config={"maxSeqLength": 256})
     dataset_id = await new_dataset(services, api, project_id)
-    made = await launch(
+    made = await create_finetune(
         api,
         project_id,
         dataset_id,
@@ -56,7 +64,7 @@ async def test_a_new_fine_tune_is_planned_and_names_everything_that_it_will_do(
         outputName="Mine",
     )
     assert (made["job"]["type"], made["job"]["status"]) == ("FINETUNE", "QUEUED")
-    found = await shown(api, made["finetune"]["id"], RUN)
+    found = await fetch_finetune(api, made["finetune"]["id"], RUN)
     assert found["hyperparameters"]["numEpochs"] == 2
     assert found["hyperparameters"]["maxSeqLength"] == 256
     assert found["hyperparameters"]["loraR"] == 32
@@ -76,8 +84,8 @@ async def test_a_new_fine_tune_is_planned_and_names_everything_that_it_will_do(
 async def test_a_trained_fine_tune_shows_its_curve_its_files_and_its_samples(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    made = await trained(services, api, worker)
-    found = await shown(api, made["id"], RUN)
+    made = await trained_finetune(services, api, worker)
+    found = await fetch_finetune(api, made["id"], RUN)
     path = f"/api/projects/{made['project_id']}/finetunes/{made['id']}"
     model = "luthier_tiny_capitals_v1.gguf"
     expected = {
@@ -156,7 +164,7 @@ async def test_a_method_that_this_machine_lacks_is_refused_with_a_sentence_but_n
     asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
     error = await api.refused("createFinetune", **asked, method="QLORA")
     assert error["message"] == "QLoRA needs CUDA; use LORA."
-    made = await launch(api, project_id, dataset_id, method="QLORA", runner="EXTERNAL")
+    made = await create_finetune(api, project_id, dataset_id, method="QLORA", runner="EXTERNAL")
     assert made["job"]["status"] == "QUEUED"
 
 
@@ -188,7 +196,7 @@ async def test_a_dataset_of_another_project_is_not_found(api: Api, services: Ser
 
 async def test_a_project_trains_one_model_at_a_time(api: Api, services: Services, worker: Worker) -> None:
     made = await start(services, api)
-    found = await shown(api, made["finetune"]["id"], "project { id } dataset { id }")
+    found = await fetch_finetune(api, made["finetune"]["id"], "project { id } dataset { id }")
     asked = {
         "projectId": found["project"]["id"], "baseModelName": TINY, "trainingDatasetId": found["dataset"]["id"],
     }  # fmt: skip
@@ -218,24 +226,24 @@ async def test_later_corrections_and_deletions_do_not_change_what_is_trained_on(
     made = await start(services, api)
     finetune, questions = made["finetune"], [question for question, _ in CAPITALS]
     assert await trained_on(api, finetune["id"]) == questions
-    dataset = (await shown(api, finetune["id"], "dataset { id contentHash items { nodes { id } } }"))[
-        "dataset"
-    ]
+    dataset = (
+        await fetch_finetune(api, finetune["id"], "dataset { id contentHash items { nodes { id } } }")
+    )["dataset"]
     assert finetune["trainedContentHash"] == dataset["contentHash"]
     first, second, _ = (it["id"] for it in dataset["items"]["nodes"])
     await api.mutate("correctItem", "item { id }", itemId=first, values=["Capital of Spain?", "Madrid"])
     await api.mutate("deleteItems", "count", itemIds=[second])
     assert await trained_on(api, finetune["id"]) == questions
-    after = await shown(api, finetune["id"], "trainedContentHash dataset { contentHash }")
+    after = await fetch_finetune(api, finetune["id"], "trainedContentHash dataset { contentHash }")
     assert after["trainedContentHash"] == finetune["trainedContentHash"] != after["dataset"]["contentHash"]
 
 
 async def test_a_deleted_dataset_is_still_seen_by_what_was_trained_on_it(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    made = await trained(services, api, worker)
+    made = await trained_finetune(services, api, worker)
     await api.mutate("deleteDataset", "deletedId", id=made["dataset_id"])
-    found = await shown(api, made["id"], "dataset { id status }")
+    found = await fetch_finetune(api, made["id"], "dataset { id status }")
     assert found["dataset"] == {"id": made["dataset_id"], "status": "DELETED"}
     assert await trained_on(api, made["id"]) == [question for question, _ in CAPITALS]
 
@@ -246,7 +254,7 @@ async def test_the_first_items_are_chosen_or_the_same_ones_by_lot_for_the_same_s
     async def chosen(**given: Any) -> list[str]:
         project_id = await new_project(api)
         dataset_id = await new_dataset(services, api, project_id, SIXTY)
-        made = await launch(api, project_id, dataset_id, trainingDatasetNumberExamples=5, **given)
+        made = await create_finetune(api, project_id, dataset_id, trainingDatasetNumberExamples=5, **given)
         assert made["finetune"]["trainedItemCount"] == 5
         return await trained_on(api, made["finetune"]["id"])
 
@@ -257,7 +265,7 @@ async def test_the_first_items_are_chosen_or_the_same_ones_by_lot_for_the_same_s
     dataset_id = await new_dataset(services, api, project_id, SIXTY)
     lots = []
     for seed in (1, 1, 2):
-        made = await launch(
+        made = await create_finetune(
             api, project_id, dataset_id,
             trainingDatasetNumberExamples=5, trainingDatasetSelectRandom=True, seed=seed,
         )  # fmt: skip
@@ -274,7 +282,7 @@ async def test_a_planned_training_is_cancelled_once(api: Api, services: Services
     assert ended["finetune"] == {"status": "ABORTED", "job": {"status": "CANCELLED"}}
     assert (await api.refused("cancelFinetune", id=id))["reason"] == "JOB_ENDED"
     await worker.drain()
-    assert (await shown(api, id, "status"))["status"] == "ABORTED"
+    assert (await fetch_finetune(api, id, "status"))["status"] == "ABORTED"
 
 
 async def test_a_fine_tune_is_deleted_with_its_files_once_nothing_needs_it(
@@ -283,7 +291,7 @@ async def test_a_fine_tune_is_deleted_with_its_files_once_nothing_needs_it(
     running = await start(services, api)
     error = await api.refused("deleteFinetune", id=running["finetune"]["id"])
     assert (error["code"], error["reason"]) == ("CONFLICT", "TRAINING_RUNNING")
-    made = await trained(services, api, worker, "Other")
+    made = await trained_finetune(services, api, worker, "Other")
     deployed = await api.mutate(
         "createDeployment", "deployment { id }", projectId=made["project_id"], finetuneId=made["id"]
     )
@@ -302,7 +310,7 @@ async def test_the_second_call_with_an_idempotency_key_starts_nothing_new(
 ) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
-    first, second = [await launch(api, project_id, dataset_id, idempotencyKey="k") for _ in range(2)]
+    first, second = [await create_finetune(api, project_id, dataset_id, idempotencyKey="k") for _ in range(2)]
     assert first == second
     asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
     error = await api.refused("createFinetune", **asked, seed=3, idempotencyKey="k")
@@ -320,7 +328,7 @@ async def test_an_archived_project_trains_nothing(api: Api, services: Services) 
 async def test_a_model_answers_without_a_deployment(
     api: Api, services: Services, worker: Worker, runtime: FakeRuntime
 ) -> None:
-    made = await trained(services, api, worker)
+    made = await trained_finetune(services, api, worker)
     wanted = "completion promptTokens completionTokens"
     answer = await api.mutate("complete", wanted, finetuneId=made["id"], prompt="hello you", temperature=0)
     assert answer | {"userErrors": []} == {
@@ -341,8 +349,8 @@ async def test_a_question_is_refused_before_the_model_is_looked_for(api: Api, se
 
 
 async def test_recent_logs_are_the_last_lines_asked_for(api: Api, services: Services, worker: Worker) -> None:
-    made = await trained(services, api, worker)
-    assert (await shown(api, made["id"], "recentLogs(lines: 1)"))["recentLogs"] == ["Published."]
+    made = await trained_finetune(services, api, worker)
+    assert (await fetch_finetune(api, made["id"], "recentLogs(lines: 1)"))["recentLogs"] == ["Published."]
     query = "query($id: ID!, $lines: Int!) { finetune(id: $id) { recentLogs(lines: $lines) } }"
     for lines in (0, 1001):
         body = await api.raw(query, id=made["id"], lines=lines)
@@ -352,7 +360,7 @@ async def test_recent_logs_are_the_last_lines_asked_for(api: Api, services: Serv
 async def test_anothers_fine_tune_is_as_absent_as_a_missing_one(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    made = await trained(services, api, worker)
+    made = await trained_finetune(services, api, worker)
     query = "query($id: ID!) { finetune(id: $id) { id } node(id: $id) { id } }"
     theirs = await new_project(api.other)
     for id in (made["id"], NOWHERE, "garbage", ""):
@@ -375,7 +383,7 @@ async def test_anothers_fine_tune_is_as_absent_as_a_missing_one(
 async def test_fine_tunes_are_listed_over_every_project_and_by_status(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    done = await trained(services, api, worker, "one")
+    done = await trained_finetune(services, api, worker, "one")
     planned = (await start(services, api))["finetune"]
     query = "query($status: RunStatus) { finetunes(status: $status) { nodes { id } } }"
 

@@ -17,7 +17,7 @@ from domain.jobs import JobStatus, Superseded
 from domain.services import Services
 from domain.use_cases import job_lifecycle
 from tests.clients import Api
-from tests.jobs import begin, begun_between, queued_job, say, succeed
+from tests.jobs import queued_job, record_events, start_job, started_between, succeed
 
 pytestmark = pytest.mark.anyio
 
@@ -31,8 +31,8 @@ FOLLOW = """subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after
 
 async def test_a_job_tells_what_happened_in_it(api: Api, services: Services) -> None:
     queued = await queued_job(api, services)
-    job = await begin(services, queued.id)
-    await say(services, job, Progress(0.5, "half"), LogLine("a line"))
+    job = await start_job(services, queued.id)
+    await record_events(services, job, Progress(0.5, "half"), LogLine("a line"))
     await succeed(services, job)
     seen = (await api.gql(JOB, id=job.id))["job"]
     assert seen["startedAt"] <= seen["finishedAt"]
@@ -57,7 +57,7 @@ async def test_a_job_tells_what_happened_in_it(api: Api, services: Services) -> 
 
 async def test_jobs_are_listed_by_type_and_status(api: Api, services: Services) -> None:
     done, queued = await queued_job(api, services), await queued_job(api, services)
-    await succeed(services, await begin(services, done.id))
+    await succeed(services, await start_job(services, done.id))
     query = "query($t: JobType, $s: JobStatus) { jobs(type: $t, status: $s) { nodes { id } } }"
     listed = [it["id"] for it in (await api.gql(query))["jobs"]["nodes"]]
     assert listed == [queued.id, done.id]
@@ -69,10 +69,10 @@ async def test_jobs_are_listed_by_type_and_status(api: Api, services: Services) 
 async def test_a_cancelled_job_is_final_at_once_and_its_worker_is_refused(
     api: Api, services: Services
 ) -> None:
-    job = await begin(services, (await queued_job(api, services)).id)
+    job = await start_job(services, (await queued_job(api, services)).id)
     assert (await api.mutate("cancelJob", "job { status }", id=job.id))["job"] == {"status": "CANCELLED"}
     with pytest.raises(Superseded):
-        await say(services, job, LogLine("still here"))
+        await record_events(services, job, LogLine("still here"))
     error = await api.refused("cancelJob", id=job.id)
     assert (error["code"], error["reason"]) == ("CONFLICT", "JOB_ENDED")
     dataset = await api.gql("query($id: ID!) { dataset(id: $id) { status } }", id=job.subject_id)
@@ -84,7 +84,7 @@ async def test_a_job_that_is_begun_while_it_is_cancelled_is_cancelled(
 ) -> None:
     job = await queued_job(api, services)
     async with services.transactions.begin() as store:
-        begun_between(store, services, monkeypatch)
+        started_between(store, services, monkeypatch)
         cancelled = await job_lifecycle.cancel(store, job.id, viewer_id=api.user_id)
     assert (cancelled.status, cancelled.attempt) == (JobStatus.CANCELLED, 1)
     seen = (await api.gql(JOB, id=job.id))["job"]["events"]["nodes"]
@@ -92,10 +92,10 @@ async def test_a_job_that_is_begun_while_it_is_cancelled_is_cancelled(
 
 
 async def test_a_replaced_worker_writes_nothing(api: Api, services: Services) -> None:
-    first = await begin(services, (await queued_job(api, services)).id)
-    second = await begin(services, first.id)
+    first = await start_job(services, (await queued_job(api, services)).id)
+    second = await start_job(services, first.id)
     with pytest.raises(Superseded):
-        await say(services, first, LogLine("from the dead"))
+        await record_events(services, first, LogLine("from the dead"))
     with pytest.raises(Superseded):
         await succeed(services, first)
     assert (await succeed(services, second)).status is JobStatus.SUCCESS
@@ -170,11 +170,11 @@ async def over_websocket(
 async def test_a_stream_replays_from_its_cursor_then_follows_to_the_end(
     api: Api, services: Services, live: str, transport: Any
 ) -> None:
-    job = await begin(services, (await queued_job(api, services)).id)
-    await say(services, job, LogLine("kept"))
+    job = await start_job(services, (await queued_job(api, services)).id)
+    await record_events(services, job, LogLine("kept"))
     async with aclosing(transport(live, api, job.id, "1")) as events:
         seen = [await anext(events), await anext(events)]
-        await say(services, job, Checkpoint(7, "checkpoint-7"))
+        await record_events(services, job, Checkpoint(7, "checkpoint-7"))
         seen.append(await anext(events))
         await succeed(services, job)
         seen += [it async for it in events]
@@ -187,7 +187,7 @@ async def test_a_stream_replays_from_its_cursor_then_follows_to_the_end(
 
 
 async def test_a_finished_jobs_stream_replays_and_ends(api: Api, services: Services, live: str) -> None:
-    job = await succeed(services, await begin(services, (await queued_job(api, services)).id))
+    job = await succeed(services, await start_job(services, (await queued_job(api, services)).id))
     assert len([it async for it in sse(live, api, job.id)]) == 3
     assert [it async for it in sse(live, api, job.id, "3")] == []
 
@@ -195,11 +195,11 @@ async def test_a_finished_jobs_stream_replays_and_ends(api: Api, services: Servi
 async def test_a_hundred_events_of_two_writers_reach_every_reader_in_order(
     api: Api, services: Services, live: str
 ) -> None:
-    job = await begin(services, (await queued_job(api, services)).id)
+    job = await start_job(services, (await queued_job(api, services)).id)
 
     async def write(name: str) -> None:
         for number in range(50):
-            await say(services, job, LogLine(f"{name} {number}"))
+            await record_events(services, job, LogLine(f"{name} {number}"))
 
     async def read() -> list[int]:
         return [int(it["data"]["jobEvents"]["cursor"]) async for it in sse(live, api, job.id)]

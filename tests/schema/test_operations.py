@@ -19,7 +19,7 @@ from schema import engine
 from schema.admission._weights import INTROSPECTION
 from schema.shared.errors import CODES
 from tests.clients import Api
-from tests.jobs import begin, queued_job, succeed
+from tests.jobs import queued_job, start_job, succeed
 from tests.schema.attacks import IDS, nested
 from tests.schema.test_jobs import FOLLOW, websocket
 
@@ -120,7 +120,7 @@ async def streamed(rest: httpx.AsyncClient, document: str, **variables: Any) -> 
 
 async def test_a_subscription_costs_and_is_limited_like_a_query(api: Api, services: Services) -> None:
     job = await queued_job(api, services)
-    await succeed(services, await begin(services, job.id))
+    await succeed(services, await start_job(services, job.id))
     results = await streamed(api.rest, FOLLOW, id=job.id, after=None)
     assert {it["extensions"]["cost"] for it in results} == {1}
     deep = "subscription { jobEvents(jobId: " + f'"{job.id}"' + ") " + nested(20) + "}"

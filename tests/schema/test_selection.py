@@ -21,7 +21,7 @@ from schema.shared.projection import attributes, fields_in
 from tests.clients import Api
 from tests.finetuning import new_dataset, new_project
 from tests.introspection import LISTS, NODES, selected
-from tests.world import plant
+from tests.world import create_world
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +49,7 @@ async def rows(api: Api, parent: str, parent_id: str, name: str, wanted: str) ->
 
 
 async def test_every_attribute_is_the_same_alone_as_with_all_the_rest(api: Api, services: Services) -> None:
-    world = await plant(services, api)
+    world = await create_world(services, api)
     compared: set[tuple[str, str]] = set()
     for noun, parent, name in lists():
         id, fields = world.ids[noun], NODES[noun].fields
@@ -150,7 +150,7 @@ DOCUMENTS = int(os.environ.get("FUZZ_WORLDS", "100")) // 4
 async def test_whatever_is_merged_is_the_same_as_with_whole_rows(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, random = await plant(services, api), Random(SEED)  # noqa: S311 - it keeps no secret
+    world, random = await create_world(services, api), Random(SEED)  # noqa: S311 - it keeps no secret
     for _ in range(DOCUMENTS):
         document = merging(random)
         parts = await api.gql(document, id=world.ids["Project"])

@@ -21,7 +21,7 @@ from schema.http._responses import body_of
 from schema.root import schema_of
 from schema.shared.context import GraphQLContext
 from tests.clients import Api
-from tests.jobs import begin, queued_job, say, succeed
+from tests.jobs import queued_job, record_events, start_job, succeed
 
 pytestmark = pytest.mark.anyio
 
@@ -192,9 +192,9 @@ EVERYTHING = """subscription($id: ID!) { jobEvents(jobId: $id) { __typename curs
 
 
 async def test_what_is_shared_is_what_the_stock_executor_says(api: Api, services: Services) -> None:
-    job = await begin(services, (await queued_job(api, services)).id)
+    job = await start_job(services, (await queued_job(api, services)).id)
     point = TrainingPoint(step=1, epoch=0.5, train_loss=1.25, at=datetime.now(UTC))
-    await say(
+    await record_events(
         services, job, Progress(0.5, "half"), LogLine("a “line”"), Checkpoint(7, "c-7"), Metric(point, 2)
     )
     await succeed(services, job)

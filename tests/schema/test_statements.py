@@ -75,7 +75,7 @@ async def plant_one(store: Store, project: Project) -> None:
 async def five_items(dataset: Dataset) -> AsyncIterator[Item]:
     for number in range(5):
         values = {"q": f"question {number}", "a": f"answer {number}"}
-        yield items.make(
+        yield items.new_item(
             dataset, values, key=str(number), position=number, origin=ItemOrigin.UPLOADED, now=NOW
         )
 

@@ -29,8 +29,8 @@ from domain.services import Services
 from edge.connection_quotas import ConnectionQuotas, Quota
 from schema.http._requests import MAX_BODY
 from tests.clients import Api
-from tests.finetuning import launch, new_dataset, new_project
-from tests.jobs import begin, queued_job, say, succeed
+from tests.finetuning import create_finetune, new_dataset, new_project
+from tests.jobs import queued_job, record_events, start_job, succeed
 
 pytestmark = pytest.mark.anyio
 
@@ -185,7 +185,7 @@ async def test_a_user_has_so_many_streams_over_every_transport_together(
 ) -> None:
     job = await queued_job(api, services)
     project_id = await new_project(api)
-    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    made = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
     log = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
     async with AsyncExitStack() as open:
         first = await open.enter_async_context(sse(live, api.token, job.id))
@@ -235,7 +235,7 @@ async def test_a_stream_gives_its_place_back_however_it_ends(
         await anext(reply.aiter_lines())
     await given_back(quotas.streams, api.user_id)
     async with sse(live, api.token, job.id) as reply:
-        await succeed(services, await begin(services, job.id))
+        await succeed(services, await start_job(services, job.id))
         assert (await reply.aread()).endswith(b"event: complete\ndata: \n\n")
     await given_back(quotas.streams, api.user_id)
     await given_back(quotas.sockets, api.user_id)
@@ -282,12 +282,12 @@ async def test_a_token_that_expires_ends_its_streams(
 ) -> None:
     job = await queued_job(api, services)
     project_id = await new_project(api)
-    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    made = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
     log = f"/api/projects/{project_id}/finetunes/{made['finetune']['id']}/logs/stream"
     ticket = (await api.gql(f'{{ ticket(path: "{log}") {{ ticket }} }}'))["ticket"]["ticket"]
     viewer = services.tokens.viewer(api.token)
     assert viewer is not None
-    clock.ahead = viewer.until - datetime.now(UTC) - timedelta(seconds=0.5)
+    clock.ahead = viewer.expires_at - datetime.now(UTC) - timedelta(seconds=0.5)
     async with (
         websocket(live, api.token) as socket,
         sse(live, api.token, job.id) as events,
@@ -310,9 +310,9 @@ async def test_a_token_that_expires_ends_its_streams(
 
 async def long_job(api: Api, services: Services) -> Job:
     """A job with more to tell than buffers on the way hold."""
-    job = await begin(services, (await queued_job(api, services)).id)
+    job = await start_job(services, (await queued_job(api, services)).id)
     for _ in range(LINES // 100):
-        await say(services, job, *(LogLine("x" * LENGTH) for _ in range(100)))
+        await record_events(services, job, *(LogLine("x" * LENGTH) for _ in range(100)))
     return job
 
 
@@ -449,7 +449,7 @@ async def test_a_quiet_stream_shows_that_it_is_there(
 async def test_who_accepts_both_gets_a_query_as_json_and_a_subscription_as_events(
     api: Api, services: Services, live: str
 ) -> None:
-    job = await succeed(services, await begin(services, (await queued_job(api, services)).id))
+    job = await succeed(services, await start_job(services, (await queued_job(api, services)).id))
     both = {
         "accept": "application/graphql-response+json, application/json, text/event-stream, multipart/mixed"
     }

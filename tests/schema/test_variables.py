@@ -10,7 +10,7 @@ import pytest
 from domain.job_events import LogLine
 from domain.services import Services
 from tests.clients import Api
-from tests.jobs import begin, queued_job, say
+from tests.jobs import queued_job, record_events, start_job
 from tests.schema.test_cancellation import over_sse, over_websocket
 
 pytestmark = pytest.mark.anyio
@@ -51,8 +51,8 @@ async def test_a_null_in_the_place_of_a_default_is_refused_as_the_callers(
 async def test_a_null_that_every_event_would_be_refused_for_ends_the_stream(
     live: str, api: Api, services: Services, caplog: pytest.LogCaptureFixture, ask: Any
 ) -> None:
-    job = await begin(services, (await queued_job(api, services)).id)
-    await say(services, job, LogLine("one"), LogLine("two"))
+    job = await start_job(services, (await queued_job(api, services)).id)
+    await record_events(services, job, LogLine("one"), LogLine("two"))
     async with asyncio.timeout(10):
         (body,) = await ask(live, api, FOLLOWED, id=job.id, x=None)
     (error,) = body["errors"]

@@ -15,8 +15,19 @@ from domain.jobs import Superseded
 from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.importing import CAPITALS, add, drain, imported, items, new_qa, shown, table, upload, values
-from tests.jobs import begin, new_project
+from tests.importing import (
+    CAPITALS,
+    csv_table,
+    drain_queue,
+    fetch_dataset,
+    import_file,
+    imported_dataset,
+    item_values,
+    items,
+    new_qa_dataset,
+    upload,
+)
+from tests.jobs import new_project, start_job
 from workers.datasets import handle
 
 pytestmark = pytest.mark.anyio
@@ -36,8 +47,8 @@ PARIS = [["Größe von Paris?", "105 km²"]]
     ids=["utf-8", "bom", "semicolons in cp1252", "tabs in utf-16", "other order, case and columns"],
 )
 async def test_a_table_is_read_as_it_was_meant(api: Api, worker: Worker, content: bytes) -> None:
-    dataset_id = await imported(api, worker, content)
-    assert await values(api, dataset_id) == PARIS
+    dataset_id = await imported_dataset(api, worker, content)
+    assert await item_values(api, dataset_id) == PARIS
 
 
 async def test_json_lines_are_rows_and_what_is_no_text_is_kept_as_json(api: Api, worker: Worker) -> None:
@@ -47,8 +58,8 @@ async def test_json_lines_are_rows_and_what_is_no_text_is_kept_as_json(api: Api,
         {"question": "Three?", "answer": None},
     ]
     content = "\n".join([*map(json.dumps, rows), "not JSON"])
-    dataset_id = await new_qa(api)
-    done = await add(api, worker, dataset_id, content, "rows.jsonl")
+    dataset_id = await new_qa_dataset(api)
+    done = await import_file(api, worker, dataset_id, content, "rows.jsonl")
     assert done["job"]["result"] == {"rows": 4, "valid": 2, "invalid": 2, "duplicates": 0}
     found = await items(api, dataset_id, "values problems { code message }")
     assert [item["values"] for item in found] == [
@@ -62,19 +73,19 @@ async def test_json_lines_are_rows_and_what_is_no_text_is_kept_as_json(api: Api,
 
 @pytest.mark.parametrize("format", ["JSONL", None])
 async def test_a_text_is_read_as_asked_or_as_it_looks(api: Api, worker: Worker, format: str | None) -> None:
-    dataset_id = await new_qa(api)
+    dataset_id = await new_qa_dataset(api)
     content = '{"question": "q", "answer": "a"}\n{"question": "r", "answer": "b"}\n'
-    done = await add(api, worker, dataset_id, content, "rows.txt", format=format)
+    done = await import_file(api, worker, dataset_id, content, "rows.txt", format=format)
     assert done["status"] == "DONE", done
-    assert await values(api, dataset_id) == [["q", "a"], ["r", "b"]]
+    assert await item_values(api, dataset_id) == [["q", "a"], ["r", "b"]]
 
 
 async def test_a_ragged_row_is_an_invalid_item_with_its_line_and_the_rest_comes_in(
     api: Api, worker: Worker
 ) -> None:
-    dataset_id = await new_qa(api)
+    dataset_id = await new_qa_dataset(api)
     content = 'question,answer\n"One\nmore?",1\nTwo?\nThree?,3,3\nFour?,4\n'
-    done = await add(api, worker, dataset_id, content)
+    done = await import_file(api, worker, dataset_id, content)
     assert done["job"]["result"] == {"rows": 4, "valid": 2, "invalid": 2, "duplicates": 0}
     assert await items(api, dataset_id, "values problems { code message }", isValid=False) == [
         {
@@ -93,29 +104,29 @@ async def test_a_ragged_row_is_an_invalid_item_with_its_line_and_the_rest_comes_
 
 
 async def test_an_import_records_its_counts(api: Api, worker: Worker) -> None:
-    dataset_id = await imported(api, worker)
-    await add(api, worker, dataset_id, table(2))
-    dataset = await shown(
+    dataset_id = await imported_dataset(api, worker)
+    await import_file(api, worker, dataset_id, csv_table(2))
+    dataset = await fetch_dataset(
         api,
         dataset_id,
         "status error origin fileCount totalSizeBytes job { progress } documents { nodes { filename } }",
     )
     assert dataset == {
         "status": "DONE", "error": None, "origin": "UPLOADED", "fileCount": 2,
-        "totalSizeBytes": len(CAPITALS) + len(table(2)), "job": {"progress": 1.0},
+        "totalSizeBytes": len(CAPITALS) + len(csv_table(2)), "job": {"progress": 1.0},
         "documents": {"nodes": [{"filename": "table.csv"}] * 2},
     }  # fmt: skip
 
 
 async def test_the_same_document_imported_twice_adds_nothing(api: Api, worker: Worker) -> None:
-    dataset_id = await imported(api, worker)
+    dataset_id = await imported_dataset(api, worker)
     before = await items(api, dataset_id)
-    dataset = await shown(api, dataset_id, "contentHash documents { nodes { id } }")
+    dataset = await fetch_dataset(api, dataset_id, "contentHash documents { nodes { id } }")
     again = {"datasetId": dataset_id, "documentId": dataset["documents"]["nodes"][0]["id"]}
     await api.mutate("importDataset", "job { id }", **again)
-    await drain(worker)
+    await drain_queue(worker)
     assert await items(api, dataset_id) == before
-    after = await shown(api, dataset_id, "contentHash fileCount job { result }")
+    after = await fetch_dataset(api, dataset_id, "contentHash fileCount job { result }")
     assert after == {
         "contentHash": dataset["contentHash"],
         "fileCount": 1,
@@ -125,7 +136,7 @@ async def test_the_same_document_imported_twice_adds_nothing(api: Api, worker: W
 
 async def test_the_same_key_begins_one_import(api: Api, worker: Worker) -> None:
     project_id = await new_project(api)
-    dataset_id = await new_qa(api, project_id)
+    dataset_id = await new_qa_dataset(api, project_id)
     arguments = {
         "datasetId": dataset_id,
         "documentId": await upload(api, project_id, CAPITALS),
@@ -133,7 +144,7 @@ async def test_the_same_key_begins_one_import(api: Api, worker: Worker) -> None:
     }
     first = await api.mutate("importDataset", "dataset { id } job { id }", **arguments)
     assert await api.mutate("importDataset", "dataset { id } job { id }", **arguments) == first
-    await drain(worker)
+    await drain_queue(worker)
     after = await api.mutate("importDataset", "dataset { status } job { id status }", **arguments)
     assert after["dataset"] == {"status": "DONE"}
     assert after["job"] == {"id": first["job"]["id"], "status": "SUCCESS"}
@@ -141,7 +152,7 @@ async def test_the_same_key_begins_one_import(api: Api, worker: Worker) -> None:
 
 async def test_an_import_waits_for_its_document_to_be_read(api: Api, worker: Worker) -> None:
     project_id = await new_project(api)
-    dataset_id = await new_qa(api, project_id)
+    dataset_id = await new_qa_dataset(api, project_id)
     document_id = await upload(api, project_id, CAPITALS)
     arguments = {"datasetId": dataset_id, "documentId": document_id}
     begun = await api.mutate(
@@ -150,41 +161,41 @@ async def test_an_import_waits_for_its_document_to_be_read(api: Api, worker: Wor
     assert begun["dataset"] == {"status": "PLANNING", "documents": {"totalCount": 0}}
     document = await api.gql("query($id: ID!) { document(id: $id) { status } }", id=document_id)
     assert (begun["job"]["status"], document["document"]["status"]) == ("QUEUED", "PROCESSING")
-    await drain(worker)
-    assert (await shown(api, dataset_id, "status"))["status"] == "DONE"
+    await drain_queue(worker)
+    assert (await fetch_dataset(api, dataset_id, "status"))["status"] == "DONE"
 
 
 async def test_an_import_fails_with_the_reason_of_its_document(api: Api, worker: Worker) -> None:
-    done = await add(api, worker, await new_qa(api), "question,answer\n")
+    done = await import_file(api, worker, await new_qa_dataset(api), "question,answer\n")
     assert (done["status"], done["job"]["status"]) == ("FAILED", "FAILED")
     assert done["error"] == "The document could not be read: The table has a header but no rows."
     assert done["job"]["error"] == done["error"]
 
 
 async def test_a_header_without_the_fields_says_which_are_missing(api: Api, worker: Worker) -> None:
-    done = await add(api, worker, await new_qa(api), "Frage,answer\nq,a\n")
+    done = await import_file(api, worker, await new_qa_dataset(api), "Frage,answer\nq,a\n")
     assert done["status"] == "FAILED"
     assert done["error"] == "The file has no column for 'question'; its header is 'Frage', 'answer'."
 
 
 async def test_a_failed_import_leaves_a_filled_dataset_as_it_was(api: Api, worker: Worker) -> None:
-    dataset_id = await imported(api, worker)
-    failed = await add(api, worker, dataset_id, "Frage,Antwort\nq,a\n")
+    dataset_id = await imported_dataset(api, worker)
+    failed = await import_file(api, worker, dataset_id, "Frage,Antwort\nq,a\n")
     assert (failed["status"], failed["job"]["status"]) == ("DONE", "FAILED")
     assert failed["error"] is not None
-    dataset = await shown(api, dataset_id, "fileCount stats { total }")
+    dataset = await fetch_dataset(api, dataset_id, "fileCount stats { total }")
     assert dataset == {"fileCount": 1, "stats": {"total": 3}}
 
 
 async def test_rows_that_are_all_invalid_are_imported_all_the_same(api: Api, worker: Worker) -> None:
-    done = await add(api, worker, await new_qa(api), "question,answer\nOne?,\n,2\n")
+    done = await import_file(api, worker, await new_qa_dataset(api), "question,answer\nOne?,\n,2\n")
     assert done["status"] == "DONE"
     assert done["job"]["result"] == {"rows": 2, "valid": 0, "invalid": 2, "duplicates": 0}
 
 
 async def test_a_document_of_another_format_is_not_imported(api: Api) -> None:
     project_id = await new_project(api)
-    dataset_id = await new_qa(api, project_id)
+    dataset_id = await new_qa_dataset(api, project_id)
     for name in ("rows.json", "rows.parquet"):
         document_id = await upload(api, project_id, "[]", name)
         error = await api.refused("importDataset", datasetId=dataset_id, documentId=document_id)
@@ -193,7 +204,7 @@ async def test_a_document_of_another_format_is_not_imported(api: Api) -> None:
 
 async def test_a_document_of_another_project_is_not_imported(api: Api) -> None:
     document_id = await upload(api, await new_project(api), CAPITALS)
-    error = await api.refused("importDataset", datasetId=await new_qa(api), documentId=document_id)
+    error = await api.refused("importDataset", datasetId=await new_qa_dataset(api), documentId=document_id)
     assert error["reason"] == "DOCUMENT_NOT_FOUND"
 
 
@@ -201,19 +212,21 @@ async def waiting(api: Api, worker: Worker, content: str = CAPITALS) -> str:
     """The id of a job that imports a document which was read."""
     project_id = await new_project(api)
     document_id = await upload(api, project_id, content)
-    await drain(worker)
-    arguments = {"datasetId": await new_qa(api, project_id), "documentId": document_id}
+    await drain_queue(worker)
+    arguments = {"datasetId": await new_qa_dataset(api, project_id), "documentId": document_id}
     return str((await api.mutate("importDataset", "job { id }", **arguments))["job"]["id"])
 
 
 async def test_a_worker_that_dies_before_the_end_leaves_nothing_and_the_next_one_imports(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    job = await begin(services, await waiting(api, worker))
+    job = await start_job(services, await waiting(api, worker))
     await handle(services, job)  # and the worker dies before it commits the job's success
     assert len(await items(api, job.subject_id)) == 3
-    await drain(worker)
-    dataset = await shown(api, job.subject_id, "status fileCount stats { total } job { result attempts }")
+    await drain_queue(worker)
+    dataset = await fetch_dataset(
+        api, job.subject_id, "status fileCount stats { total } job { result attempts }"
+    )
     assert dataset == {
         "status": "DONE", "fileCount": 1, "stats": {"total": 3},
         "job": {"result": {"rows": 3, "valid": 3, "invalid": 0, "duplicates": 0}, "attempts": 2},
@@ -221,8 +234,8 @@ async def test_a_worker_that_dies_before_the_end_leaves_nothing_and_the_next_one
 
 
 async def test_a_superseded_worker_writes_nothing(api: Api, services: Services, worker: Worker) -> None:
-    superseded = await begin(services, await waiting(api, worker))
-    await begin(services, superseded.id)
+    superseded = await start_job(services, await waiting(api, worker))
+    await start_job(services, superseded.id)
     with pytest.raises(Superseded):
         await handle(services, superseded)
     assert await items(api, superseded.subject_id) == []
@@ -231,20 +244,20 @@ async def test_a_superseded_worker_writes_nothing(api: Api, services: Services, 
 async def test_a_cancelled_import_writes_nothing_and_may_be_begun_again(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    job = await begin(services, await waiting(api, worker))
+    job = await start_job(services, await waiting(api, worker))
     cancelled = await api.mutate("cancelJob", "job { status }", id=job.id)
     assert cancelled["job"]["status"] == "CANCELLED"
     with pytest.raises(Superseded):
         await handle(services, job)
-    dataset = await shown(api, job.subject_id, "status error fileCount items { totalCount }")
+    dataset = await fetch_dataset(api, job.subject_id, "status error fileCount items { totalCount }")
     assert dataset == {"status": "ABORTED", "error": None, "fileCount": 0, "items": {"totalCount": 0}}
-    assert (await add(api, worker, job.subject_id, CAPITALS))["status"] == "DONE"
+    assert (await import_file(api, worker, job.subject_id, CAPITALS))["status"] == "DONE"
 
 
 async def test_an_import_is_cancelled_at_once_while_its_rows_come_in(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    job = await begin(services, await waiting(api, worker, table(20_000)))
+    job = await start_job(services, await waiting(api, worker, csv_table(20_000)))
     handling = asyncio.ensure_future(handle(services, job))
     async for recorded in services.streams.follow(job.id):
         if isinstance(recorded.event, Progress):
@@ -264,7 +277,7 @@ async def test_an_import_raises_when_storage_is_unavailable(
         async def download(self, *_: object) -> None:
             raise Unavailable("The storage does not answer.")
 
-    job = await begin(services, await waiting(api, worker))
+    job = await start_job(services, await waiting(api, worker))
     with pytest.raises(Unavailable):
         await handle(replace(services, storage=UnavailableStorage()), job)  # type: ignore[arg-type]  # only that is called
 
@@ -273,7 +286,7 @@ async def test_fifty_thousand_rows_come_in_within_seconds_and_flat_memory(
     api: Api, services: Services, worker: Worker
 ) -> None:
     rows = 50_000
-    job = await begin(services, await waiting(api, worker, table(rows)))
+    job = await start_job(services, await waiting(api, worker, csv_table(rows)))
     before, began = _resident_mib(), time.perf_counter()
     handling = asyncio.ensure_future(handle(services, job))
     seen: list[tuple[float, float]] = []

@@ -7,8 +7,8 @@ from domain.use_cases import deployments
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.fakes.runtime import FakeRuntime
-from tests.finetuning import new_project, trained
-from tests.jobs import begun_between
+from tests.finetuning import new_project, trained_finetune
+from tests.jobs import started_between
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,7 @@ async def shown(api: Api, id: str) -> dict[str, object]:
 async def test_a_model_that_answers_the_test_prompt_is_ready(
     api: Api, services: Services, worker: Worker, runtime: FakeRuntime
 ) -> None:
-    made = await trained(services, api, worker)
+    made = await trained_finetune(services, api, worker)
     arguments = {"projectId": made["project_id"], "finetuneId": made["id"]}
     deployed = await api.mutate("createDeployment", "deployment { id status }", **arguments)
     assert deployed["deployment"]["status"] == "STARTING"
@@ -88,7 +88,7 @@ async def test_a_deployment_that_is_begun_while_it_is_deleted_is_not_loaded_eith
         "createDeployment", "deployment { id } job { id }", projectId=project_id, modelName="llama3"
     )
     async with services.transactions.begin() as store:
-        begun_between(store, services, monkeypatch)
+        started_between(store, services, monkeypatch)
         await deployments.delete(store, made["deployment"]["id"], viewer_id=api.user_id)
     job = await api.gql("query($id: ID!) { job(id: $id) { status attempts } }", id=made["job"]["id"])
     assert job["job"] == {"status": "CANCELLED", "attempts": 1}

@@ -12,10 +12,10 @@ from domain.job_events import Progress, StatusChanged
 from domain.jobs import Job, JobStatus, JobType
 from domain.services import Services
 from domain.use_cases import job_lifecycle
-from domain.use_cases.job_lifecycle import MAX_BEGINS
+from domain.use_cases.job_lifecycle import MAX_ATTEMPTS_WITHOUT_PROGRESS
 from tests.clients import Api
 from tests.fakes.transactions import Outages
-from tests.jobs import begin, queued_job, say
+from tests.jobs import queued_job, record_events, start_job
 from workers.dispatcher import MAX_ATTEMPTS, Dispatcher, Handler, RetryableError
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +76,7 @@ async def test_a_job_whose_database_is_unavailable_is_retried_and_ends(
 async def test_watching_a_job_continues_after_the_database_was_unavailable(
     api: Api, services: Services
 ) -> None:
-    job = await begin(services, (await queued_job(api, services)).id)
+    job = await start_job(services, (await queued_job(api, services)).id)
     outages = Outages(services.transactions, 1)
     streams: Any = services.streams
     watching = asyncio.create_task(type(streams)(streams._listener, outages).until_over(job))
@@ -127,10 +127,10 @@ async def test_a_job_that_was_stopped_often_is_retried_when_a_server_is_unavaila
 ) -> None:
     job = await queued_job(api, services)
     for _ in range(MAX_ATTEMPTS):
-        await begin(services, job.id)
+        await start_job(services, job.id)
 
     async def further(services: Services, job: Job) -> Mapping[str, Any]:
-        await say(services, job, Progress(0.5, "half"))
+        await record_events(services, job, Progress(0.5, "half"))
         return await unavailable(services, job)
 
     with pytest.raises(RetryableError):
@@ -140,13 +140,13 @@ async def test_a_job_that_was_stopped_often_is_retried_when_a_server_is_unavaila
 
 async def test_a_job_without_progress_is_failed_after_twenty_attempts(api: Api, services: Services) -> None:
     job = await queued_job(api, services)
-    await say(services, await begin(services, job.id), Progress(0.5, "half"))
-    for _ in range(MAX_BEGINS):
-        await say(
-            services, await begin(services, job.id), Progress(0.5, "half")
+    await record_events(services, await start_job(services, job.id), Progress(0.5, "half"))
+    for _ in range(MAX_ATTEMPTS_WITHOUT_PROGRESS):
+        await record_events(
+            services, await start_job(services, job.id), Progress(0.5, "half")
         )  # the same progress as before
     async with services.transactions.begin() as store:
-        assert await job_lifecycle.begin(store, job.id) is None
+        assert await job_lifecycle.start(store, job.id) is None
     ended = await current(services, job)
     assert (ended.status, ended.error) == (
         JobStatus.FAILED,
@@ -158,9 +158,11 @@ async def test_a_job_with_progress_in_each_attempt_may_be_stopped_any_number_of_
     api: Api, services: Services
 ) -> None:
     job = await queued_job(api, services)
-    for number in range(MAX_BEGINS + 5):
-        await say(services, await begin(services, job.id), Progress(number / 100, "a bit further"))
-    assert (await begin(services, job.id)).attempt == MAX_BEGINS + 6
+    for number in range(MAX_ATTEMPTS_WITHOUT_PROGRESS + 5):
+        await record_events(
+            services, await start_job(services, job.id), Progress(number / 100, "a bit further")
+        )
+    assert (await start_job(services, job.id)).attempt == MAX_ATTEMPTS_WITHOUT_PROGRESS + 6
     async with services.transactions.begin() as store:
         (last,) = (await store.job_events.after(job.id, 0))[-1:]
     assert last.event == StatusChanged(JobStatus.RUNNING)

@@ -8,7 +8,7 @@ import pytest
 from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.importing import new_qa, upload
+from tests.importing import new_qa_dataset, upload
 from tests.jobs import new_project
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +62,7 @@ async def test_a_table_that_is_none_fails_in_one_sentence(
 async def test_an_import_waits_for_the_reading_and_fails_with_it(api: Api, worker: Worker) -> None:
     project_id = await new_project(api)
     id = await upload(api, project_id, b"q,q\n1,2\n")
-    dataset_id = await new_qa(api, project_id)
+    dataset_id = await new_qa_dataset(api, project_id)
     await api.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=id)
     await worker.drain()
     await worker.drain()  # the import is queued when the reading ends

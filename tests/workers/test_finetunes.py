@@ -20,7 +20,14 @@ from domain.use_cases import job_lifecycle
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.fakes.trainer import AT, FakeTrainer, result_of
-from tests.finetuning import CAPITALS, launch, new_dataset, new_project, shown, trained
+from tests.finetuning import (
+    CAPITALS,
+    create_finetune,
+    fetch_finetune,
+    new_dataset,
+    new_project,
+    trained_finetune,
+)
 from workers import finetunes
 from workers.dispatcher import Dispatcher
 
@@ -47,7 +54,7 @@ class ScriptedTrainer(FakeTrainer):
 async def start(services: Services, api: Api, rows: Any = CAPITALS, **given: Any) -> tuple[str, str]:
     """The ids of a planned fine-tune and of its job."""
     project_id = await new_project(api)
-    made = await launch(api, project_id, await new_dataset(services, api, project_id, rows), **given)
+    made = await create_finetune(api, project_id, await new_dataset(services, api, project_id, rows), **given)
     return made["finetune"]["id"], made["job"]["id"]
 
 
@@ -59,7 +66,7 @@ async def work(services: Services, job_id: str, reports: list[TrainingReport], *
 
 async def begin(services: Services, job_id: str) -> Job:
     async with services.transactions.begin() as store:
-        job = await job_lifecycle.begin(store, job_id)
+        job = await job_lifecycle.start(store, job_id)
     assert job is not None
     return job
 
@@ -88,7 +95,9 @@ async def test_the_training_process_is_given_the_frozen_items_and_the_run(
     async with training(worker, services, trainer, job_id):
         (run,) = trainer.runs
         items = [json.loads(line) for line in run.items_path.read_text().splitlines()]
-    found = await shown(api, id, "trainedItemCount modelName trainedItems(first: 100) { nodes { id } }")
+    found = await fetch_finetune(
+        api, id, "trainedItemCount modelName trainedItems(first: 100) { nodes { id } }"
+    )
     assert (run.finetune_id, run.model_name, run.seed) == (id, found["modelName"], 5)
     assert [(item["input"], item["output"]) for item in items] == SIXTY
     learned = [item["id"] for item in items if item["split"] == "TRAIN"]
@@ -101,7 +110,7 @@ async def test_a_run_shows_its_progress_while_it_trains(
 ) -> None:
     id, job_id = await start(services, api)
     async with training(worker, services, trainer, job_id):
-        found = await shown(
+        found = await fetch_finetune(
             api, id, "status progress currentStep recentLogs metrics { step } history { totalCount }"
         )
     assert found == {
@@ -117,7 +126,7 @@ async def test_a_run_shows_its_progress_while_it_trains(
 async def test_the_files_of_a_run_are_in_storage_and_no_longer_on_the_worker(
     api: Api, services: Services, worker: Worker, trainer: FakeTrainer
 ) -> None:
-    made = await trained(services, api, worker)
+    made = await trained_finetune(services, api, worker)
     stored = await services.storage.keys(f"finetunes/{made['id']}/")
     assert {file.key.rpartition("/")[2]: file.size for file in stored} == {
         "luthier_tiny_capitals_v1.gguf": 15,
@@ -143,7 +152,9 @@ async def test_a_training_that_fails_says_why_and_keeps_its_log(
     trainer.error = "The machine ran out of memory."
     id, _ = await start(services, api)
     await worker.drain()
-    found = await shown(api, id, "status error job { status error } recentLogs artifacts { filename }")
+    found = await fetch_finetune(
+        api, id, "status error job { status error } recentLogs artifacts { filename }"
+    )
     assert found == {
         "status": "FAILED",
         "error": "The machine ran out of memory.",
@@ -163,7 +174,7 @@ async def test_a_cancelled_training_keeps_its_checkpoint_unless_it_is_cancelled_
         ended = await api.mutate("cancelFinetune", "finetune { status }", id=id, saveCheckpoint=save)
         assert ended["finetune"]["status"] == "ABORTED"
         await trainer.stopped.wait()
-    found = await shown(api, id, "status error job { status result } artifacts { filename }")
+    found = await fetch_finetune(api, id, "status error job { status result } artifacts { filename }")
     job = {"status": "CANCELLED", "result": None}
     assert found == {"status": "ABORTED", "error": None, "job": job, "artifacts": []}
     assert trainer.runs[0].folder.exists() is save
@@ -173,7 +184,7 @@ async def test_deleting_the_project_ends_the_training_and_leaves_nothing(
     api: Api, services: Services, worker: Worker, trainer: FakeTrainer
 ) -> None:
     id, job_id = await start(services, api)
-    project = await shown(api, id, "project { id }")
+    project = await fetch_finetune(api, id, "project { id }")
     async with training(worker, services, trainer, job_id):
         await api.mutate("deleteProject", "deletedId", id=project["project"]["id"])
     assert not trainer.runs[0].folder.exists()
@@ -201,7 +212,7 @@ async def test_a_second_run_after_a_crash_resumes_and_ends_the_same(
         await finetunes.handle(services, await begin(services, job_id))
     trainer.error = None
     result = await finetunes.handle(services, await begin(services, job_id))
-    assert (await shown(api, id, "history { totalCount }"))["history"]["totalCount"] == 2
+    assert (await fetch_finetune(api, id, "history { totalCount }"))["history"]["totalCount"] == 2
     trained_before, folder = len(trainer.runs), trainer.runs[0].folder
     assert not folder.exists()
     again = await finetunes.handle(
@@ -224,7 +235,7 @@ async def test_a_model_that_fails_parity_is_done_with_a_warning_and_an_error_in_
     )
     id, job_id = await start(services, api)
     await work(services, job_id, [], parity=parity, warnings=("The GGUF differs.",))
-    found = await shown(api, id, "status warnings recentLogs parity { passed detail }")
+    found = await fetch_finetune(api, id, "status warnings recentLogs parity { passed detail }")
     assert found == {
         "status": "DONE",
         "warnings": ["The GGUF differs."],
@@ -248,7 +259,7 @@ async def test_many_quick_steps_are_stored_in_few_transactions(api: Api, service
     wanted = (
         "history(first: 1) { totalCount } metrics { step } job { events(kinds: [PROGRESS]) { totalCount } }"
     )
-    found = await shown(api, id, wanted)
+    found = await fetch_finetune(api, id, wanted)
     assert (found["history"]["totalCount"], found["metrics"]["step"]) == (500, 500)
     assert found["job"]["events"]["totalCount"] < 20
 
@@ -260,7 +271,9 @@ async def test_an_evaluation_and_a_step_are_one_point_whichever_comes_first(
     evaluation = Metric(TrainingPoint(step=1, epoch=1.0, eval_loss=0.7, perplexity=2.0, at=AT), 1)
     id, job_id = await start(services, api)
     await work(services, job_id, [step, evaluation])
-    found = await shown(api, id, "history { nodes { step trainLoss evalLoss perplexity learningRate } }")
+    found = await fetch_finetune(
+        api, id, "history { nodes { step trainLoss evalLoss perplexity learningRate } }"
+    )
     assert found["history"]["nodes"] == [
         {"step": 1, "trainLoss": 0.5, "evalLoss": 0.7, "perplexity": 2.0, "learningRate": 0.1}
     ]
@@ -270,7 +283,7 @@ async def test_nul_characters_in_outputs_and_logs_are_replaced(api: Api, service
     sample = InferenceSample(prompt="q", expected="a", base_output="\x00", tuned_output="a\x00b")
     id, job_id = await start(services, api)
     await work(services, job_id, [LogLine("a\x00line")], samples=(sample,))
-    found = await shown(api, id, "status recentLogs inferenceSamples { baseOutput tunedOutput }")
+    found = await fetch_finetune(api, id, "status recentLogs inferenceSamples { baseOutput tunedOutput }")
     assert found["status"] == "DONE"
     assert found["recentLogs"][0] == "a\ufffdline"
     assert found["inferenceSamples"] == [{"baseOutput": "\ufffd", "tunedOutput": "a\ufffdb"}]

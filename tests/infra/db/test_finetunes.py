@@ -18,7 +18,7 @@ from domain.store import Store
 from infra.db.engine import conninfo
 from infra.db.gateway import CHANNEL
 from tests.clients import Api
-from tests.finetuning import launch, new_dataset, new_project
+from tests.finetuning import create_finetune, new_dataset, new_project
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +75,7 @@ async def test_every_change_that_a_gateway_must_know_is_notified_when_it_is_comm
 
 async def test_the_database_itself_keeps_a_project_from_training_twice(api: Api, services: Services) -> None:
     project_id = await new_project(api)
-    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    made = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
     async with services.transactions.begin() as store:
         first = await require(store.finetunes, made["finetune"]["id"], viewer_id=api.user_id)
     second = replace(first, id=ids.new(Noun.FINETUNE), version=2)
@@ -87,7 +87,7 @@ async def test_the_database_itself_keeps_a_project_from_training_twice(api: Api,
 
 async def test_a_fine_tunes_owner_is_known_without_a_viewer(api: Api, services: Services) -> None:
     project_id = await new_project(api)
-    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    made = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
     async with services.transactions.begin() as store:
         assert await store.finetunes.owner_of(made["finetune"]["id"]) == api.user_id
         assert await store.finetunes.owner_of("garbage") is None

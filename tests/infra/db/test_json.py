@@ -29,9 +29,9 @@ from domain.services import Services
 from domain.training_points import TrainingPoint
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.finetuning import launch, new_dataset, new_project
-from tests.importing import imported, table
-from tests.jobs import begin, queued_job, say
+from tests.finetuning import create_finetune, new_dataset, new_project
+from tests.importing import csv_table, imported_dataset
+from tests.jobs import queued_job, record_events, start_job
 
 pytestmark = pytest.mark.anyio
 
@@ -139,9 +139,9 @@ async def test_an_event_is_read_as_it_was_stored(
     api: Api, services: Services, database: AsyncEngine, kind: JobEventKind
 ) -> None:
     stored, event = EVENTS[kind]
-    job = await begin(services, (await queued_job(api, services)).id)
+    job = await start_job(services, (await queued_job(api, services)).id)
     [id] = ids_of(job.id)
-    await say(services, job, event)
+    await record_events(services, job, event)
     body = await scalar(database, "select body from job_events where job_id = :id and seq = 3", id=id)
     await scalar(
         database,
@@ -163,7 +163,7 @@ def test_there_is_an_event_of_every_kind_and_a_value_of_every_column() -> None:
 async def trained(api: Api, services: Services) -> Finetune:
     """A fine-tune that is planned."""
     project_id = await new_project(api)
-    made = await launch(api, project_id, await new_dataset(services, api, project_id))
+    made = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
     return await read(api, services, made["finetune"]["id"])
 
 
@@ -233,7 +233,7 @@ async def test_a_document_s_preview_is_read_as_it_was_stored(
 async def test_an_item_s_problems_are_read_as_they_were_stored(
     api: Api, services: Services, worker: Worker, database: AsyncEngine
 ) -> None:
-    dataset_id = await imported(api, worker, table(3))
+    dataset_id = await imported_dataset(api, worker, csv_table(3))
     [id] = ids_of(dataset_id)
     await scalar(
         database,

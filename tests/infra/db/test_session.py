@@ -15,7 +15,7 @@ from infra.db.session import SqlTransactions
 from infra.queue import Enqueuer, open_queue
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.importing import imported, shown, table
+from tests.importing import csv_table, fetch_dataset, imported_dataset
 
 pytestmark = pytest.mark.anyio
 
@@ -41,10 +41,10 @@ async def test_a_pool_that_is_exhausted_is_unavailable(database: AsyncEngine) ->
     async with AsyncExitStack() as stack:
         stack.push_async_callback(own.dispose)
         held = await stack.enter_async_context(transactions.begin())
-        await held.jobs.is_over("job_1")
+        await held.jobs.has_ended("job_1")
         with pytest.raises(Unavailable, match="too busy"):
             async with transactions.begin() as store:
-                await store.jobs.is_over("job_1")
+                await store.jobs.has_ended("job_1")
 
 
 async def test_a_statement_that_takes_too_long_is_unavailable(
@@ -54,14 +54,14 @@ async def test_a_statement_that_takes_too_long_is_unavailable(
         await holding.execute(text("lock table jobs in access exclusive mode"))
         with pytest.raises(Unavailable, match="too long"):
             async with impatient.begin() as store:
-                await store.jobs.is_over("job_1")
+                await store.jobs.has_ended("job_1")
 
 
 @pytest.fixture
 async def large(api: Api, worker: Worker, database: AsyncEngine) -> AsyncIterator[tuple[str, str]]:
     """The ids of a project, and of a document that its items came from; a write to all of them takes long."""
-    dataset_id = await imported(api, worker, table(ITEMS))
-    found = await shown(api, dataset_id, "project { id } documents(first: 1) { nodes { id } }")
+    dataset_id = await imported_dataset(api, worker, csv_table(ITEMS))
+    found = await fetch_dataset(api, dataset_id, "project { id } documents(first: 1) { nodes { id } }")
     async with database.begin() as connection:
         await connection.execute(text(SLOW_FUNCTION))
         await connection.execute(text(SLOW_TRIGGER))

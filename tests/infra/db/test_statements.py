@@ -13,7 +13,7 @@ from app.settings import Settings
 from app.wiring import Wiring
 from domain.errors import Unavailable
 from domain.ids import Noun
-from domain.pages import Page
+from domain.pages import PageRequest
 from domain.reading import Collection, Parent
 from domain.services import Services
 from infra.db import engine as module
@@ -21,7 +21,7 @@ from infra.db.engine import engine
 from infra.db.session import SqlTransactions
 from infra.queue import Enqueuer
 from tests.clients import Api
-from tests.world import plant
+from tests.world import create_world
 
 pytestmark = pytest.mark.anyio
 
@@ -52,16 +52,16 @@ async def impatient(settings: Settings, wiring: Wiring) -> AsyncIterator[SqlTran
 async def test_a_statement_by_itself_finds_what_one_in_a_transaction_finds(
     api: Api, services: Services, noun: Noun
 ) -> None:
-    world, by = await plant(services, api), LISTS[noun]
+    world, by = await create_world(services, api), LISTS[noun]
     parent = api.user_id if by is None else world.ids[Noun[by.name]]
     reader = attrgetter(Collection(noun).name.lower())
     found = []
     for opened in (services.transactions.read, services.transactions.begin):
         async with opened() as store:
             rows = await reader(store).many([world.ids[noun], "garbage"], viewer_id=api.user_id)
-            page = (await reader(store).pages([parent], Page(), parent_kind=by, viewer_id=api.user_id))[
-                parent
-            ]
+            page = (
+                await reader(store).pages([parent], PageRequest(), parent_kind=by, viewer_id=api.user_id)
+            )[parent]
             found.append((rows, page.rows, page.cursor(0), page.has_next, page.has_previous))
     assert found[0] == found[1]
     rows, listed, *_ = found[0]
@@ -70,11 +70,11 @@ async def test_a_statement_by_itself_finds_what_one_in_a_transaction_finds(
 
 
 async def test_the_same_page_of_many_parents_is_each_one_s_own(api: Api, services: Services) -> None:
-    worlds = [await plant(services, api) for _ in range(3)]
+    worlds = [await create_world(services, api) for _ in range(3)]
     parents = [it.ids["Project"] for it in worlds]
     async with services.transactions.read() as store:
         pages = await store.datasets.pages(
-            [*parents, "prj_garbage"], Page(), parent_kind=Parent.PROJECT, viewer_id=api.user_id
+            [*parents, "prj_garbage"], PageRequest(), parent_kind=Parent.PROJECT, viewer_id=api.user_id
         )
     assert [{row.project_id for row in pages[it].rows} for it in parents] == [{it} for it in parents]
     assert pages["prj_garbage"].rows == ()
@@ -87,9 +87,9 @@ async def test_a_statement_that_takes_too_long_is_unavailable(
         await holding.execute(text("lock table projects in access exclusive mode"))
         with pytest.raises(Unavailable, match="too long"):
             async with impatient.read() as store:
-                await store.projects.pages([api.user_id], Page(), viewer_id=api.user_id)
+                await store.projects.pages([api.user_id], PageRequest(), viewer_id=api.user_id)
     async with impatient.read() as store:  # and the connection is as good as before
-        assert await store.projects.pages([api.user_id], Page(), viewer_id=api.user_id)
+        assert await store.projects.pages([api.user_id], PageRequest(), viewer_id=api.user_id)
 
 
 async def test_a_connection_that_is_lost_is_missed_once(
@@ -118,7 +118,7 @@ async def test_a_statement_that_is_cancelled_leaves_a_connection_that_serves_the
 ) -> None:
     async def listed() -> object:
         async with services.transactions.read() as store:
-            return await store.projects.pages([api.user_id], Page(), viewer_id=api.user_id)
+            return await store.projects.pages([api.user_id], PageRequest(), viewer_id=api.user_id)
 
     async with database.begin() as holding:
         await holding.execute(text("lock table projects in access exclusive mode"))

@@ -15,7 +15,7 @@ from infra.db.job_events import CHANNEL
 from infra.events.job_streams import JobStreams
 from infra.events.listener import Listener
 from tests.clients import Api
-from tests.jobs import begin, queued_job, say, succeed
+from tests.jobs import queued_job, record_events, start_job, succeed
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ class CountedTransactions:
         self.count = 0
         self.begun = asyncio.Event()
 
-    def begin(self) -> AbstractAsyncContextManager[Store]:
+    def start_job(self) -> AbstractAsyncContextManager[Store]:
         """A counted transaction."""
         self._count()
         return self.real.begin()
@@ -47,7 +47,7 @@ class CountedTransactions:
 
 @pytest.fixture
 async def job(api: Api, services: Services) -> Job:
-    return await begin(services, (await queued_job(api, services)).id)
+    return await start_job(services, (await queued_job(api, services)).id)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def test_followers_at_one_position_of_a_job_share_a_read(
 ) -> None:
     streams = JobStreams(disconnected, counted)
     readers = [asyncio.create_task(followed(streams, job)) for _ in range(FOLLOWERS)]
-    await say(services, job, LogLine("a"), LogLine("b"))
+    await record_events(services, job, LogLine("a"), LogLine("b"))
     await succeed(services, job)
     disconnected.wakeup(CHANNEL, job.id).notify()
     assert await asyncio.gather(*readers) == [[1, 2, 3, 4, 5]] * FOLLOWERS
@@ -86,7 +86,7 @@ async def test_a_follower_waits_without_reading(
     async with aclosing(streams.follow(job.id)) as recorded:
         assert [(await anext(recorded)).seq, (await anext(recorded)).seq] == [1, 2]
         third = asyncio.create_task(anext(recorded))
-        await say(services, job, LogLine("a"))
+        await record_events(services, job, LogLine("a"))
         assert counted.count == 1
         disconnected.wakeup(CHANNEL, job.id).notify()
         assert (await third).seq == 3
@@ -105,7 +105,7 @@ async def test_a_follower_that_joins_waiting_ones_causes_no_second_read(
     waiting = asyncio.create_task(next_after(2))
     await counted.begun.wait()
     joining = asyncio.create_task(next_after(2))
-    await say(services, job, LogLine("a"))
+    await record_events(services, job, LogLine("a"))
     disconnected.wakeup(CHANNEL, job.id).notify()
     assert [event.seq for event in await asyncio.gather(waiting, joining)] == [3, 3]
     assert counted.count <= 2
@@ -117,7 +117,7 @@ async def test_an_event_arrives_and_a_stream_ends_without_a_notification(
     monkeypatch.setattr("infra.events.listener.POLL_S", 0.05)
     streams = JobStreams(disconnected, services.transactions)
     reader = asyncio.create_task(followed(streams, job))
-    await say(services, job, LogLine("a"))
+    await record_events(services, job, LogLine("a"))
     await succeed(services, job)
     assert await reader == [1, 2, 3, 4]
 
@@ -134,6 +134,6 @@ async def test_a_stream_ends_with_a_job_that_is_deleted(
 async def test_a_stream_of_more_than_a_batch_is_complete(
     services: Services, job: Job, disconnected: Listener
 ) -> None:
-    await say(services, job, *(LogLine(str(number)) for number in range(250)))
+    await record_events(services, job, *(LogLine(str(number)) for number in range(250)))
     await succeed(services, job)
     assert await followed(JobStreams(disconnected, services.transactions), job) == list(range(1, 254))

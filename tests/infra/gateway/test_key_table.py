@@ -10,7 +10,7 @@ from sqlalchemy import delete, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.settings import Settings
-from domain.api_keys import digest_of
+from domain.api_keys import digest_of_secret
 from domain.deployments import DeploymentStatus
 from domain.errors import NotFound, Unauthenticated, Unavailable
 from domain.ports.gateway import Route
@@ -39,7 +39,7 @@ class World:
     async def until(self, secret: str, *, known: bool) -> None:
         """Wait until the table in memory has a key or has it no longer."""
         async with asyncio.timeout(10), self.rows.engine.connect() as connection:
-            while (digest_of(secret) in self.keys._entries) is not known:
+            while (digest_of_secret(secret) in self.keys._entries) is not known:
                 await connection.execute(text("select 1"))
 
 

@@ -1,4 +1,4 @@
-"""What may be trained, and what a fine-tune is called."""
+"""Hyperparameters, model names and metrics of fine-tunes."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.base_models import ALL_LINEAR, CATALOGUE, TINY, BaseModel
+from domain.base_models import ALL_LINEAR, CATALOG, TINY, BaseModel
 from domain.errors import Invalid
 from domain.finetunes import TrainingMetrics, model_name, project_slug, updated_metrics
 from domain.job_events import Metric
@@ -42,38 +42,38 @@ def test_a_model_is_named_after_its_base_its_project_and_its_version() -> None:
 
 @settings(max_examples=40)
 @given(st.text(min_size=1, max_size=NAME_LIMIT))
-def test_every_project_name_gives_a_model_name_that_can_be_a_file(project: str) -> None:
+def test_the_model_name_of_every_project_is_a_valid_file_name(project: str) -> None:
     slug = project_slug(project)
     assert slug
-    assert all(char.isalnum() or char == "_" for char in slug)
-    longest = max(CATALOGUE, key=lambda model: len(model.model_id))
+    assert all(letter.isalnum() or letter == "_" for letter in slug)
+    longest = max(CATALOG, key=lambda model: len(model.model_id))
     assert len(f"{safe_name(model_name(longest.model_id, project, 99_999))}.gguf") <= 255
 
 
-def test_the_common_defaults_stand_where_a_model_names_no_other() -> None:
+def test_a_model_without_defaults_of_its_own_has_the_common_ones() -> None:
     model = BaseModel(id="", model_id="some/model", name="Some", base_architecture="llama")
-    chosen = model.hyperparameters({}, max_seq_length=1024)
-    assert (chosen.num_epochs, chosen.learning_rate, chosen.per_device_batch_size) == (3.0, 2e-4, 4)
-    assert (chosen.gradient_accumulation_steps, chosen.max_seq_length) == (4, 1024)
-    assert (chosen.lora_r, chosen.lora_alpha, chosen.lora_dropout) == (16, 32, 0.05)
-    assert (chosen.target_modules, chosen.warmup_ratio, chosen.weight_decay) == (ALL_LINEAR, 0.03, 0.01)
+    values = model.hyperparameters({}, max_seq_length=1024)
+    assert (values.num_epochs, values.learning_rate, values.per_device_batch_size) == (3.0, 2e-4, 4)
+    assert (values.gradient_accumulation_steps, values.max_seq_length) == (4, 1024)
+    assert (values.lora_r, values.lora_alpha, values.lora_dropout) == (16, 32, 0.05)
+    assert (values.target_modules, values.warmup_ratio, values.weight_decay) == (ALL_LINEAR, 0.03, 0.01)
 
 
-def test_a_models_own_defaults_come_before_the_common_ones_and_the_callers_before_both() -> None:
-    chosen = TINY.hyperparameters({"num_epochs": 7.0, "lora_r": None}, max_seq_length=512)
-    assert chosen.num_epochs == 7.0
-    assert chosen.lora_r == TINY.defaults["lora_r"]
-    assert chosen.lora_alpha == TINY.default_alpha
+def test_overrides_come_before_a_models_own_defaults_and_those_before_the_common_ones() -> None:
+    values = TINY.hyperparameters({"num_epochs": 7.0, "lora_r": None}, max_seq_length=512)
+    assert values.num_epochs == 7.0
+    assert values.lora_r == TINY.defaults["lora_r"]
+    assert values.lora_alpha == TINY.default_alpha
 
 
-@pytest.mark.parametrize("model", CATALOGUE, ids=lambda model: model.model_id)
-def test_every_model_of_the_catalogue_accepts_its_own_defaults(model: BaseModel) -> None:
+@pytest.mark.parametrize("model", CATALOG, ids=lambda model: model.model_id)
+def test_every_model_of_the_catalog_accepts_its_own_defaults(model: BaseModel) -> None:
     assert model.hyperparameters({}, max_seq_length=2048).lora_r >= model.min_rank
 
 
 def test_a_module_that_is_named_twice_counts_once() -> None:
-    chosen = TINY.hyperparameters({"target_modules": ["q_proj", "v_proj", "q_proj"]}, max_seq_length=512)
-    assert chosen.target_modules == ("q_proj", "v_proj")
+    values = TINY.hyperparameters({"target_modules": ["q_proj", "v_proj", "q_proj"]}, max_seq_length=512)
+    assert values.target_modules == ("q_proj", "v_proj")
 
 
 @pytest.mark.parametrize(
@@ -97,13 +97,13 @@ def test_a_module_that_is_named_twice_counts_once() -> None:
         ("target_modules", ["lm_head"], "targetModules"),
     ],
 )
-def test_a_knob_outside_its_bounds_is_refused_by_name(name: str, value: Any, field: str) -> None:
+def test_a_hyperparameter_out_of_range_is_refused_by_name(name: str, value: Any, field: str) -> None:
     with pytest.raises(Invalid, match=field) as refused:
         TINY.hyperparameters({name: value}, max_seq_length=512)
     assert refused.value.field == [f"hyperparameters.{field}"]
 
 
-def test_what_a_point_does_not_measure_stays_in_the_metrics() -> None:
+def test_metrics_keep_the_values_that_a_new_point_does_not_measure() -> None:
     step = TrainingPoint(step=4, epoch=1.0, train_loss=0.5, learning_rate=1e-3, at=AT)
     evaluation = TrainingPoint(step=5, epoch=1.25, eval_loss=0.7, at=AT)
     first = updated_metrics(None, Metric(step, total_steps=8, tokens_per_second=90.0))

@@ -1,10 +1,17 @@
-"""Uploads: which types a kind takes, under which name and size."""
+"""Uploads: media types, file names and limits on size."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.documents import DocumentKind, UploadLimits, check_room, check_size, clean_filename, media_type
+from domain.documents import (
+    DocumentKind,
+    UploadLimits,
+    check_file_size,
+    check_project_quota,
+    media_type,
+    validated_filename,
+)
 from domain.errors import Invalid, LimitExceeded
 from domain.rules import safe_name
 
@@ -13,7 +20,7 @@ LIMITS = UploadLimits(file_bytes=50 * 1_048_576, project_bytes=500 * 1_048_576)
 
 
 @pytest.mark.parametrize(
-    ("kind", "filename", "declared", "kept"),
+    ("kind", "filename", "declared", "stored"),
     [
         (RAW, "a.pdf", "application/pdf", "application/pdf"),
         (RAW, "a.PDF", "", "application/pdf"),
@@ -29,10 +36,10 @@ LIMITS = UploadLimits(file_bytes=50 * 1_048_576, project_bytes=500 * 1_048_576)
         (TABLE, "a", "text/csv", "text/csv"),
     ],
 )
-def test_a_file_is_kept_under_the_type_that_it_has(
-    kind: DocumentKind, filename: str, declared: str, kept: str
+def test_the_stored_media_type_is_that_of_the_declared_type_or_the_extension(
+    kind: DocumentKind, filename: str, declared: str, stored: str
 ) -> None:
-    assert media_type(kind, filename, declared) == kept
+    assert media_type(kind, filename, declared) == stored
 
 
 @pytest.mark.parametrize(
@@ -44,7 +51,7 @@ def test_a_file_is_kept_under_the_type_that_it_has(
         (TABLE, "a", ""),
     ],
 )
-def test_a_type_that_a_kind_does_not_take_is_refused(
+def test_a_type_that_the_kind_does_not_accept_is_refused(
     kind: DocumentKind, filename: str, declared: str
 ) -> None:
     with pytest.raises(Invalid, match=f"'{filename}' has the type"):
@@ -52,29 +59,29 @@ def test_a_type_that_a_kind_does_not_take_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("given_name", "kept"),
+    ("name", "valid_name"),
     [("a.csv", "a.csv"), ("../../etc/passwd", "passwd"), ("C:\\x\\Ünï cödé.csv", "Ünï cödé.csv"), (" a\n\0.csv", "a.csv")],
 )  # fmt: skip
-def test_a_name_is_kept_without_its_path(given_name: str, kept: str) -> None:
-    assert clean_filename(given_name).replace("\ufffd", "") == kept
+def test_the_path_and_control_characters_of_a_file_name_are_removed(name: str, valid_name: str) -> None:
+    assert validated_filename(name).replace("\ufffd", "") == valid_name
 
 
 @given(name=st.text())
-def test_no_name_leads_out_of_its_folder(name: str) -> None:
+def test_no_file_name_leads_out_of_its_folder(name: str) -> None:
     try:
-        kept = clean_filename(name)
+        valid_name = validated_filename(name)
     except Invalid:
         return
-    assert kept.encode()
-    assert safe_name(kept) not in {"", ".", ".."}
-    assert not {"/", "\\", "\x00"} & set(kept)
+    assert valid_name.encode()
+    assert safe_name(valid_name) not in {"", ".", ".."}
+    assert not {"/", "\\", "\x00"} & set(valid_name)
 
 
-def test_the_limits_are_said_in_megabytes() -> None:
+def test_the_limits_in_messages_are_in_megabytes() -> None:
     with pytest.raises(LimitExceeded, match="exceeds the maximum size of 50 MB") as refused:
-        check_size(LIMITS.file_bytes + 1, LIMITS)
+        check_file_size(LIMITS.file_bytes + 1, LIMITS)
     assert refused.value.context == {"limitBytes": LIMITS.file_bytes}
     with pytest.raises(LimitExceeded, match="would exceed 500 MB"):
-        check_room(1, LIMITS.project_bytes, LIMITS)
-    check_size(LIMITS.file_bytes, LIMITS)
-    check_room(1, LIMITS.project_bytes - 1, LIMITS)
+        check_project_quota(1, LIMITS.project_bytes, LIMITS)
+    check_file_size(LIMITS.file_bytes, LIMITS)
+    check_project_quota(1, LIMITS.project_bytes - 1, LIMITS)

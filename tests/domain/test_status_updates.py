@@ -1,4 +1,4 @@
-"""Which reports of an external worker change a run."""
+"""Transitions of a run's status by an external worker."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from domain.status_updates import check_transition
         (RunStatus.FAILED, RunStatus.FAILED, False),
     ],
 )
-def test_an_external_worker_moves_a_run_forwards(
+def test_a_report_of_a_later_status_changes_the_run(
     current: RunStatus, reported: RunStatus, changes: bool
 ) -> None:
     assert check_transition(current, reported, is_external=True) is changes
@@ -31,11 +31,11 @@ def test_an_external_worker_moves_a_run_forwards(
         (RunStatus.ABORTED, RunStatus.DONE),
     ],
 )
-def test_an_external_worker_does_not_move_a_run_backwards(current: RunStatus, reported: RunStatus) -> None:
+def test_a_report_of_an_earlier_status_is_a_conflict(current: RunStatus, reported: RunStatus) -> None:
     with pytest.raises(Conflict):
         check_transition(current, reported, is_external=True)
 
 
-def test_our_own_runs_are_not_reported_on() -> None:
+def test_a_report_on_a_run_of_luthiers_own_worker_is_a_conflict() -> None:
     with pytest.raises(Conflict, match="Luthier's own worker"):
         check_transition(RunStatus.RUNNING, RunStatus.DONE, is_external=False)

@@ -1,4 +1,4 @@
-"""Tables: what is found in a file, and what is refused."""
+"""Tables: rows of CSV and JSON Lines files, and errors in them."""
 
 import csv
 import io
@@ -14,83 +14,83 @@ from hypothesis import strategies as st
 from domain.errors import Invalid
 from domain.files import tables
 from domain.files.tables import Format, Table, open_table, preview, sniff
-from domain.items import ProblemCode, Row
+from domain.items import ProblemCode, TableRow
 from infra.encoding import detect
 
-Opened = Callable[..., Table]
+OpenTable = Callable[..., Table]
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Opened:
-    def open_it(content: str | bytes, format: Format = "CSV") -> Table:
+def open_content(tmp_path: Path) -> OpenTable:
+    def write_and_open(content: str | bytes, format: Format = "CSV") -> Table:
         path = tmp_path / "table"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return open_table(path, format, decode=detect)
+        return open_table(path, format, detect_encoding=detect)
 
-    return open_it
+    return write_and_open
 
 
-def refusal(opened: Opened, content: str | bytes, format: Format = "CSV") -> Invalid:
+def error_of(open_content: OpenTable, content: str | bytes, format: Format = "CSV") -> Invalid:
     with pytest.raises(Invalid) as refused:
-        preview(opened(content, format))
+        preview(open_content(content, format))
     return refused.value
 
 
-def test_rows_come_with_the_line_on_which_they_begin(opened: Opened) -> None:
-    table = opened('q,a\r\nfirst,"two\r\nlines"\r\n\r\nthird,"a ""quoted"" word"\r\n')
+def test_rows_come_with_the_line_on_which_they_begin(open_content: OpenTable) -> None:
+    table = open_content('q,a\r\nfirst,"two\r\nlines"\r\n\r\nthird,"a ""quoted"" word"\r\n')
     assert table.headers == ("q", "a")
     assert list(table.rows()) == [
-        Row(2, {"q": "first", "a": "two\r\nlines"}),
-        Row(5, {"q": "third", "a": 'a "quoted" word'}),
+        TableRow(2, {"q": "first", "a": "two\r\nlines"}),
+        TableRow(5, {"q": "third", "a": 'a "quoted" word'}),
     ]
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
-def test_every_line_ending_is_one(opened: Opened, ending: str) -> None:
-    table = opened(ending.join(["q,a", "1,2", "3,4"]))
+def test_every_line_ending_is_one(open_content: OpenTable, ending: str) -> None:
+    table = open_content(ending.join(["q,a", "1,2", "3,4"]))
     assert [row.values for row in table.rows()] == [{"q": "1", "a": "2"}, {"q": "3", "a": "4"}]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_the_one_that_the_rows_agree_on(opened: Opened, delimiter: str) -> None:
+def test_the_delimiter_is_the_one_that_the_rows_agree_on(open_content: OpenTable, delimiter: str) -> None:
     lines = ["frage, kurz", "antwort"], ["Was kostet 1,5 l; ungefähr?", "2,30"], ["a|b", "c"]
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter).writerows(lines)
-    assert opened(text.getvalue()).headers == ("frage, kurz", "antwort")
+    assert open_content(text.getvalue()).headers == ("frage, kurz", "antwort")
 
 
-def test_excels_own_hint_at_the_delimiter_is_no_row(opened: Opened) -> None:
-    table = opened("sep=;\nq;a\n1,2;3,4\n")
+def test_excels_line_that_names_the_delimiter_is_not_a_row(open_content: OpenTable) -> None:
+    table = open_content("sep=;\nq;a\n1,2;3,4\n")
     assert (table.headers, [row.values for row in table.rows()]) == (("q", "a"), [{"q": "1,2", "a": "3,4"}])
 
 
-def test_a_single_column_is_a_table(opened: Opened) -> None:
-    assert preview(opened("text\none, two\nthree\n")).row_count == 2
+def test_a_single_column_is_a_table(open_content: OpenTable) -> None:
+    assert preview(open_content("text\none, two\nthree\n")).row_count == 2
 
 
-def test_ragged_rows_say_so_with_their_line(opened: Opened) -> None:
-    rows = list(opened("a,b,c\n1,2,3\n1,2\n1,2,3,4\n1,2,3,,\n").rows())
-    assert [[it.code for it in row.problems] for row in rows] == [
+def test_rows_with_too_few_or_too_many_values_have_a_problem_with_their_line(open_content: OpenTable) -> None:
+    rows = list(open_content("a,b,c\n1,2,3\n1,2\n1,2,3,4\n1,2,3,,\n").rows())
+    assert [[problem.code for problem in row.problems] for row in rows] == [
         [], [ProblemCode.FIELD_MISSING], [ProblemCode.JSON_INVALID], [],
     ]  # fmt: skip
     assert rows[1].problems[0].message == "Line 3 has 2 values, but the header has 3 fields."
     assert rows[2].values == {"a": "1", "b": "2", "c": "3"}
 
 
-def test_a_preview_has_the_first_ten_rows_and_counts_all(opened: Opened) -> None:
+def test_a_preview_has_the_first_ten_rows_and_counts_all(open_content: OpenTable) -> None:
     lines = "".join(f"q{number},{'x' * 3000 if number == 1 else 'a'}\n" for number in range(25))
-    shown = preview(opened("q,a\n" + lines))
-    assert (shown.headers, shown.row_count, shown.column_count, len(shown.rows)) == (("q", "a"), 25, 2, 10)
-    assert shown.rows[0] == ("q0", "a")
-    assert shown.rows[1][1] == "x" * 2000 + "…"
+    found = preview(open_content("q,a\n" + lines))
+    assert (found.headers, found.row_count, found.column_count, len(found.rows)) == (("q", "a"), 25, 2, 10)
+    assert found.rows[0] == ("q0", "a")
+    assert found.rows[1][1] == "x" * 2000 + "…"
 
 
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
 )
-def test_every_usual_encoding_is_read(opened: Opened, encoding: str) -> None:
+def test_common_encodings_are_read(open_content: OpenTable, encoding: str) -> None:
     text = "Frage;Antwort\n" + "Wie heißt die größte Straße Kölns?;Weiß ich nicht, für später\n" * 9
-    table = opened(text.encode(encoding))
+    table = open_content(text.encode(encoding))
     assert table.headers == ("Frage", "Antwort")
     assert next(table.rows()).values["Frage"] == "Wie heißt die größte Straße Kölns?"
 
@@ -106,7 +106,7 @@ def test_every_usual_encoding_is_read(opened: Opened, encoding: str) -> None:
         ("gb18030", "问题,答案\n法国的首都是哪里,巴黎\n"),
     ],
 )
-def test_older_encodings_are_told_from_a_few_words(encoding: str, text: str) -> None:
+def test_legacy_encodings_are_detected_from_a_few_words(encoding: str, text: str) -> None:
     assert text.encode(encoding).decode(detect(text.encode(encoding))) == text
 
 
@@ -127,30 +127,30 @@ def test_older_encodings_are_told_from_a_few_words(encoding: str, text: str) -> 
         ("q,a\n".encode("utf-16") + b"1", "NOT_A_TABLE", "inside a character"),
     ],
 )
-def test_what_is_no_table_is_refused_in_one_sentence(
-    opened: Opened, content: bytes, reason: str, words: str
+def test_a_file_that_is_not_a_table_is_refused_with_a_reason(
+    open_content: OpenTable, content: bytes, reason: str, words: str
 ) -> None:
-    error = refusal(opened, content)
+    error = error_of(open_content, content)
     assert error.reason == reason
     assert words in error.message
 
 
-def test_a_bad_byte_far_into_the_file_is_named_by_its_place(opened: Opened) -> None:
+def test_an_invalid_byte_far_into_the_file_is_named_by_its_position(open_content: OpenTable) -> None:
     start = b"q,a\n" + b"a question,an answer\n" * 20_000
-    assert f"position {len(start):,} " in refusal(opened, start + b"\xe9,x\n").message
+    assert f"position {len(start):,} " in error_of(open_content, start + b"\xe9,x\n").message
 
 
-def test_a_line_without_an_end_is_refused(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_too_long_is_refused(open_content: OpenTable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "LINE_LIMIT", 100)
-    assert "Line 2 has more than 100" in refusal(opened, "q,a\n1," + "x" * 200).message
+    assert "Line 2 has more than 100" in error_of(open_content, "q,a\n1," + "x" * 200).message
 
 
-def test_json_lines_keep_texts_and_write_the_rest_as_json(opened: Opened) -> None:
-    table = opened('{"q": "é", "a": 1}\n\n{"a": {"b": [true]}, "c": null, "q": 1.5}\n', "JSONL")
+def test_json_lines_have_strings_unchanged_and_other_values_as_json(open_content: OpenTable) -> None:
+    table = open_content('{"q": "é", "a": 1}\n\n{"a": {"b": [true]}, "c": null, "q": 1.5}\n', "JSONL")
     assert table.headers == ("q", "a", "c")
     assert list(table.rows()) == [
-        Row(1, {"q": "é", "a": "1"}),
-        Row(3, {"q": "1.5", "a": '{"b": [true]}', "c": ""}),
+        TableRow(1, {"q": "é", "a": "1"}),
+        TableRow(3, {"q": "1.5", "a": '{"b": [true]}', "c": ""}),
     ]
 
 
@@ -158,21 +158,21 @@ def test_json_lines_keep_texts_and_write_the_rest_as_json(opened: Opened) -> Non
     "line",
     ["{", "nonsense", "[1]", '"text"', '{"q": NaN}', "[" * 100_000, '{"q": "\\u0000"}', '{"q": "\\ud800"}'],
 )
-def test_a_bad_line_of_json_lines_is_one_bad_row(opened: Opened, line: str) -> None:
-    rows = list(opened(f'{{"q": "1"}}\n{line}\n{{"q": "2"}}\n', "JSONL").rows())
+def test_an_invalid_line_of_json_lines_is_one_row_with_a_problem(open_content: OpenTable, line: str) -> None:
+    rows = list(open_content(f'{{"q": "1"}}\n{line}\n{{"q": "2"}}\n', "JSONL").rows())
     assert [row.values for row in rows] == [{"q": "1"}, {}, {"q": "2"}]
     assert rows[1].problems[0].code is ProblemCode.JSON_INVALID
     assert "Line 2 " in rows[1].problems[0].message
 
 
 @pytest.mark.parametrize("content", ["q,a\n1,2\n", "[\n]\n", "[]"])
-def test_a_file_without_a_json_object_is_no_json_lines(opened: Opened, content: str) -> None:
-    assert refusal(opened, content, "JSONL").reason == "NOT_A_TABLE"
+def test_a_file_without_a_json_object_is_not_json_lines(open_content: OpenTable, content: str) -> None:
+    assert error_of(open_content, content, "JSONL").reason == "NOT_A_TABLE"
 
 
-def test_a_json_value_that_is_too_long_is_refused(opened: Opened) -> None:
+def test_a_json_value_that_is_too_long_is_refused(open_content: OpenTable) -> None:
     text = json.dumps({"q": "x" * 1_000_001})
-    assert refusal(opened, text, "JSONL").reason == "VALUE_TOO_LONG"
+    assert error_of(open_content, text, "JSONL").reason == "VALUE_TOO_LONG"
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
@@ -181,19 +181,19 @@ ROWS = st.lists(st.lists(TEXT, min_size=3, max_size=3), min_size=1, max_size=10)
 
 @given(rows=ROWS)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-def test_what_a_csv_writer_writes_is_read_back(opened: Opened, rows: list[list[str]]) -> None:
+def test_what_a_csv_writer_writes_is_read_back(open_content: OpenTable, rows: list[list[str]]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([["a", "b", "c"], *rows])
-    found = [list(row.values.values()) for row in opened(text.getvalue()).rows()]
+    found = [list(row.values.values()) for row in open_content(text.getvalue()).rows()]
     assert found == rows
 
 
 @given(rows=st.lists(st.dictionaries(st.sampled_from(["q", "a"]), TEXT, min_size=2), min_size=1, max_size=10))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-def test_json_lines_are_read_back(opened: Opened, rows: list[dict[str, str]]) -> None:
+def test_json_lines_are_read_back(open_content: OpenTable, rows: list[dict[str, str]]) -> None:
     text = "\n".join(json.dumps(row) for row in rows)
-    assert [row.values for row in opened(text, "JSONL").rows()] == rows
+    assert [row.values for row in open_content(text, "JSONL").rows()] == rows
 
 
-def test_a_delimiter_is_guessed_for_nothing_at_all() -> None:
+def test_the_delimiter_of_an_empty_file_is_a_comma() -> None:
     assert sniff([]) == ","

@@ -1,0 +1,22 @@
+"""Hashes of an item's texts: its exact values, its duplicates, and its place in the split."""
+
+import hashlib
+import json
+
+from domain.texts import normalized
+
+
+def digest_of_values(values: dict[str, str]) -> bytes:
+    """SHA-256 of field names and exact values, in any order."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=False).encode()).digest()
+
+
+def fingerprint_of(*texts: str) -> bytes:
+    """16 bytes that are the same for texts that differ in case and whitespace alone."""
+    return hashlib.blake2b("\x1f".join(map(normalized, texts)).encode(), digest_size=16).digest()
+
+
+def split_score_of(seed: int, input_text: str) -> float:
+    """A uniform number in [0, 1) that depends on the seed and the normalized text alone."""
+    digest = hashlib.blake2b(f"{seed}\x1f{normalized(input_text)}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
