@@ -1,7 +1,6 @@
-"""Every list is walked in pages, both ways, while it changes: what stays is met once, in its order."""
+"""Pages of every list, in both directions, while rows are added and deleted."""
 
 import base64
-from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -10,20 +9,17 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Index, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks.recorded import recorded_statements
 from domain import ids
 from domain.ids import Noun
 from domain.services import Services
-from infra.db import tables
 from infra.db.cursors import VERSION, viewer_tag_of
 from tests.clients import Api
 from tests.introspection import LISTS
 from tests.jobs import new_project
-from tests.lists import KINDS, LINKED, Listed, Row, places, row_type
-from tests.world import plant
+from tests.lists import KINDS, Listed, Row, places, row_type
+from tests.world import create_world
 
 pytestmark = pytest.mark.anyio
 
@@ -32,21 +28,21 @@ PLACES = places()
 
 @pytest.fixture
 async def lists(api: Api, services: Services, database: AsyncEngine) -> dict[str, Listed]:
-    """Every list, with a row or a few in it, of someone who is not alone."""
-    owner, stranger = await plant(services, api), await plant(services, api.other)
+    """Every list of a user by name, with a few rows; another user has rows too."""
+    owner, stranger = await create_world(services, api), await create_world(services, api.other)
     for _ in range(2):
         await new_project(api)
     return {place: Listed(place, owner, stranger, database) for place in PLACES}
 
 
-def test_every_list_of_the_schema_is_walked_here() -> None:
+def test_every_list_of_the_schema_is_tested_here() -> None:
     assert {f"Query.{name}" for name in LISTS} <= set(PLACES)
     assert {row_type(place) for place in PLACES} == KINDS.keys()
 
 
 @dataclass(frozen=True)
 class Step:
-    """A page of this size; before the next one some rows come and some go."""
+    """The size of a page, and how many rows are added and deleted before the next one."""
 
     size: int
     added: int
@@ -57,24 +53,24 @@ STEPS = st.lists(st.builds(Step, st.integers(1, 6), st.integers(0, 3), st.intege
 
 
 class Walk:
-    """A way through a list from one end to the other."""
+    """Reads a list page by page from one end to the other."""
 
-    def __init__(self, of: Listed, *, backward: bool) -> None:
-        self.of = of
+    def __init__(self, listed: Listed, *, backward: bool) -> None:
+        self.listed = listed
         self.backward = backward
         self.seen: list[Row] = []
         self.cursor: str | None = None
         self.is_over = False
 
     async def go(self, size: int) -> None:
-        """Read the next page, which is exactly what the list has there now."""
+        """Read the next page, and check that it has the next rows of the list as it is now."""
         size_name, cursor_name = ("last", "before") if self.backward else ("first", "after")
-        place = {} if self.cursor is None else {cursor_name: self.cursor}
-        page = await self.of.page(**{size_name: size}, **place)
+        cursor = {} if self.cursor is None else {cursor_name: self.cursor}
+        page = await self.listed.page(**{size_name: size}, **cursor)
         ahead, behind = self.around()
         rows = ahead[:size]
-        shown = list(reversed(rows)) if self.backward else rows
-        assert [str(it["node"]["id"]) for it in page["edges"]] == [row.ident for row in shown]
+        in_order = list(reversed(rows)) if self.backward else rows
+        assert [str(edge["node"]["id"]) for edge in page["edges"]] == [row.ident for row in in_order]
         self.check(page, more=len(ahead) > size, passed=bool(behind) if rows else self.cursor is not None)
         self.seen += rows
         self.is_over = len(ahead) <= size
@@ -82,8 +78,8 @@ class Walk:
             self.cursor = page["pageInfo"]["startCursor" if self.backward else "endCursor"]
 
     def around(self) -> tuple[list[Row], list[Row]]:
-        """The rows that are still to come, and those that lie behind, in the walk's direction."""
-        rows = list(reversed(self.of.rows)) if self.backward else self.of.rows
+        """The rows after the last one that was read and those up to it, in the direction of the walk."""
+        rows = list(reversed(self.listed.rows)) if self.backward else self.listed.rows
         if not self.seen:
             return rows, []
         last = self.seen[-1]
@@ -91,12 +87,12 @@ class Walk:
         return [row for row in rows if row not in behind], behind
 
     def follows(self, row: Row, other: Row) -> bool:
-        """Whether a row comes after another one in the walk's direction."""
-        return (row > other) is (self.backward is self.of.kind.newest_first)
+        """Whether a row comes after another one in the direction of the walk."""
+        return (row > other) is (self.backward is self.listed.kind.newest_first)
 
     def check(self, page: dict[str, Any], *, more: bool, passed: bool) -> None:
-        """The page says what lies on both sides of it."""
-        cursors = [it["cursor"] for it in page["edges"]]
+        """Check `pageInfo`."""
+        cursors = [edge["cursor"] for edge in page["edges"]]
         assert page["pageInfo"] == {
             "hasNextPage": passed if self.backward else more,
             "hasPreviousPage": more if self.backward else passed,
@@ -105,20 +101,20 @@ class Walk:
         }
 
     def check_all(self, throughout: list[Row]) -> None:
-        """What was there throughout was met once, in order; nothing was met twice."""
+        """Check that no row was read twice, all were in order, and none that was there `throughout` was left out."""
         assert len(set(self.seen)) == len(self.seen)
-        in_order = self.of.sorted(self.seen)
+        in_order = self.listed.sorted(self.seen)
         assert self.seen == (list(reversed(in_order)) if self.backward else in_order)
         assert set(throughout) <= set(self.seen)
 
 
-async def change(of: Listed, random: Random, step: Step) -> list[Row]:
-    """Have some rows come and some go; those that went."""
-    loose = [row for row in of.rows if row not in of.base]
-    gone = random.sample(loose, min(step.removed, len(loose)))
-    await of.remove(gone)
-    await of.add(random, step.added)
-    return gone
+async def change(listed: Listed, random: Random, step: Step) -> list[Row]:
+    """Add and delete rows; returns the deleted ones."""
+    deletable = [row for row in listed.rows if row not in listed.base]
+    deleted = random.sample(deletable, min(step.removed, len(deletable)))
+    await listed.remove(deleted)
+    await listed.add(random, step.added)
+    return deleted
 
 
 @given(
@@ -134,84 +130,88 @@ async def change(of: Listed, random: Random, step: Step) -> list[Row]:
     phases=[Phase.generate],  # the seed is in the report; smaller examples would take minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-async def test_pages_of_a_list_that_changes_meet_what_stays_exactly_once(
+async def test_pages_of_a_list_that_changes_have_each_row_that_stays_exactly_once(
     lists: dict[str, Listed], place: str, length: int, steps: list[Step], backward: bool, seed: int
 ) -> None:
-    of, random = lists[place], Random(seed)  # noqa: S311 - where rows lie is no secret
-    async with of.filled(random, length):
-        walk, throughout = Walk(of, backward=backward), list(of.rows)
+    listed, random = lists[place], Random(seed)  # noqa: S311 - positions of rows
+    async with listed.filled(random, length):
+        walk, throughout = Walk(listed, backward=backward), list(listed.rows)
         for step in steps:
             await walk.go(step.size)
-            gone = await change(of, random, step)
-            throughout = [row for row in throughout if row not in gone]
+            deleted = await change(listed, random, step)
+            throughout = [row for row in throughout if row not in deleted]
         while not walk.is_over:
             await walk.go(5)
         walk.check_all(throughout)
 
 
 async def test_every_list_is_the_same_forward_and_backward(lists: dict[str, Listed]) -> None:
-    for of in lists.values():
-        async with of.filled(Random(of.place), 7):  # noqa: S311 - the same each time
-            walks = Walk(of, backward=False), Walk(of, backward=True)
+    for listed in lists.values():
+        async with listed.filled(Random(listed.place), 7):  # noqa: S311 - the same each time
+            walks = Walk(listed, backward=False), Walk(listed, backward=True)
             for walk in walks:
                 while not walk.is_over:
                     await walk.go(4)
-            assert walks[0].seen == list(reversed(walks[1].seen)) == of.rows
+            assert walks[0].seen == list(reversed(walks[1].seen)) == listed.rows
 
 
 BAD_PAGES = [{"first": 0}, {"first": -1}, {"last": 101}, {"first": 1_000_000}, {"first": 1, "last": 1}]
 
 
-def reason(body: dict[str, Any]) -> tuple[str, str]:
-    """Why a page was refused, as code and reason."""
+def refusal(body: dict[str, Any]) -> tuple[str, str]:
+    """Code and reason of the error of a response."""
     (error,) = body["errors"]
     return error["extensions"]["code"], error["extensions"]["reason"]
 
 
-async def test_no_list_gives_a_page_of_an_impossible_size(lists: dict[str, Listed]) -> None:
-    for of in lists.values():
+async def test_invalid_page_sizes_are_refused_by_every_list(lists: dict[str, Listed]) -> None:
+    for listed in lists.values():
         for page in BAD_PAGES:
-            assert reason(await of.answer(of.owner, **page)) == ("BAD_USER_INPUT", "INVALID_PAGE"), of.place
+            error = refusal(await listed.answer(listed.owner, **page))
+            assert error == ("BAD_USER_INPUT", "INVALID_PAGE"), listed.place
 
 
-async def a_cursor(of: Listed) -> str:
-    """The place of one of its rows."""
-    async with of.filled(Random(1), 1):  # noqa: S311
-        return str((await of.page(first=1))["pageInfo"]["endCursor"])
+async def a_cursor(listed: Listed) -> str:
+    """The cursor of one of its rows."""
+    async with listed.filled(Random(1), 1):  # noqa: S311
+        return str((await listed.page(first=1))["pageInfo"]["endCursor"])
 
 
-async def test_no_list_takes_a_cursor_that_is_anothers(lists: dict[str, Listed]) -> None:
-    made = {place: await a_cursor(of) for place, of in lists.items()}
-    for place, of in lists.items():
-        other = next(made[it] for it in PLACES if row_type(it) != row_type(place))
-        refused = [await of.answer(of.owner, before=other), await of.answer(of.owner, after="MQ")]
+async def test_cursors_of_other_lists_and_other_users_are_refused(lists: dict[str, Listed]) -> None:
+    cursors = {place: await a_cursor(listed) for place, listed in lists.items()}
+    for place, listed in lists.items():
+        other = next(cursors[name] for name in PLACES if row_type(name) != row_type(place))
+        refused = [
+            await listed.answer(listed.owner, before=other),
+            await listed.answer(listed.owner, after="MQ"),
+        ]
         if row_type(place) != "JobEvent":  # there a cursor is the event's number, whoever may see it
-            refused.append(await of.answer(of.stranger, after=made[place]))
-        assert {reason(it) for it in refused} == {("BAD_USER_INPUT", "INVALID_CURSOR")}, place
+            refused.append(await listed.answer(listed.stranger, after=cursors[place]))
+        assert {refusal(body) for body in refused} == {("BAD_USER_INPUT", "INVALID_CURSOR")}, place
         assert refused[0]["errors"][0]["extensions"]["field"] == ["before"]
 
 
 def cursor(*parts: Any) -> str:
-    """A cursor made by hand."""
+    """A cursor of any parts."""
     return base64.urlsafe_b64encode(orjson.dumps(parts)).rstrip(b"=").decode()
 
 
-async def test_what_is_no_cursor_is_refused(lists: dict[str, Listed]) -> None:
-    of = lists["Dataset.items"]
-    item, mark = ids.new(Noun.ITEM), viewer_tag_of(of.owner.ids["User"])
-    assert "errors" not in await of.answer(of.owner, after=cursor(VERSION, "items", mark, 1, item))
+async def test_malformed_cursors_are_refused(lists: dict[str, Listed]) -> None:
+    listed = lists["Dataset.items"]
+    item, tag = ids.new(Noun.ITEM), viewer_tag_of(listed.owner.ids["User"])
+    assert "errors" not in await listed.answer(listed.owner, after=cursor(VERSION, "items", tag, 1, item))
     for wrong in (
         cursor(VERSION - 1, "items", 1, item),
-        cursor(VERSION - 1, "items", mark, 1, item),
-        cursor(VERSION, "jobs", mark, 1, item),
-        cursor(VERSION, "items", mark, 1),
-        cursor(VERSION, "items", mark, 1, item, item),
-        cursor(VERSION, "items", mark, 1, ids.new(Noun.JOB)),
-        cursor(VERSION, "items", mark, 1, "x\x00"),
-        cursor(VERSION, "items", mark, True, item),
-        cursor(VERSION, "items", mark, 2**63, item),
-        cursor(VERSION, "items", mark, 1.5, item),
-        cursor(VERSION, "items", mark, None, None),
+        cursor(VERSION - 1, "items", tag, 1, item),
+        cursor(VERSION, "jobs", tag, 1, item),
+        cursor(VERSION, "items", tag, 1),
+        cursor(VERSION, "items", tag, 1, item, item),
+        cursor(VERSION, "items", tag, 1, ids.new(Noun.JOB)),
+        cursor(VERSION, "items", tag, 1, "x\x00"),
+        cursor(VERSION, "items", tag, True, item),
+        cursor(VERSION, "items", tag, 2**63, item),
+        cursor(VERSION, "items", tag, 1.5, item),
+        cursor(VERSION, "items", tag, None, None),
         cursor(),
         "",
         "ü",
@@ -219,89 +219,17 @@ async def test_what_is_no_cursor_is_refused(lists: dict[str, Listed]) -> None:
         "%",
         "=" * 1_000,
     ):
-        assert reason(await of.answer(of.owner, after=wrong)) == ("BAD_USER_INPUT", "INVALID_CURSOR"), wrong
+        error = refusal(await listed.answer(listed.owner, after=wrong))
+        assert error == ("BAD_USER_INPUT", "INVALID_CURSOR"), wrong
 
 
-async def test_a_cursor_is_a_place_under_any_filter(lists: dict[str, Listed]) -> None:
-    of, kept = (
-        lists["Dataset.items"],
-        "items(first: 2, after: $after, filter: {deleted: false}) { nodes { id } }",
-    )
-    document = f"query($id: ID!, $after: String) {{ dataset(id: $id) {{ {kept} }} }}"
-    async with of.filled(Random(3), 6):  # noqa: S311
-        place = (await of.page(first=3))["pageInfo"]["endCursor"]
-        gone, *left = (row.ident for row in of.rows[3:])
-        await of.owner.api.mutate("deleteItems", "dataset { id }", itemIds=[gone])
-        found = await of.owner.api.gql(document, id=of.owner.ids["Dataset"], after=place)
-    assert [it["id"] for it in found["dataset"]["items"]["nodes"]] == left[:2]
-
-
-ORDERS = {
-    "items": ("position", "id"),
-    "training_points": ("step",),
-    "job_events": ("seq",),
-    "dataset_documents": ("document_id",),
-    "finetune_items": ("ordinal",),
-}
-"""The order of what is not in the order of its ids."""
-SMALL = {"base_models"}
-"""The catalogue is a few rows."""
-
-
-def test_every_list_has_an_index_in_its_order() -> None:
-    for place in PLACES:
-        kind, parent = LINKED.get(place) or KINDS[row_type(place)], place.partition(".")[0]
-        table = tables.metadata.tables[kind.link or kind.table]
-        whose = "project_id" if "project_id" in table.c else "owner_id"
-        first = whose if parent == "Query" else f"{parent.lower()}_id"
-        wanted = [first, *ORDERS.get(table.name, ("id",))]
-        indexed = [[it.name for it in index.columns] for index in table.indexes if isinstance(index, Index)]
-        indexed.append([it.name for it in table.primary_key.columns])
-        assert table.name in SMALL or wanted in [it[: len(wanted)] for it in indexed], place
-
-
-def scans(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The parts of a plan, which say how many rows they met."""
-    yield plan
-    for part in plan.get("Plans", ()):
-        yield from scans(part)
-
-
-async def explained(of: Listed, **page: Any) -> dict[str, Any]:
-    """How PostgreSQL finds a page: the plan of the statement that met the most blocks."""
-    with recorded_statements() as seen:
-        assert (await of.page(**page))["edges"]
-    plans = []
-    async with of.database.connect() as connection:
-        for statement, values in seen:
-            asked = f"explain (analyze, buffers, format json) {statement}"
-            plans.append((await connection.exec_driver_sql(asked, values)).scalar_one()[0]["Plan"])
-    return max(plans, key=blocks)
-
-
-def blocks(plan: dict[str, Any]) -> int:
-    """How many blocks a plan looked at."""
-    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
-
-
-@pytest.mark.parametrize("place", ["Dataset.items", "Query.jobs", "Project.documents"])
-async def test_a_page_costs_the_same_however_deep_it_lies(lists: dict[str, Listed], place: str) -> None:
-    of, table = lists[place], KINDS[row_type(place)].table
-    async with of.filled(Random(place), 10_000):  # noqa: S311
-        async with of.database.connect() as connection:
-            await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(
-                text(f"vacuum analyze {table}")
-            )
-        cursors = [(await of.page(**{it: 1}))["pageInfo"]["endCursor"] for it in ("first", "last")]
-        plans = [
-            await explained(of, first=20),
-            await explained(of, first=20, after=cursors[0]),
-            await explained(of, last=20, before=cursors[1]),
-            await explained(of, last=20),
-        ]
-    for plan in plans:
-        for part in scans(plan):
-            met = part["Actual Rows"] * part["Actual Loops"] + part.get("Rows Removed by Filter", 0)
-            assert met <= 21 * len(of.projects), part
-            assert part.get("Relation Name") != table or "Index Cond" in part or "Recheck Cond" in part
-    assert max(map(blocks, plans)) <= 2 * min(map(blocks, plans)) + 40
+async def test_a_cursor_is_valid_with_another_filter(lists: dict[str, Listed]) -> None:
+    listed = lists["Dataset.items"]
+    selection = "items(first: 2, after: $after, filter: {deleted: false}) { nodes { id } }"
+    document = f"query($id: ID!, $after: String) {{ dataset(id: $id) {{ {selection} }} }}"
+    async with listed.filled(Random(3), 6):  # noqa: S311
+        after = (await listed.page(first=3))["pageInfo"]["endCursor"]
+        deleted, *remaining = (row.ident for row in listed.rows[3:])
+        await listed.owner.api.mutate("deleteItems", "dataset { id }", itemIds=[deleted])
+        found = await listed.owner.api.gql(document, id=listed.owner.ids["Dataset"], after=after)
+    assert [node["id"] for node in found["dataset"]["items"]["nodes"]] == remaining[:2]
