@@ -1,0 +1,66 @@
+"""A read store has no transaction, so a write through it would be committed at once: it is refused."""
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.base_models import CATALOG
+from domain.ids import Noun
+from domain.reading import require
+from domain.services import Services
+from domain.store import Store
+from infra.db import tables
+from infra.db.projects import SqlProjects
+from tests.clients import Api
+from tests.world import World, create_world, snapshot
+
+pytestmark = pytest.mark.anyio
+
+WRITES: dict[str, Callable[[Store, World], Awaitable[object]]] = {
+    "update": lambda store, world: store.projects.change(world.ids[Noun.PROJECT], {"name": "renamed"}),
+    "upsert": lambda store, _: store.base_models.upsert(CATALOG),
+    "delete": lambda store, world: store.deployments.delete(world.ids[Noun.DEPLOYMENT]),
+    "delete of many rows": lambda store, world: store.datasets.delete(world.ids[Noun.DATASET]),
+    "update returning": lambda store, world: store.items.set_deleted(
+        world.ids[Noun.DATASET], True, item_ids=[]
+    ),
+}
+"""One call for each kind of statement, on the store as the type checker would not let a caller use it."""
+
+
+@pytest.fixture
+async def world(api: Api, services: Services) -> World:
+    """A user with an object of every noun."""
+    return await create_world(services, api)
+
+
+@pytest.mark.parametrize("kind", WRITES)
+async def test_a_write_through_a_read_store_is_refused_and_changes_nothing(
+    world: World, services: Services, database: AsyncEngine, kind: str
+) -> None:
+    before = await snapshot(database)
+    async with services.transactions.read() as store:
+        with pytest.raises(TypeError, match="writes"):
+            await WRITES[kind](cast(Store, store), world)
+        assert await require(store.projects, world.ids[Noun.PROJECT], viewer_id=world.api.user_id)
+    assert await snapshot(database) == before
+
+
+async def test_an_insert_on_the_session_of_a_read_store_is_refused(
+    services: Services, database: AsyncEngine
+) -> None:
+    before = await snapshot(database)
+    async with services.transactions.read() as store:
+        session = cast(SqlProjects, store.projects)._session
+        with pytest.raises(TypeError, match="writes"):
+            await session.execute(insert(tables.api_keys).values(name="a key"))
+    assert await snapshot(database) == before
+
+
+async def test_a_read_store_enqueues_nothing(services: Services) -> None:
+    async with services.transactions.read() as store:
+        assert not hasattr(store, "background_tasks")
+        assert not hasattr(store.jobs, "enqueue")
