@@ -30,7 +30,7 @@ class CountedTransactions:
         self.count = 0
         self.begun = asyncio.Event()
 
-    def start_job(self) -> AbstractAsyncContextManager[Store]:
+    def begin(self) -> AbstractAsyncContextManager[Store]:
         """A counted transaction."""
         self._count()
         return self.real.begin()
