@@ -51,6 +51,10 @@ def new_key(
 ) -> tuple[ApiKey, str]:
     """A key and its secret of 32 random bytes; raises `Invalid` when a value breaks a rule."""
     secret = f"lk_{secrets.token_urlsafe(32)}"
+    if expires_at is not None and expires_at.tzinfo is None:
+        raise Invalid(
+            "`expiresAt` needs a time offset, such as Z.", reason="TIME_OFFSET_REQUIRED", field="expiresAt"
+        )
     if expires_at is not None and expires_at <= now:
         raise Invalid("`expiresAt` must be in the future.", reason="OUT_OF_RANGE", field="expiresAt")
     key = ApiKey(

@@ -23,6 +23,8 @@ from infra.training.base_model import LocalBaseModel
 from infra.training.data import TokenizedSplit
 from infra.training.reporter import Reporter
 
+WHOLE_RUN = 1 - 1e-9
+"""transformers takes `warmup_steps` below 1 for a share of all steps, rounded up, and from 1 on for a number of steps."""
 STATE_FILE = "trainer_state.json"
 PROGRESS_START, PROGRESS_END = 0.05, 0.80  # of the whole run, while it trains
 SAVE_STEPS = 0.1  # one checkpoint every tenth of all steps
@@ -240,7 +242,7 @@ def _sft_config(run: TrainingRun, work_folder: Path) -> SFTConfig:
         gradient_accumulation_steps=hyperparameters.gradient_accumulation_steps,
         learning_rate=hyperparameters.learning_rate,
         lr_scheduler_type="linear",
-        warmup_steps=hyperparameters.warmup_ratio,  # below 1 it is a share of all steps
+        warmup_steps=min(hyperparameters.warmup_ratio, WHOLE_RUN),
         weight_decay=hyperparameters.weight_decay,
         max_length=hyperparameters.max_seq_length,
         dataset_kwargs={"skip_prepare_dataset": True},  # data.py has tokenized and truncated

@@ -50,7 +50,7 @@ class HyperparametersInput:
     )
     warmup_ratio: float | None = optional(
         "Warmup ratio, 0 to 1: share of the optimizer steps in which the learning rate "
-        "rises linearly to its peak; exactly 1 is a single step. Default 0.03."
+        "rises linearly to its peak. Default 0.03."
     )
     weight_decay: float | None = optional(
         "Decoupled weight decay of AdamW, applied to all trained weights, 0 to 1. Default 0.01."

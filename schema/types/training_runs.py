@@ -65,7 +65,7 @@ class Hyperparameters:
     )
     warmup_ratio: float = strawberry.field(
         description="Warmup ratio: share of the optimizer steps in which the learning rate "
-        "rises linearly to its peak; exactly 1 is a single step."
+        "rises linearly to its peak."
     )
     weight_decay: float = strawberry.field(
         description="Decoupled weight decay of AdamW, applied to all trained weights."

@@ -26,3 +26,8 @@ def test_a_key_that_would_have_expired_already_is_refused() -> None:
         new_key("user_1", "a", now=NOW, expires_at=NOW)
     key, _ = new_key("user_1", "a", now=NOW, expires_at=NOW + timedelta(seconds=1))
     assert key.expires_at == NOW + timedelta(seconds=1)
+
+
+def test_an_expiry_without_a_time_offset_is_refused() -> None:
+    with pytest.raises(Invalid, match="time offset"):
+        new_key("user_1", "a", now=NOW, expires_at=(NOW + timedelta(days=1)).replace(tzinfo=None))
