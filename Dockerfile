@@ -1,7 +1,7 @@
 # One image for `luthier serve`, `luthier worker` and `luthier migrate`; compose.yaml shows them together.
 FROM python:3.12-slim AS build
 WORKDIR /src
-COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY pyproject.toml constraints.txt hatch_build.py README.md LICENSE ./
 COPY app app
 COPY domain domain
 COPY edge edge
@@ -16,6 +16,8 @@ COPY web/graphiql web/graphiql
 RUN python -m venv /opt/luthier
 # A CPU build of torch. For CUDA pass an empty TORCH_INDEX: the registry's own build brings it.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Older pips hold a build to the constraints of the installation; from 25.3 on, it has constraints of its own.
+ENV PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 RUN /opt/luthier/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" '.[redis,training]'
 
 FROM python:3.12-slim

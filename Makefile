@@ -1,18 +1,21 @@
 # Two commands matter: `make demo` and `make test`. Neither needs a step before it.
 PYTHON ?= python3
 BIN := .venv/bin
+EXTRAS := embedded,training,redis,dev
+# Older pips hold a build to the constraints of the installation; from 25.3 on, it has constraints of its own.
+CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALLED := .venv/installed
 JUDGES := tests/node/node_modules/.package-lock.json
 
-.PHONY: setup demo test lint format schema bench clean
+.PHONY: setup demo test lint format schema bench lock clean
 
 setup: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml hatch_build.py $(wildcard web/graphiql/* web/graphiql/examples/*)
+$(INSTALLED): pyproject.toml constraints.txt hatch_build.py $(wildcard web/graphiql/* web/graphiql/examples/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Luthier needs Python 3.11 or newer; PYTHON=... names one.")'
 	@echo "Installing into .venv (some minutes, and about 2.3 GB with a CPU build of torch; see README for choosing one)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,training,redis,dev]'
+	$(CONSTRAINED) $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: setup
@@ -41,6 +44,9 @@ schema: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+lock:
+	PYTHON=$(PYTHON) .ci/lock '$(EXTRAS)'
 
 clean:
 	rm -rf .venv data dist

@@ -35,3 +35,8 @@ def test_every_package_that_is_shipped_is_copied_into_the_image() -> None:
 def test_what_builds_graphiql_is_copied_into_the_image() -> None:
     copied = {path for line in re.findall(r"^COPY (.*)$", DOCKERFILE, re.MULTILINE) for path in line.split()}
     assert {"hatch_build.py", "web/graphiql"} <= copied
+
+
+def test_the_image_is_built_with_the_locked_versions() -> None:
+    assert re.search(r"^COPY .*\bconstraints\.txt .*\./$", DOCKERFILE, re.MULTILINE)
+    assert "ENV PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt" in DOCKERFILE
