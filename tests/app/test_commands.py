@@ -31,6 +31,20 @@ COMPLETE = {
 NOT_THERE = {"DATABASE_URL": f"postgresql://someone:hidden@127.0.0.1:{free_port(0)}/luthier"}
 
 
+@pytest.fixture(autouse=True)
+def default_signals() -> Iterator[None]:
+    """Signals as they are in the foreground of a terminal.
+
+    nohup ignores SIGHUP, a shell without job control ignores SIGINT in its background jobs; commands inherit that and
+    honour it.
+    """
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGHUP, hangup)
+
+
 def luthier(*command: str, **variables: str) -> Result:
     """A command in an environment with these variables and no others of ours."""
     others: dict[str, str | None] = {name: None for name in os.environ if name.startswith(OUR_VARIABLES)}
