@@ -7,7 +7,7 @@ CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.t
 INSTALLED := .venv/installed
 JUDGES := tests/node/node_modules/.package-lock.json
 
-.PHONY: setup demo test lint format schema bench lock clean
+.PHONY: setup demo test check affected lint format schema bench lock clean
 
 setup: $(INSTALLED)
 
@@ -28,6 +28,14 @@ $(JUDGES): tests/node/package-lock.json $(INSTALLED)
 # Each of the two has servers of its own; the tests of one file stay together and share what they set up.
 test: setup $(JUDGES)
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# For work in progress: the linters on one core and, for about a minute, the tests of what changed on the other. What
+# changed is counted from where the branch left its upstream, or main; BASE=... names another base.
+check: setup
+	@$(MAKE) --no-print-directory -j 2 lint affected
+
+affected: setup $(JUDGES)
+	$(BIN)/python -m tests.affected $(BASE)
 
 lint: setup
 	$(BIN)/ruff format --check .
