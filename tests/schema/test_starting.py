@@ -6,7 +6,6 @@ from types import coroutine
 from typing import Any
 
 import pytest
-
 from schema.execution._eager import EagerCoroutine, gather_eagerly
 
 
