@@ -1,21 +1,15 @@
 """The house's rules that no linter checks for us."""
 
 import ast
-import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+from tests.house import PACKAGES, PYPROJECT, ROOT, sources
+
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "sentencepiece")
 UNFINISHED = ("TO" + "DO", "FIX" + "ME", "X" * 3)
-
-
-def sources() -> list[Path]:
-    return [it for package in PACKAGES for it in sorted((ROOT / package).rglob("*.py"))]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -68,3 +62,20 @@ def test_only_one_module_spells_the_keys_of_objects_in_the_bucket(path: Path) ->
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(prefixes)
     ]
     assert not spelled or path == ROOT / "domain" / "storage_keys.py"
+
+
+def test_nothing_is_imported_from_a_module_of_tests() -> None:
+    paths = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    imports = [(str(path), name) for path in paths for name in imported(path) if ".test_" in name]
+    assert imports == []
+
+
+def imported(path: Path) -> list[str]:
+    """The full names of what a module imports."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names

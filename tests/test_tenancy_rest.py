@@ -1,7 +1,6 @@
 """Tenancy over REST: no route takes or shows the objects of another user. A new route needs a case here."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +9,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp
 
-from app.asgi import REST
 from domain.services import Services
 from tests.clients import Api
 from tests.external import KEY
+from tests.routes import CASES, OPEN, Case, names, path_of, send
 from tests.world import (
-    IdOf,
     World,
     create_world,
     foreign_inputs,
@@ -26,35 +24,15 @@ from tests.world import (
 )
 
 pytestmark = pytest.mark.anyio
-
-OPEN = {"/", "/health", "/graphiql", "/graphiql/assets/{name}"}
-"""Paths without authentication."""
 OTHERS = {"/graphql", "/public"}
 """Paths with tests of their own."""
 EXTERNAL = "/api/external/"
 """Paths below it accept the key of external workers too."""
-
-Case = tuple[str, str]
-ROUTES = {
-    (method, route.path): route
-    for module in REST
-    for route in module.ROUTES
-    for method in route.methods or ()
-}
-CASES = sorted(case for case in ROUTES if case[1] not in OPEN)
 DOWNLOADS = [case for case in CASES if case[0] == "GET"]
-SENT: dict[str, dict[str, Any]] = {
-    "/api/projects/{project_id}/files": {
-        "data": {"kind": "dataset_upload"},
-        "files": [("files", ("t.csv", b"question,answer\nq,a", "text/csv"))],
-    },
-    "/api/external/training-datasets/{dataset_id}/update-status": {"json": {"status": "DONE"}},
-    "/api/external/finetunes/{finetune_id}/update-status": {"json": {"status": "DONE"}},
-}
-"""The body for each path that has one."""
 NOT_EXTERNAL = "/api/external/finetunes/{finetune_id}/update-status"
 """A path that is a conflict for the owner too: Luthier's own worker trained the model."""
 WRONG_KEY = {"x-api-key": "a wrong key"}
+
 
 ENDPOINTS = [
     "models",
@@ -83,30 +61,6 @@ async def owner(api: Api, services: Services) -> World:
 async def stranger(api: Api, services: Services) -> World:
     """Another user with objects of every noun."""
     return await create_world(services, api.other)
-
-
-def names(case: Case) -> dict[str, IdOf | str]:
-    """The parameters of a path: placeholders for ids, and a file name."""
-    parameters = ROUTES[case].param_convertors
-    return {
-        name: IdOf(name.removesuffix("_id").capitalize()) if name.endswith("_id") else name
-        for name in parameters
-    }
-
-
-def path_of(case: Case, given: Mapping[str, str], world: World) -> str:
-    """The path with values for its parameters."""
-    return case[1].format_map({**given, "filename": world.filename})
-
-
-async def send(
-    client: httpx.AsyncClient, case: Case, path: str, headers: Mapping[str, str] | None = None
-) -> tuple[int, str]:
-    """The status and the body of the response."""
-    method, template = case
-    assert (template in SENT) == (method in {"POST", "PUT"})
-    reply = await client.request(method, path, headers=headers, **SENT.get(template, {}))
-    return reply.status_code, reply.text
 
 
 def expected_of_owner(case: Case) -> int:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.datasets import check_descriptions, check_fields
 from domain.errors import Invalid
 from domain.imports import column_mapping
-from tests.domain.test_items import DATASET
+from tests.domain.records import DATASET
 
 NAME = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20)
 

@@ -1,7 +1,6 @@
 """New items: values, problems and splits."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -10,20 +9,7 @@ from hypothesis import strategies as st
 from domain.datasets import Dataset
 from domain.errors import Invalid
 from domain.items import Item, ItemFilter, ItemOrigin, Problem, ProblemCode, Split, new_item, split_of
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-DATASET = Dataset(
-    id="ds_1",
-    project_id="prj_1",
-    owner_id="user_1",
-    version=1,
-    name="Capitals",
-    input_field="question",
-    output_field="answer",
-    field_names=("question", "answer", "note"),
-    created_at=NOW,
-    updated_at=NOW,
-)
+from tests.domain.records import DATASET, NOW
 
 
 def item_of(dataset: Dataset = DATASET, *problems: Problem, line: int | None = None, **values: str) -> Item:

@@ -18,7 +18,7 @@ from tests.breaking import Breaking
 from tests.external import KEY
 from tests.leaks.faults import FAULTS, MASKED, SECRET, faults_logged, leaks
 from tests.rest.gateway_world import ASK, ROUTE
-from tests.test_tenancy_rest import CASES, names, path_of, send
+from tests.routes import CASES, names, path_of, send
 from tests.world import World, with_ids_of
 
 pytestmark = pytest.mark.anyio

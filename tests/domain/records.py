@@ -1,0 +1,19 @@
+"""Records for tests of the domain's rules."""
+
+from datetime import UTC, datetime
+
+from domain.datasets import Dataset
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DATASET = Dataset(
+    id="ds_1",
+    project_id="prj_1",
+    owner_id="user_1",
+    version=1,
+    name="Capitals",
+    input_field="question",
+    output_field="answer",
+    field_names=("question", "answer", "note"),
+    created_at=NOW,
+    updated_at=NOW,
+)

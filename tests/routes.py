@@ -1,0 +1,58 @@
+"""The routes of the REST API, and how each is called."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from app.asgi import REST
+from tests.world import (
+    IdOf,
+    World,
+)
+
+OPEN = {"/", "/health", "/graphiql", "/graphiql/assets/{name}"}
+"""Paths without authentication."""
+
+
+Case = tuple[str, str]
+ROUTES = {
+    (method, route.path): route
+    for module in REST
+    for route in module.ROUTES
+    for method in route.methods or ()
+}
+CASES = sorted(case for case in ROUTES if case[1] not in OPEN)
+SENT: dict[str, dict[str, Any]] = {
+    "/api/projects/{project_id}/files": {
+        "data": {"kind": "dataset_upload"},
+        "files": [("files", ("t.csv", b"question,answer\nq,a", "text/csv"))],
+    },
+    "/api/external/training-datasets/{dataset_id}/update-status": {"json": {"status": "DONE"}},
+    "/api/external/finetunes/{finetune_id}/update-status": {"json": {"status": "DONE"}},
+}
+"""The body for each path that has one."""
+
+
+def names(case: Case) -> dict[str, IdOf | str]:
+    """The parameters of a path: placeholders for ids, and a file name."""
+    parameters = ROUTES[case].param_convertors
+    return {
+        name: IdOf(name.removesuffix("_id").capitalize()) if name.endswith("_id") else name
+        for name in parameters
+    }
+
+
+def path_of(case: Case, given: Mapping[str, str], world: World) -> str:
+    """The path with values for its parameters."""
+    return case[1].format_map({**given, "filename": world.filename})
+
+
+async def send(
+    client: httpx.AsyncClient, case: Case, path: str, headers: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """The status and the body of the response."""
+    method, template = case
+    assert (template in SENT) == (method in {"POST", "PUT"})
+    reply = await client.request(method, path, headers=headers, **SENT.get(template, {}))
+    return reply.status_code, reply.text
