@@ -25,9 +25,10 @@ demo: setup
 $(JUDGES): tests/node/package-lock.json $(INSTALLED)
 	$(BIN)/npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
 
-# Each of the two has servers of its own; the tests of one file stay together and share what they set up.
+# Each of the two has servers of its own; the tests of one file stay together and share what they set up. COVERAGE=1,
+# which CI sets, measures the coverage and fails below its floor; everything then takes nearly twice as long.
 test: setup $(JUDGES)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile $(if $(COVERAGE),--cov --timeout=240)
 
 # For work in progress: the linters on one core and, for about a minute, the tests of what changed on the other. What
 # changed is counted from where the branch left its upstream, or main; BASE=... names another base.

@@ -21,6 +21,10 @@ def test_every_package_is_under_an_import_contract() -> None:
     assert set(PYPROJECT["tool"]["importlinter"]["root_packages"]) == set(PACKAGES) - {"migrations"}
 
 
+def test_the_coverage_of_every_package_is_measured() -> None:
+    assert set(PYPROJECT["tool"]["coverage"]["run"]["source_pkgs"]) == set(PACKAGES)
+
+
 def test_every_top_level_package_is_shipped() -> None:
     found = {init.parent.name for init in ROOT.glob("*/__init__.py")}
     assert found - {"tests", "benchmarks"} == set(PACKAGES)
