@@ -20,7 +20,7 @@ from edge.slow_clients import SlowClientTimeout
 from rest import datasets, deployments, documents, finetune_logs, finetunes, graphiql, health, webhooks
 from rest.errors import refusal
 from schema.http import GraphQLView
-from schema.root import schema_of
+from schema.root import schema_with_executor
 
 REASONS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 REST = (health, documents, datasets, finetunes, finetune_logs, deployments, webhooks, graphiql)
@@ -59,7 +59,7 @@ def add_routes(app: Starlette, wiring: Wiring, settings: Settings) -> None:
     app.state.quotas = wiring.quotas
     origins = tuple(filter(None, settings.console_origins.split(",")))
     graphql = GraphQLView(
-        schema_of(fast=settings.fast_execution),
+        schema_with_executor(fast=settings.fast_execution),
         wiring.services,
         wiring.quotas,
         public_url=settings.public_url,

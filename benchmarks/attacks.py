@@ -14,7 +14,7 @@ from time import perf_counter
 import httpx
 
 from benchmarks.machine import Server, database_environment, luthier
-from tests.schema.attacks import ATTACKS, IDS
+from tests.schema.admission.attacks import ATTACKS, IDS
 
 ROUNDS = 15
 HEADERS = {"content-type": "application/json"}

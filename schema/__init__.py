@@ -1,1 +1,1 @@
-"""What it looks like: the GraphQL types, one file for each noun."""
+"""The GraphQL API: the types and mutations, one file for each noun, and what runs operations."""

@@ -1,4 +1,4 @@
-"""How one operation is run: admitted, counted against rate limits, executed within a time limit, its errors masked."""
+"""Runs one operation: admits it, counts it against rate limits, executes it within a time limit, masks its errors."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -19,41 +19,41 @@ from strawberry.types.graphql import OperationType
 from schema.admission import Admission, rate_limit_error
 from schema.execution import OperationState, state_of
 from schema.shared.context import GraphQLContext
-from schema.shared.errors import clean_result, is_of_input
+from schema.shared.errors import is_input_error, mask_errors
 
 TIMEOUTS_S = {OperationType.QUERY: 10.0, OperationType.MUTATION: 60.0}
-"""Seconds that an operation may run. A mutation may delete millions of rows or ask a model; subscriptions have no limit."""
-CANCEL_S = 2.0
-"""Seconds within which the statements of an operation are cancelled, before it is answered without waiting for them."""
+"""Seconds that an operation may run. Mutations may delete millions of rows or call a model; subscriptions have none."""
+CANCEL_TIMEOUT_S = 2.0
+"""Seconds to wait for the cancellation of an operation's statements before the response is sent."""
 
 
 class OperationInterrupted(Exception):
-    """Something that an operation waited for was cancelled, and nobody had asked the operation to end."""
+    """Something that an operation awaited was cancelled, though the operation itself was not."""
 
 
 class Runner(SchemaExtensionsRunner):
-    """Runs no extensions: what there is to do about an operation and its results, `Schema` does."""
+    """Runs no extensions: their work, on operations and on results, is done by `Schema`."""
 
     def operation(self) -> Any:
-        """Nothing around an operation."""
-        return NOTHING
+        """No hook around an operation."""
+        return NO_HOOK
 
     executing = operation
 
     async def get_extensions_results(self, ctx: ExecutionContext) -> dict[str, Any]:
-        """What is said beside the data: only we say anything."""
+        """The `extensions` of the response, which `Schema` has set."""
         return ctx.extensions_results
 
     def on_stream_result(self, result: Any) -> Any:  # noqa: ARG002
-        """Nothing around a result."""
-        return NOTHING
+        """No hook around a result."""
+        return NO_HOOK
 
 
-NOTHING: AbstractAsyncContextManager[None] = nullcontext()
+NO_HOOK: AbstractAsyncContextManager[None] = nullcontext()
 
 
 class Schema(strawberry.Schema):
-    """The schema. It has strawberry's own parsing and validation replaced by `Admission`, which keeps what it made."""
+    """A schema whose documents are parsed and validated by `Admission`, which caches them, instead of by strawberry."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,27 +62,27 @@ class Schema(strawberry.Schema):
     def create_extensions_runner(
         self, execution_context: ExecutionContext, extensions: list[SchemaExtension]
     ) -> SchemaExtensionsRunner:
-        """Ours."""
+        """A runner without extensions."""
         return Runner(execution_context, extensions)
 
     def _create_execution_context(self, *args: Any, **named: Any) -> ExecutionContext:
-        """Strawberry's own, whose context value has a fresh state: a WebSocket hands the same one to many operations."""
-        made = super()._create_execution_context(*args, **named)
-        if isinstance(made.context, GraphQLContext):
-            made.context = replace(made.context, operation=OperationState())
-        return made
+        """Give each operation a state of its own: those of a WebSocket share one context value."""
+        execution = super()._create_execution_context(*args, **named)
+        if isinstance(execution.context, GraphQLContext):
+            execution.context = replace(execution.context, operation=OperationState())
+        return execution
 
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
-        """Nothing here: strawberry's own way logs every refusal as a fault; `operations.clean` logs what is one."""
+        """Do nothing: strawberry would log every error; `mask_error` logs those that are internal."""
 
     async def _prepare_operation_async(
         self,
         context: ExecutionContext,
         extensions_runner: SchemaExtensionsRunner,  # noqa: ARG002
     ) -> PreExecutionError | None:
-        """Strawberry's own runs the hooks of extensions for parsing and validation here; ours have none."""
+        """Admit and count an operation; the error where it is refused. Strawberry would parse and validate here."""
         if not context.query:
             raise MissingQueryError
         context.pre_execution_errors = self._admit(context, context.query)
@@ -92,7 +92,7 @@ class Schema(strawberry.Schema):
         return await rate_limit_error(context)
 
     def _admit(self, context: ExecutionContext, query: str) -> list[GraphQLError]:
-        """Why the operation is refused, if it is; it is parsed, and its cost is said in the answer."""
+        """Parse and check the document, and report its cost in the response; the errors where it is refused."""
         request = context.context if isinstance(context.context, GraphQLContext) else None
         try:
             admitted = self._admission.admit(
@@ -121,14 +121,14 @@ class Schema(strawberry.Schema):
             if not limit.expired():
                 raise
             await _cancel_reads(state)
-            execution_context.result = ExecutionResult(data=None, errors=[_too_slow(seconds)])
+            execution_context.result = ExecutionResult(data=None, errors=[_timeout_error(seconds)])
             return execution_context.result
         except asyncio.CancelledError as error:
             if is_cancelled():
                 await _cancel_reads(state)
                 raise
-            # What DataLoaders still read is left to end, for fields may wait for it.
-            execution_context.result = ExecutionResult(data=None, errors=[_interrupted(error)])
+            # The reads of DataLoaders are not cancelled, for fields that still run may await them.
+            execution_context.result = ExecutionResult(data=None, errors=[_interruption_error(error)])
             return execution_context.result
         finally:
             if state is not None:
@@ -137,10 +137,10 @@ class Schema(strawberry.Schema):
     async def _handle_execution_result(
         self, context: ExecutionContext, result: Any, extensions_runner: SchemaExtensionsRunner, **named: Any
     ) -> ExecutionResult:
-        """Every result comes through here, whether or not there was an execution: its errors are made fit to be seen."""
-        made = await super()._handle_execution_result(context, result, extensions_runner, **named)
-        clean_result(made, context.context)
-        return made
+        """Mask the errors of a result. Every result passes here, also that of an operation that was not executed."""
+        handled = await super()._handle_execution_result(context, result, extensions_runner, **named)
+        mask_errors(handled, context.context)
+        return handled
 
     async def _stream(
         self,
@@ -149,39 +149,39 @@ class Schema(strawberry.Schema):
         *args: Any,
         **named: Any,
     ) -> AsyncGenerator[Any, None]:
-        """Strawberry's own, which ends where every further event would be refused for the same input."""
+        """End a subscription at an error of its input, which every further event would repeat."""
         try:
             async with aclosing(
                 super()._stream(execution_context, extensions_runner, *args, **named)
             ) as results:
                 async for result in results:
                     yield result
-                    if any(map(is_of_input, getattr(result, "errors", None) or ())):
+                    if any(map(is_input_error, getattr(result, "errors", None) or ())):
                         return
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled():
                 raise
-            result = ExecutionResult(data=None, errors=[_interrupted(error)])
+            result = ExecutionResult(data=None, errors=[_interruption_error(error)])
             yield await self._handle_execution_result(execution_context, result, extensions_runner)
 
 
 def is_cancelled() -> bool:
-    """Whether the running task was asked to end. Otherwise a CancelledError comes from elsewhere, and is a fault."""
+    """Whether the running task was cancelled. If not, a CancelledError comes from something else that was."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-def _interrupted(error: BaseException) -> GraphQLError:
-    """What is told of a fault that has ended an operation."""
+def _interruption_error(error: BaseException) -> GraphQLError:
+    """The error of an operation that an exception has ended, which becomes an internal one when it is masked."""
     if isinstance(error, Exception):
         return GraphQLError("", original_error=error)
-    fault = OperationInterrupted()
-    fault.__cause__ = error
-    return GraphQLError("", original_error=fault)
+    interruption = OperationInterrupted()
+    interruption.__cause__ = error
+    return GraphQLError("", original_error=interruption)
 
 
 def _check_type(context: ExecutionContext) -> None:
-    """Raise strawberry's own errors unless the document has the operation, and the transport allows it."""
+    """Raise strawberry's errors where the document has no such operation, or the HTTP method does not allow it."""
     try:
         kind = context.operation_type
     except RuntimeError as error:
@@ -191,14 +191,14 @@ def _check_type(context: ExecutionContext) -> None:
 
 
 async def _cancel_reads(state: OperationState | None) -> None:
-    """Cancel what the DataLoaders of an operation still read: those are tasks of their own."""
+    """Cancel the reads of an operation's DataLoaders, which are tasks of their own."""
     if state is not None and state.tasks:
         for task in state.tasks:
             task.cancel()
-        await asyncio.wait(state.tasks, timeout=CANCEL_S)
+        await asyncio.wait(state.tasks, timeout=CANCEL_TIMEOUT_S)
 
 
-def _too_slow(seconds: float) -> GraphQLError:
+def _timeout_error(seconds: float) -> GraphQLError:
     message = (
         f"The operation took longer than {seconds:g} seconds and was stopped: ask for less, or try again."
     )

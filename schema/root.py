@@ -1,4 +1,4 @@
-"""The one schema."""
+"""The schema of the application."""
 
 from copy import copy
 from typing import Annotated
@@ -20,7 +20,7 @@ from schema.mutations.items import ItemMutations
 from schema.mutations.jobs import JobMutations
 from schema.mutations.projects import ProjectMutations
 from schema.shared.context import Info
-from schema.shared.nodes import Id, Node, node_by_id
+from schema.shared.nodes import Id, Node, load_any_node
 from schema.shared.scalars import SCALARS
 from schema.types.accounts import AccountQueries
 from schema.types.api_keys import ApiKeyQueries
@@ -56,7 +56,7 @@ class Query(
     @strawberry.field(description="Any object by its id.")
     def node(self, info: Info, id: Id) -> Node | None:
         """An object of any noun."""
-        return node_by_id(info, id)
+        return load_any_node(info, id)
 
     @strawberry.field(
         description="Objects by their ids, in the given order, with null for each "
@@ -72,7 +72,7 @@ class Query(
             raise Invalid(
                 f"At most {MAX_NODES} ids can be asked for at once.", reason="TOO_MANY", field="ids"
             )
-        return await resolve_deferred([node_by_id(info, id) for id in ids])
+        return await resolve_deferred([load_any_node(info, id) for id in ids])
 
 
 @strawberry.type(description="Root of all mutations; every payload has `userErrors`.")
@@ -105,10 +105,10 @@ schema = Schema(
 )
 
 
-def schema_of(*, fast: bool) -> Schema:
-    """The schema, run by the fast executor or by strawberry's own."""
+def schema_with_executor(*, fast: bool) -> Schema:
+    """The schema with the fast executor, or with strawberry's own."""
     if fast:
         return schema
-    other = copy(schema)
-    other.execution_context_class = StrawberryGraphQLCoreExecutionContext
-    return other
+    with_stock_executor = copy(schema)
+    with_stock_executor.execution_context_class = StrawberryGraphQLCoreExecutionContext
+    return with_stock_executor

@@ -19,7 +19,7 @@ from schema.root import schema
 SCHEMA = schema._schema
 NODE = SCHEMA.type_map["Node"]
 assert isinstance(NODE, GraphQLInterfaceType)
-NODES = {it.name: it for it in SCHEMA.get_possible_types(NODE)}
+NODES = {kind.name: kind for kind in SCHEMA.get_possible_types(NODE)}
 """The types of all objects that have an id."""
 
 assert SCHEMA.query_type
@@ -28,26 +28,26 @@ assert SCHEMA.subscription_type
 QUERIES = SCHEMA.query_type.fields
 MUTATIONS = SCHEMA.mutation_type.fields
 SUBSCRIPTIONS = SCHEMA.subscription_type.fields
-BY_ID = {name: it for name, it in QUERIES.items() if str(it.type) in NODES and "id" in it.args}
-LISTS = {name: it for name, it in QUERIES.items() if str(it.type).endswith("Connection!")}
+BY_ID = {name: field for name, field in QUERIES.items() if str(field.type) in NODES and "id" in field.args}
+LISTS = {name: field for name, field in QUERIES.items() if str(field.type).endswith("Connection!")}
 
 PAGING = {"first", "last", "after", "before"}
 
 
 def id_places() -> set[str]:
     """Every place of the schema that takes an id: `Mutation.deleteProject.input.id`."""
-    types = [it for it in SCHEMA.type_map.values() if isinstance(it, GraphQLObjectType)]
+    types = [kind for kind in SCHEMA.type_map.values() if isinstance(kind, GraphQLObjectType)]
     return {
-        f"{it.name}.{name}.{place}"
-        for it in types
-        for name, field in it.fields.items()
+        f"{kind.name}.{name}.{place}"
+        for kind in types
+        for name, field in kind.fields.items()
         for place in _taken(field.args)
     }
 
 
 def _taken(given: Mapping[str, GraphQLArgument] | Mapping[str, GraphQLInputField]) -> Iterator[str]:
-    for name, it in given.items():
-        kind = get_named_type(it.type)
+    for name, argument in given.items():
+        kind = get_named_type(argument.type)
         if kind.name == "ID":
             yield name
         elif isinstance(kind, GraphQLInputObjectType):
@@ -58,7 +58,11 @@ def mutation(name: str) -> str:
     """The document of a mutation that asks for every object of its payload."""
     field = MUTATIONS[name]
     payload: Any = get_named_type(field.type)
-    objects = " ".join(f"{it} {{ id }}" for it, made in payload.fields.items() if str(made.type) in NODES)
+    objects = " ".join(
+        f"{name_of_field} {{ id }}"
+        for name_of_field, made in payload.fields.items()
+        if str(made.type) in NODES
+    )
     wanted = f"{objects} userErrors {{ code message field reason context }}"
     return f"mutation($input: {field.args['input'].type}) {{ {name}(input: $input) {{ {wanted} }} }}"
 
@@ -121,7 +125,9 @@ def _values(type: Any, id: str) -> list[str]:
     if isinstance(kind, GraphQLEnumType):
         return list(kind.values)
     if isinstance(kind, GraphQLInputObjectType):
-        return [f"{{{name}: {it}}}" for name, field in kind.fields.items() for it in _values(field.type, id)]
+        return [
+            f"{{{name}: {value}}}" for name, field in kind.fields.items() for value in _values(field.type, id)
+        ]
     return {
         "ID": [f'"{id}"'],
         "String": ['"a"'],

@@ -66,7 +66,7 @@ def by_id(noun: Noun, *columns: str) -> Make:
     def make(random: Random) -> tuple[Row, dict[str, Any]]:
         uuid = UUID(int=random.getrandbits(128))
         row = Row((uuid.int,), ids.id_of(uuid.bytes, ids.PREFIXES[noun]))
-        return row, {"id": str(uuid)} | {it: unique() for it in columns}
+        return row, {"id": str(uuid)} | {column: unique() for column in columns}
 
     return make
 
@@ -150,11 +150,11 @@ LINKED = {
 
 def places() -> list[str]:
     """Every list of the schema: `Query.jobs`, `Project.datasets`."""
-    types = [it for it in SCHEMA.type_map.values() if isinstance(it, GraphQLObjectType)]
+    types = [kind for kind in SCHEMA.type_map.values() if isinstance(kind, GraphQLObjectType)]
     return sorted(
-        f"{it.name}.{name}"
-        for it in types
-        for name, field in it.fields.items()
+        f"{kind.name}.{name}"
+        for kind in types
+        for name, field in kind.fields.items()
         if get_named_type(field.type).name.endswith("Connection")
     )
 
@@ -216,7 +216,7 @@ class Listed:
     async def answer(self, world: World, **arguments: Any) -> dict[str, Any]:
         """The whole answer to who asks for a page."""
         types = {"first": "Int", "last": "Int", "after": "String", "before": "String", "id": "ID!"}
-        given = ", ".join(f"{it}: ${it}" for it in arguments)
+        given = ", ".join(f"{name}: ${name}" for name in arguments)
         info = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
         wanted = f"{{ edges {{ cursor node {{ {self.kind.shown} }} }} {info} }}"
         asked = f"{self.place.partition('.')[2]}{f'({given})' if given else ''} {wanted}"
@@ -224,7 +224,7 @@ class Listed:
         if self.parent in NODES:
             asked = f"node(id: $id) {{ ... on {self.parent} {{ {asked} }} }}"
             variables["id"] = world.ids[self.parent]
-        declared = ", ".join(f"${it}: {types[it]}" for it in variables)
+        declared = ", ".join(f"${name}: {types[name]}" for name in variables)
         return await world.api.raw(f"query{f'({declared})' if declared else ''} {{ {asked} }}", **variables)
 
     async def page(self, **arguments: Any) -> dict[str, Any]:
@@ -236,7 +236,7 @@ class Listed:
 
     async def _look(self) -> None:
         """Take note of what is there."""
-        nodes = [it["node"] for it in (await self.page(first=100))["edges"]]
+        nodes = [edge["node"] for edge in (await self.page(first=100))["edges"]]
         self.base = [Row(self.kind.key(at, node), str(node["id"])) for at, node in enumerate(nodes)]
         self.rows = list(self.base)
         assert self.rows == self.sorted(self.rows)
@@ -266,7 +266,9 @@ class Listed:
         made = [self.kind.make(random) for _ in range(number)]
         self.rows = self.sorted([*self.rows, *(row for row, _ in made)])
         somewhere = self.parent == "Query" and self.noun != "Project"
-        spread = [it | ({"project_id": random.choice(self.projects)} if somewhere else {}) for _, it in made]
+        spread = [
+            values | ({"project_id": random.choice(self.projects)} if somewhere else {}) for _, values in made
+        ]
         await self._copy(self.owner, spread)
         if self.noun not in SHARED:
             others = [self.kind.make(random) for _ in range(number // 2)]
@@ -283,8 +285,8 @@ class Listed:
     def _statements(self, world: World) -> list[str]:
         """How copies of a world's own row are added."""
         table = tables.metadata.tables[self.kind.table]
-        names = [f'"{it.name}"' for it in table.c if it.computed is None]
-        made = ", ".join(f"made.{it}" for it in names)
+        names = [f'"{column.name}"' for column in table.c if column.computed is None]
+        made = ", ".join(f"made.{name}" for name in names)
         copied = f"{table.name} template, jsonb_populate_record(template, given) made"
         copies = (
             f"insert into {table.name} ({', '.join(names)}) "

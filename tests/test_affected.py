@@ -10,8 +10,8 @@ HOUSE = "tests/test_house.py"
 
 
 def test_what_imports_a_changed_module_is_affected() -> None:
-    importers = ["tests/schema/test_loading.py", "tests/schema/test_starting.py"]
-    assert affected_by({"tests/schema/turns.py"}) == [HOUSE, *importers]
+    importers = ["tests/schema/admission/test_limits.py", "tests/schema/test_engine.py"]
+    assert affected_by({"tests/schema/admission/attacks.py"}) == [HOUSE, *importers]
 
 
 def test_the_nearest_come_first() -> None:
@@ -20,8 +20,9 @@ def test_the_nearest_come_first() -> None:
 
 
 def test_a_changed_test_comes_before_what_imports_a_changed_module() -> None:
-    changed = {"tests/schema/turns.py", "tests/schema/test_starting.py"}
-    assert affected_by(changed) == [HOUSE, "tests/schema/test_starting.py", "tests/schema/test_loading.py"]
+    changed = {"tests/schema/admission/attacks.py", "tests/schema/test_engine.py"}
+    importers = ["tests/schema/test_engine.py", "tests/schema/admission/test_limits.py"]
+    assert affected_by(changed) == [HOUSE, *importers]
 
 
 def test_a_file_that_is_no_module_affects_what_names_it() -> None:

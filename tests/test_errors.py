@@ -23,7 +23,7 @@ from edge.request_ids import RequestIds
 from rest.errors import REASON_STATUS, STATUS
 from rest.gateway import Gateway
 from rest.gateway._errors import DOMAIN_ERRORS
-from schema.shared.errors import CODES
+from schema.shared.errors import EXTENSION_CODES
 from tests.breaking import Breaking
 from tests.clients import Api
 from tests.introspection import SCHEMA
@@ -75,11 +75,11 @@ def services(services: Services, transactions: Breaking) -> Services:
 
 def test_every_code_has_its_place_at_every_edge() -> None:
     codes = set(ErrorCode)
-    assert codes == CODES.keys() == STATUS.keys() == DOMAIN_ERRORS.keys()
+    assert codes == EXTENSION_CODES.keys() == STATUS.keys() == DOMAIN_ERRORS.keys()
     shown = SCHEMA.type_map["ErrorCode"]
     assert isinstance(shown, GraphQLEnumType)
     assert set(shown.values) == codes
-    assert len(set(CODES.values())) == len(set(STATUS.values())) == len(codes)
+    assert len(set(EXTENSION_CODES.values())) == len(set(STATUS.values())) == len(codes)
 
 
 def test_every_kind_of_refusal_has_a_code() -> None:
@@ -126,7 +126,7 @@ async def test_a_query_is_refused_at_the_top(api: Api, transactions: Breaking) -
         (shown,) = reply.json()["errors"]
         assert (shown["message"], shown["path"]) == (error.message, ["viewer"])
         assert shown["extensions"] == {
-            "code": CODES[error.code],
+            "code": EXTENSION_CODES[error.code],
             "reason": error.reason,
             "field": ["anInput", "firstName"] if error.field else None,
             "requestId": "the-request",
@@ -142,7 +142,7 @@ async def test_a_mutation_is_refused_in_its_payload(api: Api, transactions: Brea
           project { id } userErrors { code message field reason context } } }"""
         body = await api.raw(document)
         if kind in NOT_OF_THE_INPUT:
-            assert body["errors"][0]["extensions"]["code"] == CODES[error.code]
+            assert body["errors"][0]["extensions"]["code"] == EXTENSION_CODES[error.code]
             continue
         assert body["data"]["createProject"] == {
             "project": None,

@@ -20,11 +20,11 @@ from domain.ports.passwords import Passwords
 from domain.rate_limits import DOCUMENTED, CallKind, Rate, RateLimits
 from domain.services import Services
 from infra.rate_limiter import BoundedMemoryStorage, WindowRateLimiter
-from schema.admission._rate_limits import calls, fields
+from schema.admission._rate_limits import counted_fields, counts_by_kind
 from schema.root import schema
 from tests.clients import Api
 from tests.external import KEY
-from tests.schema.test_jobs import websocket
+from tests.schema.transports import websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -132,7 +132,11 @@ def counted(document: str, **variables: Any) -> dict[CallKind, int]:
     parse_document = parse(document)
     operation = parse_document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    return dict(calls(operation.operation, fields(schema._schema, parse_document, operation, variables)))
+    return dict(
+        counts_by_kind(
+            operation.operation, counted_fields(schema._schema, parse_document, operation, variables)
+        )
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is refused before anything runs: documents that are too large, too deep or too expensive, and calls that come too often."""
+"""Which operations may run: refused are documents that are too large, and clients that exceed their rate limit."""
 
 from schema.admission._admission import Admission
 from schema.admission._rate_limits import rate_limit_error

@@ -1,7 +1,7 @@
-"""The shape of a document's operations: how deep, how many aliases and root fields, and what they cost.
+"""Query complexity of a document's operations: depth, aliases, root fields, and cost.
 
-One walk, linear in the document: each selection is met once, and a fragment is walked once however often
-it is spread. Numbers are those of the operation with its fragments written out.
+The analysis is linear in the document: each selection is visited once, and a fragment once however often it is spread.
+The numbers are those of the operation with each fragment spread replaced by the fragment's selections.
 """
 
 from collections.abc import Mapping
@@ -26,26 +26,26 @@ from graphql import (
 
 from schema.admission._cost import ONE, CostExpression, Multiplier, Variables
 from schema.admission._limits import first_exceeded, limit_error
-from schema.admission._weights import INTROSPECTION, MAX_COST, Weight, Weights, weights
+from schema.admission._weights import INTROSPECTION_COST, MAX_COST, Weight, Weights, weights
 
 MAX_DEPTH = 12
 MAX_ALIASES = 30
 MAX_ROOT_FIELDS = 20
 MAX_FIELDS = 5_000
-"""With fragments written out: only fragments that spread each other again and again come to more."""
-MAX_NESTING = 100
-"""Selections within selections, of fields and of fragments; what is deeper is not walked to its end."""
+"""Fields of an operation with its fragments expanded: only fragments that spread each other repeatedly come to more."""
+MAX_NESTED_SELECTIONS = 100
+"""Selection sets inside each other, of fields and of fragments. What is nested deeper is not analysed."""
 
-
-ENTRIES = frozenset({"__schema", "__type"})
-"""Depth is not counted below them: the stock rules bound introspection."""
+INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
+"""Fields below which depth is not counted: graphql-core's own rules limit introspection."""
 
 
 @dataclass(slots=True)
 class SelectionSize:
-    """What a selection amounts to; `rows` is the cost that a connection's page size multiplies.
+    """The size of a selection set.
 
-    `fields` are its own, `depth`, `aliases` and `total` those of everything below it too.
+    `fields` counts its own fields; `depth`, `aliases` and `total` include everything below. `rows` is the part of the
+    cost that a connection multiplies by its page size, `cost` the other part.
     """
 
     depth: int = 0
@@ -56,7 +56,7 @@ class SelectionSize:
     rows: CostExpression = field(default_factory=CostExpression)
 
     def add(self, other: "SelectionSize") -> None:
-        """Add the selection of a fragment that is spread here."""
+        """Add the selections of a fragment that is spread here."""
         self.depth = max(self.depth, other.depth)
         self.aliases += other.aliases
         self.fields += other.fields
@@ -68,12 +68,12 @@ class SelectionSize:
 EMPTY = SelectionSize()
 
 
-class TooNested(Exception):
-    """Selections are nested so deeply that walking them would exhaust the stack."""
+class SelectionsTooDeep(Exception):
+    """Selection sets are nested so deeply that visiting them would exhaust the stack."""
 
 
 class DocumentWalker:
-    """The walk over one document. Unknown names and circular fragments count nothing: other rules refuse them."""
+    """Visits the selections of one document. Unknown names and fragment cycles count nothing: validation finds them."""
 
     def __init__(self, document: DocumentNode, weights: Weights) -> None:
         self._weights = weights
@@ -84,17 +84,19 @@ class DocumentWalker:
         }
         self._sizes: dict[str, SelectionSize] = {}
 
-    def selection(self, selected: SelectionSetNode, parent: str | None, nesting: int = 1) -> SelectionSize:
-        """The size of a selection on a type; raises `TooNested`."""
-        if nesting > MAX_NESTING:
-            raise TooNested
+    def selection(
+        self, selection_set: SelectionSetNode, parent: str | None, nesting: int = 1
+    ) -> SelectionSize:
+        """The size of a selection set on the type `parent`; raises `SelectionsTooDeep`."""
+        if nesting > MAX_NESTED_SELECTIONS:
+            raise SelectionsTooDeep
         size = SelectionSize()
-        for node in selected.selections:
+        for node in selection_set.selections:
             if isinstance(node, FieldNode):
                 self._add_field(size, node, parent, nesting)
             elif isinstance(node, InlineFragmentNode):
-                on = node.type_condition.name.value if node.type_condition else parent
-                size.add(self.selection(node.selection_set, on, nesting + 1))
+                condition = node.type_condition.name.value if node.type_condition else parent
+                size.add(self.selection(node.selection_set, condition, nesting + 1))
             elif isinstance(node, FragmentSpreadNode):
                 size.add(self._fragment(node.name.value, nesting + 1))
         return size
@@ -102,11 +104,11 @@ class DocumentWalker:
     def _fragment(self, name: str, nesting: int) -> SelectionSize:
         if name in self._sizes:
             return self._sizes[name]
-        self._sizes[name] = EMPTY  # while it is walked: a circle ends here
+        self._sizes[name] = EMPTY  # while the fragment is visited, which ends a cycle
         fragment = self._fragments.get(name)
         if fragment is not None:
-            on = fragment.type_condition.name.value
-            self._sizes[name] = self.selection(fragment.selection_set, on, nesting)
+            condition = fragment.type_condition.name.value
+            self._sizes[name] = self.selection(fragment.selection_set, condition, nesting)
         return self._sizes[name]
 
     def _add_field(self, size: SelectionSize, node: FieldNode, parent: str | None, nesting: int) -> None:
@@ -118,22 +120,23 @@ class DocumentWalker:
         size.fields += 1
         size.total += below.total + 1
         size.aliases += below.aliases + (node.alias is not None)
-        size.depth = max(size.depth, 1 if name in ENTRIES else below.depth + 1)
+        size.depth = max(size.depth, 1 if name in INTROSPECTION_FIELDS else below.depth + 1)
         if weight is not None:
             _add_cost(size, weight, weight.multiplier(node), below)
 
 
 def _add_cost(size: SelectionSize, weight: Weight, multiplier: Multiplier, below: SelectionSize) -> None:
     """Add the cost of a field that has a weight, with what is selected below it."""
-    cost = CostExpression(weight.own)
+    cost = CostExpression(weight.cost)
     cost.add(ONE, below.cost)
-    cost.add(multiplier if weight.page else ONE, below.rows)
-    (size.rows if weight.row else size.cost).add(ONE if weight.page else multiplier, cost)
+    cost.add(multiplier if weight.is_connection else ONE, below.rows)
+    sum_of_field = size.rows if weight.is_row else size.cost
+    sum_of_field.add(ONE if weight.is_connection else multiplier, cost)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a document, as it was analysed."""
+    """An analysed operation, and the defaults of its variables; `size` is None where it is nested too deeply."""
 
     node: OperationDefinitionNode
     size: SelectionSize | None
@@ -141,9 +144,9 @@ class Operation:
 
     @property
     def error(self) -> GraphQLError | None:
-        """Which limit it passes, whatever its variables are."""
+        """The error of the first limit that the operation exceeds whatever its variables are."""
         if self.size is None:
-            return too_deep()
+            return depth_error()
         return first_exceeded(
             {
                 "TOO_DEEP": ("levels of fields", self.size.depth, MAX_DEPTH),
@@ -154,21 +157,21 @@ class Operation:
         )
 
     def cost(self, variables: Variables) -> int | None:
-        """What it costs with these variables, None when it was not walked to its end."""
+        """The cost with these values of the variables; None where the operation was not analysed."""
         if self.size is None:
             return None
-        given = {**self.defaults, **variables} if self.size.cost.parts else variables
-        return ceil(round(self.size.cost.value(given, {}), 3))  # introspection costs fractions
+        values = {**self.defaults, **variables} if self.size.cost.terms else variables
+        return ceil(round(self.size.cost.value(values, {}), 3))  # introspection has fractional costs
 
 
-def too_deep() -> GraphQLError:
-    """The refusal of a document that is not read to its end."""
+def depth_error() -> GraphQLError:
+    """The error of a document that is nested too deeply to be parsed or analysed."""
     message = f"The document nests more than {MAX_DEPTH} levels of fields: ask for less."
     return limit_error(message, "TOO_DEEP", MAX_DEPTH)
 
 
-def too_expensive(cost: int | None) -> GraphQLError | None:
-    """The refusal of an operation by its cost."""
+def expense_error(cost: int | None) -> GraphQLError | None:
+    """The error of an operation whose cost exceeds the limit."""
     if cost is None or cost <= MAX_COST:
         return None
     message = (
@@ -179,31 +182,37 @@ def too_expensive(cost: int | None) -> GraphQLError | None:
 
 
 class Analysis:
-    """The rule for one schema, made once."""
+    """Analyses documents against one schema, whose weights are computed once."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         roots = {"query": schema.query_type, "mutation": schema.mutation_type}
         roots["subscription"] = schema.subscription_type
-        self._roots = {word: type.name for word, type in roots.items() if type}
-        self._table = weights(schema, 1)
-        (whole,) = self.operations(parse(get_introspection_query()))
-        assert whole.size
-        self._table = weights(schema, INTROSPECTION / whole.size.cost.value({}, {}))
+        self._roots = {operation: root.name for operation, root in roots.items() if root}
+        self._weights = weights(schema, 1)
+        (introspection,) = self.operations(parse(get_introspection_query()))
+        assert introspection.size
+        self._weights = weights(schema, INTROSPECTION_COST / introspection.size.cost.value({}, {}))
 
     def operations(self, document: DocumentNode) -> list[Operation]:
         """The operations of a document in their order."""
-        walker = DocumentWalker(document, self._table)
-        found = (it for it in document.definitions if isinstance(it, OperationDefinitionNode))
-        return [self._operation(it, walker) for it in found]
+        walker = DocumentWalker(document, self._weights)
+        return [
+            self._operation(definition, walker)
+            for definition in document.definitions
+            if isinstance(definition, OperationDefinitionNode)
+        ]
 
     def _operation(self, node: OperationDefinitionNode, walker: DocumentWalker) -> Operation:
         try:
             size = walker.selection(node.selection_set, self._roots.get(node.operation.value))
-        except TooNested:
+        except SelectionsTooDeep:
             size = None
         return Operation(node, size, _defaults(node))
 
 
 def _defaults(node: OperationDefinitionNode) -> dict[str, Any]:
-    written = ((it.variable.name.value, it.default_value) for it in node.variable_definitions or ())
-    return {name: value_from_ast_untyped(value) for name, value in written if value is not None}
+    return {
+        definition.variable.name.value: value_from_ast_untyped(definition.default_value)
+        for definition in node.variable_definitions or ()
+        if definition.default_value is not None
+    }

@@ -1,4 +1,4 @@
-"""A cost that may depend on variables: worked out once for a document, then filled in for each request."""
+"""Costs that may depend on variables: an expression is built once for a document, and evaluated for each request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,23 +11,28 @@ Variables = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Multiplier:
-    """How many a field asks for: the most that its arguments say, `default` where they say nothing."""
+    """How many objects a field asks for: its largest size argument, at most `maximum`, or `default` without any.
+
+    `literal` is the largest argument that stands in the document, `variables` are the names of the others.
+    """
 
     default: float
-    cap: int = 1
-    known: float | None = None
+    maximum: int = 1
+    literal: float | None = None
     variables: tuple[str, ...] = ()
 
-    def value(self, given: Variables) -> float:
-        """The size, for these values of variables."""
-        sizes = [it for name in self.variables if (it := _size(given.get(name))) is not None]
-        if self.known is not None:
-            sizes.append(self.known)
-        return min(max(0, *sizes), self.cap) if sizes else self.default
+    def value(self, variables: Variables) -> float:
+        """The number of objects with these values of the variables."""
+        sizes = [
+            size for name in self.variables if (size := _requested_size(variables.get(name))) is not None
+        ]
+        if self.literal is not None:
+            sizes.append(self.literal)
+        return min(max(0, *sizes), self.maximum) if sizes else self.default
 
 
-def _size(value: Any) -> float | None:
-    """What a variable says: a number itself, a list its length; another value is a list of one."""
+def _requested_size(value: Any) -> float | None:
+    """The size that a variable asks for: a number itself, a list its length; another value is a list of one."""
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         return value
     return len(value) if isinstance(value, list) else 1
@@ -37,29 +42,33 @@ ONE = Multiplier(1)
 
 
 class CostExpression:
-    """A cost: what is known already, and what depends on variables.
+    """A sum of costs: a constant, and terms that depend on variables.
 
-    Fragments share their sums, so a sum is as long as what was written, whatever it comes to.
+    The expression of a fragment is one object wherever the fragment is spread, so an expression is no longer than the
+    document, whatever its value is.
     """
 
-    __slots__ = ("known", "parts")
+    __slots__ = ("constant", "terms")
 
-    def __init__(self, known: float = 0) -> None:
-        self.known = known
-        self.parts: list[tuple[Multiplier, CostExpression]] = []
+    def __init__(self, constant: float = 0) -> None:
+        self.constant = constant
+        self.terms: list[tuple[Multiplier, CostExpression]] = []
 
-    def add(self, size: Multiplier, other: "CostExpression") -> None:
-        """Add another sum, so many times."""
-        if other.parts or size.variables:
-            self.parts.append((size, other))
+    def add(self, multiplier: Multiplier, other: "CostExpression") -> None:
+        """Add the product of a multiplier and another expression."""
+        if other.terms or multiplier.variables:
+            self.terms.append((multiplier, other))
         else:
-            self.known = min(self.known + size.value({}) * other.known, MAX_REPORTED)
+            self.constant = min(self.constant + multiplier.value({}) * other.constant, MAX_REPORTED)
 
-    def value(self, given: Variables, seen: dict[int, float]) -> float:
-        """What it comes to; `seen` has what sums came to already, so that each is evaluated once."""
-        if not self.parts:
-            return self.known
-        if id(self) not in seen:
-            parts = sum(size.value(given) * it.value(given, seen) for size, it in self.parts)
-            seen[id(self)] = min(self.known + parts, MAX_REPORTED)
-        return seen[id(self)]
+    def value(self, variables: Variables, evaluated: dict[int, float]) -> float:
+        """The cost; `evaluated` has the values of expressions by their identity, so that each is evaluated once."""
+        if not self.terms:
+            return self.constant
+        if id(self) not in evaluated:
+            terms = sum(
+                multiplier.value(variables) * expression.value(variables, evaluated)
+                for multiplier, expression in self.terms
+            )
+            evaluated[id(self)] = min(self.constant + terms, MAX_REPORTED)
+        return evaluated[id(self)]

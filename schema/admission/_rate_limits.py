@@ -1,4 +1,7 @@
-"""Rate limits on operations: all root fields of one are counted before any of them runs, so sign-ins stand alone."""
+"""Rate limits on operations: all root fields of an operation are counted before any of them runs.
+
+A mutation that signs in must therefore be the only root field: those after it would run as a user who was not counted.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -25,7 +28,7 @@ from domain.errors import DomainError, Invalid
 from domain.rate_limits import CallKind, RateLimitedCall, client_key
 from resolvers.context import Context
 
-KINDS: Mapping[str, CallKind] = {
+MUTATION_KINDS: Mapping[str, CallKind] = {
     "initiateUpload": CallKind.UPLOADS,
     "generateChunks": CallKind.GENERATE,
     "previewDataset": CallKind.GENERATE,
@@ -35,17 +38,15 @@ KINDS: Mapping[str, CallKind] = {
     "cancelFinetune": CallKind.TRAIN,
     "resumeFinetune": CallKind.TRAIN,
 }
-"""The mutations that are more than a write."""
+"""The kind of call that a mutation is; any other is a write."""
 
-
-SIGN_INS = ("login", "register")
-"""What changes who asks."""
-FREE = "__typename"
-"""What costs nothing; `__schema` is the dearest thing that anyone may ask for."""
+SIGN_IN_MUTATIONS = ("login", "register")
+UNCOUNTED_FIELD = "__typename"
+"""A root field that costs nothing. `__schema` is counted: nothing else that needs no sign-in costs as much."""
 
 
 async def rate_limit_error(operation: ExecutionContext) -> PreExecutionError | None:
-    """The refusal of an operation that was let in but may not run as it is, or exceeds a limit; else it is counted."""
+    """Count an operation; the error where it exceeds a rate limit, or signs in beside other fields."""
     try:
         await _count(operation)
     except DomainError as error:
@@ -55,66 +56,69 @@ async def rate_limit_error(operation: ExecutionContext) -> PreExecutionError | N
 
 
 async def _count(operation: ExecutionContext) -> None:
-    """Count what an operation calls; raises `Invalid` or `RateLimited`."""
-    document, schema = operation.graphql_document, operation.schema._schema  # noqa: SLF001 - the stock view reads it too
-    meant = get_operation_ast(document, operation.operation_name) if document else None
+    """Count the calls of an operation; raises `Invalid` or `RateLimited`."""
+    document, schema = operation.graphql_document, operation.schema._schema  # noqa: SLF001 - so does strawberry
+    node = get_operation_ast(document, operation.operation_name) if document else None
     context = operation.context
     rates = context.services.rates if isinstance(context, Context) else None
-    if document is None or meant is None or (rates is None and meant.operation is not OperationType.MUTATION):
+    if document is None or node is None or (rates is None and node.operation is not OperationType.MUTATION):
         return
-    names = fields(schema, document, meant, operation.variables or {})
-    _require_alone(names)
+    names = counted_fields(schema, document, node, operation.variables or {})
+    _require_sign_in_alone(names)
     if rates is not None and names:
         key = client_key(context.viewer, context.address)
-        await rates.hit(
-            [RateLimitedCall(kind, key, count) for kind, count in calls(meant.operation, names).items()]
-        )
+        counts = counts_by_kind(node.operation, names)
+        await rates.hit([RateLimitedCall(kind, key, count) for kind, count in counts.items()])
 
 
-def _require_alone(names: Collection[str]) -> None:
-    """Raise `Invalid` where signing in is not all that is done.
+def _require_sign_in_alone(names: Collection[str]) -> None:
+    """Raise `Invalid` where an operation signs in and has other root fields.
 
-    What came after it would run as a user on whom nothing was counted, and a sign-in that is refused would
-    take the answers of the others with it.
+    Fields after the sign-in would run as a user on whom nothing was counted, and a refused sign-in would make the
+    results of the others null.
     """
-    found = next((it for it in names if it in SIGN_INS), None)
-    if found is not None and len(names) > 1:
-        message = f"`{found}` must be the only field of its operation: send the others in another one."
+    sign_in = next((name for name in names if name in SIGN_IN_MUTATIONS), None)
+    if sign_in is not None and len(names) > 1:
+        message = f"`{sign_in}` must be the only field of its operation: send the others in another one."
         raise Invalid(message, reason="SIGN_IN_ALONE")
 
 
-def calls(operation: OperationType, names: Collection[str]) -> Mapping[CallKind, int]:
-    """How many calls of each kind the root fields of an operation are."""
+def counts_by_kind(operation: OperationType, names: Collection[str]) -> Mapping[CallKind, int]:
+    """How many calls of each kind these root fields are."""
     return Counter(_kind(operation, name) for name in names)
 
 
-def fields(
+def counted_fields(
     schema: GraphQLSchema,
     document: DocumentNode,
     operation: OperationDefinitionNode,
     variables: dict[str, Any],
 ) -> Collection[str]:
-    """The name of each root field that runs and is not free, as often as it has aliases."""
+    """The names of the root fields that run and are counted; a field with several aliases is named several times."""
     root = schema.get_root_type(operation.operation)
-    # Only what stands in @skip and @include decides which fields run, and that is Boolean.
-    switches = [it for it in operation.variable_definitions or () if _is_boolean(it.type)]
-    values = get_variable_values(schema, switches, variables)
+    # Only the arguments of @skip and @include decide which fields run, and those are Boolean.
+    definitions = [
+        definition for definition in operation.variable_definitions or () if _is_boolean(definition.type)
+    ]
+    values = get_variable_values(schema, definitions, variables)
     if root is None or isinstance(values, list):
-        return ()  # these are errors, so nothing will run
+        return ()  # a list is one of errors, with which nothing will run
     fragments = {
-        it.name.value: FragmentDetails(it)
-        for it in document.definitions
-        if isinstance(it, FragmentDefinitionNode)
+        definition.name.value: FragmentDetails(definition)
+        for definition in document.definitions
+        if isinstance(definition, FragmentDefinitionNode)
     }
-    found = collect_fields(schema, fragments, values, root, operation).grouped_field_set
-    names = (details[0].node.name.value for details in found.values())
-    return [name for name in names if name != FREE]
+    fields = collect_fields(schema, fragments, values, root, operation).grouped_field_set
+    names = (details[0].node.name.value for details in fields.values())
+    return [name for name in names if name != UNCOUNTED_FIELD]
 
 
 def _is_boolean(type: TypeNode) -> bool:
-    inner = type.type if isinstance(type, NonNullTypeNode) else type
-    return isinstance(inner, NamedTypeNode) and inner.name.value == "Boolean"
+    nullable = type.type if isinstance(type, NonNullTypeNode) else type
+    return isinstance(nullable, NamedTypeNode) and nullable.name.value == "Boolean"
 
 
 def _kind(operation: OperationType, name: str) -> CallKind:
-    return KINDS.get(name, CallKind.WRITES) if operation is OperationType.MUTATION else CallKind.READS
+    if operation is OperationType.MUTATION:
+        return MUTATION_KINDS.get(name, CallKind.WRITES)
+    return CallKind.READS

@@ -1,9 +1,9 @@
-"""What each field costs: an object 1, a list as many as are asked for, a mutation 10, a scalar nothing.
+"""The cost of each field: an object costs 1, a list as much as its requested length, a mutation 10, a scalar nothing.
 
-An object is what has to be read, so scalars and lists that lie in an object's own row (`userErrors`,
-`artifacts`) count nothing more. A connection's page size multiplies its `edges` and `nodes`, and not
-its `pageInfo`. Introspection reads nothing but keeps the processor busy: its objects cost so much that
-the standard introspection query comes to `INTROSPECTION`.
+What costs is an object that has to be read: scalars, and lists that are stored in an object's own row (`userErrors`,
+`artifacts`), add nothing. A connection's page size multiplies the cost of its `edges` and `nodes`, but not of its
+`pageInfo`. Introspection reads nothing but takes processor time: its objects are weighted so that graphql-core's
+introspection query costs `INTROSPECTION_COST`.
 """
 
 from collections.abc import Mapping
@@ -30,38 +30,41 @@ from graphql import (
 from schema.admission._cost import Multiplier
 
 MAX_COST = 5_000
-MUTATION = 10
-INTROSPECTION = 4_000
-PAGE = 20
-MAX_PAGE = 100
-MAX_SIZE = 2_000
+MUTATION_COST = 10
+INTROSPECTION_COST = 4_000
+DEFAULT_PAGE_SIZE = 20
+MAX_PAGE_SIZE = 100
+MAX_LIST_SIZE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """What one field of a type adds.
+    """What one field of a type adds to the cost; `type` is the name of its object type.
 
-    `arguments` are those that say how many; a `page` hands that number on to the fields that are its `row`.
+    `size_arguments` are those that ask for a number of objects. A connection multiplies by that number those
+    fields of its type that are rows of the list; another field multiplies itself.
     """
 
-    own: float
+    cost: float
     type: str | None
-    default: float = 1
-    cap: int = 1
-    arguments: tuple[str, ...] = ()
-    page: bool = False
-    row: bool = False
+    default_size: float = 1
+    max_size: int = 1
+    size_arguments: tuple[str, ...] = ()
+    is_connection: bool = False
+    is_row: bool = False
 
     def multiplier(self, node: FieldNode) -> Multiplier:
-        """How many this use of the field asks for."""
-        given = [it.value for it in node.arguments or () if it.name.value in self.arguments]
-        known = [it for value in given if (it := _written(value)) is not None]
-        variables = tuple(it.name.value for it in given if isinstance(it, VariableNode))
-        return Multiplier(self.default, self.cap, max(known, default=None), variables)
+        """How many objects the field asks for where it is selected."""
+        arguments = [
+            argument.value for argument in node.arguments or () if argument.name.value in self.size_arguments
+        ]
+        literals = [size for value in arguments if (size := _literal_size(value)) is not None]
+        variables = tuple(value.name.value for value in arguments if isinstance(value, VariableNode))
+        return Multiplier(self.default_size, self.max_size, max(literals, default=None), variables)
 
 
-def _written(value: ValueNode) -> float | None:
-    """What an argument says that is written out."""
+def _literal_size(value: ValueNode) -> float | None:
+    """The size that an argument's literal asks for; None for a variable, and for null."""
     if isinstance(value, (VariableNode, NullValueNode)):
         return None
     if isinstance(value, ListValueNode):
@@ -70,66 +73,78 @@ def _written(value: ValueNode) -> float | None:
 
 
 Weights = Mapping[str, Mapping[str, Weight]]
-"""By the names of a type and of its field; what is absent costs nothing."""
+"""By the name of a type and the name of its field; a field that is absent costs nothing."""
 
 
-def weights(schema: GraphQLSchema, introspected: float) -> Weights:
-    """The weights of a schema whose introspected objects cost `introspected` each."""
+def weights(schema: GraphQLSchema, introspection_cost: float) -> Weights:
+    """The weights of a schema; each object of introspection costs `introspection_cost`."""
     assert schema.query_type
     sizes = _introspection_sizes(schema)
-    found: dict[str, dict[str, Weight]] = {}
+    by_type: dict[str, dict[str, Weight]] = {}
     for name, kind in schema.type_map.items():
         if name.startswith("__") and isinstance(kind, GraphQLObjectType):
-            found[name] = _introspection(kind, introspected, sizes)
+            by_type[name] = _introspection_weights(kind, introspection_cost, sizes)
         elif isinstance(kind, (GraphQLObjectType, GraphQLInterfaceType)):
-            found[name] = _objects(kind, MUTATION if kind is schema.mutation_type else 1)
-    entries = {"__schema": "__Schema", "__type": "__Type"}
-    found[schema.query_type.name] |= {it: Weight(introspected, kind) for it, kind in entries.items()}
-    return found
+            by_type[name] = _field_weights(kind, MUTATION_COST if kind is schema.mutation_type else 1)
+    by_type[schema.query_type.name] |= {
+        "__schema": Weight(introspection_cost, "__Schema"),
+        "__type": Weight(introspection_cost, "__Type"),
+    }
+    return by_type
 
 
-def _objects(kind: GraphQLObjectType | GraphQLInterfaceType, own: float) -> dict[str, Weight]:
-    made = {name: _weight(field, own, "pageInfo" in kind.fields) for name, field in kind.fields.items()}
-    return {name: weight for name, weight in made.items() if weight.type or weight.arguments}
+def _field_weights(kind: GraphQLObjectType | GraphQLInterfaceType, cost: float) -> dict[str, Weight]:
+    of_connection = "pageInfo" in kind.fields
+    fields = {name: _weight(field, cost, of_connection) for name, field in kind.fields.items()}
+    return {name: weight for name, weight in fields.items() if weight.type or weight.size_arguments}
 
 
-def _weight(field: GraphQLField, own: float, in_page: bool) -> Weight:
-    type = _object(field)
+def _weight(field: GraphQLField, cost: float, of_connection: bool) -> Weight:
+    """The weight of a field; `of_connection` says whether its type is a connection."""
+    type = _object_type(field)
     if "first" in field.args and "last" in field.args:
-        return Weight(own, type, PAGE, MAX_PAGE, ("first", "last"), page=True)
+        return Weight(
+            cost, type, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, size_arguments=("first", "last"), is_connection=True
+        )
     if not isinstance(get_nullable_type(field.type), GraphQLList):
-        return Weight(own, type)
-    sizes = tuple(it for it, taken in field.args.items() if str(taken.type).rstrip("!") in {"Int", "[ID!]"})
-    defaults = [it for name in sizes if isinstance(it := field.args[name].default_value, int)]
-    return Weight(own, type, max(defaults, default=1), MAX_SIZE, sizes, row=in_page)
+        return Weight(cost, type)
+    sizes = tuple(
+        name for name, argument in field.args.items() if str(argument.type).rstrip("!") in {"Int", "[ID!]"}
+    )
+    defaults = [default for name in sizes if isinstance(default := field.args[name].default_value, int)]
+    return Weight(cost, type, max(defaults, default=1), MAX_LIST_SIZE, sizes, is_row=of_connection)
 
 
-def _object(field: GraphQLField) -> str | None:
-    """The name of a field's type, None where it has no fields of its own."""
+def _object_type(field: GraphQLField) -> str | None:
+    """The name of a field's type; None where that has no fields of its own."""
     kind = get_named_type(field.type)
     return None if is_leaf_type(kind) else kind.name
 
 
-def _introspection(kind: GraphQLObjectType, own: float, sizes: Mapping[str, float]) -> dict[str, Weight]:
+def _introspection_weights(
+    kind: GraphQLObjectType, cost: float, sizes: Mapping[str, float]
+) -> dict[str, Weight]:
     return {
-        name: Weight(own, type, sizes.get(name, 1))
+        name: Weight(cost, type, sizes.get(name, 1))
         for name, field in kind.fields.items()
-        if (type := _object(field))
+        if (type := _object_type(field))
     }
 
 
 def _introspection_sizes(schema: GraphQLSchema) -> dict[str, float]:
-    """How long the lists of this schema's introspection are, on average."""
+    """The average lengths of the lists in the introspection of this schema, by the names of their fields."""
     kinds = schema.type_map.values()
-    fields = [it for kind in kinds for it in getattr(kind, "fields", {}).values()]
+    fields = [field for kind in kinds for field in getattr(kind, "fields", {}).values()]
     totals = {
-        "fields": sum(hasattr(it, "args") for it in fields),
-        "inputFields": sum(not hasattr(it, "args") for it in fields),
-        "enumValues": sum(len(getattr(it, "values", ())) for it in kinds),
-        "interfaces": sum(len(getattr(it, "interfaces", ())) for it in kinds),
-        "possibleTypes": sum(len(schema.get_possible_types(it)) for it in kinds if is_abstract_type(it)),
+        "fields": sum(hasattr(field, "args") for field in fields),
+        "inputFields": sum(not hasattr(field, "args") for field in fields),
+        "enumValues": sum(len(getattr(kind, "values", ())) for kind in kinds),
+        "interfaces": sum(len(getattr(kind, "interfaces", ())) for kind in kinds),
+        "possibleTypes": sum(
+            len(schema.get_possible_types(kind)) for kind in kinds if is_abstract_type(kind)
+        ),
     }
     sizes = {name: total / len(kinds) for name, total in totals.items()}
-    sizes["args"] = sum(len(getattr(it, "args", ())) for it in fields) / totals["fields"]
-    wrappers = 0.6  # of `ofType` one finds something, a little more often than not
-    return sizes | {"types": len(kinds), "directives": len(schema.directives), "ofType": wrappers}
+    sizes["args"] = sum(len(getattr(field, "args", ())) for field in fields) / totals["fields"]
+    of_type = 0.6  # the share of types that wrap another one, rounded up
+    return sizes | {"types": len(kinds), "directives": len(schema.directives), "ofType": of_type}

@@ -1,4 +1,4 @@
-"""How GraphQL travels: over HTTP, server-sent events and WebSocket. It is handed the schema."""
+"""GraphQL over HTTP, server-sent events and WebSocket, for any schema."""
 
 from schema.http._view import GraphQLView
 

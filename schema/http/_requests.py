@@ -1,4 +1,4 @@
-"""What is asked of the GraphQL endpoint: read with bounds, and refused with one sentence."""
+"""Requests to the GraphQL endpoint: read within limits, and refused with one sentence each."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,16 +10,15 @@ from starlette.requests import Request
 from domain.errors import LimitExceeded
 from edge.bodies import read_body
 
-MAX_BODY = 262_144
-MAX_NESTING = 64
-"""How many objects and lists may be inside each other; graphql-core would follow them until its stack ends."""
+MAX_BODY_BYTES = 262_144
+MAX_JSON_DEPTH = 64
+"""Objects and lists inside each other. graphql-core follows them recursively, until the stack is exhausted."""
+
+JSON_TYPE = "application/json"
 
 
-JSON = "application/json"
-
-
-class Refused(Exception):
-    """A request that is not executed: its HTTP status, one sentence, a code and headers."""
+class RequestError(Exception):
+    """A request that is not executed: its HTTP status, a sentence, `extensions.code`, and response headers."""
 
     def __init__(
         self,
@@ -37,7 +36,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """One operation, as it was asked for."""
+    """The parameters of one GraphQL request."""
 
     query: str
     variables: dict[str, Any] | None
@@ -45,98 +44,103 @@ class GraphQLRequest:
     extensions: dict[str, Any] | None
 
 
-async def request_of(request: Request) -> GraphQLRequest:
-    """The operation that a request asks for; raises `Refused`."""
+async def parse_request(request: Request) -> GraphQLRequest:
+    """The GraphQL request of an HTTP request; raises `RequestError`."""
     if request.method == "POST":
-        _accept_type(request)
-        return asked(decoded(await _body(request)))
+        _require_json(request)
+        return graphql_request(parse_json(await _read_body(request)))
     if request.method != "GET":
-        raise Refused(405, "GraphQL is asked by POST; queries also by GET.", headers={"Allow": "GET, POST"})
-    return asked(_parameters(request))
+        message = "GraphQL is asked by POST; queries also by GET."
+        raise RequestError(405, message, headers={"Allow": "GET, POST"})
+    return graphql_request(_query_parameters(request))
 
 
-def _accept_type(request: Request) -> None:
-    """Raises `Refused` for a body that is not plain JSON in UTF-8."""
-    given = request.headers.get("content-type", "")
-    if given == JSON and "content-encoding" not in request.headers:
+def _require_json(request: Request) -> None:
+    """Raise `RequestError` unless the body is uncompressed JSON in UTF-8."""
+    content_type = request.headers.get("content-type", "")
+    if content_type == JSON_TYPE and "content-encoding" not in request.headers:
         return
-    kind, _, parameters = given.lower().partition(";")
-    if kind.strip() == "multipart/form-data":
-        raise Refused(415, "Files are uploaded over REST; the body of a GraphQL request is application/json.")
-    if kind.strip() != JSON:
-        raise Refused(415, "The body of a GraphQL request is JSON: send `content-type: application/json`.")
+    media_type, _, parameters = content_type.lower().partition(";")
+    if media_type.strip() == "multipart/form-data":
+        message = "Files are uploaded over REST; the body of a GraphQL request is application/json."
+        raise RequestError(415, message)
+    if media_type.strip() != JSON_TYPE:
+        message = "The body of a GraphQL request is JSON: send `content-type: application/json`."
+        raise RequestError(415, message)
     charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
     if charset not in {"", "utf-8", "utf8"}:
-        raise Refused(415, "The body of a GraphQL request is encoded as UTF-8.")
+        raise RequestError(415, "The body of a GraphQL request is encoded as UTF-8.")
     if request.headers.get("content-encoding", "identity") != "identity":
-        raise Refused(
-            415, "The body of a GraphQL request is not compressed.", headers={"Accept-Encoding": "identity"}
-        )
+        message = "The body of a GraphQL request is not compressed."
+        raise RequestError(415, message, headers={"Accept-Encoding": "identity"})
 
 
-async def _body(request: Request) -> bytes:
+async def _read_body(request: Request) -> bytes:
     try:
-        return await read_body(request.scope, request.receive, MAX_BODY)
+        return await read_body(request.scope, request.receive, MAX_BODY_BYTES)
     except LimitExceeded as error:
-        raise Refused(413, error.message) from None
+        raise RequestError(413, error.message) from None
 
 
-def _parameters(request: Request) -> dict[str, Any]:
-    """What a GET asks for; two of its parameters are JSON."""
-    given: dict[str, Any] = dict(request.query_params)
+def _query_parameters(request: Request) -> dict[str, Any]:
+    """The parameters of a GET request, two of which are JSON."""
+    parameters: dict[str, Any] = dict(request.query_params)
     for name in ("variables", "extensions"):
-        if name in given:
-            given[name] = decoded(given[name].encode(errors="replace"), f"`{name}`")
-    return given
+        if name in parameters:
+            parameters[name] = parse_json(parameters[name].encode(errors="replace"), f"`{name}`")
+    return parameters
 
 
-def decoded(text: bytes | str, what: str = "The body") -> Any:
-    """JSON that is not nested too deeply; raises `Refused`."""
+def parse_json(text: bytes | str, what: str = "The body") -> Any:
+    """The value of a JSON text; raises `RequestError`, also where objects and lists are nested too deeply.
+
+    `what` names the text in the error's message.
+    """
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise Refused(400, f"{what} is not JSON that can be read: {error.msg}.") from None
-    if _brackets(text) > MAX_NESTING and _is_deeper(value, MAX_NESTING):
-        raise Refused(400, f"{what} nests objects and lists more than {MAX_NESTING} deep.")
+        raise RequestError(400, f"{what} is not JSON that can be read: {error.msg}.") from None
+    if _brackets(text) > MAX_JSON_DEPTH and _is_deeper(value, MAX_JSON_DEPTH):
+        raise RequestError(400, f"{what} nests objects and lists more than {MAX_JSON_DEPTH} deep.")
     return value
 
 
 def _brackets(text: bytes | str) -> int:
-    """No fewer than the levels there are, for a small price."""
+    """The number of opening brackets: an upper bound of the depth that is cheap to compute."""
     return text.count("{") + text.count("[") if isinstance(text, str) else text.count(b"{") + text.count(b"[")
 
 
-def _is_deeper(value: Any, most: int) -> bool:
-    """Whether there are more levels than that; level by level, so that no depth can exhaust the stack."""
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether a value has more levels than `depth`; found level by level, as recursion may exhaust the stack."""
     level = [value]
-    for _ in range(most):
-        level = [inner for it in level for inner in _within(it) if isinstance(inner, dict | list)]
+    for _ in range(depth):
+        level = [inner for outer in level for inner in _children(outer) if isinstance(inner, dict | list)]
     return bool(level)
 
 
-def _within(value: Any) -> Iterable[Any]:
+def _children(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
-def asked(given: Any) -> GraphQLRequest:
-    """The operation that a request's JSON asks for; raises `Refused`."""
-    if isinstance(given, list):
-        raise Refused(400, "Operations are not taken in batches: send one request for each.")
-    if not isinstance(given, dict):
-        raise Refused(400, "A GraphQL request is a JSON object.")
-    query = given.get("query")
+def graphql_request(parameters: Any) -> GraphQLRequest:
+    """The GraphQL request that a JSON value is; raises `RequestError`."""
+    if isinstance(parameters, list):
+        raise RequestError(400, "Operations are not taken in batches: send one request for each.")
+    if not isinstance(parameters, dict):
+        raise RequestError(400, "A GraphQL request is a JSON object.")
+    query = parameters.get("query")
     if not isinstance(query, str) or not query:
-        raise Refused(400, "A GraphQL request has a `query`, which is text.")
+        raise RequestError(400, "A GraphQL request has a `query`, which is text.")
     return GraphQLRequest(
         query,
-        _one(given, "variables", dict, "an object"),
-        _one(given, "operationName", str, "text"),
-        _one(given, "extensions", dict, "an object"),
+        _optional_parameter(parameters, "variables", dict, "an object"),
+        _optional_parameter(parameters, "operationName", str, "text"),
+        _optional_parameter(parameters, "extensions", dict, "an object"),
     )
 
 
-def _one(given: dict[str, Any], name: str, kind: type, words: str) -> Any:
-    value = given.get(name)
+def _optional_parameter(parameters: dict[str, Any], name: str, kind: type, description: str) -> Any:
+    value = parameters.get(name)
     if value is not None and not isinstance(value, kind):
-        raise Refused(400, f"`{name}` is {words} or null.")
+        raise RequestError(400, f"`{name}` is {description} or null.")
     return value

@@ -1,4 +1,4 @@
-"""How an answer is sent: in the media type that was asked for, with the status that this type gives it."""
+"""Responses: content negotiation, and the HTTP status of a result in each media type."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,13 @@ from strawberry.types.execution import ExecutionResult
 
 from edge import event_streams
 from schema.execution import encode_json
-from schema.http._requests import JSON, Refused
-from schema.shared.errors import MASKED
+from schema.http._requests import JSON_TYPE, RequestError
+from schema.shared.errors import MASKED_MESSAGE
 
-GRAPHQL = "application/graphql-response+json"
-EVENTS = "text/event-stream"
+GRAPHQL_TYPE = "application/graphql-response+json"
+EVENTS_TYPE = "text/event-stream"
 
-
-STATUS: Mapping[str, int] = {
+STATUS_BY_CODE: Mapping[str, int] = {
     "BAD_USER_INPUT": 400,
     "QUERY_TOO_COMPLEX": 400,
     "UNAUTHENTICATED": 401,
@@ -27,86 +26,93 @@ STATUS: Mapping[str, int] = {
     "UNAVAILABLE": 503,
     "INTERNAL": 500,
 }
-"""The status of a request that was refused as a whole, by its error's code."""
+"""The status of a request that was not executed, by `extensions.code` of its error."""
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """What the caller reads: `media` for one answer; `streams` for events too, `only_streams` for nothing else."""
+class AcceptedTypes:
+    """The outcome of content negotiation.
 
-    media: str
+    `media_type` is that of a single response. `streams` says whether the client accepts an event stream too,
+    `only_streams` whether it prefers one to any other response.
+    """
+
+    media_type: str
     streams: bool = False
     only_streams: bool = False
 
 
-PLAIN = Accepted(JSON)
+JSON_ONLY = AcceptedTypes(JSON_TYPE)
 
 
-def accepted(header: str | None) -> Accepted:
-    """What an Accept header asks for; raises `Refused` where we have nothing of it.
+def negotiate(header: str | None) -> AcceptedTypes:
+    """What an Accept header allows; raises `RequestError` (406) where none of our types is acceptable.
 
-    A wildcard is answered as plain JSON; the other two types are for those who name them.
+    A wildcard means plain JSON; the other two types must be named.
     """
-    if header in {None, "", "*/*", JSON}:
-        return PLAIN
-    wanted = dict(_range(it) for it in (header or "").split(","))
-    plain = wanted.get(JSON, wanted.get("application/*", wanted.get("*/*", 0.0)))
-    exact, events = wanted.get(GRAPHQL, 0.0), wanted.get(EVENTS, 0.0)
-    if not max(plain, exact, events):
-        raise Refused(406, f"Answers are {JSON}, {GRAPHQL} or {EVENTS}: accept one of them.")
-    media = GRAPHQL if exact and exact >= plain else JSON
-    return Accepted(media, streams=events > 0, only_streams=events > max(plain, exact))
+    if header in {None, "", "*/*", JSON_TYPE}:
+        return JSON_ONLY
+    weights = dict(_media_range(media_range) for media_range in (header or "").split(","))
+    json = weights.get(JSON_TYPE, weights.get("application/*", weights.get("*/*", 0.0)))
+    graphql, events = weights.get(GRAPHQL_TYPE, 0.0), weights.get(EVENTS_TYPE, 0.0)
+    if not max(json, graphql, events):
+        message = f"Answers are {JSON_TYPE}, {GRAPHQL_TYPE} or {EVENTS_TYPE}: accept one of them."
+        raise RequestError(406, message)
+    media_type = GRAPHQL_TYPE if graphql and graphql >= json else JSON_TYPE
+    return AcceptedTypes(media_type, streams=events > 0, only_streams=events > max(json, graphql))
 
 
-def _range(text: str) -> tuple[str, float]:
+def _media_range(text: str) -> tuple[str, float]:
     """A media range and its weight."""
-    media, *parameters = (it.strip().lower() for it in text.split(";"))
-    weight = next((it[2:] for it in parameters if it.startswith("q=")), "1")
+    media_range, *parameters = (part.strip().lower() for part in text.split(";"))
+    weight = next((parameter[2:] for parameter in parameters if parameter.startswith("q=")), "1")
     try:
-        return media, float(weight)
+        return media_range, float(weight)
     except ValueError:
-        return media, 0.0
+        return media_range, 0.0
 
 
-def body_of(result: ExecutionResult) -> dict[str, Any]:
-    """The answer; a request that was refused as a whole has no `data` at all."""
-    body: dict[str, Any] = {} if refused_whole(result) else {"data": result.data}
+def response_body(result: ExecutionResult) -> dict[str, Any]:
+    """The JSON object of a result; a request error has no `data` at all."""
+    body: dict[str, Any] = {} if is_request_error(result) else {"data": result.data}
     if result.errors:
-        body["errors"] = [it.formatted for it in result.errors]
+        body["errors"] = [error.formatted for error in result.errors]
     if result.extensions:
         body["extensions"] = result.extensions
     return body
 
 
-def refused_whole(result: ExecutionResult) -> bool:
-    """Whether nothing was executed: an error of a field has a path, one of the request has none."""
-    return result.data is None and bool(result.errors) and all(it.path is None for it in result.errors or ())
+def is_request_error(result: ExecutionResult) -> bool:
+    """Whether nothing was executed: the error of a field has a path, that of a request has none."""
+    errors = result.errors or ()
+    return result.data is None and bool(errors) and all(error.path is None for error in errors)
 
 
-def answer(result: ExecutionResult, media: str) -> Response:
-    """The answer to one operation. Under plain JSON whatever was asked properly is 200, as its specification says."""
+def result_response(result: ExecutionResult, media_type: str) -> Response:
+    """The response with a result. In plain JSON its status is 200 for every well-formed request (GraphQL over HTTP)."""
     extensions = (result.errors[0].extensions or {}) if result.errors else {}
     headers, status = _headers(extensions), 200
-    if refused_whole(result) and media == GRAPHQL:
-        status = STATUS.get(str(extensions.get("code")), 400)
-    return encoded(body_of(result), media, status, headers)
+    if is_request_error(result) and media_type == GRAPHQL_TYPE:
+        status = STATUS_BY_CODE.get(str(extensions.get("code")), 400)
+    return json_response(response_body(result), media_type, status, headers)
 
 
-def refusal(refused: Refused, media: str, request_id: str) -> Response:
-    """The answer to what is no GraphQL request."""
-    error = {"message": refused.message, "extensions": {"code": refused.code, "requestId": request_id}}
-    return encoded({"errors": [error]}, media, refused.status, refused.headers)
+def error_response(error: RequestError, media_type: str, request_id: str) -> Response:
+    """The response to what is not a GraphQL request."""
+    extensions = {"code": error.code, "requestId": request_id}
+    body = {"errors": [{"message": error.message, "extensions": extensions}]}
+    return json_response(body, media_type, error.status, error.headers)
 
 
-def failure(media: str, request_id: str) -> Response:
-    """The answer where we are at fault, without its inside."""
-    return refusal(Refused(500, MASKED, "INTERNAL"), media, request_id)
+def internal_error_response(media_type: str, request_id: str) -> Response:
+    """The response where the endpoint itself failed, which says nothing about the cause."""
+    return error_response(RequestError(500, MASKED_MESSAGE, "INTERNAL"), media_type, request_id)
 
 
-def encoded(body: dict[str, Any], media: str, status: int, headers: Mapping[str, str]) -> Response:
-    """JSON of this media type, which nobody keeps."""
-    given = {"cache-control": "no-store", "content-type": f"{media}; charset=utf-8", **headers}
-    return Response(encode_json(body), status, given)
+def json_response(body: dict[str, Any], media_type: str, status: int, headers: Mapping[str, str]) -> Response:
+    """A response in JSON of this media type, which may not be cached."""
+    all_headers = {"cache-control": "no-store", "content-type": f"{media_type}; charset=utf-8", **headers}
+    return Response(encode_json(body), status, all_headers)
 
 
 def _headers(extensions: Mapping[str, Any]) -> dict[str, str]:
@@ -116,5 +122,5 @@ def _headers(extensions: Mapping[str, Any]) -> dict[str, str]:
 
 
 def event(name: str, body: dict[str, Any] | None = None) -> str:
-    """One event of a GraphQL stream: `next` with an answer, or `complete`."""
+    """One event of a GraphQL stream: `next` with a result, or `complete`."""
     return event_streams.event(name, encode_json(body).decode() if body else "")

@@ -30,35 +30,34 @@ from edge.connection_quotas import ConnectionQuotas
 from edge.event_streams import EventStream
 from schema.engine import is_cancelled
 from schema.execution import encode_json
-from schema.http._requests import GraphQLRequest, Refused, request_of
+from schema.http._requests import GraphQLRequest, RequestError, parse_request
 from schema.http._responses import (
-    GRAPHQL,
-    PLAIN,
-    Accepted,
-    accepted,
-    answer,
-    body_of,
+    GRAPHQL_TYPE,
+    JSON_ONLY,
+    AcceptedTypes,
+    error_response,
     event,
-    failure,
-    refusal,
+    internal_error_response,
+    negotiate,
+    response_body,
+    result_response,
 )
-from schema.http._websocket import Socket, SocketMessages
+from schema.http._websocket import BoundedHandler, BoundedWebSocket
 from schema.shared.context import GraphQLContext
-from schema.shared.errors import clean
+from schema.shared.errors import mask_error
 
 EXPIRED = "The token has expired."
-OF_METHOD = {"GET": {OperationType.QUERY}, "POST": set(OperationType)}
-"""A link that somebody follows must change nothing."""
-
+ALLOWED_OPERATIONS = {"GET": {OperationType.QUERY}, "POST": set(OperationType)}
+"""By HTTP method: GET is safe, so that following a link changes nothing."""
 
 log = logging.getLogger(__name__)
 
 
 class GraphQLView(GraphQL[GraphQLContext, None]):
-    """Strawberry's view with our context, bounds, media types and WebSockets."""
+    """Strawberry's view with the application's context, limits, content negotiation and WebSocket handler."""
 
-    websocket_adapter_class = SocketMessages
-    graphql_transport_ws_handler_class = Socket
+    websocket_adapter_class = BoundedWebSocket
+    graphql_transport_ws_handler_class = BoundedHandler
 
     def __init__(
         self,
@@ -80,84 +79,83 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
         self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; every refusal before the execution is JSON too."""
+        """Serve one connection; over HTTP every error is JSON, also one before the execution."""
         if scope["type"] == "websocket":
             await super().__call__(scope, receive, send)
             return
-        response = await self._answered(Request(scope, receive))
+        response = await self._respond(Request(scope, receive))
         if response is not None:
             await response(scope, receive, send)
 
-    async def _answered(self, request: Request) -> Response | None:
-        """The answer; None where nobody waits for it any more."""
-        wanted, request_id = PLAIN, str(request.scope.get("request_id", ""))
+    async def _respond(self, request: Request) -> Response | None:
+        """The response, also to what fails; None where the client has disconnected."""
+        accepted, request_id = JSON_ONLY, str(request.scope.get("request_id", ""))
         try:
-            wanted = accepted(request.headers.get("accept"))
-            return await self._answer(request, wanted)
-        except Refused as refused:
-            return refusal(refused, wanted.media, request_id)
+            accepted = negotiate(request.headers.get("accept"))
+            return await self._execute(request, accepted)
+        except RequestError as error:
+            return error_response(error, accepted.media_type, request_id)
         except ClientDisconnect:
             return None
         except (Exception, CancelledError) as error:
             if isinstance(error, CancelledError) and is_cancelled():
                 raise
-            log.exception("a request failed", extra={"request_id": request_id})
-            return failure(wanted.media, request_id)
+            log.exception("A GraphQL request failed.", extra={"request_id": request_id})
+            return internal_error_response(accepted.media_type, request_id)
 
-    async def _answer(self, request: Request, wanted: Accepted) -> Response:
-        asked = await request_of(request)
-        context = await self.get_context(request)
-        context.streams = wanted.only_streams or (wanted.streams and "subscription" in asked.query)
-        if context.streams and request.method == "POST":
-            return self._stream(asked, context)
-        return await self._once(asked, context, request.method, wanted.media)
+    async def _execute(self, http: Request, accepted: AcceptedTypes) -> Response:
+        request = await parse_request(http)
+        context = await self.get_context(http)
+        context.streams = accepted.only_streams or (accepted.streams and "subscription" in request.query)
+        if context.streams and http.method == "POST":
+            return self._stream(request, context)
+        return await self._execute_once(request, context, http.method, accepted.media_type)
 
-    async def _once(
-        self, asked: GraphQLRequest, context: GraphQLContext, method: str, media: str
+    async def _execute_once(
+        self, request: GraphQLRequest, context: GraphQLContext, method: str, media_type: str
     ) -> Response:
         try:
             result = await self.schema.execute(
-                asked.query,
-                asked.variables,
+                request.query,
+                request.variables,
                 context,
                 None,
-                asked.operation_name,
-                OF_METHOD[method],
-                asked.extensions,
+                request.operation_name,
+                ALLOWED_OPERATIONS[method],
+                request.extensions,
             )
         except CannotGetOperationTypeError as error:
-            raise Refused(400, error.as_http_error_reason()) from None
+            raise RequestError(400, error.as_http_error_reason()) from None
         except InvalidOperationTypeError:
-            raise Refused(
-                405, "A GET may only ask queries: send a POST.", headers={"Allow": "POST"}
-            ) from None
-        return answer(result, media)
+            message = "A GET may only ask queries: send a POST."
+            raise RequestError(405, message, headers={"Allow": "POST"}) from None
+        return result_response(result, media_type)
 
-    def _stream(self, asked: GraphQLRequest, context: GraphQLContext) -> Response:
-        """The answers as events, if the caller has room for one more stream."""
+    def _stream(self, request: GraphQLRequest, context: GraphQLContext) -> Response:
+        """The results as an event stream, if the user may open one more."""
         try:
             quota = self.quotas.streams.acquire(context.client_key)
         except RateLimited as error:
-            return answer(ExecutionResult(data=None, errors=[_seen(error, context)]), GRAPHQL)
-        expired = ExecutionResult(data=None, errors=[_seen(Unauthenticated(EXPIRED), context)])
+            return result_response(_error_result(error, context), GRAPHQL_TYPE)
+        expired = _error_result(Unauthenticated(EXPIRED), context)
         return EventStream(
-            self._events(asked, context),
+            self._events(request, context),
             quota=quota,
             life_s=context.token_remaining_s,
-            last_event=event("next", body_of(expired)) + event("complete"),
+            last_event=event("next", response_body(expired)) + event("complete"),
         )
 
-    async def _events(self, asked: GraphQLRequest, context: GraphQLContext) -> AsyncGenerator[str, None]:
+    async def _events(self, request: GraphQLRequest, context: GraphQLContext) -> AsyncGenerator[str, None]:
         results: Any = await self.schema.stream(
-            asked.query, asked.variables, context, None, asked.operation_name, asked.extensions
+            request.query, request.variables, context, None, request.operation_name, request.extensions
         )
         async with aclosing(results):
             async for result in results:
-                yield event("next", body_of(result))
+                yield event("next", response_body(result))
         yield event("complete")
 
     async def get_context(self, request: Request | WebSocket, response: Any = None) -> GraphQLContext:  # noqa: ARG002
-        """Who asks, by the Authorization header."""
+        """The context value of a request, whose viewer is that of its Authorization header."""
         scope = request.scope
         viewer = self._viewer(request.headers.get("authorization"))
         scope["viewer"] = viewer.id if viewer else None  # for the log, should the client stop reading
@@ -172,9 +170,9 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
         )
 
     async def on_ws_connect(self, context: GraphQLContext) -> UnsetType | dict[str, object] | None:
-        """A browser cannot set the header: there the token comes with `connection_init`."""
-        given = (context.connection_params or {}).get("authorization")
-        if context.viewer is None and (viewer := self._viewer(given if isinstance(given, str) else None)):
+        """Read the token of `connection_init`, as a browser cannot set the Authorization header of a WebSocket."""
+        token = (context.connection_params or {}).get("authorization")
+        if context.viewer is None and (viewer := self._viewer(token if isinstance(token, str) else None)):
             context.viewer, context.expires_at = viewer.id, viewer.expires_at
         if context.viewer is None:
             raise ConnectionRejectionError
@@ -184,23 +182,24 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
         return viewer_of(self._services.tokens, authorization)
 
     def encode_json(self, data: object) -> str:
-        """Text, for a WebSocket of `graphql-transport-ws` carries no binary."""
+        """Encode as text: messages of `graphql-transport-ws` are not binary."""
         return encode_json(data).decode()
 
 
-def _seen(error: DomainError, context: GraphQLContext) -> GraphQLError:
-    return clean(GraphQLError(error.message, original_error=error), context.request_id)
+def _error_result(error: DomainError, context: GraphQLContext) -> ExecutionResult:
+    masked = mask_error(GraphQLError(error.message, original_error=error), context.request_id)
+    return ExecutionResult(data=None, errors=[masked])
 
 
 def _base_url(scope: Scope, host: str | None) -> str:
-    """How the caller reached us, as an HTTP URL without a slash at its end."""
+    """The URL under which the client reached this server, as HTTP and without a slash at its end."""
     scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
     return _url(scheme, host, tuple(scope.get("server") or ()), scope.get("root_path", ""))
 
 
 @lru_cache(maxsize=64)
 def _url(scheme: str, host: str | None, server: tuple[Any, ...], path: str) -> str:
-    """Kept, for the few names that a server has are asked for all the time."""
+    """Cached: a server has few names, and they are needed for each request."""
     headers = [] if host is None else [(b"host", host.encode("latin-1"))]
     return str(
         URL(scope={"scheme": scheme, "headers": headers, "server": server or None, "path": path})

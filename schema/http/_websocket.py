@@ -1,9 +1,10 @@
-"""`graphql-transport-ws`, bounded: in time, in messages, in what one user or one address may hold open."""
+"""The `graphql-transport-ws` protocol, with limits on time, on messages, and on what one client may open."""
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, suppress
+from enum import IntEnum
 from typing import Any
 
 from graphql import GraphQLError
@@ -23,175 +24,194 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 from domain.errors import RateLimited
 from domain.rate_limits import address_key
 from edge.connection_quotas import ConnectionQuotas
-from schema.http._requests import MAX_BODY, Refused, asked, decoded
+from schema.http._requests import MAX_BODY_BYTES, RequestError, graphql_request, parse_json
 from schema.shared.context import GraphQLContext
-from schema.shared.errors import clean
+from schema.shared.errors import mask_error
 
-INIT_S = 10.0
-"""A client says whose it is within this long."""
-MAX_REASON = 123
-"""Bytes of a close frame's reason."""
-OF_OPERATIONS = ("subscribe", "complete")
-KINDS = ("connection_init", "ping", "pong", *OF_OPERATIONS)
-
-
-TOO_BIG, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN = 1009, 4400, 4401, 4403
-NO_INIT, ID_TAKEN, TOO_MANY = 4408, 4409, 4429
-
+INIT_TIMEOUT_S = 10.0
+"""Seconds within which a client has to send `connection_init`."""
+MAX_REASON_BYTES = 123
+"""The bytes that a close frame has for its reason."""
+MAX_MESSAGE_CHARACTERS = MAX_BODY_BYTES
+OPERATION_MESSAGES = ("subscribe", "complete")
+CLIENT_MESSAGES = ("connection_init", "ping", "pong", *OPERATION_MESSAGES)
 
 log = logging.getLogger(__name__)
 
 
-class Closing(Exception):
-    """Why we close a socket: the protocol's code, and a sentence."""
+class CloseCode(IntEnum):
+    """The codes that a connection is closed with; those from 4400 on are of `graphql-transport-ws`."""
 
-    def __init__(self, code: int, reason: str) -> None:
+    MESSAGE_TOO_BIG = 1009
+    BAD_REQUEST = 4400
+    UNAUTHORIZED = 4401
+    FORBIDDEN = 4403
+    INIT_TIMEOUT = 4408
+    DUPLICATE_OPERATION = 4409
+    TOO_MANY = 4429
+
+
+class CloseConnection(Exception):
+    """Raised to close the connection with a code and a sentence."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
 
 
-class SocketMessages(ASGIWebSocketAdapter):
-    """What comes and goes on one socket."""
+class BoundedWebSocket(ASGIWebSocketAdapter):
+    """Strawberry's adapter of a WebSocket, with limits on its messages."""
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:  # noqa: ARG002
-        """Messages of the protocol, until the client goes; raises `Closing`."""
+        """The client's messages until it disconnects; raises `CloseConnection`."""
         with suppress(WebSocketDisconnect):
             while True:
                 try:
                     text = await self.ws.receive_text()
                 except KeyError:
-                    raise Closing(BAD_REQUEST, "A message is text.") from None
+                    raise CloseConnection(CloseCode.BAD_REQUEST, "A message is text.") from None
                 yield _message(text)
 
     async def close(self, code: int, reason: str) -> None:
-        """Close it, with as much of the reason as fits."""
+        """Close the connection; a reason that is too long is cut."""
         with suppress(WebSocketDisconnect):
-            await self.ws.close(code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
+            await self.ws.close(code, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
 
 
 def _message(text: str) -> dict[str, Any]:
-    """A message whose parts are what the protocol says; raises `Closing`."""
-    if len(text) > MAX_BODY:
-        raise Closing(TOO_BIG, f"A message has at most {MAX_BODY:,} characters.")
+    """The message that a text is; raises `CloseConnection`."""
+    if len(text) > MAX_MESSAGE_CHARACTERS:
+        reason = f"A message has at most {MAX_MESSAGE_CHARACTERS:,} characters."
+        raise CloseConnection(CloseCode.MESSAGE_TOO_BIG, reason)
     try:
-        return _checked(decoded(text, "The message"))
-    except Refused as refused:
-        raise Closing(BAD_REQUEST, refused.message) from None
+        return _validated(parse_json(text, "The message"))
+    except RequestError as error:
+        raise CloseConnection(CloseCode.BAD_REQUEST, error.message) from None
 
 
-def _checked(message: Any) -> dict[str, Any]:
-    """The same message; raises `Refused`."""
-    if not isinstance(message, dict) or message.get("type") not in KINDS:
-        raise Refused(400, "A message is a JSON object with a type of graphql-transport-ws.")
+def _validated(message: Any) -> dict[str, Any]:
+    """The same message; raises `RequestError` unless it is one of the protocol's."""
+    if not isinstance(message, dict) or message.get("type") not in CLIENT_MESSAGES:
+        raise RequestError(400, "A message is a JSON object with a type of graphql-transport-ws.")
     id = message.get("id")
-    if message["type"] in OF_OPERATIONS and not (isinstance(id, str) and 1 <= len(id) <= 100):
-        raise Refused(400, "An operation has an `id`, which is text of at most 100 characters.")
+    if message["type"] in OPERATION_MESSAGES and not (isinstance(id, str) and 1 <= len(id) <= 100):
+        raise RequestError(400, "An operation has an `id`, which is text of at most 100 characters.")
     if message["type"] == "subscribe":
-        asked(message.get("payload"))
+        graphql_request(message.get("payload"))
     return message
 
 
-class Socket(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
-    """One connection: strawberry's handler within our bounds."""
+class BoundedHandler(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
+    """Strawberry's handler of one connection, with quotas and timeouts.
 
-    websocket: SocketMessages
-    _held: ExitStack
-    _unnamed: ExitStack
-    _until: asyncio.Timeout
+    `_acquired` are the connection's quotas; `_unauthenticated` is the one that it counts against until it signs in.
+    `_timeout` is first that of `connection_init`, then the end of the token's life.
+    """
+
+    websocket: BoundedWebSocket
+    _acquired: ExitStack
+    _unauthenticated: ExitStack
+    _timeout: asyncio.Timeout
 
     async def handle(self) -> None:
-        """Serve it to its end, which is the client's, the token's, or ours."""
-        with ExitStack() as self._held:
+        """Serve the connection until the client closes it, the token expires, or the protocol is violated."""
+        with ExitStack() as self._acquired:
             try:
                 address = address_key(self.context.address)
-                self._unnamed = self._held.enter_context(self._quotas.unauthenticated.acquire(address))
-                await self._in_time()
+                self._unauthenticated = self._acquired.enter_context(
+                    self._quotas.unauthenticated.acquire(address)
+                )
+                await self._handle_until_timeout()
             except RateLimited as error:
-                await self.websocket.close(TOO_MANY, error.message)
-            except Closing as why:
-                await self.websocket.close(why.code, why.reason)
+                await self.websocket.close(CloseCode.TOO_MANY, error.message)
+            except CloseConnection as error:
+                await self.websocket.close(error.code, error.reason)
 
-    async def _in_time(self) -> None:
-        """Raises `Closing`, and `RateLimited` where the user has too many connections."""
+    async def _handle_until_timeout(self) -> None:
+        """Raises `CloseConnection`, and `RateLimited` where the user has too many connections."""
         try:
-            async with asyncio.timeout(INIT_S) as self._until:
+            async with asyncio.timeout(INIT_TIMEOUT_S) as self._timeout:
                 await super().handle()
         except TimeoutError:
-            if not self._until.expired():
+            if not self._timeout.expired():
                 raise
             if self.connection_acknowledged:
-                raise Closing(FORBIDDEN, "The token has expired.") from None
-            raise Closing(NO_INIT, "Connection initialisation timeout") from None
+                raise CloseConnection(CloseCode.FORBIDDEN, "The token has expired.") from None
+            raise CloseConnection(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
 
     def on_request_accepted(self) -> None:
-        """Nothing: the time to say who it is runs already, without a task of its own."""
+        """Do nothing: strawberry would start a task for the timeout of `connection_init`, which runs already."""
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
-        """Whose it is; from here on its time is the token's, and it counts as the user's."""
+        """Authenticate the connection and acknowledge it."""
         if self.connection_init_received:
-            raise Closing(TOO_MANY, "Too many initialisation requests")
+            raise CloseConnection(CloseCode.TOO_MANY, "Too many initialisation requests")
         self.connection_init_received = True
         payload = message.get("payload") or {}
         if not isinstance(payload, dict):
-            raise Closing(BAD_REQUEST, "The payload of connection_init is an object.")
+            raise CloseConnection(CloseCode.BAD_REQUEST, "The payload of connection_init is an object.")
         self.context.connection_params = payload
-        await self._sign_in()
+        await self._authenticate()
         await self.send_message({"type": "connection_ack"})
         self.connection_acknowledged = True
 
-    async def _sign_in(self) -> None:
-        """Raises `Closing` and `RateLimited`."""
+    async def _authenticate(self) -> None:
+        """From here on the connection counts as the user's, and may last as long as the token.
+
+        Raises `CloseConnection` and `RateLimited`.
+        """
         try:
             await self.view.on_ws_connect(self.context)
         except ConnectionRejectionError:
-            raise Closing(FORBIDDEN, "Forbidden") from None
-        self._held.enter_context(self._quotas.sockets.acquire(self.context.client_key))
-        self._unnamed.close()
+            raise CloseConnection(CloseCode.FORBIDDEN, "Forbidden") from None
+        self._acquired.enter_context(self._quotas.sockets.acquire(self.context.client_key))
+        self._unauthenticated.close()
         self.websocket.ws.scope["viewer"] = self.context.viewer  # for the log, should the client stop reading
         life_s = self.context.token_remaining_s
-        self._until.reschedule(None if life_s is None else asyncio.get_running_loop().time() + life_s)
+        self._timeout.reschedule(None if life_s is None else asyncio.get_running_loop().time() + life_s)
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
-        """Begin an operation, where this connection and this user have room for one more."""
+        """Start an operation, unless the connection or the user has too many."""
         id, payload = message["id"], message["payload"]
         if not self.connection_acknowledged:
-            raise Closing(UNAUTHORIZED, "Unauthorized")
+            raise CloseConnection(CloseCode.UNAUTHORIZED, "Unauthorized")
         if id in self.operations:
-            raise Closing(ID_TAKEN, f"Subscriber for {id} already exists")
+            raise CloseConnection(CloseCode.DUPLICATE_OPERATION, f"Subscriber for {id} already exists")
         try:
-            taken = self._room()
+            quotas = self._acquire_for_operation()
         except RateLimited as error:
-            refusal = clean(GraphQLError(error.message, original_error=error), self.context.request_id)
-            await self.send_message({"id": id, "type": "error", "payload": [refusal.formatted]})
+            masked = mask_error(GraphQLError(error.message, original_error=error), self.context.request_id)
+            await self.send_message({"id": id, "type": "error", "payload": [masked.formatted]})
             return
         variables, name = payload.get("variables"), payload.get("operationName")
-        self._begin(Operation(self, id, payload["query"], variables, name), taken)
+        self._start(Operation(self, id, payload["query"], variables, name), quotas)
 
-    def _room(self) -> ExitStack:
-        """What an operation holds until it ends; raises `RateLimited`."""
-        with ExitStack() as taken:
-            taken.enter_context(self._quotas.operations.acquire(str(id(self))))
-            taken.enter_context(self._quotas.streams.acquire(self.context.client_key))
-            return taken.pop_all()
+    def _acquire_for_operation(self) -> ExitStack:
+        """The quotas that an operation uses until it ends; raises `RateLimited`."""
+        with ExitStack() as quotas:
+            quotas.enter_context(self._quotas.operations.acquire(str(id(self))))
+            quotas.enter_context(self._quotas.streams.acquire(self.context.client_key))
+            return quotas.pop_all()
 
-    def _begin(self, operation: Operation[GraphQLContext, None], taken: ExitStack) -> None:
+    def _start(self, operation: Operation[GraphQLContext, None], quotas: ExitStack) -> None:
         operation.task = asyncio.create_task(self.run_operation(operation))
         operation.task.add_done_callback(self._task_done)
-        operation.task.add_done_callback(lambda _: taken.close())
+        operation.task.add_done_callback(lambda _: quotas.close())
         self.operations[operation.id] = operation
 
     @property
     def _quotas(self) -> ConnectionQuotas:
-        quotas: ConnectionQuotas = self.view.quotas  # type: ignore[attr-defined]  # ours
+        quotas: ConnectionQuotas = self.view.quotas  # type: ignore[attr-defined]  # the view is a GraphQLView
         return quotas
 
     async def handle_task_exception(self, error: Exception) -> None:
-        """A fault of ours is logged; that the client went is none."""
+        """Log the error, unless it is that the client has disconnected."""
         if not isinstance(error, WebSocketDisconnected):
-            log.error("an operation failed", exc_info=error, extra={"request_id": self.context.request_id})
+            request_id = self.context.request_id
+            log.error("A GraphQL operation failed.", exc_info=error, extra={"request_id": request_id})
 
     @staticmethod
-    def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:  # noqa: ARG004 - strawberry's shape
-        """None: a document that is wrong is this operation's matter, and closes nothing."""
+    def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:  # noqa: ARG004 - strawberry's signature
+        """None: the errors of a document end its operation, and leave the connection open."""
         return None

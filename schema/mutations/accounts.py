@@ -8,7 +8,7 @@ import strawberry
 from domain.ports import tokens as domain
 from resolvers import accounts as resolve
 from schema.shared.context import Info
-from schema.shared.payloads import Payload, mutation, outcome
+from schema.shared.payloads import Payload, mutation, payload_field
 from schema.types.accounts import User
 
 
@@ -29,18 +29,18 @@ class LoginInput:
 
 @strawberry.type(description="Result of `register`.")
 class RegisterPayload(Payload):
-    user: User | None = outcome("The signed-in user.")
-    access_token: str | None = outcome("Bearer token, to be sent as `Authorization: Bearer …`.")
-    token_type: str | None = outcome("Type of the token: `bearer`.")
-    expires_at: datetime | None = outcome("Expiry time of the token, 7 days after it is issued.")
+    user: User | None = payload_field("The signed-in user.")
+    access_token: str | None = payload_field("Bearer token, to be sent as `Authorization: Bearer …`.")
+    token_type: str | None = payload_field("Type of the token: `bearer`.")
+    expires_at: datetime | None = payload_field("Expiry time of the token, 7 days after it is issued.")
 
 
 @strawberry.type(description="Result of `login`.")
 class LoginPayload(Payload):
-    user: User | None = outcome("The signed-in user.")
-    access_token: str | None = outcome("Bearer token, to be sent as `Authorization: Bearer …`.")
-    token_type: str | None = outcome("Type of the token: `bearer`.")
-    expires_at: datetime | None = outcome("Expiry time of the token, 7 days after it is issued.")
+    user: User | None = payload_field("The signed-in user.")
+    access_token: str | None = payload_field("Bearer token, to be sent as `Authorization: Bearer …`.")
+    token_type: str | None = payload_field("Type of the token: `bearer`.")
+    expires_at: datetime | None = payload_field("Expiry time of the token, 7 days after it is issued.")
 
 
 P = TypeVar("P", RegisterPayload, LoginPayload)
@@ -64,7 +64,7 @@ class AccountMutations:
 def _signed_in(info: Info, payload: type[P], session: domain.Session) -> P:
     info.context.viewer = session.user.id  # the fields of the payload are read as the new viewer
     return payload(
-        user=User.of(session.user),
+        user=User.from_domain(session.user),
         access_token=session.access_token,
         token_type="bearer",  # noqa: S106 - its kind, not the token
         expires_at=session.expires_at,

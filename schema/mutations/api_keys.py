@@ -7,7 +7,7 @@ import strawberry
 from resolvers import api_keys as resolve
 from schema.shared.context import Info
 from schema.shared.inputs import optional, or_none
-from schema.shared.payloads import REPLAY_OF_SECRET, Payload, mutation, outcome
+from schema.shared.payloads import SECRET_IDEMPOTENCY_KEY, Payload, mutation, payload_field
 from schema.types.api_keys import ApiKey
 
 
@@ -21,13 +21,13 @@ class CreateApiKeyInput:
     expires_at: datetime | None = optional(
         "Expiry time, in the future; absent or null means that the API key does not expire."
     )
-    idempotency_key: str | None = optional(REPLAY_OF_SECRET)
+    idempotency_key: str | None = optional(SECRET_IDEMPOTENCY_KEY)
 
 
 @strawberry.type(description="Result of `createApiKey`.")
 class CreateApiKeyPayload(Payload):
-    api_key: ApiKey | None = outcome("The new API key.")
-    secret: str | None = outcome(
+    api_key: ApiKey | None = payload_field("The new API key.")
+    secret: str | None = payload_field(
         "Secret of the API key, to be sent as the bearer token. Returned only "
         "once: null when the idempotency key was used before."
     )
@@ -40,7 +40,7 @@ class RevokeApiKeyInput:
 
 @strawberry.type(description="Result of `revokeApiKey`.")
 class RevokeApiKeyPayload(Payload):
-    api_key: ApiKey | None = outcome("The API key, with `revokedAt`.")
+    api_key: ApiKey | None = payload_field("The API key, with `revokedAt`.")
 
 
 @strawberry.type
@@ -55,9 +55,9 @@ class ApiKeyMutations:
             or_none(input.expires_at),
             or_none(input.idempotency_key),
         )
-        return CreateApiKeyPayload(api_key=ApiKey.of(key), secret=secret)
+        return CreateApiKeyPayload(api_key=ApiKey.from_domain(key), secret=secret)
 
     @mutation
     async def revoke_api_key(self, info: Info, input: RevokeApiKeyInput) -> RevokeApiKeyPayload:
         """Revokes an API key: it is rejected from then on. Revoking it again changes nothing."""
-        return RevokeApiKeyPayload(api_key=ApiKey.of(await resolve.revoke(info.context, input.id)))
+        return RevokeApiKeyPayload(api_key=ApiKey.from_domain(await resolve.revoke(info.context, input.id)))

@@ -7,14 +7,21 @@ import strawberry
 from domain.imports import ImportFormat
 from resolvers import datasets as resolve
 from schema.shared.context import Info
-from schema.shared.enums import enumeration
-from schema.shared.inputs import given, optional, or_none
-from schema.shared.payloads import REPLAY, DeleteInput, DeletePayload, Payload, mutation, outcome
+from schema.shared.enums import register_enum
+from schema.shared.inputs import given_fields, optional, or_none
+from schema.shared.payloads import (
+    IDEMPOTENCY_KEY,
+    DeleteInput,
+    DeletePayload,
+    Payload,
+    mutation,
+    payload_field,
+)
 from schema.shared.scalars import JSON
 from schema.types.datasets import Dataset
 from schema.types.jobs import Job
 
-enumeration(
+register_enum(
     ImportFormat,
     "File format of an import.",
     CSV="CSV with a header; delimiter (comma, semicolon, tab or pipe) and character encoding are detected.",
@@ -62,7 +69,7 @@ class CreateDatasetInput:
     generate_model: str | None = optional(
         "Name of the model for the generation, at most 200 characters, for the external worker."
     )
-    idempotency_key: str | None = optional(REPLAY)
+    idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
 
 @strawberry.input(description="Changes to a dataset; absent fields keep their value.")
@@ -108,12 +115,12 @@ class ImportDatasetInput:
         "File format; when absent or null, it is derived from the "
         "media type, and for `text/plain` from the content."
     )
-    idempotency_key: str | None = optional(REPLAY)
+    idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
 
 def values_of(input: Any, *without: str) -> dict[str, Any]:
     """An input's fields as the domain keeps them."""
-    values = given(input, *without)
+    values = given_fields(input, *without)
     if (names := values.get("field_names")) is not None:
         values["field_names"] = tuple(names)
     return values
@@ -121,18 +128,18 @@ def values_of(input: Any, *without: str) -> dict[str, Any]:
 
 @strawberry.type(description="Result of `createDataset`.")
 class CreateDatasetPayload(Payload):
-    dataset: Dataset | None = outcome("The new dataset, `PLANNING` at first.")
+    dataset: Dataset | None = payload_field("The new dataset, `PLANNING` at first.")
 
 
 @strawberry.type(description="Result of `updateDataset`.")
 class UpdateDatasetPayload(Payload):
-    dataset: Dataset | None = outcome("The dataset after the change.")
+    dataset: Dataset | None = payload_field("The dataset after the change.")
 
 
 @strawberry.type(description="Result of `importDataset`.")
 class DatasetJobPayload(Payload):
-    dataset: Dataset | None = outcome("The dataset that the items are added to.")
-    job: Job | None = outcome("The import job, which `jobEvents` follows.")
+    dataset: Dataset | None = payload_field("The dataset that the items are added to.")
+    job: Job | None = payload_field("The import job, which `jobEvents` follows.")
 
 
 @strawberry.type
@@ -142,13 +149,13 @@ class DatasetMutations:
         """Creates a dataset without items, as the next version in its project."""
         values = values_of(input, "project_id", "idempotency_key")
         made = await resolve.create(info.context, input.project_id, values, or_none(input.idempotency_key))
-        return CreateDatasetPayload(dataset=Dataset.of(made))
+        return CreateDatasetPayload(dataset=Dataset.from_domain(made))
 
     @mutation
     async def update_dataset(self, info: Info, input: UpdateDatasetInput) -> UpdateDatasetPayload:
         """Changes a dataset: name and description at any time, other fields only while it is `PLANNING` and no job works on it."""
         changed = await resolve.update(info.context, input.id, values_of(input, "id"))
-        return UpdateDatasetPayload(dataset=Dataset.of(changed))
+        return UpdateDatasetPayload(dataset=Dataset.from_domain(changed))
 
     @mutation
     async def import_dataset(self, info: Info, input: ImportDatasetInput) -> DatasetJobPayload:
@@ -160,7 +167,7 @@ class DatasetMutations:
             or_none(input.format),
             or_none(input.idempotency_key),
         )
-        return DatasetJobPayload(dataset=Dataset.of(dataset), job=Job.of(job))
+        return DatasetJobPayload(dataset=Dataset.from_domain(dataset), job=Job.from_domain(job))
 
     @mutation
     async def delete_dataset(self, info: Info, input: DeleteInput) -> DeletePayload:

@@ -5,7 +5,14 @@ import strawberry
 from resolvers import deployments as resolve
 from schema.shared.context import Info
 from schema.shared.inputs import optional, or_none
-from schema.shared.payloads import REPLAY_OF_SECRET, DeleteInput, DeletePayload, Payload, mutation, outcome
+from schema.shared.payloads import (
+    SECRET_IDEMPOTENCY_KEY,
+    DeleteInput,
+    DeletePayload,
+    Payload,
+    mutation,
+    payload_field,
+)
 from schema.types.deployments import Deployment
 from schema.types.jobs import Job
 
@@ -23,14 +30,14 @@ class CreateDeploymentInput:
         "with it, any name is possible, and the fine-tune's `modelName` the default."
     )
     finetune_id: strawberry.ID | None = optional("Fine-tune of the project whose model has been exported.")
-    idempotency_key: str | None = optional(REPLAY_OF_SECRET)
+    idempotency_key: str | None = optional(SECRET_IDEMPOTENCY_KEY)
 
 
 @strawberry.type(description="Result of `createDeployment`.")
 class CreateDeploymentPayload(Payload):
-    deployment: Deployment | None = outcome("The new deployment, `STARTING` at first.")
-    job: Job | None = outcome("The job that loads the model, which `jobEvents` follows.")
-    api_key: str | None = outcome(
+    deployment: Deployment | None = payload_field("The new deployment, `STARTING` at first.")
+    job: Job | None = payload_field("The job that loads the model, which `jobEvents` follows.")
+    api_key: str | None = payload_field(
         "Secret of the deployment's first API key. Returned only once: "
         "null when the idempotency key was used before."
     )
@@ -49,7 +56,9 @@ class DeploymentMutations:
             or_none(input.idempotency_key),
         )
         return CreateDeploymentPayload(
-            deployment=Deployment.of(made.deployment), job=Job.of(made.job), api_key=made.secret
+            deployment=Deployment.from_domain(made.deployment),
+            job=Job.from_domain(made.job),
+            api_key=made.secret,
         )
 
     @mutation

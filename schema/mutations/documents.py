@@ -8,7 +8,7 @@ from domain.documents import DocumentKind
 from resolvers import documents as resolve
 from schema.shared.context import Info
 from schema.shared.inputs import optional, or_none
-from schema.shared.payloads import DeleteInput, DeletePayload, Payload, mutation, outcome
+from schema.shared.payloads import DeleteInput, DeletePayload, Payload, mutation, payload_field
 from schema.shared.scalars import JSON, BigInt
 from schema.types.documents import Document
 from schema.types.jobs import Job
@@ -35,21 +35,21 @@ class InitiateUploadInput:
 
 @strawberry.type(description="Result of `initiateUpload`.")
 class InitiateUploadPayload(Payload):
-    upload_url: str | None = outcome(
+    upload_url: str | None = payload_field(
         "Presigned URL that the file is sent to; null when the upload is already complete."
     )
-    method: str | None = outcome(
+    method: str | None = payload_field(
         "HTTP method of the upload, `PUT`; null when the upload is already complete."
     )
-    headers: JSON | None = outcome(
+    headers: JSON | None = payload_field(
         "HTTP headers that the upload must send, an object from name to value: they are "
         "part of the signature. Null when the upload is already complete."
     )
-    s3_key: str | None = outcome("Object key, which `completeUpload` takes.")
-    expires_at: datetime | None = outcome(
+    s3_key: str | None = payload_field("Object key, which `completeUpload` takes.")
+    expires_at: datetime | None = payload_field(
         "Expiry time of the URL, 1 hour after the call; null when the upload is already complete."
     )
-    document: Document | None = outcome("The document, `PENDING_UPLOAD` until `completeUpload`.")
+    document: Document | None = payload_field("The document, `PENDING_UPLOAD` until `completeUpload`.")
 
 
 @strawberry.input(description="An upload whose file is in object storage.")
@@ -60,8 +60,8 @@ class CompleteUploadInput:
 
 @strawberry.type(description="Result of `completeUpload`.")
 class CompleteUploadPayload(Payload):
-    document: Document | None = outcome("The uploaded document.")
-    job: Job | None = outcome("The job that reads the file, which `jobEvents` follows.")
+    document: Document | None = payload_field("The uploaded document.")
+    job: Job | None = payload_field("The job that reads the file, which `jobEvents` follows.")
 
 
 @strawberry.type
@@ -84,14 +84,14 @@ class DocumentMutations:
             headers=dict(put.headers) if put else None,
             s3_key=document.s3_key,
             expires_at=expires_at if put else None,
-            document=Document.of(document),
+            document=Document.from_domain(document),
         )
 
     @mutation
     async def complete_upload(self, info: Info, input: CompleteUploadInput) -> CompleteUploadPayload:
         """Confirms that the file is in object storage and starts the job that reads it; a second call returns the same document and job."""
         document, job = await resolve.complete_upload(info.context, input.document_id, input.s3_key)
-        return CompleteUploadPayload(document=Document.of(document), job=Job.of(job))
+        return CompleteUploadPayload(document=Document.from_domain(document), job=Job.from_domain(job))
 
     @mutation
     async def delete_document(self, info: Info, input: DeleteInput) -> DeletePayload:

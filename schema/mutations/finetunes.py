@@ -7,8 +7,15 @@ from domain.jobs import Runner
 from domain.ports.completions import CompletionRequest
 from resolvers import finetunes as resolve
 from schema.shared.context import Info
-from schema.shared.inputs import given, optional, or_none
-from schema.shared.payloads import REPLAY, DeleteInput, DeletePayload, Payload, mutation, outcome
+from schema.shared.inputs import given_fields, optional, or_none
+from schema.shared.payloads import (
+    IDEMPOTENCY_KEY,
+    DeleteInput,
+    DeletePayload,
+    Payload,
+    mutation,
+    payload_field,
+)
 from schema.types.finetunes import Finetune
 from schema.types.jobs import Job
 
@@ -80,13 +87,13 @@ class CreateFinetuneInput:
     output_name: str | None = optional(
         "Display name, at most 200 characters; the model name when absent or null."
     )
-    idempotency_key: str | None = optional(REPLAY)
+    idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
 
 @strawberry.type(description="Result of `createFinetune`.")
 class CreateFinetunePayload(Payload):
-    finetune: Finetune | None = outcome("The new fine-tune, `PLANNING` at first.")
-    job: Job | None = outcome("The job that runs the training, which `jobEvents` follows.")
+    finetune: Finetune | None = payload_field("The new fine-tune, `PLANNING` at first.")
+    job: Job | None = payload_field("The job that runs the training, which `jobEvents` follows.")
 
 
 @strawberry.input(description="The fine-tune to cancel.")
@@ -101,7 +108,7 @@ class CancelFinetuneInput:
 
 @strawberry.type(description="Result of `cancelFinetune`.")
 class FinetunePayload(Payload):
-    finetune: Finetune | None = outcome("The cancelled fine-tune, `ABORTED`.")
+    finetune: Finetune | None = payload_field("The cancelled fine-tune, `ABORTED`.")
 
 
 @strawberry.input(description="A prompt for a fine-tune.")
@@ -121,18 +128,22 @@ class CompleteInput:
 
 @strawberry.type(description="Result of `complete`.")
 class CompletePayload(Payload):
-    completion: str | None = outcome("Text of the completion.")
-    prompt_tokens: int | None = outcome("Number of prompt tokens; null when the model server reported none.")
-    completion_tokens: int | None = outcome(
+    completion: str | None = payload_field("Text of the completion.")
+    prompt_tokens: int | None = payload_field(
+        "Number of prompt tokens; null when the model server reported none."
+    )
+    completion_tokens: int | None = payload_field(
         "Number of completion tokens; null when the model server reported none."
     )
 
 
 def _new(input: CreateFinetuneInput) -> NewFinetune:
     """The fine-tune to create; null means the same as absent."""
-    values = {name: value for name, value in given(input, "idempotency_key").items() if value is not None}
+    values = {
+        name: value for name, value in given_fields(input, "idempotency_key").items() if value is not None
+    }
     if "hyperparameters" in values:
-        values["hyperparameters"] = given(values["hyperparameters"])
+        values["hyperparameters"] = given_fields(values["hyperparameters"])
     return NewFinetune(**values)
 
 
@@ -142,13 +153,13 @@ class FinetuneMutations:
     async def create_finetune(self, info: Info, input: CreateFinetuneInput) -> CreateFinetunePayload:
         """Freezes the valid items of a dataset and queues a training on them; a project can train one fine-tune at a time."""
         finetune, job = await resolve.create(info.context, _new(input), or_none(input.idempotency_key))
-        return CreateFinetunePayload(finetune=Finetune.of(finetune), job=Job.of(job))
+        return CreateFinetunePayload(finetune=Finetune.from_domain(finetune), job=Job.from_domain(job))
 
     @mutation
     async def cancel_finetune(self, info: Info, input: CancelFinetuneInput) -> FinetunePayload:
         """Cancels a fine-tune whose training is queued or running."""
         ended = await resolve.cancel(info.context, input.id, save_checkpoint=input.save_checkpoint)
-        return FinetunePayload(finetune=Finetune.of(ended))
+        return FinetunePayload(finetune=Finetune.from_domain(ended))
 
     @mutation
     async def delete_finetune(self, info: Info, input: DeleteInput) -> DeletePayload:
@@ -158,7 +169,7 @@ class FinetuneMutations:
     @mutation
     async def complete(self, info: Info, input: CompleteInput) -> CompletePayload:
         """Generates one completion with a fine-tune, without a deployment; its model is loaded when necessary."""
-        asked = given(input, "finetune_id")
+        asked = given_fields(input, "finetune_id")
         question = CompletionRequest(**{name: value for name, value in asked.items() if value is not None})
         answer = await resolve.complete(info.context, input.finetune_id, question)
         return CompletePayload(

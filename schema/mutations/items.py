@@ -7,7 +7,7 @@ import strawberry
 from resolvers import items as resolve
 from schema.shared.context import Info
 from schema.shared.inputs import optional, or_none
-from schema.shared.payloads import Payload, mutation, outcome
+from schema.shared.payloads import Payload, mutation, payload_field
 from schema.types.datasets import Dataset
 from schema.types.items import DatasetItem, ItemFilter, condition
 
@@ -22,7 +22,7 @@ class CorrectItemInput:
 
 @strawberry.type(description="Result of `correctItem`.")
 class CorrectItemPayload(Payload):
-    item: DatasetItem | None = outcome("The new item, which replaces the corrected one.")
+    item: DatasetItem | None = payload_field("The new item, which replaces the corrected one.")
 
 
 @strawberry.input(
@@ -36,8 +36,8 @@ class DeleteItemsInput:
 
 @strawberry.type(description="Result of `deleteItems` or `restoreItems`.")
 class DeleteItemsPayload(Payload):
-    dataset: Dataset | None = outcome("The dataset of the items.")
-    count: int | None = outcome("Number of items that changed.")
+    dataset: Dataset | None = payload_field("The dataset of the items.")
+    count: int | None = payload_field("Number of items that changed.")
 
 
 async def _set_deleted(info: Info, deleted: bool, input: DeleteItemsInput) -> DeleteItemsPayload:
@@ -49,7 +49,7 @@ async def _set_deleted(info: Info, deleted: bool, input: DeleteItemsInput) -> De
         dataset_id=or_none(input.dataset_id),
         where=condition(or_none(input.filter)),
     )
-    return DeleteItemsPayload(dataset=Dataset.of(dataset), count=count)
+    return DeleteItemsPayload(dataset=Dataset.from_domain(dataset), count=count)
 
 
 @strawberry.type
@@ -58,7 +58,7 @@ class ItemMutations:
     async def correct_item(self, info: Info, input: CorrectItemInput) -> CorrectItemPayload:
         """Creates a new item that replaces an active one in its dataset; the old item is kept and linked."""
         corrected = await resolve.correct(info.context, input.item_id, input.values)
-        return CorrectItemPayload(item=DatasetItem.of(corrected))
+        return CorrectItemPayload(item=DatasetItem.from_domain(corrected))
 
     @mutation
     async def delete_items(self, info: Info, input: DeleteItemsInput) -> DeleteItemsPayload:

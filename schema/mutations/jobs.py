@@ -4,7 +4,7 @@ import strawberry
 
 from resolvers import jobs as resolve
 from schema.shared.context import Info
-from schema.shared.payloads import Payload, mutation, outcome
+from schema.shared.payloads import Payload, mutation, payload_field
 from schema.types.jobs import Job
 
 
@@ -15,7 +15,7 @@ class CancelJobInput:
 
 @strawberry.type(description="Result of `cancelJob`.")
 class JobPayload(Payload):
-    job: Job | None = outcome("The job, `CANCELLED`.")
+    job: Job | None = payload_field("The job, `CANCELLED`.")
 
 
 @strawberry.type
@@ -23,4 +23,4 @@ class JobMutations:
     @mutation
     async def cancel_job(self, info: Info, input: CancelJobInput) -> JobPayload:
         """Cancels a job that has not ended. A cancelled import adds no items; a cancelled training saves a checkpoint."""
-        return JobPayload(job=Job.of(await resolve.cancel(info.context, input.id)))
+        return JobPayload(job=Job.from_domain(await resolve.cancel(info.context, input.id)))

@@ -7,8 +7,15 @@ import strawberry
 from domain.projects import ProjectStatus, TaskType
 from resolvers import projects as resolve
 from schema.shared.context import Info
-from schema.shared.inputs import given, optional, or_none
-from schema.shared.payloads import REPLAY, DeleteInput, DeletePayload, Payload, mutation, outcome
+from schema.shared.inputs import given_fields, optional, or_none
+from schema.shared.payloads import (
+    IDEMPOTENCY_KEY,
+    DeleteInput,
+    DeletePayload,
+    Payload,
+    mutation,
+    payload_field,
+)
 from schema.types.projects import Project
 
 
@@ -39,7 +46,7 @@ class CreateProjectInput:
         default=TaskType.INSTRUCTION, description="Task that the fine-tuned model is meant for."
     )
     config: ProjectConfigInput | None = optional("Settings that differ from the defaults.")
-    idempotency_key: str | None = optional(REPLAY)
+    idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
 
 @strawberry.input(description="Changes to a project; absent fields keep their value.")
@@ -66,18 +73,20 @@ class UpdateProjectInput:
 def flat(input: Any, *without: str) -> dict[str, Any]:
     """An input's fields with those of its `config` beside them: the domain keeps one record."""
     config = or_none(input.config)
-    values = {name: value for name, value in (given(config) if config else {}).items() if value is not None}
-    return given(input, "config", *without) | values
+    values = {
+        name: value for name, value in (given_fields(config) if config else {}).items() if value is not None
+    }
+    return given_fields(input, "config", *without) | values
 
 
 @strawberry.type(description="Result of `createProject`.")
 class CreateProjectPayload(Payload):
-    project: Project | None = outcome("The new project.")
+    project: Project | None = payload_field("The new project.")
 
 
 @strawberry.type(description="Result of `updateProject`.")
 class UpdateProjectPayload(Payload):
-    project: Project | None = outcome("The project after the change.")
+    project: Project | None = payload_field("The project after the change.")
 
 
 @strawberry.type
@@ -87,13 +96,13 @@ class ProjectMutations:
         """Creates an empty project."""
         values = flat(input, "idempotency_key")
         made = await resolve.create(info.context, values, or_none(input.idempotency_key))
-        return CreateProjectPayload(project=Project.of(made))
+        return CreateProjectPayload(project=Project.from_domain(made))
 
     @mutation
     async def update_project(self, info: Info, input: UpdateProjectInput) -> UpdateProjectPayload:
         """Changes the given fields of a project; an update that changes nothing is refused."""
         changed = await resolve.update(info.context, input.id, flat(input, "id"))
-        return UpdateProjectPayload(project=Project.of(changed))
+        return UpdateProjectPayload(project=Project.from_domain(changed))
 
     @mutation
     async def delete_project(self, info: Info, input: DeleteInput) -> DeletePayload:

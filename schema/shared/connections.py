@@ -13,7 +13,7 @@ from domain.reading import Collection, Parent
 from resolvers import reading
 from schema.shared.context import Info
 from schema.shared.nodes import load
-from schema.shared.projection import asked, shown
+from schema.shared.projection import graphql_objects, required_attributes
 
 T = TypeVar("T")
 
@@ -77,25 +77,25 @@ class Connection(Generic[T]):
     """Relay's connection, with `nodes` and `totalCount`."""
 
     nodes: list[T] = strawberry.field(description="Objects of the page, without cursors.")
-    found: strawberry.Private[PageResult[Any]]
-    counted: strawberry.Private[tuple[Any, ...]]
+    page: strawberry.Private[PageResult[Any]]
+    list_arguments: strawberry.Private[tuple[Any, ...]]
 
     @strawberry.field(description="Objects of the page, each with its cursor.")
     def edges(self) -> list[Edge[T]]:
-        """Made only when asked for."""
-        return [Edge(cursor=self.found.cursor(index), node=node) for index, node in enumerate(self.nodes)]
+        """Made only where they are selected."""
+        return [Edge(cursor=self.page.cursor(index), node=node) for index, node in enumerate(self.nodes)]
 
     @strawberry.field(
         description="Whether there are further pages, and the cursors at both ends of this one."
     )
     def page_info(self) -> PageInfo:
-        """Made only when asked for."""
-        found = self.found
+        """Made only where it is selected."""
+        page = self.page
         return PageInfo(
-            has_next_page=found.has_next,
-            has_previous_page=found.has_previous,
-            start_cursor=found.cursor(0) if found else None,
-            end_cursor=found.cursor(len(found) - 1) if found else None,
+            has_next_page=page.has_next,
+            has_previous_page=page.has_previous,
+            start_cursor=page.cursor(0) if page else None,
+            end_cursor=page.cursor(len(page) - 1) if page else None,
         )
 
     @strawberry.field(
@@ -103,27 +103,25 @@ class Connection(Generic[T]):
         "to 10,001; that value means more than 10,000."
     )
     def total_count(self, info: Info) -> int:
-        """Counted only when asked for."""
-        return load(info, reading.totals, self.found.parent, *self.counted).then(int, default=0)
+        """Counted only where it is selected."""
+        return load(info, reading.totals, self.page.parent, *self.list_arguments).then(int, default=0)
 
 
 def connection(description: str, *, metadata: Mapping[str, Any] | None = None) -> Callable[..., Any]:
-    """A field that is a page of a list.
+    """A field that is a connection: its resolver takes `page`, for which the field has Relay's four arguments."""
 
-    The resolver takes `page`; the field has Relay's four arguments in its place.
-    """
+    def decorate(resolver: Callable[..., Any]) -> Any:
+        resolve = _with_relay_arguments(resolver)
+        return strawberry.field(resolver=resolve, description=description, metadata=metadata)
 
-    def made(resolver: Callable[..., Any]) -> Any:
-        return strawberry.field(resolver=_paged(resolver), description=description, metadata=metadata)
-
-    return made
+    return decorate
 
 
-RELAY = {"first": First, "after": After, "last": Last, "before": Before}
+RELAY_ARGUMENTS = {"first": First, "after": After, "last": Last, "before": Before}
 
 
-def _paged(resolver: Callable[..., Any]) -> Callable[..., Any]:
-    """A resolver with Relay's arguments; raises `Invalid` where they make no page."""
+def _with_relay_arguments(resolver: Callable[..., Any]) -> Callable[..., Any]:
+    """A resolver that takes Relay's arguments; it raises `Invalid` where they do not define a page."""
 
     @wraps(resolver)
     def resolve(
@@ -132,23 +130,23 @@ def _paged(resolver: Callable[..., Any]) -> Callable[..., Any]:
         after: str | None = None,
         last: int | None = None,
         before: str | None = None,
-        **given: Any,
+        **arguments: Any,
     ) -> Any:
-        return resolver(source, page=PageRequest.of(first, after, last, before), **given)
+        return resolver(source, page=PageRequest.of(first, after, last, before), **arguments)
 
     signature = inspect.signature(resolver)
     own = [parameter for name, parameter in signature.parameters.items() if name != "page"]
     relay = [
         Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=annotation)
-        for name, annotation in RELAY.items()
+        for name, annotation in RELAY_ARGUMENTS.items()
     ]
     resolve.__signature__ = signature.replace(parameters=[*own, *relay])  # type: ignore[attr-defined]
     annotations = {name: kind for name, kind in resolver.__annotations__.items() if name != "page"}
-    resolve.__annotations__ = annotations | RELAY
+    resolve.__annotations__ = annotations | RELAY_ARGUMENTS
     return resolve
 
 
-def connect(
+def load_connection(
     info: Info,
     collection: Collection,
     page: PageRequest,
@@ -156,18 +154,17 @@ def connect(
     parent: str | None = None,
     by: Parent | None = None,
     where: Any = None,
-    of: Callable[[Any], Any] | None = None,
+    convert_row: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """A page of a parent's list; of all that the viewer has where there is no parent.
+    """A `Deferred` of a page of a parent's list; without a parent, of the viewer's own list over all parents.
 
-    `of` makes a GraphQL object of a row that is no node.
+    `convert_row` converts rows that are no nodes to GraphQL objects.
     """
-    key = parent or info.context.viewer_id
-    only = None if collection.noun is None else asked(info, collection.noun)
-    wanted = load(info, reading.pages, key, collection, by, where, page, only)
+    key, noun = parent or info.context.viewer_id, collection.noun
+    only = required_attributes(info, noun) if noun else None
 
-    def made(found: PageResult[Any]) -> Connection[Any]:
-        nodes = list(map(of, found.rows)) if collection.noun is None else shown(collection.noun, found)  # type: ignore[arg-type]
-        return Connection(nodes=nodes, found=found, counted=(collection, by, where))
+    def convert(found: PageResult[Any]) -> Connection[Any]:
+        nodes = graphql_objects(noun, found) if noun else list(map(convert_row, found.rows))  # type: ignore[arg-type]
+        return Connection(nodes=nodes, page=found, list_arguments=(collection, by, where))
 
-    return wanted.then(made)
+    return load(info, reading.pages, key, collection, by, where, page, only).then(convert)

@@ -1,4 +1,4 @@
-"""What every field of the schema is handed."""
+"""The context value of an operation, which resolvers find in their Info."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +11,11 @@ from schema.execution import HasOperationState, OperationState
 
 @dataclass(slots=True, kw_only=True)
 class GraphQLContext(Context, HasOperationState):
-    """One request or WebSocket of the GraphQL endpoint.
+    """The context value of one HTTP request or WebSocket connection.
 
-    `base_url` is how the caller reached the server, without a slash at its end; `streams` says whether more than one
-    answer can be sent; `connection_params` is the payload of `connection_init`. `operation` is the engine's own.
+    `base_url` is the URL under which the client reached the server, without a slash at its end; `streams` says whether
+    more than one result can be sent; `connection_params` is the payload of `connection_init`. `operation` is the state
+    of the executor.
     """
 
     base_url: str

@@ -1,4 +1,4 @@
-"""Refusals and faults as clients see them: as user errors of a payload, or as errors of the operation."""
+"""Errors as clients see them: as `userErrors` of a payload, or as errors of the operation, whose causes are masked."""
 
 import logging
 from typing import Any
@@ -12,10 +12,10 @@ from strawberry.utils.str_converters import to_camel_case
 
 from domain.errors import DomainError, ErrorCode, RateLimited
 from resolvers.context import Context
-from schema.shared.enums import enumeration
+from schema.shared.enums import register_enum
 from schema.shared.scalars import JSON
 
-enumeration(
+register_enum(
     ErrorCode,
     "Class of an error.",
     INVALID="The input breaks a validation rule.",
@@ -46,19 +46,19 @@ class UserError:
     )
 
     @classmethod
-    def of(cls, error: DomainError) -> "UserError":
-        """A refusal as the API shows it."""
+    def from_domain(cls, error: DomainError) -> "UserError":
+        """The user error that a domain error becomes."""
         return cls(
             code=error.code,
             message=error.message,
-            field=path(error),
+            field=input_path(error),
             reason=error.reason,
             context=error.context or None,
         )
 
 
-def path(error: DomainError) -> list[str] | None:
-    """The path inside the input, in GraphQL's spelling."""
+def input_path(error: DomainError) -> list[str] | None:
+    """The path to the input field that an error is about, in camel case; None where it is about no field."""
     if error.field is None:
         return None
     return [to_camel_case(part) for name in error.field for part in name.split(".")]
@@ -66,8 +66,7 @@ def path(error: DomainError) -> list[str] | None:
 
 log = logging.getLogger(__name__)
 
-
-CODES = {
+EXTENSION_CODES = {
     ErrorCode.INVALID: "BAD_USER_INPUT",
     ErrorCode.UNAUTHENTICATED: "UNAUTHENTICATED",
     ErrorCode.FORBIDDEN: "FORBIDDEN",
@@ -76,66 +75,70 @@ CODES = {
     ErrorCode.LIMIT_EXCEEDED: "RATE_LIMITED",
     ErrorCode.UNAVAILABLE: "UNAVAILABLE",
 }
-"""`extensions.code` of each kind of refusal."""
+"""`extensions.code` of each code of a domain error."""
+
+MAX_MESSAGE_CHARACTERS = 1_000
+MASKED_MESSAGE = "Something went wrong inside Luthier."
 
 
-MAX_MESSAGE = 1_000
-MASKED = "Something went wrong inside Luthier."
-
-
-def clean_result(result: Any, context: object) -> None:
-    """Make the errors of a result fit to be seen."""
+def mask_errors(result: Any, context: object) -> None:
+    """Replace the errors of a result by what `mask_error` makes of them."""
     if isinstance(result, (CoreResult, ExecutionResult)) and result.errors:
         request_id, suggest = "", True
         if isinstance(context, Context):
             request_id, suggest = context.request_id, context.viewer is not None
-        result.errors = [clean(error, request_id, suggest=suggest) for error in result.errors]
+        result.errors = [mask_error(error, request_id, suggest=suggest) for error in result.errors]
 
 
-def clean(error: GraphQLError, request_id: str, *, suggest: bool = True) -> GraphQLError:
-    """An error as clients see it: with a code and the request's id, and nothing that is not ours to tell.
+def mask_error(error: GraphQLError, request_id: str, *, suggest: bool = True) -> GraphQLError:
+    """The error as clients see it: with a code and the request's id. The message of an internal error is replaced.
 
-    What the schema has is not told to those who are signed out, so they get no suggestions.
+    `suggest` is false for those who are signed out: suggestions would show them names of the schema.
     """
     if error.extensions and "requestId" in error.extensions:
-        return error  # a stream's last result is seen twice
+        return error  # the last result of a stream comes here twice
     cause = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     extensions: dict[str, Any] = (
         {"code": "BAD_USER_INPUT"} | (error.extensions or {}) | {"requestId": request_id}
     )
-    message = shown(error.message, suggest=suggest)
+    message = _shortened(error.message, suggest=suggest)
     if isinstance(cause, DomainError):
-        extensions |= {"code": CODES[cause.code], "reason": cause.reason, "field": path(cause)}
+        extensions |= {
+            "code": EXTENSION_CODES[cause.code],
+            "reason": cause.reason,
+            "field": input_path(cause),
+        }
         message = cause.message
         if isinstance(cause, RateLimited):
             extensions |= cause.context
-    elif (fault := _fault(error, cause)) is not None:
-        log.error("a resolver failed", exc_info=fault, extra={"request_id": request_id, "path": error.path})
-        extensions["code"], message = "INTERNAL", MASKED
+    elif (internal := _internal_error(error, cause)) is not None:
+        extra = {"request_id": request_id, "path": error.path}
+        log.error("A GraphQL resolver failed.", exc_info=internal, extra=extra)
+        extensions["code"], message = "INTERNAL", MASKED_MESSAGE
     return GraphQLError(
         message, error.nodes, error.source, error.positions, error.path, extensions=extensions
     )
 
 
-def _fault(error: GraphQLError, cause: Exception | None) -> Exception | None:
-    """What is our own fault: an error that nobody meant, or a value that a field's type does not allow."""
+def _internal_error(error: GraphQLError, cause: Exception | None) -> Exception | None:
+    """The error to log: an exception that is no DomainError, or a resolver's value that its field may not have."""
     if cause is None:
-        is_told = error.path is None or "code" in (error.extensions or {})
-        return None if is_told or is_of_input(error) else error
+        is_public = error.path is None or "code" in (error.extensions or {})
+        return None if is_public or is_input_error(error) else error
     return None if isinstance(cause, CannotGetOperationTypeError) else cause
 
 
-def is_of_input(error: GraphQLError) -> bool:
-    """Whether an error stands at a value of the document: an argument's, which its variable makes null, say.
+def is_input_error(error: GraphQLError) -> bool:
+    """Whether an error is located at a value of the document, such as an argument whose variable may not be null.
 
-    Those of a result stand at the field.
+    An error of a resolver is located at its field.
     """
-    return any(isinstance(it, ValueNode) for it in error.nodes or ())
+    return any(isinstance(node, ValueNode) for node in error.nodes or ())
 
 
-def shown(message: str, *, suggest: bool) -> str:
-    """A sentence of graphql-core, which prints whole inputs and what else they could have been."""
-    told = message if suggest else message.partition(" Did you mean ")[0]
-    return told if len(told) <= MAX_MESSAGE else f"{told[:MAX_MESSAGE]}…"
+def _shortened(message: str, *, suggest: bool) -> str:
+    """A message of graphql-core, which may quote a whole input value, and suggest other names."""
+    text = message if suggest else message.partition(" Did you mean ")[0]
+    return text if len(text) <= MAX_MESSAGE_CHARACTERS else f"{text[:MAX_MESSAGE_CHARACTERS]}…"

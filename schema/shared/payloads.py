@@ -1,4 +1,4 @@
-"""How a mutation is made: one payload, and refusals as data."""
+"""Mutations: each has one input and one payload, in which domain errors are data."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -13,18 +13,18 @@ from schema.shared.errors import UserError
 P = TypeVar("P")
 
 
-REPLAY = (
+IDEMPOTENCY_KEY = (
     "Idempotency key, at most 200 characters: for 24 hours, the same key with the same input "
     "returns what the first call created, with other input `CONFLICT`."
 )
-"""What an input's `idempotencyKey` is for."""
-REPLAY_OF_SECRET = f"{REPLAY} The secret is not returned again."
-"""The same, where what is made comes with a secret."""
+"""The description of an input's `idempotencyKey`."""
+SECRET_IDEMPOTENCY_KEY = f"{IDEMPOTENCY_KEY} The secret is not returned again."
+"""The description of an input's `idempotencyKey` where the mutation creates a secret."""
 
 
 @strawberry.type
 class Payload:
-    """What every mutation's payload has."""
+    """The base of every mutation's payload."""
 
     user_errors: list[UserError] = strawberry.field(
         default_factory=list,
@@ -33,30 +33,33 @@ class Payload:
     )
 
 
-def outcome(description: str) -> Any:
-    """A payload's field: null where the mutation was refused."""
+def payload_field(description: str) -> Any:
+    """A field of a payload, which is null where the mutation has user errors."""
     return strawberry.field(default=None, description=description)
 
 
 def mutation(resolver: Callable[..., Awaitable[P]]) -> Any:
-    """A mutation whose refusals become `userErrors`; its docstring is its description, `input` has its type's."""
+    """A mutation whose domain errors become `userErrors`, but for `SignInRequired` and `RateLimited`, which are raised.
+
+    The docstring of the resolver is the mutation's description; the argument `input` has the description of its type.
+    """
     hints = get_type_hints(resolver)
-    payload, taken = hints["return"], hints["input"]
-    words = strawberry.argument(description=taken.__strawberry_definition__.description)
-    resolver.__annotations__["input"] = Annotated[taken, words]
+    payload_type, input_type = hints["return"], hints["input"]
+    argument = strawberry.argument(description=input_type.__strawberry_definition__.description)
+    resolver.__annotations__["input"] = Annotated[input_type, argument]
 
     @wraps(resolver)
-    async def answer(*args: Any, **kwargs: Any) -> P:
-        # an earlier mutation of this operation may have changed anything
+    async def resolve(*args: Any, **kwargs: Any) -> P:
+        # an earlier mutation of this operation may have changed what the DataLoaders have cached
         kwargs["info"].context.operation.loaders.clear()
         try:
             return await resolver(*args, **kwargs)
         except (SignInRequired, RateLimited):
             raise
         except DomainError as error:
-            return payload(user_errors=[UserError.of(error)])
+            return payload_type(user_errors=[UserError.from_domain(error)])
 
-    return strawberry.mutation(resolver=answer, description=inspect.getdoc(resolver))
+    return strawberry.mutation(resolver=resolve, description=inspect.getdoc(resolver))
 
 
 @strawberry.input(description="The object to delete.")
@@ -72,4 +75,4 @@ class DeleteInput:
 class DeletePayload(Payload):
     """The payload of every deletion."""
 
-    deleted_id: strawberry.ID | None = outcome("TypeID of the deleted object.")
+    deleted_id: strawberry.ID | None = payload_field("TypeID of the deleted object.")

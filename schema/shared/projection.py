@@ -1,4 +1,4 @@
-"""Which columns of a list's rows an operation asks for: where that is all it asks, nothing else is read."""
+"""Projection: the attributes that an operation selects of a connection's rows, so that other columns are not read."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -8,6 +8,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLResolveInfo,
     InlineFragmentNode,
     SelectionSetNode,
 )
@@ -15,67 +16,77 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
+from domain.ids import Noun
 from domain.pages import PageResult
 from schema.execution import REQUIRED_ATTRIBUTES, PartialRows
 from schema.shared.context import Info
-from schema.shared.nodes import OF
+from schema.shared.nodes import NODE_TYPES
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 
 
 @cache
-def attributes(noun: str) -> Mapping[str, frozenset[str]]:
-    """The attributes that a noun's fields need, by their GraphQL names; without those that may need any."""
-    definition = get_object_definition(OF[noun].__self__, strict=True)  # type: ignore[attr-defined]
-    fields = definition.fields if definition else []  # there always is one
-    needs = {it: _needs(it) for it in fields}
-    return {
-        it.graphql_name or to_camel_case(it.python_name): of for it, of in needs.items() if of is not None
+def attributes_by_field(noun: Noun) -> Mapping[str, frozenset[str]]:
+    """The attributes that each GraphQL field of a noun requires; fields that may require any attribute are absent."""
+    definition = get_object_definition(NODE_TYPES[noun], strict=True)
+    by_field = {
+        field.graphql_name or to_camel_case(field.python_name): _attributes_of(field)
+        for field in definition.fields
     }
+    return {name: attributes for name, attributes in by_field.items() if attributes is not None}
 
 
-def _needs(field: StrawberryField) -> frozenset[str] | None:
+def _attributes_of(field: StrawberryField) -> frozenset[str] | None:
     return frozenset({field.python_name}) if field.is_basic_field else field.metadata.get(REQUIRED_ATTRIBUTES)
 
 
-def asked(info: Info, noun: str) -> frozenset[str] | None:
-    """The attributes that a connection's rows are asked for; None where a row is asked for more than those.
+def required_attributes(info: Info, noun: Noun) -> frozenset[str] | None:
+    """The attributes that are required of a connection's rows; None where any may be.
 
-    A field of a fragment counts whether or not it applies, and so does one that is skipped: to read it is harmless.
+    Fields of fragments count whether or not the fragment's type condition holds, and so do skipped fields: reading them
+    does no harm.
     """
-    raw, known = info._raw_info, info.context.operation.plans  # noqa: SLF001 - strawberry's own selections are far slower
-    # By all of its nodes: a field of a fragment is merged with others in one place, and not in the other.
-    key = (asked, noun, *map(id, raw.field_nodes))
-    if key not in known:  # every parent's list of an operation is asked for the same
-        known[key] = _asked(raw, attributes(noun))
-    found: frozenset[str] | None = known[key]
-    return found
+    raw, plans = info._raw_info, info.context.operation.plans  # noqa: SLF001 - its own selections are far slower
+    # The key has all nodes of the field: a fragment's field may be merged with others in one place, and not in another.
+    key = (required_attributes, noun, *map(id, raw.field_nodes))
+    if key not in plans:  # the connection is resolved once for each parent
+        plans[key] = _attributes_of_rows(raw, attributes_by_field(noun))
+    attributes: frozenset[str] | None = plans[key]
+    return attributes
 
 
-def shown(noun: str, found: PageResult[Any]) -> Any:
-    """Rows as the API shows them: of a part only that part, whose other fields nobody asked for."""
-    of = OF[noun]
-    return list(map(of, found.rows)) if found.part is None else PartialRows(of.__self__, found.part)  # type: ignore[attr-defined]
+def graphql_objects(noun: Noun, page: PageResult[Any]) -> Any:
+    """The rows of a page as GraphQL objects; where only some columns were read, objects with those attributes alone."""
+    cls = NODE_TYPES[noun]
+    return list(map(cls.from_domain, page.rows)) if page.part is None else PartialRows(cls, page.part)
 
 
-def _asked(info: Any, needs: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
-    list_completion = list(fields_in([it.selection_set for it in info.field_nodes], info.fragments, set()))
-    edges = [it.selection_set for it in list_completion if it.name.value == "edges"]
-    rows = [it.selection_set for it in list_completion if it.name.value == "nodes"]
-    rows += [it.selection_set for it in fields_in(edges, info.fragments, set()) if it.name.value == "node"]
-    names = {it.name.value for it in fields_in(rows, info.fragments, set())} - {"__typename"}
-    return frozenset().union(*(needs[it] for it in names)) if names <= needs.keys() else None
+def _attributes_of_rows(
+    info: GraphQLResolveInfo[Any], by_field: Mapping[str, frozenset[str]]
+) -> frozenset[str] | None:
+    fragments = info.fragments
+    of_connection = list(selected_fields([node.selection_set for node in info.field_nodes], fragments, set()))
+    edges = [field.selection_set for field in of_connection if field.name.value == "edges"]
+    rows = [field.selection_set for field in of_connection if field.name.value == "nodes"]
+    rows += [
+        field.selection_set
+        for field in selected_fields(edges, fragments, set())
+        if field.name.value == "node"
+    ]
+    names = {field.name.value for field in selected_fields(rows, fragments, set())} - {"__typename"}
+    return frozenset().union(*(by_field[name] for name in names)) if names <= by_field.keys() else None
 
 
-def fields_in(
-    selections: list[SelectionSetNode | None], fragments: Fragments, seen: set[str]
+def selected_fields(
+    selection_sets: list[SelectionSetNode | None], fragments: Fragments, visited: set[str]
 ) -> Iterator[FieldNode]:
-    """The fields of selections, and those of the fragments in them, each fragment once."""
-    for it in (node for each in selections if each for node in each.selections):
-        if isinstance(it, FieldNode):
-            yield it
-        elif isinstance(it, InlineFragmentNode):
-            yield from fields_in([it.selection_set], fragments, seen)
-        elif isinstance(it, FragmentSpreadNode) and it.name.value not in seen:
-            seen.add(it.name.value)
-            yield from fields_in([fragments[it.name.value].selection_set], fragments, seen)
+    """The fields of selection sets and of the fragments in them; a fragment whose name is in `visited` is skipped."""
+    nodes = (node for selection_set in selection_sets if selection_set for node in selection_set.selections)
+    for node in nodes:
+        if isinstance(node, FieldNode):
+            yield node
+        elif isinstance(node, InlineFragmentNode):
+            yield from selected_fields([node.selection_set], fragments, visited)
+        elif isinstance(node, FragmentSpreadNode) and node.name.value not in visited:
+            visited.add(node.name.value)
+            yield from selected_fields([fragments[node.name.value].selection_set], fragments, visited)

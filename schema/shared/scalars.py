@@ -1,4 +1,4 @@
-"""Scalars of our own."""
+"""Custom scalars."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,14 +19,15 @@ else:
 __all__ = ["JSON", "SCALARS", "BigInt"]
 
 
-SAFE = 2**53
+MAX_SAFE_INTEGER = 2**53
+"""Up to here each whole number is one that a JavaScript number can hold."""
 
 
 BigInt = NewType("BigInt", int)
 
 
 def _serialize(value: int) -> int | str:
-    return value if abs(value) <= SAFE else str(value)
+    return value if abs(value) <= MAX_SAFE_INTEGER else str(value)
 
 
 def _parse(value: Any) -> int:

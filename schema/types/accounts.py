@@ -9,10 +9,11 @@ from domain.ids import Noun
 from resolvers import accounts as resolve
 from schema.execution import ONLY_ID
 from schema.shared.context import Info
-from schema.shared.nodes import Node, load, lookup, mirror, noun
+from schema.shared.nodes import Node, convert, converted_from, load, load_node, node
 from schema.shared.scalars import BigInt
 
 
+@converted_from(domain.Usage)
 @strawberry.type(description="Resource usage of an account.")
 class Usage:
     queries_used: int = strawberry.field(
@@ -30,7 +31,7 @@ class Usage:
     )
 
 
-@noun
+@node(Noun.USER, domain.User)
 @strawberry.type(description="A user account.")
 class User(Node):
     email: str = strawberry.field(description="E-mail address in lower case, used to sign in.")
@@ -42,16 +43,16 @@ class User(Node):
     created_at: datetime = strawberry.field(description="Creation time.")
 
     @classmethod
-    def of(cls, it: domain.User) -> "User":
-        return mirror(cls, it)
+    def from_domain(cls, record: domain.User) -> "User":
+        return convert(cls, record)
 
     @strawberry.field(description="Resource usage of the account.", metadata=ONLY_ID)
     def usage(self, info: Info) -> Usage:
-        return load(info, resolve.usage, self.id).then(lambda it: mirror(Usage, it))
+        return load(info, resolve.usage, self.id).then(lambda usage: convert(Usage, usage))
 
 
 @strawberry.type
 class AccountQueries:
     @strawberry.field(description="The signed-in user; null when no user is signed in.")
     def viewer(self, info: Info) -> User | None:
-        return lookup(info, info.context.viewer, Noun.USER)
+        return load_node(info, info.context.viewer, Noun.USER)

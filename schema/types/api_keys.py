@@ -9,21 +9,21 @@ from domain import api_keys as domain
 from domain.ids import Noun
 from domain.pages import PageRequest
 from domain.reading import Collection
-from schema.shared.connections import Connection, connect, connection
+from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
-from schema.shared.nodes import Node, lookup, mirror, noun
+from schema.shared.nodes import Node, convert, load_node, node
 
 if TYPE_CHECKING:
     from schema.types.deployments import Deployment
 
 
-@noun
+@node(Noun.API_KEY, domain.ApiKey)
 @strawberry.type(
     description="An API key: the bearer token of requests to a deployment. Its secret is "
     "returned once, at creation; only a SHA-256 digest of it is stored."
 )
 class ApiKey(Node):
-    it: strawberry.Private[domain.ApiKey]
+    record: strawberry.Private[domain.ApiKey]
     name: str = strawberry.field(description="Display name, to tell keys apart.")
     prefix: str = strawberry.field(description="First 10 characters of the secret, to recognize the key.")
     expires_at: datetime | None = strawberry.field(
@@ -38,8 +38,8 @@ class ApiKey(Node):
     created_at: datetime = strawberry.field(description="Creation time.")
 
     @classmethod
-    def of(cls, it: domain.ApiKey) -> "ApiKey":
-        return mirror(cls, it, it=it)
+    def from_domain(cls, record: domain.ApiKey) -> "ApiKey":
+        return convert(cls, record, record=record)
 
     @strawberry.field(
         description="The deployment that the API key gives access to; null for a key "
@@ -48,7 +48,7 @@ class ApiKey(Node):
     def deployment(
         self, info: Info
     ) -> Annotated["Deployment", strawberry.lazy("schema.types.deployments")] | None:
-        return lookup(info, self.it.deployment_id, Noun.DEPLOYMENT)
+        return load_node(info, self.record.deployment_id, Noun.DEPLOYMENT)
 
 
 @strawberry.type
@@ -59,4 +59,4 @@ class ApiKeyQueries:
         info: Info,
         page: PageRequest,
     ) -> Connection[ApiKey]:
-        return connect(info, Collection.API_KEYS, page)
+        return load_connection(info, Collection.API_KEYS, page)

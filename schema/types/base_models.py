@@ -7,13 +7,13 @@ from domain.base_models import ModelSource, ModelType
 from domain.ids import Noun
 from domain.pages import PageRequest
 from domain.reading import Collection
-from schema.shared.connections import Connection, connect, connection
+from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
-from schema.shared.enums import enumeration
-from schema.shared.nodes import Id, Node, lookup, mirror, noun
+from schema.shared.enums import register_enum
+from schema.shared.nodes import Id, Node, convert, converted_from, load_node, node
 from schema.shared.scalars import BigInt
 
-enumeration(
+register_enum(
     ModelSource,
     "Origin of a base model's weights.",
     CATALOG="Built-in catalog: open weights from the Hugging Face Hub, downloaded when first needed.",
@@ -22,7 +22,7 @@ enumeration(
 )
 
 
-enumeration(
+register_enum(
     ModelType,
     "Task of a base model.",
     TEXT_GENERATION="Causal language model for text generation.",
@@ -31,6 +31,7 @@ enumeration(
 )
 
 
+@converted_from(domain.BaseModel)
 @strawberry.type(description="LoRA hyperparameters that a base model accepts.")
 class SupportedLoraParams:
     min_rank: int = strawberry.field(description="Minimum LoRA rank r.")
@@ -42,7 +43,7 @@ class SupportedLoraParams:
     )
 
 
-@noun
+@node(Noun.BASE_MODEL, domain.BaseModel, "supported_lora_params")
 @strawberry.type(description="An open-weights model to fine-tune; shared by all users.")
 class BaseModel(Node):
     model_id: str = strawberry.field(
@@ -85,15 +86,15 @@ class BaseModel(Node):
     )
 
     @classmethod
-    def of(cls, it: domain.BaseModel) -> "BaseModel":
-        return mirror(cls, it, supported_lora_params=mirror(SupportedLoraParams, it))
+    def from_domain(cls, record: domain.BaseModel) -> "BaseModel":
+        return convert(cls, record, supported_lora_params=convert(SupportedLoraParams, record))
 
 
 @strawberry.type
 class BaseModelQueries:
     @strawberry.field(description="A base model by its id.")
     def base_model(self, info: Info, id: Id) -> BaseModel | None:
-        return lookup(info, id, Noun.BASE_MODEL)
+        return load_node(info, id, Noun.BASE_MODEL)
 
     @connection("The base models that can be fine-tuned, ordered by `name`.")
     def base_models(
@@ -101,4 +102,4 @@ class BaseModelQueries:
         info: Info,
         page: PageRequest,
     ) -> Connection[BaseModel]:
-        return connect(info, Collection.BASE_MODELS, page)
+        return load_connection(info, Collection.BASE_MODELS, page)

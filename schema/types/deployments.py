@@ -17,13 +17,13 @@ from schema.shared.connections import (
     Connection,
     Matching,
     WithStatus,
-    connect,
     connection,
+    load_connection,
 )
 from schema.shared.context import Info
-from schema.shared.enums import enumeration
-from schema.shared.inputs import given
-from schema.shared.nodes import OF, Id, Node, load, lookup, mirror, noun
+from schema.shared.enums import register_enum
+from schema.shared.inputs import given_fields
+from schema.shared.nodes import NODE_TYPES, Id, Node, convert, load, load_node, node
 from schema.types.api_keys import ApiKey
 from schema.types.jobs import Job
 from schema.types.request_logs import LogFilter, RequestLog
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from schema.types.projects import Project
 
 
-enumeration(
+register_enum(
     DeploymentStatus,
     "Status of a deployment.",
     STARTING="The model is waiting to be loaded or is being loaded.",
@@ -43,10 +43,10 @@ enumeration(
 )
 
 
-@noun
+@node(Noun.DEPLOYMENT, domain.Deployment)
 @strawberry.type(description="A model served under a name at its project's OpenAI-compatible endpoint.")
 class Deployment(Node):
-    it: strawberry.Private[domain.Deployment]
+    record: strawberry.Private[domain.Deployment]
     model_name: str = strawberry.field(
         description="Model name, the `model` of requests, unique within the project; "
         "requests may also name the fine-tune's own `modelName`."
@@ -58,25 +58,25 @@ class Deployment(Node):
     created_at: datetime = strawberry.field(description="Creation time.")
 
     @classmethod
-    def of(cls, it: domain.Deployment) -> "Deployment":
-        return mirror(cls, it, it=it)
+    def from_domain(cls, record: domain.Deployment) -> "Deployment":
+        return convert(cls, record, record=record)
 
     @strawberry.field(description="The project that the deployment belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
-        return lookup(info, self.it.project_id, Noun.PROJECT)
+        return load_node(info, self.record.project_id, Noun.PROJECT)
 
     @strawberry.field(
         description="The fine-tune that is served; null when it is a model of the model runtime's own."
     )
     def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.types.finetunes")] | None:
-        return lookup(info, self.it.finetune_id, Noun.FINETUNE)
+        return load_node(info, self.record.finetune_id, Noun.FINETUNE)
 
     @strawberry.field(
         description="Base URL of the OpenAI-compatible endpoint: the `base_url` of an OpenAI client."
     )
     def base_url(self, info: Info) -> str:
         """As the caller reached this server."""
-        return f"{info.context.base_url}/public/{self.it.project_id}"
+        return f"{info.context.base_url}/public/{self.record.project_id}"
 
     @connection("API keys that give access to the deployment, newest first.", metadata=ONLY_ID)
     def api_keys(
@@ -84,7 +84,7 @@ class Deployment(Node):
         info: Info,
         page: PageRequest,
     ) -> Connection[ApiKey]:
-        return connect(info, Collection.API_KEYS, page, parent=self.id, by=Parent.DEPLOYMENT)
+        return load_connection(info, Collection.API_KEYS, page, parent=self.id, by=Parent.DEPLOYMENT)
 
     @connection("Request logs of the deployment, newest first.", metadata=ONLY_ID)
     def logs(
@@ -93,26 +93,28 @@ class Deployment(Node):
         page: PageRequest,
         filter: Matching[LogFilter] = None,
     ) -> Connection[RequestLog]:
-        where = request_logs.LogFilter(**given(filter)) if filter else None
-        return connect(info, Collection.REQUEST_LOGS, page, parent=self.id, by=Parent.DEPLOYMENT, where=where)
+        where = request_logs.LogFilter(**given_fields(filter)) if filter else None
+        return load_connection(
+            info, Collection.REQUEST_LOGS, page, parent=self.id, by=Parent.DEPLOYMENT, where=where
+        )
 
     @strawberry.field(description="The job that loads the model.", metadata=ONLY_ID)
     def job(self, info: Info) -> Job | None:
-        return load(info, resolve_jobs.latest, self.id).then(OF[Noun.JOB])
+        return load(info, resolve_jobs.latest, self.id).then(NODE_TYPES[Noun.JOB].from_domain)
 
     @strawberry.field(
         description="REST path of the download of all request logs as CSV "
         "(`date`, `input`, `output`), oldest first."
     )
     def logs_download_url(self) -> str:
-        return f"/api/projects/{self.it.project_id}/deployments/{self.id}/logs_download"
+        return f"/api/projects/{self.record.project_id}/deployments/{self.id}/logs_download"
 
 
 @strawberry.type
 class DeploymentQueries:
     @strawberry.field(description="A deployment of the viewer by its id.")
     def deployment(self, info: Info, id: Id) -> Deployment | None:
-        return lookup(info, id, Noun.DEPLOYMENT)
+        return load_node(info, id, Noun.DEPLOYMENT)
 
     @connection("All deployments of the viewer over every project, newest first.")
     def deployments(
@@ -122,4 +124,4 @@ class DeploymentQueries:
         status: WithStatus[DeploymentStatus] = None,
     ) -> Connection[Deployment]:
         where = DeploymentFilter(status=status)
-        return connect(info, Collection.DEPLOYMENTS, page, where=where)
+        return load_connection(info, Collection.DEPLOYMENTS, page, where=where)

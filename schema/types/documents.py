@@ -12,8 +12,8 @@ from resolvers import documents as resolve
 from resolvers import jobs as jobs_resolve
 from schema.execution import ONLY_ID
 from schema.shared.context import Info
-from schema.shared.enums import enumeration
-from schema.shared.nodes import OF, Id, Node, load, lookup, mirror, noun
+from schema.shared.enums import register_enum
+from schema.shared.nodes import NODE_TYPES, Id, Node, convert, converted_from, load, load_node, node
 from schema.shared.scalars import BigInt
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from schema.types.projects import Project
 
 
-enumeration(
+register_enum(
     DocumentKind,
     "Purpose of a document.",
     RAW_DOC="Source text: PDF, DOCX, plain text or Markdown.",
@@ -29,7 +29,7 @@ enumeration(
 )
 
 
-enumeration(
+register_enum(
     DocumentStatus,
     "Status of a document.",
     PENDING_UPLOAD="The upload is not complete; the document is deleted "
@@ -40,6 +40,7 @@ enumeration(
 )
 
 
+@converted_from(domain.TablePreview)
 @strawberry.type(description="First rows of a table, and its size.")
 class TablePreview:
     headers: list[str] = strawberry.field(
@@ -53,14 +54,14 @@ class TablePreview:
     column_count: int = strawberry.field(description="Number of columns.")
 
     @classmethod
-    def of(cls, it: domain.TablePreview) -> "TablePreview":
-        return mirror(cls, it, headers=list(it.headers), rows=[list(row) for row in it.rows])
+    def from_domain(cls, record: domain.TablePreview) -> "TablePreview":
+        return convert(cls, record, headers=list(record.headers), rows=[list(row) for row in record.rows])
 
 
-@noun
+@node(Noun.DOCUMENT, domain.Document, "download_url")
 @strawberry.type(description="An uploaded file.")
 class Document(Node):
-    it: strawberry.Private[domain.Document]
+    record: strawberry.Private[domain.Document]
     filename: str = strawberry.field(description="File name without a path.")
     kind: DocumentKind = strawberry.field(description="Purpose of the document.")
     mime_type: str = strawberry.field(description="Media type, such as `text/csv`.")
@@ -91,20 +92,22 @@ class Document(Node):
     created_at: datetime = strawberry.field(description="Creation time.")
 
     @classmethod
-    def of(cls, it: domain.Document) -> "Document":
-        path = f"/api/projects/{it.project_id}/documents/{it.id}/download"
-        preview = TablePreview.of(it.preview) if it.preview else None
-        return mirror(cls, it, it=it, preview=preview, download_url=path if it.is_stored else None)
+    def from_domain(cls, record: domain.Document) -> "Document":
+        path = f"/api/projects/{record.project_id}/documents/{record.id}/download"
+        preview = TablePreview.from_domain(record.preview) if record.preview else None
+        return convert(
+            cls, record, record=record, preview=preview, download_url=path if record.is_stored else None
+        )
 
     @strawberry.field(description="The project that the document belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
-        return lookup(info, self.it.project_id, Noun.PROJECT)
+        return load_node(info, self.record.project_id, Noun.PROJECT)
 
     @strawberry.field(
         description="The job that reads the file; null until the upload is complete.", metadata=ONLY_ID
     )
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
-        return load(info, jobs_resolve.latest, self.id).then(OF[Noun.JOB])
+        return load(info, jobs_resolve.latest, self.id).then(NODE_TYPES[Noun.JOB].from_domain)
 
 
 @strawberry.type(
@@ -119,7 +122,7 @@ class Ticket:
 class DocumentQueries:
     @strawberry.field(description="A document of the viewer by its id.")
     def document(self, info: Info, id: Id) -> Document | None:
-        return lookup(info, id, Noun.DOCUMENT)
+        return load_node(info, id, Noun.DOCUMENT)
 
     @strawberry.field(
         description="Creates a ticket for one REST download or event stream, for links and `EventSource`, "

@@ -20,11 +20,11 @@ from schema.execution import ONLY_ID
 from schema.shared.connections import (
     Connection,
     WithStatus,
-    connect,
     connection,
+    load_connection,
 )
 from schema.shared.context import Info
-from schema.shared.nodes import OF, Id, Node, load, lookup, mirror, noun
+from schema.shared.nodes import NODE_TYPES, Id, Node, convert, load, load_node, node
 from schema.shared.scalars import BigInt
 from schema.types.training_runs import (
     Artifact,
@@ -49,13 +49,13 @@ if TYPE_CHECKING:
 MAX_LINES = 1000
 
 
-@noun
+@node(Noun.FINETUNE, domain.Finetune)
 @strawberry.type(
     description="A fine-tune: a training run and the model that it produces. "
     "Its training items are frozen at creation."
 )
 class Finetune(Node):
-    it: strawberry.Private[domain.Finetune]
+    record: strawberry.Private[domain.Finetune]
     version: int = strawberry.field(
         description="Version number within the project: 1, 2, 3, …; never reused."
     )
@@ -137,31 +137,33 @@ class Finetune(Node):
     completed_at: datetime | None = strawberry.field(description="Time when the run ended; null before.")
 
     @classmethod
-    def of(cls, it: domain.Finetune) -> "Finetune":
-        return mirror(
+    def from_domain(cls, record: domain.Finetune) -> "Finetune":
+        return convert(
             cls,
-            it,
-            it=it,
-            hyperparameters=mirror(Hyperparameters, it.hyperparameters),
-            metrics=it.metrics and mirror(TrainingMetrics, it.metrics),
-            inference_samples=[mirror(InferenceSample, sample) for sample in it.inference_samples],
-            parity=it.parity and mirror(ParityReport, it.parity),
-            artifacts=artifacts_of(it),
+            record,
+            record=record,
+            hyperparameters=convert(Hyperparameters, record.hyperparameters),
+            metrics=record.metrics and convert(TrainingMetrics, record.metrics),
+            inference_samples=[convert(InferenceSample, sample) for sample in record.inference_samples],
+            parity=record.parity and convert(ParityReport, record.parity),
+            artifacts=artifacts_of(record),
         )
 
     @strawberry.field(description="The project that the fine-tune belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
-        return lookup(info, self.it.project_id, Noun.PROJECT)
+        return load_node(info, self.record.project_id, Noun.PROJECT)
 
     @strawberry.field(description="The base model; null when it is no longer offered.")
     def base_model(
         self, info: Info
     ) -> Annotated["BaseModel", strawberry.lazy("schema.types.base_models")] | None:
-        return lookup(info, self.it.base_model_id, Noun.BASE_MODEL)
+        return load_node(info, self.record.base_model_id, Noun.BASE_MODEL)
 
     @strawberry.field(description="The dataset that the items were taken from, also when it is `DELETED`.")
     def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")] | None:
-        return load(info, resolve_datasets.including_deleted, self.it.dataset_id).then(OF[Noun.DATASET])
+        return load(info, resolve_datasets.including_deleted, self.record.dataset_id).then(
+            NODE_TYPES[Noun.DATASET].from_domain
+        )
 
     @connection(
         "The frozen training items in the order of their dataset, without "
@@ -173,7 +175,7 @@ class Finetune(Node):
         info: Info,
         page: PageRequest,
     ) -> Connection[Annotated["DatasetItem", strawberry.lazy("schema.types.items")]]:
-        return connect(info, Collection.FROZEN_ITEMS, page, parent=self.id, by=Parent.FINETUNE)
+        return load_connection(info, Collection.FROZEN_ITEMS, page, parent=self.id, by=Parent.FINETUNE)
 
     @strawberry.field(description="Progress of the run from 0.0 to 1.0, export included.", metadata=ONLY_ID)
     def progress(self, info: Info) -> float:
@@ -195,7 +197,7 @@ class Finetune(Node):
         description="Seconds from the start until now, or until the end of the run; null before it starts."
     )
     def elapsed_seconds(self, info: Info) -> float | None:
-        return self.it.elapsed_seconds(info.context.now())
+        return self.record.elapsed_seconds(info.context.now())
 
     @strawberry.field(description="Last lines of the run's log, oldest first.", metadata=ONLY_ID)
     def recent_logs(
@@ -215,18 +217,18 @@ class Finetune(Node):
         info: Info,
         page: PageRequest,
     ) -> Connection[TrainingPoint]:
-        return connect(
+        return load_connection(
             info,
             Collection.TRAINING_POINTS,
             page,
             parent=self.id,
             by=Parent.FINETUNE,
-            of=partial(mirror, TrainingPoint),
+            convert_row=partial(convert, TrainingPoint),
         )
 
     @strawberry.field(description="The job that runs the training.", metadata=ONLY_ID)
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
-        return load(info, resolve_jobs.latest, self.id).then(OF[Noun.JOB])
+        return load(info, resolve_jobs.latest, self.id).then(NODE_TYPES[Noun.JOB].from_domain)
 
     @connection("Deployments of the fine-tune, newest first.", metadata=ONLY_ID)
     def deployments(
@@ -234,22 +236,22 @@ class Finetune(Node):
         info: Info,
         page: PageRequest,
     ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.types.deployments")]]:
-        return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.FINETUNE)
+        return load_connection(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.FINETUNE)
 
     @strawberry.field(description="URI of the GGUF file in object storage; null until it is exported.")
     def output_path(self, info: Info) -> str | None:
-        return f"{info.context.services.storage.uri}/{self.it.gguf_key}" if self.it.gguf else None
+        return f"{info.context.services.storage.uri}/{self.record.gguf_key}" if self.record.gguf else None
 
     @strawberry.field(description="REST path of the download of the GGUF file; null until it is exported.")
     def download_url(self) -> str | None:
-        return f"{path_of(self.it)}/download" if self.it.gguf else None
+        return f"{path_of(self.record)}/download" if self.record.gguf else None
 
 
 @strawberry.type
 class FinetuneQueries:
     @strawberry.field(description="A fine-tune of the viewer by its id.")
     def finetune(self, info: Info, id: Id) -> Finetune | None:
-        return lookup(info, id, Noun.FINETUNE)
+        return load_node(info, id, Noun.FINETUNE)
 
     @connection("All fine-tunes of the viewer over every project, newest first.")
     def finetunes(
@@ -259,4 +261,4 @@ class FinetuneQueries:
         status: WithStatus[RunStatus] = None,
     ) -> Connection[Finetune]:
         where = FinetuneFilter(status=status)
-        return connect(info, Collection.FINETUNES, page, where=where)
+        return load_connection(info, Collection.FINETUNES, page, where=where)

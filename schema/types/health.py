@@ -2,11 +2,13 @@
 
 import strawberry
 
+from domain.ports import health as domain
 from resolvers import health as resolve
 from schema.shared.context import Info
-from schema.shared.nodes import mirror
+from schema.shared.nodes import convert, converted_from
 
 
+@converted_from(domain.Health)
 @strawberry.type(description="Status of the installation.")
 class Health:
     status: str = strawberry.field(
@@ -24,4 +26,4 @@ class Health:
 class HealthQueries:
     @strawberry.field(description="Status of the installation; needs no bearer token.")
     async def health(self, info: Info) -> Health:
-        return mirror(Health, await resolve.check(info.context))
+        return convert(Health, await resolve.check(info.context))

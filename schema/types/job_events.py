@@ -14,11 +14,11 @@ from domain.jobs import JobStatus
 from resolvers import jobs as resolve
 from schema.execution import SharedEvent
 from schema.shared.context import Info
-from schema.shared.enums import enumeration
-from schema.shared.nodes import mirror
+from schema.shared.enums import register_enum
+from schema.shared.nodes import convert
 from schema.types.training_runs import TrainingPoint
 
-enumeration(
+register_enum(
     JobStatus,
     "Status of a job; `SUCCESS`, `FAILED` and `CANCELLED` are final.",
     QUEUED="Waiting for a worker.",
@@ -27,7 +27,7 @@ enumeration(
     FAILED="Failed; `error` has the reason.",
     CANCELLED="Cancelled before it was completed.",
 )
-enumeration(
+register_enum(
     JobEventKind,
     "Kind of a job event.",
     STATUS="Change of the job's status: `StatusEvent`.",
@@ -87,21 +87,21 @@ def event_of(recorded: domain.RecordedEvent) -> JobEvent:
         case Progress(progress, message):
             return ProgressEvent(cursor=cursor, at=at, progress=progress, message=message)
         case Metric(point=point):
-            return MetricEvent(cursor=cursor, at=at, point=mirror(TrainingPoint, point))
+            return MetricEvent(cursor=cursor, at=at, point=convert(TrainingPoint, point))
         case Checkpoint(step, path):
             return CheckpointEvent(cursor=cursor, at=at, step=step, path=path)
         case LogLine(line):
             return LogEvent(cursor=cursor, at=at, line=line)
 
 
-_told = WeakKeyDictionary[domain.RecordedEvent, JobEvent]()
+_shared_events = WeakKeyDictionary[domain.RecordedEvent, JobEvent]()
 
 
-def told(recorded: domain.RecordedEvent) -> JobEvent:
-    """The same, as one object for all who are told it at about the same time."""
-    event = _told.get(recorded)
+def shared_event_of(recorded: domain.RecordedEvent) -> JobEvent:
+    """The event as the API shows it: one object for all subscribers, so that its results are shared."""
+    event = _shared_events.get(recorded)
     if event is None:
-        event = _told[recorded] = event_of(recorded)
+        event = _shared_events[recorded] = event_of(recorded)
     return event
 
 
@@ -122,5 +122,5 @@ class JobSubscriptions:
     ) -> AsyncGenerator[JobEvent, None]:
         """Goes on after a cursor, so that a client that comes back misses nothing."""
         async with aclosing(resolve.follow(info.context, job_id, domain.seq_of(after))) as recorded:
-            async for it in recorded:
-                yield told(it)
+            async for event in recorded:
+                yield shared_event_of(event)

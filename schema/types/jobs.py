@@ -16,19 +16,19 @@ from schema.shared.connections import (
     Connection,
     OfType,
     WithStatus,
-    connect,
     connection,
+    load_connection,
 )
 from schema.shared.context import Info
-from schema.shared.enums import enumeration
-from schema.shared.nodes import Id, Node, lookup, mirror, node_by_id, noun
+from schema.shared.enums import register_enum
+from schema.shared.nodes import Id, Node, convert, load_any_node, load_node, node
 from schema.shared.scalars import JSON
 from schema.types.job_events import JobEvent, event_of
 
 if TYPE_CHECKING:
     from schema.types.projects import Project
 
-enumeration(
+register_enum(
     JobType,
     "Kind of work that a job does.",
     DOCUMENT_READ="Reads an uploaded document: its SHA-256 and the preview of a table.",
@@ -38,7 +38,7 @@ enumeration(
 )
 
 
-enumeration(
+register_enum(
     Runner,
     "Where a job runs.",
     LOCAL="On a worker of this installation.",
@@ -49,10 +49,10 @@ enumeration(
 ALL_KINDS = frozenset(JobEventKind)
 
 
-@noun
+@node(Noun.JOB, domain.Job)
 @strawberry.type(description="A background job.")
 class Job(Node):
-    it: strawberry.Private[domain.Job]
+    record: strawberry.Private[domain.Job]
     type: JobType = strawberry.field(description="Kind of work that the job does.")
     status: JobStatus = strawberry.field(description="Status of the job.")
     progress: float = strawberry.field(description="Progress from 0.0 to 1.0.")
@@ -75,19 +75,19 @@ class Job(Node):
     finished_at: datetime | None = strawberry.field(description="Time when the job ended; null before.")
 
     @classmethod
-    def of(cls, it: domain.Job) -> "Job":
-        return mirror(cls, it, it=it)
+    def from_domain(cls, record: domain.Job) -> "Job":
+        return convert(cls, record, record=record)
 
     @strawberry.field(description="The project that the job belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:
-        return lookup(info, self.it.project_id, Noun.PROJECT)
+        return load_node(info, self.record.project_id, Noun.PROJECT)
 
     @strawberry.field(
         description="The document, dataset, fine-tune or deployment that the "
         "job works on; null after that is deleted."
     )
     def subject(self, info: Info) -> Node | None:
-        return node_by_id(info, self.it.subject_id)
+        return load_any_node(info, self.record.subject_id)
 
     @connection("Events of the job, oldest first.", metadata=ONLY_ID)
     def events(
@@ -100,8 +100,14 @@ class Job(Node):
         ] = None,
     ) -> Connection[JobEvent]:
         wanted = frozenset(kinds) if kinds is not None else ALL_KINDS
-        return connect(
-            info, Collection.JOB_EVENTS, page, parent=self.id, by=Parent.JOB, where=wanted, of=event_of
+        return load_connection(
+            info,
+            Collection.JOB_EVENTS,
+            page,
+            parent=self.id,
+            by=Parent.JOB,
+            where=wanted,
+            convert_row=event_of,
         )
 
 
@@ -109,7 +115,7 @@ class Job(Node):
 class JobQueries:
     @strawberry.field(description="A job of the viewer by its id.")
     def job(self, info: Info, id: Id) -> Job | None:
-        return lookup(info, id, Noun.JOB)
+        return load_node(info, id, Noun.JOB)
 
     @connection("All jobs of the viewer over every project, newest first.")
     def jobs(
@@ -119,4 +125,4 @@ class JobQueries:
         type: OfType[JobType] = None,
         status: WithStatus[JobStatus] = None,
     ) -> Connection[Job]:
-        return connect(info, Collection.JOBS, page, where=JobFilter(type=type, status=status))
+        return load_connection(info, Collection.JOBS, page, where=JobFilter(type=type, status=status))

@@ -21,13 +21,13 @@ from schema.shared.connections import (
     Matching,
     OfType,
     WithStatus,
-    connect,
     connection,
+    load_connection,
 )
 from schema.shared.context import Info
-from schema.shared.enums import enumeration
-from schema.shared.inputs import given
-from schema.shared.nodes import Id, Node, load, lookup, mirror, noun
+from schema.shared.enums import register_enum
+from schema.shared.inputs import given_fields
+from schema.shared.nodes import Id, Node, convert, converted_from, load, load_node, node
 
 if TYPE_CHECKING:
     from schema.types.accounts import User
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from schema.types.jobs import Job
 
 
-enumeration(
+register_enum(
     TaskType,
     "Task that the fine-tuned model is meant for; for information, without effect on training.",
     INSTRUCTION="Instruction following.",
@@ -53,7 +53,7 @@ enumeration(
 )
 
 
-enumeration(
+register_enum(
     ProjectStatus,
     "Whether a project accepts new work.",
     ACTIVE="Documents, datasets, fine-tunes and deployments can be created.",
@@ -62,7 +62,7 @@ enumeration(
 )
 
 
-enumeration(
+register_enum(
     ProjectStage,
     "Stage of a project. The first that applies: `TRAINING`, `GENERATING`, `FAILED`, "
     "`DEPLOYED`, `TRAINED`, `READY_TO_TRAIN`, `DOCUMENTS_READY`, `DRAFT`.",
@@ -88,6 +88,7 @@ class ProjectFilter:
     )
 
 
+@converted_from(domain.Project)
 @strawberry.type(description="Settings of a project.")
 class ProjectConfig:
     num_examples_target: int = strawberry.field(
@@ -103,6 +104,7 @@ class ProjectConfig:
     )
 
 
+@converted_from(domain.ProjectStats)
 @strawberry.type(description="Number of objects in a project.")
 class ProjectStats:
     document_count: int = strawberry.field(description="Number of documents.")
@@ -118,10 +120,10 @@ class ProjectStats:
     )
 
 
-@noun
+@node(Noun.PROJECT, domain.Project, "config")
 @strawberry.type(description="A project: the documents, datasets, fine-tunes and deployments for one task.")
 class Project(Node):
-    it: strawberry.Private[domain.Project]
+    record: strawberry.Private[domain.Project]
     name: str = strawberry.field(description="Display name, also part of the model name of new fine-tunes.")
     description: str | None = strawberry.field(description="Free-text description; null when there is none.")
     task_type: TaskType = strawberry.field(description="Task that the fine-tuned model is meant for.")
@@ -131,12 +133,12 @@ class Project(Node):
     updated_at: datetime = strawberry.field(description="Time of the last change.")
 
     @classmethod
-    def of(cls, it: domain.Project) -> "Project":
-        return mirror(cls, it, it=it, config=mirror(ProjectConfig, it))
+    def from_domain(cls, record: domain.Project) -> "Project":
+        return convert(cls, record, record=record, config=convert(ProjectConfig, record))
 
     @strawberry.field(description="The user that the project belongs to.")
     def owner(self, info: Info) -> Annotated["User", strawberry.lazy("schema.types.accounts")]:
-        return lookup(info, self.it.owner_id, Noun.USER)
+        return load_node(info, self.record.owner_id, Noun.USER)
 
     @strawberry.field(description="Stage of the project, derived from its objects.", metadata=ONLY_ID)
     def stage(self, info: Info) -> ProjectStage:
@@ -144,7 +146,7 @@ class Project(Node):
 
     @strawberry.field(description="Number of objects in the project.", metadata=ONLY_ID)
     def stats(self, info: Info) -> ProjectStats:
-        return load(info, resolve.stats, self.id).then(lambda it: mirror(ProjectStats, it))
+        return load(info, resolve.stats, self.id).then(lambda stats: convert(ProjectStats, stats))
 
     @strawberry.field(
         description="The base model selected for the project, for information; null when none is selected."
@@ -152,7 +154,7 @@ class Project(Node):
     def base_model(
         self, info: Info
     ) -> Annotated["BaseModel", strawberry.lazy("schema.types.base_models")] | None:
-        return lookup(info, self.it.base_model_id, Noun.BASE_MODEL)
+        return load_node(info, self.record.base_model_id, Noun.BASE_MODEL)
 
     @strawberry.field(
         description="The dataset selected for the project, for information; null when none is selected."
@@ -160,13 +162,13 @@ class Project(Node):
     def training_dataset(
         self, info: Info
     ) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")] | None:
-        return lookup(info, self.it.training_dataset_id, Noun.DATASET)
+        return load_node(info, self.record.training_dataset_id, Noun.DATASET)
 
     @strawberry.field(
         description="The fine-tune selected for the project, for information; null when none is selected."
     )
     def finetune(self, info: Info) -> Annotated["Finetune", strawberry.lazy("schema.types.finetunes")] | None:
-        return lookup(info, self.it.finetune_id, Noun.FINETUNE)
+        return load_node(info, self.record.finetune_id, Noun.FINETUNE)
 
     @connection("Documents of the project, newest first.", metadata=ONLY_ID)
     def documents(
@@ -179,7 +181,9 @@ class Project(Node):
         ] = None,
     ) -> Connection[Annotated["Document", strawberry.lazy("schema.types.documents")]]:
         where = DocumentFilter(kind=kind)
-        return connect(info, Collection.DOCUMENTS, page, parent=self.id, by=Parent.PROJECT, where=where)
+        return load_connection(
+            info, Collection.DOCUMENTS, page, parent=self.id, by=Parent.PROJECT, where=where
+        )
 
     @connection("Datasets of the project, newest first.", metadata=ONLY_ID)
     def datasets(
@@ -187,7 +191,7 @@ class Project(Node):
         info: Info,
         page: PageRequest,
     ) -> Connection[Annotated["Dataset", strawberry.lazy("schema.types.datasets")]]:
-        return connect(info, Collection.DATASETS, page, parent=self.id, by=Parent.PROJECT)
+        return load_connection(info, Collection.DATASETS, page, parent=self.id, by=Parent.PROJECT)
 
     @connection("Fine-tunes of the project, newest first.", metadata=ONLY_ID)
     def finetunes(
@@ -197,7 +201,9 @@ class Project(Node):
         status: WithStatus[RunStatus] = None,
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.types.finetunes")]]:
         where = FinetuneFilter(status=status)
-        return connect(info, Collection.FINETUNES, page, parent=self.id, by=Parent.PROJECT, where=where)
+        return load_connection(
+            info, Collection.FINETUNES, page, parent=self.id, by=Parent.PROJECT, where=where
+        )
 
     @connection("Deployments of the project, newest first.", metadata=ONLY_ID)
     def deployments(
@@ -205,7 +211,7 @@ class Project(Node):
         info: Info,
         page: PageRequest,
     ) -> Connection[Annotated["Deployment", strawberry.lazy("schema.types.deployments")]]:
-        return connect(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.PROJECT)
+        return load_connection(info, Collection.DEPLOYMENTS, page, parent=self.id, by=Parent.PROJECT)
 
     @connection("Jobs of the project, newest first.", metadata=ONLY_ID)
     def jobs(
@@ -216,14 +222,14 @@ class Project(Node):
         status: WithStatus[JobStatus] = None,
     ) -> Connection[Annotated["Job", strawberry.lazy("schema.types.jobs")]]:
         where = JobFilter(type=type, status=status)
-        return connect(info, Collection.JOBS, page, parent=self.id, by=Parent.PROJECT, where=where)
+        return load_connection(info, Collection.JOBS, page, parent=self.id, by=Parent.PROJECT, where=where)
 
 
 @strawberry.type
 class ProjectQueries:
     @strawberry.field(description="A project of the viewer by its id.")
     def project(self, info: Info, id: Id) -> Project | None:
-        return lookup(info, id, Noun.PROJECT)
+        return load_node(info, id, Noun.PROJECT)
 
     @connection("All projects of the viewer, newest first.")
     def projects(
@@ -232,5 +238,5 @@ class ProjectQueries:
         page: PageRequest,
         filter: Matching[ProjectFilter] = None,
     ) -> Connection[Project]:
-        where = domain.ProjectFilter(**given(filter)) if filter else None
-        return connect(info, Collection.PROJECTS, page, where=where)
+        where = domain.ProjectFilter(**given_fields(filter)) if filter else None
+        return load_connection(info, Collection.PROJECTS, page, where=where)

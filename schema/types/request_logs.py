@@ -9,17 +9,17 @@ from domain import request_logs as domain
 from domain.ids import Noun
 from schema.shared.context import Info
 from schema.shared.inputs import optional
-from schema.shared.nodes import Node, lookup, mirror, noun
+from schema.shared.nodes import Node, convert, load_node, node
 from schema.shared.scalars import JSON
 
 if TYPE_CHECKING:
     from schema.types.api_keys import ApiKey
 
 
-@noun
+@node(Noun.REQUEST_LOG, domain.RequestLog)
 @strawberry.type(description="A request to a deployment, with its response.")
 class RequestLog(Node):
-    it: strawberry.Private[domain.RequestLog]
+    record: strawberry.Private[domain.RequestLog]
     date: datetime = strawberry.field(description="Time when the request arrived.")
     endpoint: str = strawberry.field(description="OpenAI endpoint: `chat/completions` or `completions`.")
     input: str = strawberry.field(description="The prompt, or the text of the last user message.")
@@ -54,12 +54,12 @@ class RequestLog(Node):
     )
 
     @classmethod
-    def of(cls, it: domain.RequestLog) -> "RequestLog":
-        return mirror(cls, it, it=it)
+    def from_domain(cls, record: domain.RequestLog) -> "RequestLog":
+        return convert(cls, record, record=record)
 
     @strawberry.field(description="API key of the request; null after it is deleted.")
     def api_key(self, info: Info) -> Annotated["ApiKey", strawberry.lazy("schema.types.api_keys")] | None:
-        return lookup(info, self.it.api_key_id, Noun.API_KEY)
+        return load_node(info, self.record.api_key_id, Noun.API_KEY)
 
 
 @strawberry.input(

@@ -5,12 +5,13 @@ from datetime import datetime
 import strawberry
 
 from domain import finetunes as domain
+from domain import training_points
 from domain.finetunes import ArtifactKind, FinetuneMethod
-from schema.shared.enums import enumeration
-from schema.shared.nodes import mirror
+from schema.shared.enums import register_enum
+from schema.shared.nodes import convert, converted_from
 from schema.shared.scalars import BigInt
 
-enumeration(
+register_enum(
     FinetuneMethod,
     "Fine-tuning method.",
     LORA="Low-rank adaptation: adapter matrices are trained, the weights of the base model stay frozen.",
@@ -20,7 +21,7 @@ enumeration(
 )
 
 
-enumeration(
+register_enum(
     ArtifactKind,
     "Kind of an artifact.",
     GGUF="Merged and quantized model in one GGUF file, which deployments load.",
@@ -34,6 +35,7 @@ enumeration(
 )
 
 
+@converted_from(domain.Hyperparameters)
 @strawberry.type(
     description="Hyperparameters of a fine-tune. A local worker trains with AdamW, and "
     "computes the loss on the output of an item alone, not on its prompt."
@@ -72,6 +74,7 @@ class Hyperparameters:
     )
 
 
+@converted_from(domain.TrainingMetrics)
 @strawberry.type(
     description="Latest metrics of a training run. What the latest "
     "point did not measure keeps its last value."
@@ -101,6 +104,7 @@ class TrainingMetrics:
     )
 
 
+@converted_from(domain.InferenceSample)
 @strawberry.type(
     description="A prompt answered by the base model and by the fine-tuned "
     "model; a local worker uses greedy decoding."
@@ -116,6 +120,7 @@ class InferenceSample:
     tuned_output: str = strawberry.field(description="Answer of the fine-tuned model.")
 
 
+@converted_from(domain.ParityReport)
 @strawberry.type(
     description="Comparison of the exported GGUF in llama.cpp with the fine-tuned model on up to 16 "
     "training prompts: rendered chat template, token ids and greedy decoding."
@@ -141,6 +146,7 @@ class ParityReport:
     )
 
 
+@converted_from(domain.Artifact, "download_url")
 @strawberry.type(description="A file that a fine-tune produced, in object storage.")
 class Artifact:
     filename: str = strawberry.field(description="File name without a path.")
@@ -153,18 +159,19 @@ class Artifact:
     download_url: str = strawberry.field(description="REST path of the download.")
 
 
-def path_of(it: domain.Finetune) -> str:
+def path_of(finetune: domain.Finetune) -> str:
     """The REST path of a fine-tune."""
-    return f"/api/projects/{it.project_id}/finetunes/{it.id}"
+    return f"/api/projects/{finetune.project_id}/finetunes/{finetune.id}"
 
 
-def artifacts_of(it: domain.Finetune) -> list[Artifact]:
+def artifacts_of(finetune: domain.Finetune) -> list[Artifact]:
     """A fine-tune's artifacts, ordered by file name."""
-    base = f"{path_of(it)}/artifacts"
-    found = sorted(it.artifacts, key=lambda artifact: artifact.filename)
-    return [mirror(Artifact, each, download_url=f"{base}/{each.filename}") for each in found]
+    base = f"{path_of(finetune)}/artifacts"
+    artifacts = sorted(finetune.artifacts, key=lambda artifact: artifact.filename)
+    return [convert(Artifact, artifact, download_url=f"{base}/{artifact.filename}") for artifact in artifacts]
 
 
+@converted_from(training_points.TrainingPoint)
 @strawberry.type(
     description="One point of a training curve. Losses are mean cross-entropy in nats per "
     "token; null means not measured at this step, or not finite."

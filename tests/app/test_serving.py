@@ -1,4 +1,4 @@
-"""What our server adds to uvicorn's; that it cuts slow clients stands in tests/schema/test_streams.py."""
+"""What our server adds to uvicorn's; that it cuts slow clients stands in tests/schema/http/test_streams.py."""
 
 import asyncio
 from urllib.parse import urlsplit

@@ -33,8 +33,8 @@ FLAGS = (
     "--window-size=1400,900",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
-PATIENCE_S = 30
-ASKED = "return performance.getEntriesByType('resource').map(it => it.name)"
+WAIT_S = 30
+RESOURCES = "return performance.getEntriesByType('resource').map(entry => entry.name)"
 
 PASTE = """const clipboardData = new DataTransfer()
 clipboardData.setData('text/plain', arguments[1])
@@ -85,25 +85,27 @@ class Page:
         field = await self._found(selector)
         return str(await asyncio.to_thread(field.get_property, "value"))
 
-    async def asked(self) -> list[str]:
+    async def requested_urls(self) -> list[str]:
         """The URLs of everything that the page has loaded or called."""
-        return list(await asyncio.to_thread(self._driver.execute_script, ASKED))
+        return list(await asyncio.to_thread(self._driver.execute_script, RESOURCES))
 
     async def complaints(self) -> list[str]:
         """What the browser and the page's scripts have warned of: refused by the policy, not found, thrown."""
         entries = await asyncio.to_thread(self._driver.get_log, "browser")
-        return [it["message"] for it in entries if it["level"] in {"WARNING", "SEVERE"}]
+        return [entry["message"] for entry in entries if entry["level"] in {"WARNING", "SEVERE"}]
 
     async def _found(self, selector: str) -> WebElement:
         found: WebElement = await self._until(lambda: self._driver.find_elements(By.CSS_SELECTOR, selector))
         return found[0]  # type: ignore[index,no-any-return]
 
     async def _until(self, condition: Callable[[], Any]) -> Any:
-        wait = WebDriverWait(self._driver, PATIENCE_S, poll_frequency=0.05)
+        wait = WebDriverWait(self._driver, WAIT_S, poll_frequency=0.05)
         return await asyncio.to_thread(wait.until, lambda _: condition())
 
     def _click(self, selector: str) -> bool:
-        script = "const it = document.querySelector(arguments[0]); it?.click(); return Boolean(it)"
+        script = (
+            "const element = document.querySelector(arguments[0]); element?.click(); return Boolean(element)"
+        )
         return bool(self._driver.execute_script(script, selector))
 
     def _text(self, selector: str) -> str:

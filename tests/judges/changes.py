@@ -32,8 +32,10 @@ SILENT = {DangerousChangeType.ARG_DEFAULT_VALUE_CHANGE, DangerousChangeType.INPU
 def breaks(released: str, current: GraphQLSchema, today: date) -> list[str]:
     """What breaks between a released SDL and the schema, but for what was announced and is due by now."""
     before = still_promised(parse(released), today)
-    told = [it.description for it in find_breaking_changes(before, current)]
-    return told + [it.description for it in find_dangerous_changes(before, current) if it.type in SILENT]
+    told = [change.description for change in find_breaking_changes(before, current)]
+    return told + [
+        change.description for change in find_dangerous_changes(before, current) if change.type in SILENT
+    ]
 
 
 def still_promised(released: DocumentNode, today: date) -> GraphQLSchema:
@@ -56,14 +58,22 @@ class _Lapsed(Visitor):
         self._today = today
 
     def _leave(self, node: Any, *_: object) -> VisitorAction:
-        days = [lapse(_reason(it)) for it in node.directives or () if it.name.value == "deprecated"]
+        days = [
+            lapse(_reason(directive))
+            for directive in node.directives or ()
+            if directive.name.value == "deprecated"
+        ]
         return REMOVE if any(day and day <= self._today for day in days) else None
 
     leave_field_definition = leave_input_value_definition = leave_enum_value_definition = _leave
 
 
 def _reason(directive: ConstDirectiveNode) -> str:
-    values = [it.value for it in directive.arguments or () if isinstance(it.value, StringValueNode)]
+    values = [
+        argument.value
+        for argument in directive.arguments or ()
+        if isinstance(argument.value, StringValueNode)
+    ]
     return values[0].value if values else ""
 
 
@@ -84,20 +94,20 @@ class _Types(Visitor):
 def _reached(schema: GraphQLSchema) -> set[str]:
     """The types that a client can come to from the root; `Node` leads nowhere, or it would lead everywhere."""
     found: set[str] = set()
-    waiting: list[Any] = [
-        it for it in (schema.query_type, schema.mutation_type, schema.subscription_type) if it
+    remaining: list[Any] = [
+        root for root in (schema.query_type, schema.mutation_type, schema.subscription_type) if root
     ]
-    while waiting:
-        it = waiting.pop()
-        if it.name not in found:
-            found.add(it.name)
-            waiting.extend(_next(schema, it))
+    while remaining:
+        kind = remaining.pop()
+        if kind.name not in found:
+            found.add(kind.name)
+            remaining.extend(_next(schema, kind))
     return found
 
 
-def _next(schema: GraphQLSchema, it: Any) -> Iterator[GraphQLNamedType]:
-    for field in getattr(it, "fields", {}).values():
+def _next(schema: GraphQLSchema, kind: Any) -> Iterator[GraphQLNamedType]:
+    for field in getattr(kind, "fields", {}).values():
         yield get_named_type(field.type)
         yield from (get_named_type(argument.type) for argument in getattr(field, "args", {}).values())
-    if is_abstract_type(it) and it.name != "Node":
-        yield from schema.get_possible_types(it)
+    if is_abstract_type(kind) and kind.name != "Node":
+        yield from schema.get_possible_types(kind)

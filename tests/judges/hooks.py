@@ -34,15 +34,17 @@ class Fuller(Visitor):
     def leave_field(self, node: FieldNode, *_: object) -> FieldNode:
         """A field with one of a list's four arguments, for most that come together are refused; and all of an object."""
         given = node.arguments or ()
-        surplus = [it for it in given if it.name.value in PAGING][1:]
-        node = replace(node, arguments=tuple(it for it in given if it not in surplus))
+        surplus = [argument for argument in given if argument.name.value in PAGING][1:]
+        node = replace(node, arguments=tuple(argument for argument in given if argument not in surplus))
         kind = get_named_type(self._info.get_type())
         if node.selection_set is None or not isinstance(kind, GraphQLObjectType):
             return node
         drawn = node.selection_set.selections
-        names = {(it.alias or it.name).value for it in drawn if isinstance(it, FieldNode)}
+        names = {(field.alias or field.name).value for field in drawn if isinstance(field, FieldNode)}
         more = tuple(
-            it for it in everything(kind) if isinstance(it, FieldNode) and it.name.value not in names
+            field
+            for field in everything(kind)
+            if isinstance(field, FieldNode) and field.name.value not in names
         )
         return replace(node, selection_set=replace(node.selection_set, selections=(*drawn, *more)))
 

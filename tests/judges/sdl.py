@@ -44,33 +44,36 @@ SHORT_LISTS = {
 
 def named_types(schema: GraphQLSchema) -> Iterator[GraphQLNamedType]:
     """The types that are the schema's own."""
-    for it in schema.type_map.values():
-        if not is_introspection_type(it) and not is_specified_scalar_type(it):
-            yield it
+    for kind in schema.type_map.values():
+        if not is_introspection_type(kind) and not is_specified_scalar_type(kind):
+            yield kind
 
 
 def asked(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
     """Every field that can be asked for: its type's name, its own name, and itself."""
-    for it in named_types(schema):
-        if isinstance(it, GraphQLObjectType | GraphQLInterfaceType):
-            yield from ((it.name, name, field) for name, field in it.fields.items())
+    for kind in named_types(schema):
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            yield from ((kind.name, name, field) for name, field in kind.fields.items())
 
 
 def members(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
     """Everything that has a name and a type: fields, arguments and fields of inputs, each with its place."""
     for owner, name, field in asked(schema):
         yield f"{owner}.{name}", name, field
-        yield from ((f"{owner}.{name}({it})", it, argument) for it, argument in field.args.items())
-    for it in named_types(schema):
-        if isinstance(it, GraphQLInputObjectType):
-            yield from ((f"{it.name}.{name}", name, field) for name, field in it.fields.items())
+        yield from (
+            (f"{owner}.{name}({argument_name})", argument_name, argument)
+            for argument_name, argument in field.args.items()
+        )
+    for kind in named_types(schema):
+        if isinstance(kind, GraphQLInputObjectType):
+            yield from ((f"{kind.name}.{name}", name, field) for name, field in kind.fields.items())
 
 
 def values(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
     """The values of all enums, each with its place."""
-    for it in named_types(schema):
-        if isinstance(it, GraphQLEnumType):
-            yield from ((f"{it.name}.{name}", name, value) for name, value in it.values.items())
+    for kind in named_types(schema):
+        if isinstance(kind, GraphQLEnumType):
+            yield from ((f"{kind.name}.{name}", name, value) for name, value in kind.values.items())
 
 
 def mutations(schema: GraphQLSchema) -> Iterator[tuple[str, Any]]:
@@ -79,16 +82,16 @@ def mutations(schema: GraphQLSchema) -> Iterator[tuple[str, Any]]:
         yield from schema.mutation_type.fields.items()
 
 
-def shape(it: Any) -> dict[str, str]:
+def shape(kind: Any) -> dict[str, str]:
     """The fields of a type as they are written."""
-    return {name: str(field.type) for name, field in getattr(it, "fields", {}).items()}
+    return {name: str(field.type) for name, field in getattr(kind, "fields", {}).items()}
 
 
 def names_have_their_case(schema: GraphQLSchema) -> Iterator[str]:
     """PascalCase for types, camelCase for what is in them, UPPER_SNAKE for the values of enums."""
-    for it in named_types(schema):
-        if not PASCAL.fullmatch(it.name):
-            yield f"{it.name} is not PascalCase"
+    for kind in named_types(schema):
+        if not PASCAL.fullmatch(kind.name):
+            yield f"{kind.name} is not PascalCase"
     for place, name, _ in members(schema):
         if not CAMEL.fullmatch(name):
             yield f"{place} is not camelCase"
@@ -99,9 +102,9 @@ def names_have_their_case(schema: GraphQLSchema) -> Iterator[str]:
 
 def inputs_are_called_so(schema: GraphQLSchema) -> Iterator[str]:
     """What mutations take ends in Input, what narrows a list in Filter."""
-    for it in named_types(schema):
-        if isinstance(it, GraphQLInputObjectType) and not it.name.endswith(("Input", "Filter")):
-            yield f"{it.name} is an input, but its name does not end in Input or Filter"
+    for kind in named_types(schema):
+        if isinstance(kind, GraphQLInputObjectType) and not kind.name.endswith(("Input", "Filter")):
+            yield f"{kind.name} is an input, but its name does not end in Input or Filter"
 
 
 def mutations_take_one_input(schema: GraphQLSchema) -> Iterator[str]:
@@ -132,34 +135,36 @@ def nodes_are_relays(schema: GraphQLSchema) -> Iterator[str]:
     found = {f"{owner}.{name}": field for owner, name, field in asked(schema)}
     for place, takes, gives in (("Query.node", "id: ID!", "Node"), ("Query.nodes", "ids: [ID!]!", "[Node]!")):
         field = found.get(place)
-        taken = ", ".join(f"{name}: {it.type}" for name, it in field.args.items()) if field else ""
+        taken = (
+            ", ".join(f"{name}: {argument.type}" for name, argument in field.args.items()) if field else ""
+        )
         if field is None or (taken, str(field.type)) != (takes, gives):
             yield f"{place} is not `({takes}): {gives}`"
 
 
 def what_has_an_id_is_a_node(schema: GraphQLSchema) -> Iterator[str]:
     """Relay's store keeps what has an `id` under it, so that it must be the id of one object."""
-    for it in named_types(schema):
-        parents = {parent.name for parent in getattr(it, "interfaces", ())}
-        if isinstance(it, GraphQLObjectType) and "id" in it.fields and "Node" not in parents:
-            yield f"{it.name} has an `id`, but is no Node"
+    for kind in named_types(schema):
+        parents = {parent.name for parent in getattr(kind, "interfaces", ())}
+        if isinstance(kind, GraphQLObjectType) and "id" in kind.fields and "Node" not in parents:
+            yield f"{kind.name} has an `id`, but is no Node"
 
 
 def ids_are_of_type_id(schema: GraphQLSchema) -> Iterator[str]:
     """What is called an id is one, whether it is given or taken."""
-    for place, name, it in members(schema):
-        if IDS.fullmatch(name) and name not in NOT_OURS and get_named_type(it.type).name != "ID":
-            yield f"{place} is called an id, but is {it.type}"
+    for place, name, member in members(schema):
+        if IDS.fullmatch(name) and name not in NOT_OURS and get_named_type(member.type).name != "ID":
+            yield f"{place} is called an id, but is {member.type}"
 
 
 def connections_are_relays(schema: GraphQLSchema) -> Iterator[str]:
     """Connections, edges and PageInfo have Relay's fields, `nodes` and `totalCount`, and no others."""
-    for it in named_types(schema):
-        if it.name.endswith("Connection"):
-            noun = it.name.removesuffix("Connection")
+    for kind in named_types(schema):
+        if kind.name.endswith("Connection"):
+            noun = kind.name.removesuffix("Connection")
             edges = {"edges": f"[{noun}Edge!]!", "nodes": f"[{noun}!]!"}
-            if shape(it) != edges | {"pageInfo": "PageInfo!", "totalCount": "Int!"}:
-                yield f"{it.name} is not Relay's"
+            if shape(kind) != edges | {"pageInfo": "PageInfo!", "totalCount": "Int!"}:
+                yield f"{kind.name} is not Relay's"
             if shape(schema.type_map.get(f"{noun}Edge")) != {"cursor": "String!", "node": f"{noun}!"}:
                 yield f"{noun}Edge is not Relay's"
     more, cursors = ("hasNextPage", "hasPreviousPage"), ("startCursor", "endCursor")
@@ -173,7 +178,7 @@ def connections_go_both_ways(schema: GraphQLSchema) -> Iterator[str]:
     wanted = {"first": "Int", "after": "String", "last": "Int", "before": "String"}
     for owner, name, field in asked(schema):
         if get_named_type(field.type).name.endswith("Connection"):
-            taken = {it: str(argument.type) for it, argument in field.args.items()}
+            taken = {argument_name: str(argument.type) for argument_name, argument in field.args.items()}
             if not wanted.items() <= taken.items():
                 yield f"{owner}.{name} does not take first, after, last and before"
 
@@ -190,23 +195,23 @@ def long_lists_have_pages(schema: GraphQLSchema) -> Iterator[str]:
 
 def members_of_lists_are_there(schema: GraphQLSchema) -> Iterator[str]:
     """No holes in lists; `nodes` alone has null where an id is unknown."""
-    for place, _, it in members(schema):
-        if place != "Query.nodes" and _has_holes(it.type):
+    for place, _, member in members(schema):
+        if place != "Query.nodes" and _has_holes(member.type):
             yield f"{place} is a list that may have holes"
 
 
-def _has_holes(it: Any) -> bool:
-    if isinstance(it, GraphQLNonNull):
-        return _has_holes(it.of_type)
-    return isinstance(it, GraphQLList) and (
-        not isinstance(it.of_type, GraphQLNonNull) or _has_holes(it.of_type)
+def _has_holes(kind: Any) -> bool:
+    if isinstance(kind, GraphQLNonNull):
+        return _has_holes(kind.of_type)
+    return isinstance(kind, GraphQLList) and (
+        not isinstance(kind.of_type, GraphQLNonNull) or _has_holes(kind.of_type)
     )
 
 
 def deprecations_say_what_and_when(schema: GraphQLSchema) -> Iterator[str]:
     """What is to go says what to use instead, and until when it stays."""
-    for place, _, it in (*members(schema), *values(schema)):
-        reason = it.deprecation_reason
+    for place, _, member in (*members(schema), *values(schema)):
+        reason = member.deprecation_reason
         if reason is not None and lapse(reason) is None:
             yield f"{place} is deprecated, but not with `use …; removal not before YYYY-MM-DD`"
 

@@ -8,6 +8,6 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_all_61_audits_of_graphql_over_http_are_passed(live: str, node: Node) -> None:
-    (results,) = [it async for it in node("audit.mjs", f"{live}/graphql")]
-    assert [it for it in results if it["status"] != "ok"] == []
-    assert len({it["id"] for it in results}) == 61
+    (results,) = [result async for result in node("audit.mjs", f"{live}/graphql")]
+    assert [result for result in results if result["status"] != "ok"] == []
+    assert len({result["id"] for result in results}) == 61

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("script", ["ws.mjs", "sse.mjs"])
-async def test_a_reference_client_asks_changes_follows_and_comes_back_to_its_place(
+async def test_a_reference_client_queries_mutates_subscribes_and_resumes(
     api: Api, services: Services, live: str, node: Node, script: str
 ) -> None:
     job = await start_job(services, (await queued_job(api, services)).id)
@@ -36,4 +36,4 @@ async def test_a_reference_client_asks_changes_follows_and_comes_back_to_its_pla
             ]
         }
         assert await anext(told) == {"refused": ["BAD_USER_INPUT"]}
-        assert [it async for it in told] == []
+        assert [message async for message in told] == []

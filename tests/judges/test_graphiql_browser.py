@@ -50,13 +50,11 @@ async def test_graphiql_runs_a_query_and_follows_a_job_without_any_other_host(
         await succeed(services, running)
         await page.shows(ANSWER, "SUCCESS")
 
-        assert {urlsplit(it).netloc for it in await page.asked()} == {urlsplit(live).netloc}
+        assert {urlsplit(url).netloc for url in await page.requested_urls()} == {urlsplit(live).netloc}
         assert await page.complaints() == []
 
 
-async def test_graphiql_keeps_the_token_through_a_reload_but_not_for_another_tab(
-    live: str, tmp_path: Path
-) -> None:
+async def test_graphiql_stores_the_token_for_its_tab_alone(live: str, tmp_path: Path) -> None:
     with browser(tmp_path) as page:
         await page.open(f"{live}/graphiql")
         await page.type(TOKEN, "a token")

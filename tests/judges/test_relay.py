@@ -30,8 +30,10 @@ def compiled(sdl: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def texts(folder: Path) -> dict[str, str]:
     """The operations that it made, as they would be sent: its own, and those that refetch and page."""
     made = (folder / "project" / "src" / "__generated__").glob("*.graphql.js")
-    found = {it.name.removesuffix(".graphql.js"): re.search(r'"text": (".*")', it.read_text()) for it in made}
-    return {name: json.loads(it[1]) for name, it in found.items() if it}
+    found = {
+        path.name.removesuffix(".graphql.js"): re.search(r'"text": (".*")', path.read_text()) for path in made
+    }
+    return {name: json.loads(match[1]) for name, match in found.items() if match}
 
 
 def test_relay_compiles_pages_refetches_mutations_and_subscriptions(tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_relay_compiles_pages_refetches_mutations_and_subscriptions(tmp_path: Pa
         ("  deletedId: ID\n", "  deletedId: String\n", "deleteEdge"),
     ],
 )
-def test_relay_refuses_a_schema_that_is_not_relays(
+def test_relay_refuses_a_schema_that_breaks_its_conventions(
     ours: str, broken: str, complaint: str, tmp_path: Path
 ) -> None:
     assert SDL.count(ours) == 1

@@ -54,7 +54,7 @@ class Exchange:
     @property
     def faulty(self) -> bool:
         """Whether it shows a fault of the server's."""
-        return self.status >= 500 or any(it["extensions"]["code"] == "INTERNAL" for it in self.errors)
+        return self.status >= 500 or any(error["extensions"]["code"] == "INTERNAL" for error in self.errors)
 
     @property
     def root(self) -> str:
@@ -68,7 +68,7 @@ class Exchange:
         return field.name.value if isinstance(field, FieldNode) else ""
 
 
-def test_a_fault_is_known_by_its_status_or_its_code() -> None:
+def test_an_internal_error_is_recognized_by_status_or_code() -> None:
     internal = {"data": None, "errors": [{"message": "…", "extensions": {"code": "INTERNAL"}}]}
     refused = {"data": None, "errors": [{"message": "…", "extensions": {"code": "BAD_USER_INPUT"}}]}
     assert Exchange("{ health { ok } }", 200, internal).faulty
@@ -77,14 +77,14 @@ def test_a_fault_is_known_by_its_status_or_its_code() -> None:
 
 
 @pytest.mark.timeout(4 * SECONDS)
-async def test_no_query_that_can_be_drawn_from_the_schema_brings_a_fault(
+async def test_random_queries_cause_no_internal_error(
     live: str, api: Api, services: Services, tmp_path: Path
 ) -> None:
     kept, doomed = (await create_world(services, api)).ids, (await create_world(services, api)).ids
     (tmp_path / "schemathesis.toml").write_text(configuration(kept, doomed, await cursors(api)))
     exchanges = await judged(f"{live}/graphql", api.token, tmp_path)
-    assert [it for it in exchanges if it.faulty] == []
-    ran = Counter(it.root for it in exchanges if it.ran)
+    assert [exchange for exchange in exchanges if exchange.faulty] == []
+    ran = Counter(exchange.root for exchange in exchanges if exchange.ran)
     assert sum(ran.values()) >= 100  # a thousand where nothing else runs on the machine
     assert len(ran.keys() & (QUERIES.keys() | MUTATIONS.keys())) >= 30
 
@@ -102,13 +102,13 @@ async def judged(url: str, token: str, folder: Path) -> list[Exchange]:
     said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()
     entries = json.loads(archive.read_text())["log"]["entries"]
-    return [Exchange.of(it) for it in entries if "postData" in it["request"]]
+    return [Exchange.of(entry) for entry in entries if "postData" in entry["request"]]
 
 
 async def cursors(api: Api) -> dict[str, str]:
     """The first cursor of each of the viewer's lists."""
-    wanted = " ".join(f"{it}(first: 1) {{ pageInfo {{ endCursor }} }}" for it in LISTS)
-    return {name: it["pageInfo"]["endCursor"] for name, it in (await api.gql(f"{{ {wanted} }}")).items()}
+    wanted = " ".join(f"{name}(first: 1) {{ pageInfo {{ endCursor }} }}" for name in LISTS)
+    return {name: page["pageInfo"]["endCursor"] for name, page in (await api.gql(f"{{ {wanted} }}")).items()}
 
 
 def configuration(kept: Mapping[str, str], doomed: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -118,7 +118,7 @@ def configuration(kept: Mapping[str, str], doomed: Mapping[str, str], after: Map
     """
     lists = {**_dictionaries("kept", kept), **_dictionaries("doomed", doomed), "sizes": [1, 2, 100]}
     lists["paths"] = [f"/api/v1/jobs/{kept['Job']}/events"]
-    lists |= {name: [it] for name, it in after.items()}
+    lists |= {name: [cursor] for name, cursor in after.items()}
     lines = [f"hooks = {json.dumps(str(HOOKS))}", "[dictionaries]"]
     lines += [f"{name} = {{ values = {json.dumps(values)} }}" for name, values in lists.items()]
     lines += ["[parameters]", *bindings()]
@@ -144,7 +144,7 @@ def bindings() -> Iterator[str]:
 
 
 NOUNS = {"item": "DatasetItem", "key": "ApiKey", "model": "BaseModel"} | {
-    it.lower(): it for it in ("Project", "Document", "Dataset", "Finetune", "Job", "Deployment")
+    noun.lower(): noun for noun in ("Project", "Document", "Dataset", "Finetune", "Job", "Deployment")
 }
 
 
@@ -152,4 +152,4 @@ def noun(field: str, argument: str) -> str:
     """The noun whose id a place takes, by what it is called."""
     named = argument.removesuffix("s").removesuffix("Id").lower()
     own = field.lower() if named == "id" else named
-    return next((it for ending, it in NOUNS.items() if own.endswith(ending)), "Node")
+    return next((noun for ending, noun in NOUNS.items() if own.endswith(ending)), "Node")

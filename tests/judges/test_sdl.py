@@ -98,33 +98,33 @@ BROKEN: list[tuple[Rule, str, str, str]] = [
 
 
 @pytest.mark.parametrize("rule", sdl.RULES)
-def test_the_schema_keeps(rule: Rule) -> None:
+def test_the_schema_follows_the_rule(rule: Rule) -> None:
     assert list(rule(SCHEMA)) == []
 
 
 @pytest.mark.parametrize("rule", sdl.RULES)
-def test_a_schema_that_is_as_it_should_be_passes(rule: Rule) -> None:
+def test_a_schema_that_follows_the_rule_passes(rule: Rule) -> None:
     assert list(rule(build_schema(GOOD))) == []
 
 
 @pytest.mark.parametrize(("rule", "ours", "broken", "complaint"), BROKEN)
-def test_what_breaks_a_rule_is_told(rule: Rule, ours: str, broken: str, complaint: str) -> None:
+def test_a_violation_of_a_rule_is_reported(rule: Rule, ours: str, broken: str, complaint: str) -> None:
     assert ours in GOOD
     schema = build_schema(GOOD.replace(ours, broken), assume_valid=True)
     assert list(rule(schema)) == [complaint]
 
 
-def test_every_rule_has_something_that_breaks_it() -> None:
+def test_every_rule_has_an_example_that_breaks_it() -> None:
     assert {rule for rule, *_ in BROKEN} == set(sdl.RULES)
 
 
-def test_a_deprecation_with_its_date_is_in_order() -> None:
+def test_a_deprecation_with_a_date_follows_the_rule() -> None:
     reason = "use `name`; removal not before 2027-03-01"
     written = GOOD.replace("title: String!", f'name: String! title: String! @deprecated(reason: "{reason}")')
     assert list(sdl.deprecations_say_what_and_when(build_schema(written))) == []
 
 
-def test_no_short_list_is_excused_that_is_no_longer_there() -> None:
+def test_every_exception_to_a_rule_exists_in_the_schema() -> None:
     places = {f"{owner}.{name}": field for owner, name, field in sdl.asked(SCHEMA)}
-    assert [it for it in sdl.SHORT_LISTS if "[" not in str(places[it].type)] == []
-    assert [it for it in sdl.NOT_OURS if it not in {name for _, name, _ in sdl.members(SCHEMA)}] == []
+    assert [place for place in sdl.SHORT_LISTS if "[" not in str(places[place].type)] == []
+    assert [name for name in sdl.NOT_OURS if name not in {name for _, name, _ in sdl.members(SCHEMA)}] == []

@@ -10,7 +10,7 @@ import pytest
 from domain.job_events import RecordedEvent
 from domain.services import Services
 from tests.leaks.faults import MASKED, SECRET, faults_logged, leaks
-from tests.schema.test_jobs import websocket
+from tests.schema.transports import websocket
 from tests.world import World
 
 pytestmark = pytest.mark.anyio

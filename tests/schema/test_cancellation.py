@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
@@ -21,7 +20,7 @@ from domain.services import Services
 from schema import engine
 from tests.clients import Api
 from tests.jobs import queued_job
-from tests.schema.test_jobs import FOLLOW, websocket
+from tests.schema.transports import JOB_EVENTS, results_over_http, results_over_sse, results_over_websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -67,42 +66,13 @@ def beside(refused: str) -> str:
       b: project(id: $id) {{ datasets(first: 2) {{ nodes {{ id }} }} name }} }}"""
 
 
-async def over_http(url: str, api: Api, document: str, **variables: Any) -> list[dict[str, Any]]:
-    """The one answer."""
-    headers = {"authorization": f"Bearer {api.token}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers) as rest:
-        reply = await rest.post("/graphql", json={"query": document, "variables": variables})
-    return [reply.json()]
-
-
-async def over_sse(url: str, api: Api, document: str, **variables: Any) -> list[dict[str, Any]]:
-    """What is streamed until it is complete."""
-    headers = {"authorization": f"Bearer {api.token}", "accept": "text/event-stream"}
-    async with httpx.AsyncClient(base_url=url, headers=headers) as rest:
-        reply = await rest.post("/graphql", json={"query": document, "variables": variables})
-    assert "event: complete" in reply.text
-    lines = (it.removeprefix("data: ") for it in reply.text.splitlines() if it.startswith("data: {"))
-    return [json.loads(it) for it in lines]
-
-
-async def over_websocket(url: str, api: Api, document: str, **variables: Any) -> list[dict[str, Any]]:
-    """What is said of an operation until it ends."""
-    said = []
-    async with asyncio.timeout(10), websocket(url, {"authorization": f"Bearer {api.token}"}) as socket:
-        body = {"query": document, "variables": variables}
-        await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": body}))
-        while (message := json.loads(await socket.recv()))["type"] == "next":
-            said.append(message["payload"])
-    return said if message["type"] == "complete" else [*said, {"errors": message["payload"]}]
-
-
-STREAMED = (over_sse, over_websocket)
-EVERYWHERE = (over_http, *STREAMED)
+STREAMED = (results_over_sse, results_over_websocket)
+EVERYWHERE = (results_over_http, *STREAMED)
 
 
 @pytest.mark.parametrize("refused", REFUSED)
 @pytest.mark.parametrize("ask", EVERYWHERE)
-async def test_a_field_that_is_refused_takes_nothing_from_another_branch(
+async def test_a_refused_field_does_not_affect_another_branch(
     live: str, api: Api, ask: Any, refused: str
 ) -> None:
     id = await project(api)
@@ -113,7 +83,7 @@ async def test_a_field_that_is_refused_takes_nothing_from_another_branch(
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-def assert_told_as_ours(
+def assert_internal_error(
     body: dict[str, Any],
     caplog: pytest.LogCaptureFixture,
     fault: type[BaseException] = asyncio.CancelledError,
@@ -121,13 +91,15 @@ def assert_told_as_ours(
     """A result of one masked error, whose id stands in the log."""
     (error,) = body["errors"]
     assert (error["message"], error["extensions"]["code"]) == (MASKED, "INTERNAL")
-    ids = [getattr(it, "request_id", None) for it in caplog.records if it.levelno >= logging.ERROR]
+    ids = [
+        getattr(record, "request_id", None) for record in caplog.records if record.levelno >= logging.ERROR
+    ]
     assert ids == [error["extensions"]["requestId"]]
     assert fault.__name__ in caplog.text
 
 
 @pytest.mark.parametrize("ask", EVERYWHERE)
-async def test_a_resolver_that_is_cancelled_from_elsewhere_is_a_fault(
+async def test_a_resolver_that_something_else_cancels_is_an_internal_error(
     live: str,
     api: Api,
     services: Services,
@@ -137,12 +109,12 @@ async def test_a_resolver_that_is_cancelled_from_elsewhere_is_a_fault(
 ) -> None:
     monkeypatch.setattr(type(services.tokens), "ticket", cancelled)
     (body,) = await ask(live, api, TICKET)
-    assert_told_as_ours(body, caplog)
+    assert_internal_error(body, caplog)
 
 
 @pytest.mark.parametrize("fault", [asyncio.CancelledError, RuntimeError])
 @pytest.mark.parametrize("ask", EVERYWHERE)
-async def test_what_goes_wrong_before_the_execution_is_a_fault(
+async def test_an_exception_before_the_execution_is_an_internal_error(
     live: str,
     api: Api,
     ask: Any,
@@ -153,13 +125,13 @@ async def test_what_goes_wrong_before_the_execution_is_a_fault(
     async def broken(*_: Any) -> None:
         raise fault("the inside of Luthier")
 
-    monkeypatch.setattr(engine, "throttled", broken)
+    monkeypatch.setattr(engine, "rate_limit_error", broken)
     (body,) = await ask(live, api, TICKET)
     assert "the inside" not in json.dumps(body)
-    assert_told_as_ours(body, caplog, fault)
+    assert_internal_error(body, caplog, fault)
 
 
-async def test_such_a_fault_is_json_with_its_status(
+async def test_an_internal_error_is_json_with_status_500(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(services.tokens), "ticket", cancelled)
@@ -170,7 +142,7 @@ async def test_such_a_fault_is_json_with_its_status(
 
 
 @pytest.mark.parametrize("ask", STREAMED)
-async def test_a_stream_whose_source_is_cancelled_says_so_and_ends(
+async def test_a_stream_whose_source_is_cancelled_ends_with_an_internal_error(
     live: str,
     api: Api,
     services: Services,
@@ -180,6 +152,6 @@ async def test_a_stream_whose_source_is_cancelled_says_so_and_ends(
 ) -> None:
     job = await queued_job(api, services)
     monkeypatch.setattr(type(services.streams), "follow", cancelled_between)
-    first, last = await ask(live, api, FOLLOW, id=job.id, after=None)
+    first, last = await ask(live, api, JOB_EVENTS, id=job.id, after=None)
     assert first["data"]["jobEvents"]["line"] == "said before"
-    assert_told_as_ours(last, caplog)
+    assert_internal_error(last, caplog)

@@ -14,10 +14,10 @@ from graphql import (
 
 from domain.ids import PREFIXES
 from schema.root import schema
-from schema.shared.nodes import OF
+from schema.shared.nodes import NODE_TYPES
 
 SDL = Path(__file__).parents[2] / "schema" / "schema.graphql"
-TYPES = {name: it for name, it in schema._schema.type_map.items() if not name.startswith("__")}
+TYPES = {name: kind for name, kind in schema._schema.type_map.items() if not name.startswith("__")}
 BUILTIN = {"String", "Int", "Float", "Boolean", "ID"}
 
 
@@ -25,15 +25,15 @@ def test_the_committed_sdl_is_the_schema() -> None:
     assert SDL.read_text() == schema.as_str() + "\n", "run `make schema` and read the difference"
 
 
-def test_every_noun_with_an_id_is_a_node_and_can_be_looked_up() -> None:
+def test_every_noun_with_an_id_is_a_registered_node_type() -> None:
     nodes = {
-        name for name, it in TYPES.items()
-        if isinstance(it, GraphQLObjectType) and any(parent.name == "Node" for parent in it.interfaces)
+        name for name, kind in TYPES.items()
+        if isinstance(kind, GraphQLObjectType) and any(parent.name == "Node" for parent in kind.interfaces)
     }  # fmt: skip
-    assert nodes == set(PREFIXES) == set(OF)
+    assert nodes == set(PREFIXES) == set(NODE_TYPES)
 
 
-def test_every_type_field_argument_input_field_and_enum_value_says_what_it_is() -> None:
+def test_every_part_of_the_schema_has_a_description() -> None:
     described = dict(parts())
     assert {"Job.events(kinds)", "LoginPayload.user", "LoginInput.email", "JobStatus.QUEUED"} <= set(
         described
@@ -41,27 +41,27 @@ def test_every_type_field_argument_input_field_and_enum_value_says_what_it_is() 
     assert [place for place, words in described.items() if not (words or "").strip()] == []
 
 
-def test_what_a_mutation_is_given_says_the_same_as_its_type() -> None:
+def test_the_input_of_a_mutation_has_the_description_of_its_type() -> None:
     kind = TYPES["CreateProjectInput"]
     assert dict(parts())["Mutation.createProject(input)"] == kind.description == "The project to create."
 
 
 def parts() -> Iterator[tuple[str, str | None]]:
     """Every part of the schema that is ours and can be described: `Job`, `Job.events`, `Job.events(kinds)`."""
-    for name, it in TYPES.items():
+    for name, kind in TYPES.items():
         if name not in BUILTIN:
-            yield name, it.description
-            yield from within(name, it)
+            yield name, kind.description
+            yield from within(name, kind)
 
 
-def within(name: str, it: GraphQLNamedType) -> Iterator[tuple[str, str | None]]:
+def within(name: str, kind: GraphQLNamedType) -> Iterator[tuple[str, str | None]]:
     """The parts of one type."""
-    if isinstance(it, GraphQLEnumType):
-        yield from ((f"{name}.{value}", its.description) for value, its in it.values.items())
-    elif isinstance(it, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):
-        for field, its in it.fields.items():
-            yield f"{name}.{field}", its.description
-            for argument, taken in getattr(its, "args", {}).items():
-                yield f"{name}.{field}({argument})", taken.description
+    if isinstance(kind, GraphQLEnumType):
+        yield from ((f"{name}.{member}", value.description) for member, value in kind.values.items())
+    elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):
+        for member, field in kind.fields.items():
+            yield f"{name}.{member}", field.description
+            for argument_name, argument in getattr(field, "args", {}).items():
+                yield f"{name}.{member}({argument_name})", argument.description
     else:
-        assert isinstance(it, GraphQLScalarType), f"{name} is of a kind that this test does not know"
+        assert isinstance(kind, GraphQLScalarType), f"{name} is of a kind that this test does not know"

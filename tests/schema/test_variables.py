@@ -11,7 +11,7 @@ from domain.job_events import LogLine
 from domain.services import Services
 from tests.clients import Api
 from tests.jobs import queued_job, record_events, start_job
-from tests.schema.test_cancellation import over_sse, over_websocket
+from tests.schema.transports import results_over_sse, results_over_websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +26,8 @@ FOLLOWED = """subscription($id: ID!, $x: Boolean = true) {
 BEGUN = 'subscription($x: ID = "job_x") { jobEvents(jobId: $x) { cursor } }'
 
 
-def faults(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """What was logged as ours."""
-    return [it for it in caplog.records if it.levelno >= logging.ERROR]
+def logged_errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize(
@@ -36,19 +35,19 @@ def faults(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     [(INCLUDED, "if"), (LISTED, "ids"), (NAMED, "input")],
     ids=["query", "list", "mutation"],
 )
-async def test_a_null_in_the_place_of_a_default_is_refused_as_the_callers(
+async def test_a_null_instead_of_a_default_is_bad_user_input(
     api: Api, caplog: pytest.LogCaptureFixture, document: str, argument: str
 ) -> None:
     (error,) = (await api.raw(document, x=None))["errors"]
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert error["message"].startswith(f"Argument '{argument}' has invalid value")
     assert "$x" in error["message"]
-    assert not faults(caplog)
+    assert not logged_errors(caplog)
     assert "errors" not in await api.raw(document)
 
 
-@pytest.mark.parametrize("ask", [over_sse, over_websocket])
-async def test_a_null_that_every_event_would_be_refused_for_ends_the_stream(
+@pytest.mark.parametrize("ask", [results_over_sse, results_over_websocket])
+async def test_a_null_that_every_event_would_repeat_ends_the_stream(
     live: str, api: Api, services: Services, caplog: pytest.LogCaptureFixture, ask: Any
 ) -> None:
     job = await start_job(services, (await queued_job(api, services)).id)
@@ -58,14 +57,14 @@ async def test_a_null_that_every_event_would_be_refused_for_ends_the_stream(
     (error,) = body["errors"]
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert error["message"].startswith("Argument 'if' has invalid value")
-    assert not faults(caplog)
+    assert not logged_errors(caplog)
 
 
-@pytest.mark.parametrize("ask", [over_sse, over_websocket])
-async def test_a_null_that_a_stream_would_begin_with_is_refused(
+@pytest.mark.parametrize("ask", [results_over_sse, results_over_websocket])
+async def test_a_null_argument_of_a_subscription_is_bad_user_input(
     live: str, api: Api, caplog: pytest.LogCaptureFixture, ask: Any
 ) -> None:
     (body,) = await ask(live, api, BEGUN, x=None)
     assert "Argument 'jobId' has invalid value" in json.dumps(body)
-    assert {it["extensions"]["code"] for it in body["errors"]} == {"BAD_USER_INPUT"}
-    assert not faults(caplog)
+    assert {error["extensions"]["code"] for error in body["errors"]} == {"BAD_USER_INPUT"}
+    assert not logged_errors(caplog)

@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any
 
@@ -25,12 +25,12 @@ from strawberry.utils.await_maybe import await_maybe
 from domain.services import Services
 from schema.execution import OperationState
 from schema.execution._executor import ColumnExecutor
-from schema.root import schema, schema_of
+from schema.root import schema, schema_with_executor
 from schema.shared import connections
 from tests.clients import Api
-from tests.schema import kinds as module
-from tests.schema.kinds import BAD, GOOD, NEAR, Branch, Leaf, World, kinds
-from tests.schema.queries import Queries, Value
+from tests.schema.execution import sample_schema as module
+from tests.schema.execution.random_queries import Queries, Value
+from tests.schema.execution.sample_schema import BAD, GOOD, NEAR, Branch, Leaf, World, kinds
 from tests.world import World as Planted
 from tests.world import create_world
 
@@ -84,15 +84,33 @@ def value(_field: str, _name: str, argument: GraphQLArgument) -> str | None:
     return {"Int": "2", "Int!": "2", "String!": '"b"', "String": '"a"'}[str(argument.type)]
 
 
-def chance(seed: int) -> Random:
+def seeded(seed: int) -> Random:
     """Chance that can be had again."""
     return Random(seed)  # noqa: S311 - it keeps no secret
 
 
-def told(result: ExecutionResult) -> bytes:
-    """An answer as it is sent, but for the order of its errors, which is left open."""
-    errors = [orjson.dumps(it.formatted, default=repr).decode() for it in result.errors or ()]
-    return orjson.dumps([result.data, sorted(errors)], default=lambda it: type(it).__name__)
+def certain_errors(data: Any, errors: Iterable[Any]) -> list[str]:
+    """What is certain of errors, in order: all of one, or only where it made the answer null above itself.
+
+    Fields are resolved concurrently: which of several errors comes first, and ends the others, is left open.
+    """
+    return sorted({certain_error(data, error) for error in errors})
+
+
+def certain_error(data: Any, error: dict[str, Any]) -> str:
+    """The whole error, or only the place above it that is null."""
+    path = error.get("path") or []
+    for depth, step in enumerate(path):
+        if data is None:
+            return str(path[:depth])
+        data = data[step]
+    return orjson.dumps(error, default=repr).decode()
+
+
+def encoded(result: ExecutionResult) -> bytes:
+    """An answer as it is sent, with what is certain of its errors."""
+    errors = certain_errors(result.data, [error.formatted for error in result.errors or ()])
+    return orjson.dumps([result.data, errors], default=lambda value: type(value).__name__)
 
 
 async def run(
@@ -107,7 +125,7 @@ async def run(
         executor_class=executor,
         is_awaitable=AWAITABLE,
     )
-    return told(await await_maybe(answer))
+    return encoded(await await_maybe(answer))
 
 
 async def both(document: str, variables: dict[str, Any], world: World) -> list[bytes]:
@@ -133,14 +151,18 @@ async def events(
             executor_class=executor,
         )
     )
-    return [told(stream)] if isinstance(stream, ExecutionResult) else [told(it) async for it in stream]
+    return (
+        [encoded(stream)]
+        if isinstance(stream, ExecutionResult)
+        else [encoded(result) async for result in stream]
+    )
 
 
-async def test_whatever_an_attribute_is_it_is_answered_alike() -> None:
-    world = World(chance(SEED), 0)
+async def test_both_executors_complete_any_attribute_value_alike() -> None:
+    world = World(seeded(SEED), 0)
     for owner, path in ((world.leaves[0], "listed {{ {} }}"), (world.world, "there {{ {} }}")):
-        for name, it in SELECTIONS[type(owner)].items():
-            document = "{ " + path.format(f"name {it}") + " }"
+        for name, selection in SELECTIONS[type(owner)].items():
+            document = "{ " + path.format(f"name {selection}") + " }"
             assert not validate(SCHEMA, parse(document)), document
             right = getattr(owner, name)
             for given in [*BAD, *NEAR.get(name, ()), *GOOD.get(name, ()), *world.strange(right)]:
@@ -150,9 +172,9 @@ async def test_whatever_an_attribute_is_it_is_answered_alike() -> None:
             setattr(owner, name, right)
 
 
-async def test_whatever_is_asked_is_answered_alike() -> None:
+async def test_both_executors_answer_random_documents_alike() -> None:
     for seed in range(SEED, SEED + WORLDS):
-        random = chance(seed)
+        random = seeded(seed)
         world, queries = World(random, random.choice([0, 0.02, 0.1])), Queries(SCHEMA, random, value)
         for _ in range(25):
             document, variables = queries.document(random.choice(OPERATIONS))
@@ -160,26 +182,26 @@ async def test_whatever_is_asked_is_answered_alike() -> None:
             assert fast == stock, (seed, document, variables)
 
 
-async def test_the_documents_that_are_made_up_are_valid() -> None:
-    queries = Queries(SCHEMA, chance(SEED), value)
+async def test_random_documents_are_valid() -> None:
+    queries = Queries(SCHEMA, seeded(SEED), value)
     for _ in range(50):
         document, _ = queries.document()
         assert not validate(SCHEMA, parse(document)), document
 
 
-async def test_the_events_of_a_subscription_are_told_alike() -> None:
+async def test_both_executors_send_the_same_events() -> None:
     for seed in range(SEED, SEED + 5 * WORLDS):
-        random = chance(seed)
+        random = seeded(seed)
         world, queries = World(random, random.choice([0, 0.1])), Queries(SCHEMA, random, value)
         document, variables = queries.document(OperationType.SUBSCRIPTION)
-        stock, fast = [await events(it, document, variables, world) for it in (STOCK, FAST)]
+        stock, fast = [await events(executor, document, variables, world) for executor in (STOCK, FAST)]
         assert fast == stock, (seed, document, variables)
 
 
 @pytest.mark.parametrize(
     "wanted", ["met { name }", 'met(key: "b") { name }', "own { name soon }", "own { name } met { whole }"]
 )
-async def test_what_many_objects_want_is_read_with_one_call(
+async def test_keys_of_many_objects_are_read_with_one_call(
     wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
@@ -189,7 +211,7 @@ async def test_what_many_objects_want_is_read_with_one_call(
         return dict.fromkeys(keys, world.leaves[0])
 
     monkeypatch.setattr(module, "found", counted)
-    world = World(chance(1), 0)
+    world = World(seeded(1), 0)
     document = parse(f"{{ there {{ branches {{ {wanted} branches {{ {wanted} }} }} }} }}")
     for executor in (STOCK, FAST):
         calls.clear()
@@ -199,13 +221,13 @@ async def test_what_many_objects_want_is_read_with_one_call(
         assert len(set(calls)) == len(calls), calls
 
 
-async def test_what_is_put_around_resolvers_is_put_around_attributes() -> None:
+async def test_middleware_applies_to_attributes_too() -> None:
     def twice(resolve: Any, *args: Any, **arguments: Any) -> Any:
         found = resolve(*args, **arguments)
         return found * 2 if isinstance(found, str) else found
 
     document = parse("{ here { leaf { id } leaves { id } } }")
-    world = World(chance(SEED), 0)
+    world = World(seeded(SEED), 0)
     world.world.leaves = world.leaves
     for executor in (STOCK, FAST):
         found = execute(SCHEMA, document, context_value=world, executor_class=executor, middleware=[twice])
@@ -215,7 +237,7 @@ async def test_what_is_put_around_resolvers_is_put_around_attributes() -> None:
         assert set(map(str, found.data["here"]["leaves"])) == {"{'id': 'id_1id_1'}"}
 
 
-def of(world: Planted, random: Random) -> Value:
+def argument_values(world: Planted, random: Random) -> Value:
     """Arguments that name what a user has."""
     ids = list(world.ids.values())
 
@@ -227,31 +249,18 @@ def of(world: Planted, random: Random) -> Value:
     return given
 
 
-def certain(data: Any, error: dict[str, Any]) -> str:
-    """What is certain of an error: all of it, or only the place that it made null, for it was not null itself.
-
-    Lists are loaded side by side: which of several errors is there first, and ends the others, is the database's choice.
-    """
-    path = error.get("path") or []
-    for depth, step in enumerate(path):
-        if data is None:
-            return str(path[:depth])
-        data = data[step]
-    return str(error)
-
-
 async def answer(api: Api, document: str, variables: dict[str, Any]) -> tuple[Any, list[str]]:
     """What is certain of the application's answer."""
     found = await api.raw(document, **variables)
     data = found.get("data")
-    return data, sorted({certain(data, it) for it in found.get("errors", ())})
+    return data, certain_errors(data, found.get("errors", ()))
 
 
-async def test_the_real_schema_is_answered_alike_over_what_a_user_has(
+async def test_both_executors_answer_alike_with_the_real_schema_and_data(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    random = chance(SEED)
-    own = of(await create_world(services, api), random)
+    random = seeded(SEED)
+    own = argument_values(await create_world(services, api), random)
     queries = Queries(schema._schema, random, own, depth=6, size=40, without=frozenset({"ticket", "health"}))
     api.rest.headers["x-request-id"] = "the-same"
     answered = 0
@@ -259,7 +268,7 @@ async def test_the_real_schema_is_answered_alike_over_what_a_user_has(
         document, variables = queries.document()
         fast = await answer(api, document, variables)
         with monkeypatch.context() as patched:
-            patched.setattr(connections, "asked", lambda *_: None)
+            patched.setattr(connections, "required_attributes", lambda *_: None)
             whole = await answer(api, document, variables)
             patched.setattr(schema, "execution_context_class", STOCK)
             stock = await answer(api, document, variables)
@@ -268,6 +277,6 @@ async def test_the_real_schema_is_answered_alike_over_what_a_user_has(
     assert answered > WORLDS / 4
 
 
-async def test_the_stock_executor_can_be_had_instead() -> None:
-    assert schema_of(fast=False).execution_context_class is STOCK
-    assert issubclass(schema_of(fast=True).execution_context_class, FAST)
+async def test_the_stock_executor_can_be_selected() -> None:
+    assert schema_with_executor(fast=False).execution_context_class is STOCK
+    assert issubclass(schema_with_executor(fast=True).execution_context_class, FAST)

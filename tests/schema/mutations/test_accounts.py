@@ -59,7 +59,7 @@ async def test_a_wrong_registration_says_which_field(
     valid = {"email": "a@example.org", "password": "secret", "name": "A"}
     payload = (await post(anonymous, REGISTER, **(valid | given)))["data"]["register"]
     assert payload["user"] is None
-    assert [(it["code"], it["reason"], it["field"]) for it in payload["userErrors"]] == [
+    assert [(error["code"], error["reason"], error["field"]) for error in payload["userErrors"]] == [
         ("INVALID", reason, [field])
     ]
 
@@ -69,7 +69,9 @@ async def test_an_email_has_one_account_whatever_its_case(api: Api, anonymous: h
     payload = (await post(anonymous, REGISTER, email=email.upper(), password="secret", name="B"))["data"][
         "register"
     ]
-    assert [(it["code"], it["reason"]) for it in payload["userErrors"]] == [("CONFLICT", "EMAIL_TAKEN")]
+    assert [(error["code"], error["reason"]) for error in payload["userErrors"]] == [
+        ("CONFLICT", "EMAIL_TAKEN")
+    ]
 
 
 async def test_login_gives_a_token_and_a_wrong_password_none(anonymous: httpx.AsyncClient) -> None:
@@ -98,14 +100,14 @@ async def test_an_unknown_account_takes_the_hashing_that_a_wrong_password_takes(
     assert 1 / 3 < unknown / wrong < 3
 
 
-async def test_nobody_is_no_viewer_and_may_read_nothing(anonymous: httpx.AsyncClient) -> None:
+async def test_a_signed_out_client_has_no_viewer_and_may_read_nothing(anonymous: httpx.AsyncClient) -> None:
     assert (await post(anonymous, "{ viewer { id } }"))["data"] == {"viewer": None}
     refused = await post(anonymous, "{ projects { nodes { id } } }")
-    assert [it["extensions"]["code"] for it in refused["errors"]] == ["UNAUTHENTICATED"]
+    assert [error["extensions"]["code"] for error in refused["errors"]] == ["UNAUTHENTICATED"]
 
 
 @pytest.mark.parametrize("flaw", ["expired", "forged", "unsigned", "another audience"])
-async def test_a_flawed_token_is_nobody(
+async def test_an_invalid_token_has_no_viewer(
     api: Api, anonymous: httpx.AsyncClient, settings: Settings, flaw: str
 ) -> None:
     ends = datetime.now(UTC) + timedelta(hours=-1 if flaw == "expired" else 1)

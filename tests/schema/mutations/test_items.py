@@ -35,7 +35,7 @@ async def correct(api: Api, item_id: str, *texts: str) -> dict[str, Any]:
     return dict((await api.mutate("correctItem", f"item {{ {ITEM} }}", itemId=item_id, values=texts))["item"])
 
 
-async def test_an_item_says_where_it_came_from(api: Api, worker: Worker) -> None:
+async def test_an_item_shows_its_source(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker)
     first = (await items(api, dataset_id, ITEM))[0]
     assert first | {"id": ""} == {
@@ -48,7 +48,7 @@ async def test_an_item_says_where_it_came_from(api: Api, worker: Worker) -> None
     }  # fmt: skip
 
 
-async def test_a_correction_takes_the_place_of_the_old_item(api: Api, worker: Worker) -> None:
+async def test_a_correction_replaces_the_old_item(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker)
     old = (await items(api, dataset_id))[1]
     new = await correct(api, old["id"], "Capital of Peru?", "Lima, of course")
@@ -83,7 +83,7 @@ async def test_a_correction_has_a_value_for_each_field(api: Api, worker: Worker)
         assert (error["reason"], error["field"]) == ("WRONG_NUMBER_OF_VALUES", ["values"])
 
 
-async def test_a_correction_mends_an_item_or_breaks_it(api: Api, worker: Worker) -> None:
+async def test_a_correction_is_validated(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker, "question,answer\nOne?,\nTwo?,2\n")
     broken, whole = await items(api, dataset_id, "id problems { code message }")
     assert broken["problems"] == [
@@ -97,7 +97,7 @@ async def test_a_correction_mends_an_item_or_breaks_it(api: Api, worker: Worker)
 
 async def test_of_equal_items_the_first_is_valid(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker, "question,answer\nOne?,1\n one? ,1\nOne?,one\n")
-    assert [it["isValid"] for it in await items(api, dataset_id, "isValid")] == [True, False, True]
+    assert [item["isValid"] for item in await items(api, dataset_id, "isValid")] == [True, False, True]
     assert await items(api, dataset_id, "values problems { code message }", problem="DUPLICATE") == [
         {
             "values": [" one? ", "1"],
@@ -106,22 +106,22 @@ async def test_of_equal_items_the_first_is_valid(api: Api, worker: Worker) -> No
     ]
 
 
-async def test_a_duplicate_is_valid_once_the_first_is_gone(api: Api, worker: Worker) -> None:
+async def test_a_duplicate_is_valid_once_the_first_is_deleted(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker, "question,answer\nOne?,1\nOne?,1\nOne?,1\n")
     first = (await items(api, dataset_id))[0]["id"]
     await api.mutate("deleteItems", "count", itemIds=[first])
-    assert [it["isValid"] for it in await items(api, dataset_id, "isValid", active=True)] == [True, False]
+    assert [item["isValid"] for item in await items(api, dataset_id, "isValid", active=True)] == [True, False]
     await api.mutate("restoreItems", "count", itemIds=[first])
-    assert [it["isValid"] for it in await items(api, dataset_id, "isValid")] == [True, False, False]
+    assert [item["isValid"] for item in await items(api, dataset_id, "isValid")] == [True, False, False]
     await correct(api, first, "One?", "uno")
-    assert [it["isValid"] for it in await items(api, dataset_id, "isValid", active=True)] == [
+    assert [item["isValid"] for item in await items(api, dataset_id, "isValid", active=True)] == [
         True, True, False,
     ]  # fmt: skip
 
 
 async def test_deleting_and_restoring_counts_what_changed(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker)
-    ids = [it["id"] for it in await items(api, dataset_id)][:2]
+    ids = [item["id"] for item in await items(api, dataset_id)][:2]
     deleted = await api.mutate("deleteItems", f"count dataset {{ {STATS} dataItemsSample }}", itemIds=ids)
     assert deleted["count"] == 2
     assert deleted["dataset"]["dataItemsSample"] == [["Capital of Ghana?", "Accra"]]
@@ -153,7 +153,7 @@ async def test_a_deleted_item_cannot_be_corrected(api: Api, worker: Worker) -> N
     assert (await api.refused("correctItem", itemId=item, values=["q", "a"]))["reason"] == "ITEM_NOT_ACTIVE"
 
 
-async def test_what_is_deleted_is_named_one_way(api: Api) -> None:
+async def test_items_to_delete_are_named_in_exactly_one_way(api: Api) -> None:
     refused: list[tuple[dict[str, Any], str]] = [
         ({}, "AMBIGUOUS"),
         ({"itemIds": ["item_x"], "datasetId": "ds_x"}, "AMBIGUOUS"),
@@ -167,12 +167,12 @@ async def test_what_is_deleted_is_named_one_way(api: Api) -> None:
             assert (await api.refused(name, **given))["reason"] == reason
 
 
-async def test_items_of_two_datasets_are_not_deleted_at_once(api: Api, worker: Worker) -> None:
+async def test_items_of_two_datasets_are_not_deleted_together(api: Api, worker: Worker) -> None:
     ids = [(await items(api, await imported_dataset(api, worker)))[0]["id"] for _ in range(2)]
     assert (await api.refused("deleteItems", itemIds=ids))["reason"] == "SEVERAL_DATASETS"
 
 
-async def test_another_users_items_are_absent(api: Api, worker: Worker) -> None:
+async def test_another_users_items_are_not_found(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker)
     item = (await items(api, dataset_id))[0]["id"]
     assert (await api.other.gql("query($id: ID!) { node(id: $id) { id } }", id=item))["node"] is None
@@ -185,13 +185,13 @@ async def test_another_users_items_are_absent(api: Api, worker: Worker) -> None:
     assert len(await item_values(api, dataset_id, active=True)) == 3
 
 
-async def test_a_search_finds_texts_in_any_value_as_they_are(api: Api, worker: Worker) -> None:
+async def test_a_search_matches_literal_text_in_any_value(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker)
     found = {"PERU": 1, "lima": 1, "capital": 3, "%": 0, "_": 0, "?,": 0, "": 3, "/": 0}
     assert {search: len(await item_values(api, dataset_id, search=search)) for search in found} == found
 
 
-async def test_filters_are_met_together(api: Api, worker: Worker) -> None:
+async def test_filters_are_combined_with_and(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker, "question,answer\nOne?,\nTwo?,2\nThree?,\n")
     assert len(await item_values(api, dataset_id, isValid=False)) == 2
     assert await item_values(api, dataset_id, isValid=False, search="three") == [["Three?", ""]]
@@ -213,11 +213,11 @@ async def test_items_are_paged_in_their_order(api: Api, worker: Worker) -> None:
         variables = {"id": dataset_id, "after": page["pageInfo"]["endCursor"]}
         page = (await api.gql(document, **variables))["dataset"]["items"]
         assert page["totalCount"] == 25
-        seen += [it["values"][1] for it in page["nodes"]]
+        seen += [node["values"][1] for node in page["nodes"]]
     assert seen == [f"Answer {number}" for number in range(25)]
 
 
-async def test_fifty_valid_items_hold_some_out_and_fewer_hold_nothing_out(api: Api, worker: Worker) -> None:
+async def test_items_are_held_out_from_fifty_valid_ones_on(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker, csv_table(49))
     assert (await stats(api, dataset_id))["bySplit"] == [{"split": "TRAIN", "count": 49}]
     await import_file(api, worker, dataset_id, csv_table(1, first=49))
@@ -234,14 +234,14 @@ async def test_fifty_valid_items_hold_some_out_and_fewer_hold_nothing_out(api: A
 
 
 async def sides(api: Api, dataset_id: str) -> dict[str, str]:
-    return {it["values"][0]: it["split"] for it in await items(api, dataset_id, "values split")}
+    return {item["values"][0]: item["split"] for item in await items(api, dataset_id, "values split")}
 
 
 async def test_a_sample_is_of_the_first_active_items_in_field_order(api: Api, worker: Worker) -> None:
     dataset_id = await new_qa_dataset(api, fieldNames=["answer", "question"])
     assert (await fetch_dataset(api, dataset_id, "dataItemsSample"))["dataItemsSample"] == []
     await import_file(api, worker, dataset_id, csv_table(12))
-    ids = [it["id"] for it in await items(api, dataset_id)]
+    ids = [item["id"] for item in await items(api, dataset_id)]
     await api.mutate("deleteItems", "count", itemIds=ids[:1])
     await correct(api, ids[1], "one", "Question one?")
     sample = await fetch_dataset(api, dataset_id, "ten: dataItemsSample two: dataItemsSample(first: 2)")

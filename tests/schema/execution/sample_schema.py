@@ -153,12 +153,12 @@ async def found(world: "World", keys: list[str]) -> Mapping[str, Any]:
     await asyncio.sleep(0)
     if "bad" in keys:
         raise LookupError("a bad key")
-    return {it: world.leaves[ord(it[-1]) % 3] for it in keys if it != "none"}
+    return {key: world.leaves[ord(key[-1]) % 3] for key in keys if key != "none"}
 
 
 async def found_many(world: "World", keys: list[str]) -> Mapping[str, list[Any]]:
     """The same as lists."""
-    return {key: [it] for key, it in (await found(world, keys)).items()}
+    return {key: [leaf] for key, leaf in (await found(world, keys)).items()}
 
 
 @strawberry.type
@@ -378,5 +378,5 @@ class World(HasOperationState):
             named=self._or_bad(self.random.choice([*either, self._choosy()])),
             choosy=self._or_bad(self._choosy()),
             thing=self._or_bad(self.random.choice(either)),
-            things=self._or_bad([self._or_bad(it) for it in either]),
+            things=self._or_bad([self._or_bad(thing) for thing in either]),
         )

@@ -2,7 +2,7 @@
 
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from inspect import getsource
 from random import Random
 from textwrap import dedent
@@ -13,11 +13,13 @@ from graphql import FragmentDefinitionNode, get_named_type, parse
 from strawberry.types.base import get_object_definition
 
 from benchmarks.recorded import recorded_statements
+from domain.reading import Collection
 from domain.services import Services
+from resolvers.reading import collection_of
 from schema.execution._bound_resolver import REQUIRED_ATTRIBUTES
 from schema.shared import connections
-from schema.shared.nodes import OF
-from schema.shared.projection import attributes, fields_in
+from schema.shared.nodes import NODE_TYPES
+from schema.shared.projection import attributes_by_field, selected_fields
 from tests.clients import Api
 from tests.finetuning import new_dataset, new_project
 from tests.introspection import LISTS, NODES, selected
@@ -33,7 +35,7 @@ def noun_of(connection: Any) -> str:
 
 def lists() -> Iterator[tuple[str, str, str]]:
     """Every list of nouns: the noun, the parent's noun if there is one, and the field."""
-    fields = [(parent, name, field) for parent, it in NODES.items() for name, field in it.fields.items()]
+    fields = [(parent, name, field) for parent, kind in NODES.items() for name, field in kind.fields.items()]
     for parent, name, field in [*fields, *(("", name, field) for name, field in LISTS.items())]:
         if str(field.type).endswith("Connection!") and noun_of(field) in NODES:
             yield noun_of(field), parent, name
@@ -48,25 +50,57 @@ async def rows(api: Api, parent: str, parent_id: str, name: str, wanted: str) ->
     return list((await api.gql(document, id=parent_id))["node"][name]["nodes"])
 
 
-async def test_every_attribute_is_the_same_alone_as_with_all_the_rest(api: Api, services: Services) -> None:
+async def test_every_attribute_has_the_same_value_alone_as_with_the_whole_row(
+    api: Api, services: Services
+) -> None:
     world = await create_world(services, api)
     compared: set[tuple[str, str]] = set()
     for noun, parent, name in lists():
         id, fields = world.ids[noun], NODES[noun].fields
-        for field in attributes(noun):
+        for field in attributes_by_field(noun):
             if (noun, field) in compared:  # another list of the same rows
                 continue
             wanted = f"{field} {selected(fields[field])}"
             document = f"query($id: ID!) {{ node(id: $id) {{ ... on {noun} {{ id {wanted} }} }} }}"
             whole = (await api.gql(document, id=id))["node"]
             found = await rows(api, parent, world.ids.get(parent, ""), name, f"id {wanted}")
-            same = [it for it in found if it["id"] == id]
+            same = [row for row in found if row["id"] == id]
             assert same in ([], [whole]), (noun, parent, name, field)
             compared.update((noun, field) for _ in same)
-    assert compared == {(noun, field) for noun, *_ in lists() for field in attributes(noun)}
+    assert compared == {(noun, field) for noun, *_ in lists() for field in attributes_by_field(noun)}
 
 
-async def test_fragments_and_what_is_skipped_are_looked_through(api: Api) -> None:
+COMPUTED: Mapping[Collection, set[str]] = {
+    Collection.BASE_MODELS: {"estimated_vram4bit_gb", "estimated_vram_fp16_gb", "supported_lora_params"},
+    Collection.DOCUMENTS: {"download_url", "preview", "s3_key"},
+    Collection.FINETUNES: {
+        "artifacts", "hyperparameters", "inference_samples", "metrics", "name", "parity", "warnings",
+    },
+    Collection.IMPORTED_DOCUMENTS: {"download_url", "preview", "s3_key"},
+    Collection.ITEMS: {"problems", "source"},
+    Collection.PROJECTS: {"config"},
+}  # fmt: skip
+"""The attributes that are computed from whole rows; whoever selects one of them has whole rows read."""
+WHOLE_ROWS = {Collection.FROZEN_ITEMS}
+"""The collections whose rows are always read as a whole."""
+
+
+async def test_every_attribute_that_may_be_projected_is_a_column_or_known_to_be_computed(
+    services: Services,
+) -> None:
+    nouns = {collection: collection.noun for collection in Collection if collection not in WHOLE_ROWS}
+    async with services.transactions.read() as store:
+        for collection, noun in nouns.items():
+            if noun is None:
+                continue
+            reader: Any = collection_of(store, collection)
+            required = frozenset().union(*attributes_by_field(noun).values())
+            columns = {column.key for column in reader.columns}
+            assert reader.alone <= columns
+            assert required - reader.alone == COMPUTED.get(collection, set()), collection
+
+
+async def test_fragments_and_skipped_fields_count_as_selected(api: Api) -> None:
     await api.mutate("createProject", "project { id }", name="one", description="about it")
     document = """query($no: Boolean = false) { projects { ...Rows edges { node { ... on Node { id } ... on Project {
       name @include(if: $no) taskType } } } } }
@@ -74,10 +108,10 @@ async def test_fragments_and_what_is_skipped_are_looked_through(api: Api) -> Non
       fragment Row on Project { description }"""
     found = (await api.gql(document))["projects"]
     assert found["nodes"] == [{"description": "about it"}]
-    assert [it["node"].keys() for it in found["edges"]] == [{"id", "taskType"}]
+    assert [edge["node"].keys() for edge in found["edges"]] == [{"id", "taskType"}]
 
 
-async def test_only_the_columns_that_are_asked_for_are_read(api: Api) -> None:
+async def test_only_the_selected_columns_are_read(api: Api) -> None:
     await api.mutate("createProject", "project { id }", name="one")
     with recorded_statements() as seen:
         await api.gql("{ projects { nodes { name } } }")
@@ -86,12 +120,20 @@ async def test_only_the_columns_that_are_asked_for_are_read(api: Api) -> None:
     assert "projects.description" not in seen[0][0]
 
 
-def test_a_fragment_that_is_spread_many_times_is_looked_through_once() -> None:
-    doubling = "".join(f"fragment F{it} on Project {{ name ...F{it + 1} ...F{it + 1} }}" for it in range(30))
+def test_a_fragment_that_is_spread_often_is_visited_once() -> None:
+    doubling = "".join(
+        f"fragment F{number} on Project {{ name ...F{number + 1} ...F{number + 1} }}" for number in range(30)
+    )
     document = parse(f"{{ projects {{ nodes {{ ...F0 }} }} }} {doubling} fragment F30 on Project {{ id }}")
-    fragments = {it.name.value: it for it in document.definitions if isinstance(it, FragmentDefinitionNode)}
+    fragments = {
+        definition.name.value: definition
+        for definition in document.definitions
+        if isinstance(definition, FragmentDefinitionNode)
+    }
     first = fragments["F0"].selection_set
-    assert [it.name.value for it in fields_in([first], fragments, set())] == ["name"] * 30 + ["id"]
+    assert [field.name.value for field in selected_fields([first], fragments, set())] == ["name"] * 30 + [
+        "id"
+    ]
 
 
 REUSED = "fragment F on Project { datasets(first: 1) { nodes { id } } }"
@@ -106,7 +148,7 @@ MERGED = [
 
 
 @pytest.mark.parametrize("document", MERGED)
-async def test_a_fragment_is_merged_in_one_place_and_not_in_another(
+async def test_a_fragment_may_be_merged_in_one_place_and_not_in_another(
     api: Api, services: Services, document: str
 ) -> None:
     project_id = await new_project(api)
@@ -131,7 +173,9 @@ def merging(random: Random) -> str:
     inner = f"fragment F0 on Project {{ {listed()} {listed()} }}"
     outer = f"fragment F1 on Project {{ ...F0 {listed()} {listed()} }}"
     parts = [["...F1", *random.sample(["...F0", listed(), listed(), listed()], 2)] for _ in range(3)]
-    places = [f"p{number}: project(id: $id) {{ {' '.join(it)} }}" for number, it in enumerate(parts)]
+    places = [
+        f"p{number}: project(id: $id) {{ {' '.join(selections)} }}" for number, selections in enumerate(parts)
+    ]
     random.shuffle(places)
     return f"query($id: ID!) {{ {' '.join(places)} }} {inner} {outer}"
 
@@ -139,7 +183,7 @@ def merging(random: Random) -> str:
 def attributes_of(noun: str) -> list[str]:
     """The attributes of a noun that are no objects."""
     fields = NODES[noun].fields
-    return [it for it in attributes(noun) if not selected(fields[it])]
+    return [name for name in attributes_by_field(noun) if not selected(fields[name])]
 
 
 ROWS = ["nodes {{ {} }}", "edges {{ node {{ {} }} }}"]
@@ -147,7 +191,7 @@ SEED = int(os.environ.get("FUZZ_SEED", "1"))
 DOCUMENTS = int(os.environ.get("FUZZ_WORLDS", "100")) // 4
 
 
-async def test_whatever_is_merged_is_the_same_as_with_whole_rows(
+async def test_merged_selections_have_the_same_values_as_whole_rows(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, random = await create_world(services, api), Random(SEED)  # noqa: S311 - it keeps no secret
@@ -155,26 +199,26 @@ async def test_whatever_is_merged_is_the_same_as_with_whole_rows(
         document = merging(random)
         parts = await api.gql(document, id=world.ids["Project"])
         with monkeypatch.context() as patched:
-            patched.setattr(connections, "asked", lambda *_: None)
+            patched.setattr(connections, "required_attributes", lambda *_: None)
             whole = await api.gql(document, id=world.ids["Project"])
         assert parts == whole, document
 
 
-def test_a_field_by_id_looks_at_nothing_but_the_id_and_hands_it_on() -> None:
+def test_a_field_that_needs_only_the_id_uses_nothing_else() -> None:
     seen = 0
-    for noun, of in OF.items():
-        definition: Any = get_object_definition(of.__self__, strict=True)  # type: ignore[attr-defined]
+    for noun, kind in NODE_TYPES.items():
+        definition: Any = get_object_definition(kind, strict=True)
         for field in definition.fields:
             if field.metadata.get(REQUIRED_ATTRIBUTES) is None:
                 continue
             resolver: Any = field.base_resolver
             body = ast.parse(dedent(getsource(resolver.wrapped_func)))
-            uses = [it for it in ast.walk(body) if isinstance(it, ast.Name) and it.id == "self"]
+            uses = [name for name in ast.walk(body) if isinstance(name, ast.Name) and name.id == "self"]
             handed = [
                 argument
                 for call in ast.walk(body)
                 if isinstance(call, ast.Call)
-                for argument in [*call.args, *(it.value for it in call.keywords)]
+                for argument in [*call.args, *(keyword.value for keyword in call.keywords)]
                 if ast.unparse(argument) == "self.id"
             ]
             assert len(uses) == len(handed) == 1, (noun, field.python_name)

@@ -6,7 +6,7 @@ import pytest
 from graphql import parse
 from httpx import AsyncClient
 
-from schema.admission._admission import MAX_VARIABLES_CHARS, Admission, PreparedDocument
+from schema.admission._admission import MAX_CACHED_VARIABLES, Admission, PreparedDocument
 from schema.root import schema
 from tests.clients import Api
 
@@ -42,48 +42,48 @@ def prepared() -> PreparedDocument:
         ({"name": "a"}, {"name": "b"}),
     ],
 )
-def test_other_variables_have_a_plan_of_their_own(
+def test_different_variables_have_different_plans(
     prepared: PreparedDocument, one: dict[str, Any], other: dict[str, Any]
 ) -> None:
-    plan = prepared.plans_of("Some", one)
+    plan = prepared.plans_for("Some", one)
     plan["found"] = True
-    assert prepared.plans_of("Some", {**one}) is plan
-    assert prepared.plans_of("Some", other) == {}
+    assert prepared.plans_for("Some", {**one}) is plan
+    assert prepared.plans_for("Some", other) == {}
 
 
-def test_what_is_not_declared_makes_no_difference(prepared: PreparedDocument) -> None:
-    plan = prepared.plans_of("Some", {"first": 1})
-    assert prepared.plans_of("Some", {"first": 1, "other": "x" * 10 * MAX_VARIABLES_CHARS}) is plan
+def test_undeclared_variables_do_not_change_the_plan(prepared: PreparedDocument) -> None:
+    plan = prepared.plans_for("Some", {"first": 1})
+    assert prepared.plans_for("Some", {"first": 1, "other": "x" * 10 * MAX_CACHED_VARIABLES}) is plan
 
 
-def test_only_the_last_plan_is_kept(prepared: PreparedDocument) -> None:
-    plans = [prepared.plans_of("Some", {"first": it}) for it in range(1, 50)]
+def test_only_the_last_plan_is_cached(prepared: PreparedDocument) -> None:
+    plans = [prepared.plans_for("Some", {"first": first}) for first in range(1, 50)]
     assert len(prepared.plans) == 1
-    assert prepared.plans_of("Some", {"first": 49}) is plans[-1]
+    assert prepared.plans_for("Some", {"first": 49}) is plans[-1]
 
 
-@pytest.mark.parametrize("value", [["a"], {"a": 1}, "x" * MAX_VARIABLES_CHARS])
-def test_what_is_long_or_large_is_not_kept(prepared: PreparedDocument, value: Any) -> None:
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, "x" * MAX_CACHED_VARIABLES])
+def test_plans_of_long_or_nested_variables_are_not_cached(prepared: PreparedDocument, value: Any) -> None:
     kept = list(prepared.plans)
-    assert prepared.plans_of("Some", {"name": value}) is not prepared.plans_of("Some", {"name": value})
+    assert prepared.plans_for("Some", {"name": value}) is not prepared.plans_for("Some", {"name": value})
     assert list(prepared.plans) == kept
 
 
-def test_operations_of_a_document_have_plans_of_their_own_and_mutations_none(
+def test_each_query_of_a_document_has_its_own_plans_and_a_mutation_has_none(
     prepared: PreparedDocument,
 ) -> None:
-    plan = prepared.plans_of("All", {})
+    plan = prepared.plans_for("All", {})
     plan["found"] = True
-    assert prepared.plans_of("Some", {}) == {}
-    assert prepared.plans_of("Make", {}) is not prepared.plans_of("Make", {})
-    assert prepared.plans_of("None", {}) == {}
+    assert prepared.plans_for("Some", {}) == {}
+    assert prepared.plans_for("Make", {}) is not prepared.plans_for("Make", {})
+    assert prepared.plans_for("None", {}) == {}
 
 
-def test_the_document_of_the_tests_is_one(prepared: PreparedDocument) -> None:
+def test_the_prepared_document_is_the_parsed_one(prepared: PreparedDocument) -> None:
     assert prepared.document == parse(DOCUMENT)
 
 
-async def test_each_has_their_own_answer_of_the_same_document(api: Api, anonymous: AsyncClient) -> None:
+async def test_each_user_gets_their_own_data_for_the_same_document(api: Api, anonymous: AsyncClient) -> None:
     query = DOCUMENT.partition("query All")[0]
     users = {"mine": api, "theirs": api.other}
     for name, who in users.items():
@@ -93,6 +93,6 @@ async def test_each_has_their_own_answer_of_the_same_document(api: Api, anonymou
         for name, who in users.items():
             for first in (1, 2):
                 found = (await who.gql(query, first=first, **{"with": True}))["projects"]["nodes"]
-                assert [it["name"] for it in found] == [f"{name} 1", f"{name} 0"][:first]
+                assert [node["name"] for node in found] == [f"{name} 1", f"{name} 0"][:first]
         signed_out = await anonymous.post("/graphql", json={"query": query, "variables": {"first": 1}})
         assert signed_out.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

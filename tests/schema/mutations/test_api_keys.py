@@ -32,7 +32,7 @@ async def test_a_secret_is_shown_once_and_only_its_digest_is_kept(api: Api, data
     assert digest_of_secret(secret) in {value for row in rows for value in row}
 
 
-async def test_a_key_is_a_deployments_or_the_accounts_own(api: Api) -> None:
+async def test_a_key_is_for_a_deployment_or_for_the_account(api: Api) -> None:
     deployment_id = await new_deployment(api)
     ends = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     mine = await api.mutate("createApiKey", KEY, name=" mine ", expiresAt=ends)
@@ -40,17 +40,17 @@ async def test_a_key_is_a_deployments_or_the_accounts_own(api: Api) -> None:
         "id": "", "prefix": "", "name": "mine", "deployment": None, "expiresAt": ends, "revokedAt": None,
         "lastUsedAt": None,
     }  # fmt: skip
-    its = await api.mutate("createApiKey", KEY, name="its", deploymentId=deployment_id)
-    assert its["apiKey"]["deployment"] == {"id": deployment_id}
+    for_deployment = await api.mutate("createApiKey", KEY, name="its", deploymentId=deployment_id)
+    assert for_deployment["apiKey"]["deployment"] == {"id": deployment_id}
     found = await api.gql(
         "query($id: ID!) { apiKeys { nodes { name } } deployment(id: $id) { apiKeys { nodes { name } } } }",
         id=deployment_id,
     )
-    assert [it["name"] for it in found["apiKeys"]["nodes"]] == ["its", "mine", "first key"]
-    assert [it["name"] for it in found["deployment"]["apiKeys"]["nodes"]] == ["its", "first key"]
+    assert [node["name"] for node in found["apiKeys"]["nodes"]] == ["its", "mine", "first key"]
+    assert [node["name"] for node in found["deployment"]["apiKeys"]["nodes"]] == ["its", "first key"]
 
 
-async def test_a_key_that_makes_no_sense_is_refused(api: Api) -> None:
+async def test_invalid_values_of_a_key_are_refused(api: Api) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"name": " "}, "name"),
         ({"name": "x" * 201}, "name"),
@@ -61,7 +61,7 @@ async def test_a_key_that_makes_no_sense_is_refused(api: Api) -> None:
         assert (error["code"], error["field"]) == ("INVALID", [field])
 
 
-async def test_a_key_is_revoked_for_good_and_a_second_time_changes_nothing(api: Api) -> None:
+async def test_revoking_a_key_is_final_and_idempotent(api: Api) -> None:
     made = await api.mutate("createApiKey", KEY, name="a")
     revoked = [
         (await api.mutate("revokeApiKey", "apiKey { revokedAt }", id=made["apiKey"]["id"]))["apiKey"]
@@ -71,13 +71,13 @@ async def test_a_key_is_revoked_for_good_and_a_second_time_changes_nothing(api: 
     assert revoked[0] == revoked[1]
 
 
-async def test_the_second_call_with_an_idempotency_key_gives_the_key_without_its_secret(api: Api) -> None:
+async def test_a_replayed_creation_returns_the_key_without_its_secret(api: Api) -> None:
     first, second = [await api.mutate("createApiKey", KEY, name="a", idempotencyKey="k") for _ in range(2)]
     assert first["secret"]
     assert second == first | {"secret": None}
 
 
-async def test_anothers_key_is_as_absent_as_a_missing_one(api: Api) -> None:
+async def test_another_users_key_is_not_found(api: Api) -> None:
     made = await api.mutate("createApiKey", KEY, name="a")
     for id in (made["apiKey"]["id"], "key_00000000000000000000000000", "garbage"):
         assert (await api.other.refused("revokeApiKey", id=id))["reason"] == "API_KEY_NOT_FOUND"

@@ -37,7 +37,7 @@ async def test_a_new_dataset_has_its_projects_name_and_nothing_else(api: Api) ->
     }  # fmt: skip
 
 
-async def test_a_dataset_keeps_everything_that_it_is_given(api: Api) -> None:
+async def test_a_dataset_stores_every_given_field(api: Api) -> None:
     given: dict[str, Any] = {
         "name": "Questions", "description": "d", "corpusName": "eurlex", "languageIso": "deu",
         "generatePrompt": "Ask.", "jsonObjectFields": {"question": "What is asked."},
@@ -81,7 +81,7 @@ async def test_a_wrong_value_says_which_field(api: Api) -> None:
         assert (error["code"], error["reason"], error["field"]) == ("INVALID", reason, [field])
 
 
-async def test_nothing_begins_in_an_archived_project(api: Api, worker: Worker) -> None:
+async def test_an_archived_project_gets_no_dataset_and_no_import(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker)
     project_id = (await fetch_dataset(api, dataset_id, "project { id }"))["project"]["id"]
     document_id = await upload(api, project_id, CAPITALS)
@@ -93,7 +93,7 @@ async def test_nothing_begins_in_an_archived_project(api: Api, worker: Worker) -
         assert error["reason"] == "PROJECT_ARCHIVED"
 
 
-async def test_the_same_key_makes_one_dataset(api: Api) -> None:
+async def test_the_same_idempotency_key_creates_one_dataset(api: Api) -> None:
     project_id = await new_project(api)
     given = {"projectId": project_id, "idempotencyKey": "k", **QA}
     first = await api.mutate("createDataset", "dataset { id }", **given)
@@ -121,7 +121,7 @@ async def test_an_update_that_changes_nothing_is_refused(api: Api) -> None:
     assert (await api.refused("updateDataset", id=id, name=None))["reason"] == "REQUIRED"
 
 
-async def test_a_new_prompt_moves_the_old_one_into_the_history(api: Api) -> None:
+async def test_a_new_prompt_adds_the_old_one_to_the_history(api: Api) -> None:
     id = await new_qa_dataset(api, generatePrompt="one")
     for prompt in ("two", "three", None):
         await api.mutate("updateDataset", "dataset { id }", id=id, generatePrompt=prompt)
@@ -140,7 +140,7 @@ async def test_a_list_has_from_1_to_100_entries(api: Api) -> None:
     for first in (0, 101, -1):
         for field in (f"promptHistory(first: {first}) {{ prompt }}", f"dataItemsSample(first: {first})"):
             body = await api.raw(f"query($id: ID!) {{ dataset(id: $id) {{ {field} }} }}", id=id)
-            assert [it["extensions"]["code"] for it in body["errors"]] == ["BAD_USER_INPUT"]
+            assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT"]
 
 
 async def test_after_planning_only_name_and_description_change(api: Api, worker: Worker) -> None:
@@ -155,7 +155,7 @@ async def test_after_planning_only_name_and_description_change(api: Api, worker:
     assert changed["dataset"] == {"name": "A", "description": "d"}
 
 
-async def test_a_waiting_import_fixes_the_fields(api: Api) -> None:
+async def test_a_queued_import_fixes_the_fields(api: Api) -> None:
     project_id = await new_project(api)
     id = await new_qa_dataset(api, project_id)
     document_id = await upload(api, project_id, CAPITALS)
@@ -189,9 +189,7 @@ async def test_a_deleted_dataset_is_gone_with_its_items(api: Api, worker: Worker
     assert (await api.refused("deleteDataset", id=id))["reason"] == "DATASET_NOT_FOUND"
 
 
-async def test_a_fine_tune_keeps_what_it_was_trained_on_when_its_dataset_is_deleted(
-    api: Api, worker: Worker
-) -> None:
+async def test_a_fine_tune_keeps_its_items_when_its_dataset_is_deleted(api: Api, worker: Worker) -> None:
     id = await imported_dataset(api, worker, "question,answer\nOne?,1\nTwo?,\nThree?,3\n")
     project_id = (await fetch_dataset(api, id, "project { id }"))["project"]["id"]
     finetune = (await create_finetune(api, project_id, id))["finetune"]
@@ -210,7 +208,7 @@ async def test_a_fine_tune_keeps_what_it_was_trained_on_when_its_dataset_is_dele
     }  # fmt: skip
 
 
-async def test_a_dataset_at_work_is_not_deleted(api: Api, services: Services) -> None:
+async def test_a_dataset_with_a_running_job_is_not_deleted(api: Api, services: Services) -> None:
     project_id = await new_project(api)
     id = await new_qa_dataset(api, project_id)
     document_id = await upload(api, project_id, CAPITALS)
@@ -223,7 +221,7 @@ async def test_a_dataset_at_work_is_not_deleted(api: Api, services: Services) ->
     assert (await api.refused("importDataset", **asked))["reason"] == "DATASET_BUSY"
 
 
-async def test_another_users_dataset_is_as_absent_as_a_missing_one(api: Api, worker: Worker) -> None:
+async def test_another_users_dataset_is_not_found(api: Api, worker: Worker) -> None:
     id = await imported_dataset(api, worker)
     project_id = (await fetch_dataset(api, id, "project { id }"))["project"]["id"]
     document_id = await upload(api, project_id, CAPITALS)

@@ -27,7 +27,7 @@ from domain.jobs import Job
 from domain.ports.event_streams import EventStreams
 from domain.services import Services
 from edge.connection_quotas import ConnectionQuotas, Quota
-from schema.http._requests import MAX_BODY
+from schema.http._requests import MAX_BODY_BYTES
 from tests.clients import Api
 from tests.finetuning import create_finetune, new_dataset, new_project
 from tests.jobs import queued_job, record_events, start_job, succeed
@@ -51,21 +51,21 @@ class Counted(Quota):
 
 
 @dataclass
-class Watched:
+class ObservedStreams:
     """Follows jobs as ever, and tells how far it came and when it was left."""
 
     real: EventStreams
-    told: int = 0
-    left: int = 0
+    delivered: int = 0
+    closed: int = 0
 
     async def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
         try:
             async with aclosing(self.real.follow(job_id, after)) as recorded:
-                async for it in recorded:
-                    self.told += 1
-                    yield it
+                async for event in recorded:
+                    self.delivered += 1
+                    yield event
         finally:
-            self.left += 1
+            self.closed += 1
 
     async def until_over(self, job: Job) -> None:
         await self.real.until_over(job)
@@ -97,13 +97,13 @@ async def quotas() -> ConnectionQuotas:
 
 
 @pytest.fixture
-def watched(wiring: Wiring) -> Watched:
-    return Watched(wiring.services.streams)
+def observed(wiring: Wiring) -> ObservedStreams:
+    return ObservedStreams(wiring.services.streams)
 
 
 @pytest.fixture
-def services(services: Services, watched: Watched, clock: Clock) -> Services:
-    return replace(services, streams=watched, now=clock)
+def services(services: Services, observed: ObservedStreams, clock: Clock) -> Services:
+    return replace(services, streams=observed, now=clock)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ async def application(
     return with_middleware(app, settings.model_copy(update={"slow_consumer_s": 0.3}))
 
 
-async def given_back(quota: Quota, holder: str) -> None:
+async def wait_until_released(quota: Quota, holder: str) -> None:
     """Returns once the holder has nothing open."""
     assert isinstance(quota, Counted)
     while quota.open_count(holder):
@@ -141,7 +141,7 @@ async def sse(url: str, token: str, job_id: str) -> AsyncIterator[httpx.Response
 
 
 @asynccontextmanager
-async def opened(url: str, **options: Any) -> AsyncIterator[ClientConnection]:
+async def open_websocket(url: str, **options: Any) -> AsyncIterator[ClientConnection]:
     """A socket that has not said whose it is."""
     protocol = Subprotocol("graphql-transport-ws")
     address = url.replace("http", "ws") + "/graphql"
@@ -152,7 +152,7 @@ async def opened(url: str, **options: Any) -> AsyncIterator[ClientConnection]:
 @asynccontextmanager
 async def websocket(url: str, token: str, **options: Any) -> AsyncIterator[ClientConnection]:
     """A socket that was acknowledged."""
-    async with opened(url, **options) as socket:
+    async with open_websocket(url, **options) as socket:
         await send(socket, type="connection_init", payload={"authorization": f"Bearer {token}"})
         assert json.loads(await socket.recv()) == {"type": "connection_ack"}
         yield socket
@@ -180,7 +180,7 @@ async def closed(socket: ClientConnection) -> tuple[int, str]:
     return socket.close_code, socket.close_reason or ""
 
 
-async def test_a_user_has_so_many_streams_over_every_transport_together(
+async def test_the_limit_on_a_users_streams_counts_every_transport(
     api: Api, services: Services, quotas: ConnectionQuotas, live: str
 ) -> None:
     job = await queued_job(api, services)
@@ -211,48 +211,48 @@ async def test_a_user_has_so_many_streams_over_every_transport_together(
         assert (reply.status_code, reply.json()["error_code"]) == (429, "RATE_LIMITED")
         async with sse(live, api.other.token, job.id) as reply:
             assert reply.status_code == 200  # another user's are counted apart
-    await given_back(quotas.streams, api.user_id)
-    await given_back(quotas.streams, api.other.user_id)
+    await wait_until_released(quotas.streams, api.user_id)
+    await wait_until_released(quotas.streams, api.other.user_id)
 
 
-async def test_a_stream_gives_its_place_back_however_it_ends(
-    api: Api, services: Services, quotas: ConnectionQuotas, live: str, watched: Watched
+async def test_a_stream_releases_its_quota_however_it_ends(
+    api: Api, services: Services, quotas: ConnectionQuotas, live: str, observed: ObservedStreams
 ) -> None:
     job = await queued_job(api, services)
     async with websocket(live, api.token) as socket:
         await subscribe(socket, "completed", job.id)
         assert (await received(socket))["type"] == "next"
         await send(socket, type="complete", id="completed")
-        await given_back(quotas.streams, api.user_id)
+        await wait_until_released(quotas.streams, api.user_id)
         await subscribe(socket, "refused", "job_x")
         assert [(await received(socket))["type"] for _ in range(2)] == ["next", "complete"]
-        await given_back(quotas.streams, api.user_id)
+        await wait_until_released(quotas.streams, api.user_id)
         await subscribe(socket, "cut off", job.id)
         await received(socket)
         assert quotas.streams.open_count(api.user_id) == 1
-    await given_back(quotas.streams, api.user_id)
+    await wait_until_released(quotas.streams, api.user_id)
     async with sse(live, api.token, job.id) as reply:
         await anext(reply.aiter_lines())
-    await given_back(quotas.streams, api.user_id)
+    await wait_until_released(quotas.streams, api.user_id)
     async with sse(live, api.token, job.id) as reply:
         await succeed(services, await start_job(services, job.id))
         assert (await reply.aread()).endswith(b"event: complete\ndata: \n\n")
-    await given_back(quotas.streams, api.user_id)
-    await given_back(quotas.sockets, api.user_id)
-    assert watched.left == 4
+    await wait_until_released(quotas.streams, api.user_id)
+    await wait_until_released(quotas.sockets, api.user_id)
+    assert observed.closed == 4
 
 
-async def test_a_user_has_so_many_connections(api: Api, live: str, quotas: ConnectionQuotas) -> None:
-    async with websocket(live, api.token), websocket(live, api.token), opened(live) as third:
+async def test_a_users_websockets_are_limited(api: Api, live: str, quotas: ConnectionQuotas) -> None:
+    async with websocket(live, api.token), websocket(live, api.token), open_websocket(live) as third:
         await send(third, type="connection_init", payload={"authorization": f"Bearer {api.token}"})
         code, reason = await closed(third)
         assert (code, "connections" in reason) == (4429, True)
         async with websocket(live, api.other.token):
             pass
-    await given_back(quotas.sockets, api.user_id)
+    await wait_until_released(quotas.sockets, api.user_id)
 
 
-async def test_one_connection_runs_so_many_operations(api: Api, services: Services, live: str) -> None:
+async def test_the_operations_of_one_connection_are_limited(api: Api, services: Services, live: str) -> None:
     job = await queued_job(api, services)
     async with websocket(live, api.token) as socket:
         for id in "12":
@@ -263,21 +263,21 @@ async def test_one_connection_runs_so_many_operations(api: Api, services: Servic
         assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMITED")
 
 
-async def test_strangers_cannot_hoard_sockets(
+async def test_unauthenticated_connections_are_limited_in_number_and_time(
     api: Api, live: str, quotas: ConnectionQuotas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("schema.http._websocket.INIT_S", 0.2)
-    async with opened(live) as silent:
-        async with opened(live) as second:
+    monkeypatch.setattr("schema.http._websocket.INIT_TIMEOUT_S", 0.2)
+    async with open_websocket(live) as silent:
+        async with open_websocket(live) as second:
             assert (await closed(second))[0] == 4429
         assert await closed(silent) == (4408, "Connection initialisation timeout")
-    await given_back(quotas.unauthenticated, "127.0.0.1")
+    await wait_until_released(quotas.unauthenticated, "127.0.0.1")
     async with websocket(live, api.token) as socket:
         await send(socket, type="ping")
         assert await received(socket) == {"type": "pong"}
 
 
-async def test_a_token_that_expires_ends_its_streams(
+async def test_streams_end_when_the_token_expires(
     api: Api, services: Services, quotas: ConnectionQuotas, live: str, clock: Clock
 ) -> None:
     job = await queued_job(api, services)
@@ -299,16 +299,16 @@ async def test_a_token_that_expires_ends_its_streams(
         await subscribe(socket, "1", job.id)
         assert await closed(socket) == (4403, "The token has expired.")
         heard = (await events.aread()).decode()
-        told = [(await it.aread()).decode() for it in (followed, opened_by_ticket)]
+        delivered = [(await reply.aread()).decode() for reply in (followed, opened_by_ticket)]
     *_, last, complete, end = heard.split("\n\n")
     assert json.loads(last.partition("data: ")[2])["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     assert (complete, end) == ("event: complete\ndata: ", "")
     expired = 'event: error\ndata: {"status": "unauthenticated", "error": "The token has expired."}\n\n'
-    assert [it.endswith(expired) for it in told] == [True, True]
-    await given_back(quotas.streams, api.user_id)
+    assert [text.endswith(expired) for text in delivered] == [True, True]
+    await wait_until_released(quotas.streams, api.user_id)
 
 
-async def long_job(api: Api, services: Services) -> Job:
+async def job_with_many_events(api: Api, services: Services) -> Job:
     """A job with more to tell than buffers on the way hold."""
     job = await start_job(services, (await queued_job(api, services)).id)
     for _ in range(LINES // 100):
@@ -316,7 +316,7 @@ async def long_job(api: Api, services: Services) -> Job:
     return job
 
 
-def narrow(url: str) -> socket.socket:
+def connect_with_small_buffer(url: str) -> socket.socket:
     """A connection of a client with hardly any room."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -325,53 +325,53 @@ def narrow(url: str) -> socket.socket:
     return made
 
 
-def cut_by_the_server(client: socket.socket) -> bool:
+def is_reset(client: socket.socket) -> bool:
     """Waits until the connection is reset, without reading."""
     poll = select.poll()
     poll.register(client, 0)  # errors are told unasked
     return bool(poll.poll(20_000))
 
 
-def check_cut(caplog: pytest.LogCaptureFixture, watched: Watched, viewer: str) -> None:
+def assert_disconnected(caplog: pytest.LogCaptureFixture, observed: ObservedStreams, viewer: str) -> None:
     """It was told once in the log, to whom, and little was made ready for nobody."""
-    (record,) = [it for it in caplog.records if it.name == "edge.slow_clients"]
+    (record,) = [record for record in caplog.records if record.name == "edge.slow_clients"]
     assert "took nothing" in record.getMessage()
     assert vars(record)["viewer"] == viewer
     assert vars(record)["request_id"]
-    assert watched.left == 1
-    assert watched.told < LINES / 2
-    assert not [it for it in caplog.records if it.levelno > logging.WARNING]
+    assert observed.closed == 1
+    assert observed.delivered < LINES / 2
+    assert not [record for record in caplog.records if record.levelno > logging.WARNING]
 
 
-async def test_a_client_of_an_event_stream_that_stops_reading_is_cut(
-    api: Api, services: Services, quotas: ConnectionQuotas, live: str, watched: Watched,
+async def test_a_slow_client_of_an_event_stream_is_disconnected(
+    api: Api, services: Services, quotas: ConnectionQuotas, live: str, observed: ObservedStreams,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    job = await long_job(api, services)
+    job = await job_with_many_events(api, services)
     body = json.dumps({"query": FOLLOW, "variables": {"id": job.id}})
     head = (
         f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {api.token}\r\naccept: text/event-stream\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
-    with await asyncio.to_thread(narrow, live) as client:
+    with await asyncio.to_thread(connect_with_small_buffer, live) as client:
         client.sendall((head + body).encode())
-        assert await asyncio.to_thread(cut_by_the_server, client)
-        await given_back(quotas.streams, api.user_id)
-    check_cut(caplog, watched, api.user_id)
+        assert await asyncio.to_thread(is_reset, client)
+        await wait_until_released(quotas.streams, api.user_id)
+    assert_disconnected(caplog, observed, api.user_id)
 
 
-async def test_a_client_of_a_websocket_that_stops_reading_is_cut(
-    api: Api, services: Services, quotas: ConnectionQuotas, live: str, watched: Watched,
+async def test_a_slow_client_of_a_websocket_is_disconnected(
+    api: Api, services: Services, quotas: ConnectionQuotas, live: str, observed: ObservedStreams,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    job = await long_job(api, services)
-    client = await asyncio.to_thread(narrow, live)
+    job = await job_with_many_events(api, services)
+    client = await asyncio.to_thread(connect_with_small_buffer, live)
     client.setblocking(False)
-    async with websocket(live, api.token, sock=client, max_queue=1) as opened:
-        await subscribe(opened, "1", job.id)
-        await given_back(quotas.streams, api.user_id)
-        await given_back(quotas.sockets, api.user_id)
-    check_cut(caplog, watched, api.user_id)
+    async with websocket(live, api.token, sock=client, max_queue=1) as connection:
+        await subscribe(connection, "1", job.id)
+        await wait_until_released(quotas.streams, api.user_id)
+        await wait_until_released(quotas.sockets, api.user_id)
+    assert_disconnected(caplog, observed, api.user_id)
 
 
 @pytest.mark.parametrize(
@@ -392,24 +392,24 @@ async def test_a_client_of_a_websocket_that_stops_reading_is_cut(
         (b"{}", "text"),
     ],
 )
-async def test_a_message_that_is_none_closes_the_socket_with_a_reason(
+async def test_an_invalid_message_closes_the_connection_with_a_reason(
     api: Api, live: str, message: str | bytes, says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with websocket(live, api.token) as socket:
         await socket.send(message)
         code, reason = await closed(socket)
     assert (code, says in reason) == (4400, True), reason
-    assert not [it for it in caplog.records if it.levelno > logging.WARNING]
+    assert not [record for record in caplog.records if record.levelno > logging.WARNING]
 
 
-async def test_a_message_is_no_larger_than_a_body(api: Api, live: str) -> None:
+async def test_a_message_above_the_limit_closes_the_connection(api: Api, live: str) -> None:
     async with websocket(live, api.token) as socket:
-        await socket.send("x" * (MAX_BODY + 1))
+        await socket.send("x" * (MAX_BODY_BYTES + 1))
         assert (await closed(socket))[0] == 1009
 
 
-async def test_the_protocol_is_kept(api: Api, live: str) -> None:
-    async with opened(live) as socket:
+async def test_violations_of_the_protocol_close_the_connection(api: Api, live: str) -> None:
+    async with open_websocket(live) as socket:
         await send(socket, type="subscribe", id="1", payload={"query": "{ __typename }"})
         assert await closed(socket) == (4401, "Unauthorized")
     async with websocket(live, api.token) as socket:
@@ -421,20 +421,20 @@ async def test_the_protocol_is_kept(api: Api, live: str) -> None:
         assert (await closed(old))[0] == 4406
 
 
-async def test_a_document_that_is_wrong_ends_its_operation_alone(api: Api, live: str) -> None:
+async def test_an_invalid_document_ends_only_its_operation(api: Api, live: str) -> None:
     async with websocket(live, api.token) as socket:
         for query, name in (("{", None), ("{ nothing }", None), ("{ __typename }", "Other")):
             payload = {"query": query, "operationName": name}
             await send(socket, type="subscribe", id="1", payload=payload)
             answer = await received(socket)
             assert (answer["type"], answer["id"]) == ("error", "1")
-            assert [it["extensions"]["code"] for it in answer["payload"]] == ["BAD_USER_INPUT"]
+            assert [error["extensions"]["code"] for error in answer["payload"]] == ["BAD_USER_INPUT"]
         await send(socket, type="subscribe", id="1", payload={"query": "{ __typename }"})
         assert (await received(socket))["payload"]["data"] == {"__typename": "Query"}
         assert await received(socket) == {"type": "complete", "id": "1"}
 
 
-async def test_a_quiet_stream_shows_that_it_is_there(
+async def test_an_idle_stream_sends_keep_alive_comments(
     api: Api, services: Services, live: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.event_streams.KEEP_ALIVE_S", 0.05)
@@ -446,7 +446,7 @@ async def test_a_quiet_stream_shows_that_it_is_there(
         assert line == ": keep-alive"
 
 
-async def test_who_accepts_both_gets_a_query_as_json_and_a_subscription_as_events(
+async def test_a_client_that_accepts_both_gets_queries_as_json_and_subscriptions_as_events(
     api: Api, services: Services, live: str
 ) -> None:
     job = await succeed(services, await start_job(services, (await queued_job(api, services)).id))

@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import httpx
 import pytest
-from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
 
 from domain.job_events import Checkpoint, LogLine, Progress
 from domain.jobs import JobStatus, Superseded
@@ -18,6 +16,7 @@ from domain.services import Services
 from domain.use_cases import job_lifecycle
 from tests.clients import Api
 from tests.jobs import queued_job, record_events, start_job, started_between, succeed
+from tests.schema.transports import JOB_EVENTS, websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -25,11 +24,9 @@ JOB = """query($id: ID!, $kinds: [JobEventKind!], $after: String) { job(id: $id)
   type status progress message result error attempts runner startedAt finishedAt subject { __typename id }
   project { id } events(kinds: $kinds, after: $after) { totalCount nodes { __typename cursor
     ... on StatusEvent { status } ... on ProgressEvent { progress message } ... on LogEvent { line } } } } }"""
-FOLLOW = """subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after: $after) {
-  __typename cursor ... on StatusEvent { status } ... on LogEvent { line } ... on CheckpointEvent { step path } } }"""
 
 
-async def test_a_job_tells_what_happened_in_it(api: Api, services: Services) -> None:
+async def test_a_job_has_its_events(api: Api, services: Services) -> None:
     queued = await queued_job(api, services)
     job = await start_job(services, queued.id)
     await record_events(services, job, Progress(0.5, "half"), LogLine("a line"))
@@ -49,17 +46,17 @@ async def test_a_job_tells_what_happened_in_it(api: Api, services: Services) -> 
         ]},
     }  # fmt: skip
     logs = (await api.gql(JOB, id=job.id, kinds=["LOG"]))["job"]["events"]
-    assert [it["line"] for it in logs["nodes"]] == ["a line"]
-    assert [it["cursor"] for it in (await api.gql(JOB, id=job.id, after="4"))["job"]["events"]["nodes"]] == [
-        "5"
-    ]
+    assert [node["line"] for node in logs["nodes"]] == ["a line"]
+    assert [
+        node["cursor"] for node in (await api.gql(JOB, id=job.id, after="4"))["job"]["events"]["nodes"]
+    ] == ["5"]
 
 
 async def test_jobs_are_listed_by_type_and_status(api: Api, services: Services) -> None:
     done, queued = await queued_job(api, services), await queued_job(api, services)
     await succeed(services, await start_job(services, done.id))
     query = "query($t: JobType, $s: JobStatus) { jobs(type: $t, status: $s) { nodes { id } } }"
-    listed = [it["id"] for it in (await api.gql(query))["jobs"]["nodes"]]
+    listed = [node["id"] for node in (await api.gql(query))["jobs"]["nodes"]]
     assert listed == [queued.id, done.id]
     assert (await api.gql(query, s="SUCCESS"))["jobs"]["nodes"] == [{"id": done.id}]
     assert (await api.gql(query, t="FINETUNE"))["jobs"]["nodes"] == []
@@ -79,7 +76,7 @@ async def test_a_cancelled_job_is_final_at_once_and_its_worker_is_refused(
     assert dataset["dataset"] == {"status": "ABORTED"}
 
 
-async def test_a_job_that_is_begun_while_it_is_cancelled_is_cancelled(
+async def test_a_job_that_starts_while_it_is_cancelled_is_cancelled(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await queued_job(api, services)
@@ -88,10 +85,10 @@ async def test_a_job_that_is_begun_while_it_is_cancelled_is_cancelled(
         cancelled = await job_lifecycle.cancel(store, job.id, viewer_id=api.user_id)
     assert (cancelled.status, cancelled.attempt) == (JobStatus.CANCELLED, 1)
     seen = (await api.gql(JOB, id=job.id))["job"]["events"]["nodes"]
-    assert [it["status"] for it in seen] == ["QUEUED", "RUNNING", "CANCELLED"]
+    assert [event["status"] for event in seen] == ["QUEUED", "RUNNING", "CANCELLED"]
 
 
-async def test_a_replaced_worker_writes_nothing(api: Api, services: Services) -> None:
+async def test_a_superseded_worker_writes_nothing(api: Api, services: Services) -> None:
     first = await start_job(services, (await queued_job(api, services)).id)
     second = await start_job(services, first.id)
     with pytest.raises(Superseded):
@@ -101,9 +98,7 @@ async def test_a_replaced_worker_writes_nothing(api: Api, services: Services) ->
     assert (await succeed(services, second)).status is JobStatus.SUCCESS
 
 
-async def test_anothers_job_cannot_be_seen_cancelled_or_followed(
-    api: Api, services: Services, live: str
-) -> None:
+async def test_another_users_job_is_not_found(api: Api, services: Services, live: str) -> None:
     job = await queued_job(api, services)
     assert (
         await api.other.gql("query($id: ID!) { job(id: $id) { id } node(id: $id) { id } }", id=job.id)
@@ -112,25 +107,25 @@ async def test_anothers_job_cannot_be_seen_cancelled_or_followed(
         "node": None,
     }
     assert (await api.other.refused("cancelJob", id=job.id))["code"] == "NOT_FOUND"
-    async with aclosing(sse(live, api.other, job.id)) as events:
+    async with aclosing(events_over_sse(live, api.other, job.id)) as events:
         answer = await anext(events)
-    assert [it["extensions"]["code"] for it in answer["errors"]] == ["NOT_FOUND"]
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["NOT_FOUND"]
 
 
-async def test_an_id_that_is_no_jobs_is_told_in_a_whole_sentence(api: Api, live: str) -> None:
+async def test_an_unknown_job_id_is_named_in_the_message(api: Api, live: str) -> None:
     for id, sentence in (("job_1", "There is no job job_1."), ("", "There is no job with this id.")):
         assert (await api.refused("cancelJob", id=id))["message"] == sentence
-        async with aclosing(sse(live, api, id)) as events:
+        async with aclosing(events_over_sse(live, api, id)) as events:
             answer = await anext(events)
-        assert [it["message"] for it in answer["errors"]] == [sentence]
+        assert [error["message"] for error in answer["errors"]] == [sentence]
 
 
-async def sse(
+async def events_over_sse(
     url: str, api: Api, job_id: str, after: str | None = None
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The results of the subscription over server-sent events, `distinct connections`."""
     headers = {"authorization": f"Bearer {api.token}", "accept": "text/event-stream"}
-    body = {"query": FOLLOW, "variables": {"id": job_id, "after": after}}
+    body = {"query": JOB_EVENTS, "variables": {"id": job_id, "after": after}}
     async with (
         httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as rest,
         rest.stream("POST", "/graphql", json=body) as reply,
@@ -144,30 +139,20 @@ async def sse(
                 yield json.loads(value)
 
 
-@asynccontextmanager
-async def websocket(url: str, payload: dict[str, Any]) -> AsyncIterator[Any]:
-    """A `graphql-transport-ws` connection that was acknowledged."""
-    protocol = Subprotocol("graphql-transport-ws")
-    async with connect(url.replace("http", "ws") + "/graphql", subprotocols=[protocol]) as socket:
-        await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
-        assert json.loads(await socket.recv())["type"] == "connection_ack"
-        yield socket
-
-
-async def over_websocket(
+async def events_over_websocket(
     url: str, api: Api, job_id: str, after: str | None = None
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The results of the subscription over a WebSocket, the token in the first message as browsers send it."""
     async with websocket(url, {"authorization": f"Bearer {api.token}"}) as socket:
-        body = {"query": FOLLOW, "variables": {"id": job_id, "after": after}}
+        body = {"query": JOB_EVENTS, "variables": {"id": job_id, "after": after}}
         await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": body}))
         while (message := json.loads(await socket.recv()))["type"] == "next":
             yield message["payload"]
         assert message["type"] == "complete", message
 
 
-@pytest.mark.parametrize("transport", [sse, over_websocket])
-async def test_a_stream_replays_from_its_cursor_then_follows_to_the_end(
+@pytest.mark.parametrize("transport", [events_over_sse, events_over_websocket])
+async def test_a_stream_replays_events_after_its_cursor_and_then_follows_the_job(
     api: Api, services: Services, live: str, transport: Any
 ) -> None:
     job = await start_job(services, (await queued_job(api, services)).id)
@@ -177,8 +162,8 @@ async def test_a_stream_replays_from_its_cursor_then_follows_to_the_end(
         await record_events(services, job, Checkpoint(7, "checkpoint-7"))
         seen.append(await anext(events))
         await succeed(services, job)
-        seen += [it async for it in events]
-    assert [it["data"]["jobEvents"] for it in seen] == [
+        seen += [event async for event in events]
+    assert [event["data"]["jobEvents"] for event in seen] == [
         {"__typename": "StatusEvent", "cursor": "2", "status": "RUNNING"},
         {"__typename": "LogEvent", "cursor": "3", "line": "kept"},
         {"__typename": "CheckpointEvent", "cursor": "4", "step": 7, "path": "checkpoint-7"},
@@ -188,8 +173,8 @@ async def test_a_stream_replays_from_its_cursor_then_follows_to_the_end(
 
 async def test_a_finished_jobs_stream_replays_and_ends(api: Api, services: Services, live: str) -> None:
     job = await succeed(services, await start_job(services, (await queued_job(api, services)).id))
-    assert len([it async for it in sse(live, api, job.id)]) == 3
-    assert [it async for it in sse(live, api, job.id, "3")] == []
+    assert len([event async for event in events_over_sse(live, api, job.id)]) == 3
+    assert [event async for event in events_over_sse(live, api, job.id, "3")] == []
 
 
 async def test_a_hundred_events_of_two_writers_reach_every_reader_in_order(
@@ -202,7 +187,9 @@ async def test_a_hundred_events_of_two_writers_reach_every_reader_in_order(
             await record_events(services, job, LogLine(f"{name} {number}"))
 
     async def read() -> list[int]:
-        return [int(it["data"]["jobEvents"]["cursor"]) async for it in sse(live, api, job.id)]
+        return [
+            int(event["data"]["jobEvents"]["cursor"]) async for event in events_over_sse(live, api, job.id)
+        ]
 
     readers = [asyncio.create_task(read()) for _ in range(5)]
     await asyncio.gather(write("one"), write("two"))
@@ -210,11 +197,11 @@ async def test_a_hundred_events_of_two_writers_reach_every_reader_in_order(
     assert await asyncio.gather(*readers) == [list(range(1, 104))] * 5
 
 
-async def test_a_garbage_cursor_is_refused(api: Api, services: Services, live: str) -> None:
+async def test_an_invalid_cursor_is_refused(api: Api, services: Services, live: str) -> None:
     job = await queued_job(api, services)
-    async with aclosing(sse(live, api, job.id, "garbage")) as events:
+    async with aclosing(events_over_sse(live, api, job.id, "garbage")) as events:
         answer = await anext(events)
-    assert [it["extensions"]["code"] for it in answer["errors"]] == ["BAD_USER_INPUT"]
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_USER_INPUT"]
 
 
 async def test_a_websocket_without_a_token_is_closed(live: str, api: Api) -> None:  # noqa: ARG001

@@ -16,12 +16,12 @@ from app.wiring import Wiring
 from domain.errors import DomainError, ErrorCode
 from domain.services import Services
 from schema import engine
-from schema.admission._weights import INTROSPECTION
-from schema.shared.errors import CODES
+from schema.admission._weights import INTROSPECTION_COST
+from schema.shared.errors import EXTENSION_CODES
 from tests.clients import Api
 from tests.jobs import queued_job, start_job, succeed
-from tests.schema.attacks import IDS, nested
-from tests.schema.test_jobs import FOLLOW, websocket
+from tests.schema.admission.attacks import IDS, nested
+from tests.schema.transports import JOB_EVENTS, websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ async def test_a_syntax_error_ends_an_event_stream_with_an_error(live: str, api:
     assert json.loads(data.removeprefix("data: "))["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-async def test_a_syntax_error_is_said_over_a_websocket(live: str, api: Api) -> None:
+async def test_a_syntax_error_is_sent_over_a_websocket(live: str, api: Api) -> None:
     async with websocket(live, {"authorization": f"Bearer {api.token}"}) as socket:
         await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": "{"}}))
         message = json.loads(await socket.recv())
@@ -55,7 +55,7 @@ async def test_a_subscription_over_plain_http_says_how_to_subscribe(api: Api) ->
     assert "text/event-stream" in body["errors"][0]["message"]
 
 
-async def test_of_several_operations_one_must_be_named(api: Api) -> None:
+async def test_a_document_with_several_operations_needs_an_operation_name(api: Api) -> None:
     document = "query A { viewer { id } } query B { health { version } }"
     body = await api.raw(document)
     assert "Must provide operation name" in body["errors"][0]["message"]
@@ -64,7 +64,9 @@ async def test_of_several_operations_one_must_be_named(api: Api) -> None:
 
 
 @pytest.mark.parametrize("body", [b"not json", b'"text"', b"[]", b"[" * 100_000, b"null", b'{"query": 1}'])
-async def test_a_body_that_is_no_request_is_a_json_error(anonymous: httpx.AsyncClient, body: bytes) -> None:
+async def test_a_malformed_body_is_answered_with_a_json_error(
+    anonymous: httpx.AsyncClient, body: bytes
+) -> None:
     reply = await anonymous.post("/graphql", content=body, headers={"content-type": "application/json"})
     assert reply.status_code == 400
     assert reply.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
@@ -75,7 +77,7 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(anonymous: 
     assert reply.status_code == 413
 
 
-async def test_a_fault_is_masked_and_logged(
+async def test_an_internal_error_of_a_resolver_is_masked_and_logged(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(_path: str, *_rest: Any) -> None:
@@ -88,7 +90,7 @@ async def test_a_fault_is_masked_and_logged(
     assert "the inside of Luthier" in caplog.text
 
 
-async def test_a_refusal_says_which_limit_and_what_to_do(anonymous: httpx.AsyncClient) -> None:
+async def test_a_limit_error_names_the_limit_and_a_remedy(anonymous: httpx.AsyncClient) -> None:
     document = "{ projects(first: 100) { nodes { datasets(first: 100) { nodes { id } } } } }"
     reply = await anonymous.post("/graphql", json={"query": document}, headers={"x-request-id": "r-1"})
     body, cost = reply.json(), 1 + 100 * 102
@@ -101,7 +103,7 @@ async def test_a_refusal_says_which_limit_and_what_to_do(anonymous: httpx.AsyncC
     assert error["message"].endswith("ask for smaller pages or fewer fields, or in several requests.")
 
 
-async def test_every_answer_says_what_it_cost(api: Api) -> None:
+async def test_every_response_reports_its_cost(api: Api) -> None:
     assert (await api.raw("{ viewer { id } }"))["extensions"] == {"cost": 1}
     assert (await api.raw("{ __typename }"))["extensions"] == {"cost": 0}
     assert (await api.raw("{ viewer { id } projects(first: 0) { totalCount } }"))["extensions"] == {"cost": 2}
@@ -114,21 +116,21 @@ async def streamed(rest: httpx.AsyncClient, document: str, **variables: Any) -> 
     """The results of an operation over server-sent events."""
     body = {"query": document, "variables": variables}
     reply = await rest.post("/graphql", json=body, headers={"accept": "text/event-stream"})
-    lines = (it.removeprefix("data: ") for it in reply.text.splitlines() if it.startswith("data: {"))
-    return [json.loads(it) for it in lines]
+    lines = (line.removeprefix("data: ") for line in reply.text.splitlines() if line.startswith("data: {"))
+    return [json.loads(line) for line in lines]
 
 
 async def test_a_subscription_costs_and_is_limited_like_a_query(api: Api, services: Services) -> None:
     job = await queued_job(api, services)
     await succeed(services, await start_job(services, job.id))
-    results = await streamed(api.rest, FOLLOW, id=job.id, after=None)
-    assert {it["extensions"]["cost"] for it in results} == {1}
+    results = await streamed(api.rest, JOB_EVENTS, id=job.id, after=None)
+    assert {result["extensions"]["cost"] for result in results} == {1}
     deep = "subscription { jobEvents(jobId: " + f'"{job.id}"' + ") " + nested(20) + "}"
     (refused,) = await streamed(api.rest, deep)
     assert refused["errors"][0]["extensions"]["reason"] == "TOO_DEEP"
 
 
-async def test_a_websocket_is_told_why_an_operation_is_refused(live: str, api: Api) -> None:
+async def test_a_limit_error_is_sent_over_a_websocket(live: str, api: Api) -> None:
     async with websocket(live, {"authorization": f"Bearer {api.token}"}) as socket:
         for query, reason in (
             (nested(20), "TOO_DEEP"),
@@ -159,19 +161,19 @@ NUMBER = "query($n: Int) { projects(first: $n) { totalCount } }"
         ('{ projects(after: "' + "W" * 5_000 + '") { totalCount } }', "{}"),
     ],
 )
-async def test_garbage_is_refused_as_the_callers(api: Api, document: str, variables: str) -> None:
+async def test_invalid_values_are_bad_user_input(api: Api, document: str, variables: str) -> None:
     content = f'{{"query": {json.dumps(document)}, "variables": {variables}}}'
     reply = await api.rest.post("/graphql", content=content, headers={"content-type": "application/json"})
-    codes = [it["extensions"]["code"] for it in reply.json()["errors"]]
+    codes = [error["extensions"]["code"] for error in reply.json()["errors"]]
     assert codes == ["BAD_USER_INPUT"] * len(codes)
 
 
-async def test_a_list_of_lists_of_lists_is_refused_as_the_callers(api: Api) -> None:
+async def test_nested_lists_are_bad_user_input(api: Api) -> None:
     value: Any = "x"
     for _ in range(9):
         value = [value] * 3
     body = await api.raw(IDS, ids=value)
-    assert {it["extensions"]["code"] for it in body["errors"]} == {"BAD_USER_INPUT"}
+    assert {error["extensions"]["code"] for error in body["errors"]} == {"BAD_USER_INPUT"}
 
 
 async def test_twenty_megabytes_are_refused_before_they_are_sent(anonymous: httpx.AsyncClient) -> None:
@@ -190,9 +192,7 @@ async def test_twenty_megabytes_are_refused_before_they_are_sent(anonymous: http
     assert sent < 3
 
 
-async def test_who_is_signed_out_is_not_told_what_the_schema_has(
-    api: Api, anonymous: httpx.AsyncClient
-) -> None:
+async def test_signed_out_clients_get_no_suggestions(api: Api, anonymous: httpx.AsyncClient) -> None:
     variables = {"id": "x", "status": "DON"}
     documents = (
         "{ viewr { id } }",
@@ -207,11 +207,11 @@ async def test_who_is_signed_out_is_not_told_what_the_schema_has(
         assert "Did you mean" not in untold
 
 
-async def test_a_message_prints_no_whole_input(api: Api) -> None:
+async def test_a_message_does_not_quote_a_long_input(api: Api) -> None:
     body = await api.raw(
         'mutation { createProject(input: {nam: "' + "x" * 50_000 + '"}) { project { id } } }'
     )
-    assert all(len(it["message"]) <= 1_001 for it in body["errors"])
+    assert all(len(error["message"]) <= 1_001 for error in body["errors"])
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ async def waiting(database: AsyncEngine) -> int:
         (OperationType.MUTATION, 'mutation { createProject(input: {name: "x"}) { project { id } } }'),
     ],
 )
-async def test_what_takes_too_long_is_stopped_with_everything_under_it(
+async def test_an_operation_that_times_out_is_stopped_with_its_statements(
     api: Api,
     wiring: Wiring,
     database: AsyncEngine,
@@ -259,7 +259,7 @@ async def test_what_takes_too_long_is_stopped_with_everything_under_it(
         assert wiring.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
-async def test_after_an_operation_was_stopped_the_next_one_is_answered(
+async def test_the_operation_after_a_timeout_is_answered(
     api: Api, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
@@ -270,7 +270,7 @@ async def test_after_an_operation_was_stopped_the_next_one_is_answered(
     assert await api.gql("{ projects { totalCount } }") == {"projects": {"totalCount": 0}}
 
 
-async def test_an_operation_that_nobody_waits_for_any_more_leaves_no_statement(
+async def test_an_operation_of_a_disconnected_client_leaves_no_statement(
     api: Api,
     database: AsyncEngine,
     locked: str,  # noqa: ARG001
@@ -284,17 +284,17 @@ async def test_an_operation_that_nobody_waits_for_any_more_leaves_no_statement(
     assert await waiting(database) == 0
 
 
-async def test_the_schema_is_told_to_those_who_are_signed_out(anonymous: httpx.AsyncClient) -> None:
+async def test_signed_out_clients_may_introspect_the_schema(anonymous: httpx.AsyncClient) -> None:
     body = {"query": get_introspection_query(one_of=True, input_value_deprecation=True)}
     reply = (await anonymous.post("/graphql", json=body)).json()
     assert "errors" not in reply
     assert len(reply["data"]["__schema"]["types"]) > 100
-    assert reply["extensions"] == {"cost": INTROSPECTION}
+    assert reply["extensions"] == {"cost": INTROSPECTION_COST}
 
 
-def test_every_kind_of_refusal_has_its_code() -> None:
+def test_every_domain_error_has_an_extension_code() -> None:
     def kinds(kind: type[DomainError]) -> set[type[DomainError]]:
         return {kind}.union(*map(kinds, kind.__subclasses__()))
 
-    assert CODES.keys() == set(ErrorCode)
-    assert {it.code for it in kinds(DomainError) if hasattr(it, "code")} == set(ErrorCode)
+    assert EXTENSION_CODES.keys() == set(ErrorCode)
+    assert {error.code for error in kinds(DomainError) if hasattr(error, "code")} == set(ErrorCode)

@@ -42,7 +42,7 @@ async def log(services: Services, deployment_id: str, input: str, **given: Any) 
     return made
 
 
-async def test_a_deployment_shows_where_and_how_it_is_asked(
+async def test_a_deployment_shows_its_base_url_and_model_name(
     api: Api, services: Services, worker: Worker
 ) -> None:
     tuned = await trained_finetune(services, api, worker)
@@ -79,7 +79,7 @@ async def test_the_longest_project_name_can_be_deployed(api: Api, services: Serv
     assert made["modelName"] == tuned["modelName"]
 
 
-async def test_a_model_name_answers_once_in_a_project(api: Api) -> None:
+async def test_a_model_name_is_unique_in_a_project(api: Api) -> None:
     here, there = await new_project(api, "here"), await new_project(api, "there")
     first = await deploy(api, here, modelName="llama3")
     error = await api.refused("createDeployment", projectId=here, modelName="llama3")
@@ -93,16 +93,16 @@ async def test_a_model_name_answers_once_in_a_project(api: Api) -> None:
     await deploy(api, here, modelName="llama3")
 
 
-async def test_of_many_deployments_of_one_name_asked_for_at_once_one_is_made(api: Api) -> None:
+async def test_of_concurrent_deployments_with_one_name_one_is_created(api: Api) -> None:
     project_id = await new_project(api)
     given = {"projectId": project_id, "modelName": "llama3"}
     answers = await asyncio.gather(*(api.attempt("createDeployment", "apiKey", **given) for _ in range(4)))
-    refused = [it["userErrors"][0]["reason"] for it in answers if it["userErrors"]]
+    refused = [answer["userErrors"][0]["reason"] for answer in answers if answer["userErrors"]]
     assert refused == ["MODEL_NAME_TAKEN"] * 3
     assert (await api.gql("{ apiKeys { totalCount } }"))["apiKeys"]["totalCount"] == 1
 
 
-async def test_a_fine_tune_is_either_deployed_or_deleted_when_both_are_asked_for_at_once(
+async def test_of_a_concurrent_deployment_and_deletion_of_a_fine_tune_one_succeeds(
     api: Api, services: Services, worker: Worker
 ) -> None:
     tuned = await trained_finetune(services, api, worker)
@@ -112,11 +112,13 @@ async def test_a_fine_tune_is_either_deployed_or_deleted_when_both_are_asked_for
         api.attempt("createDeployment", "", projectId=tuned["project_id"], finetuneId=tuned["id"]),
         api.attempt("deleteFinetune", "", id=tuned["id"]),
     )
-    reasons = [it["userErrors"][0]["reason"] for it in (deployed, deleted) if it["userErrors"]]
+    reasons = [answer["userErrors"][0]["reason"] for answer in (deployed, deleted) if answer["userErrors"]]
     assert reasons in (["FINETUNE_NOT_FOUND"], ["FINETUNE_DEPLOYED"])
 
 
-async def test_what_has_no_model_cannot_be_deployed(api: Api, services: Services, worker: Worker) -> None:
+async def test_a_fine_tune_without_a_model_cannot_be_deployed(
+    api: Api, services: Services, worker: Worker
+) -> None:
     project_id = await new_project(api)
     assert (await api.refused("createDeployment", projectId=project_id))["reason"] == "REQUIRED"
     error = await api.refused("createDeployment", projectId=project_id, modelName=" ")
@@ -142,7 +144,7 @@ async def test_the_id_of_a_fine_tune_is_no_model_name(
         assert (error["code"], error["reason"]) == ("NOT_FOUND", "FINETUNE_NOT_FOUND")
 
 
-async def test_the_second_call_with_an_idempotency_key_gives_the_same_without_the_secret(api: Api) -> None:
+async def test_a_replayed_deployment_is_returned_without_its_secret(api: Api) -> None:
     project_id = await new_project(api)
     first, second = [await deploy(api, project_id, modelName="llama3", idempotencyKey="k") for _ in range(2)]
     assert first["secret"]
@@ -153,7 +155,9 @@ async def test_a_model_is_unloaded_when_the_last_deployment_of_it_is_deleted(
     api: Api, services: Services, worker: Worker, runtime: FakeRuntime
 ) -> None:
     tuned = await trained_finetune(services, api, worker)
-    made = [await deploy(api, tuned["project_id"], finetuneId=tuned["id"], modelName=it) for it in ("a", "b")]
+    made = [
+        await deploy(api, tuned["project_id"], finetuneId=tuned["id"], modelName=name) for name in ("a", "b")
+    ]
     await worker.drain()
     await api.mutate("deleteDeployment", "deletedId", id=made[0]["id"])
     await worker.drain()
@@ -171,7 +175,7 @@ async def test_deployments_are_listed_over_every_project_and_by_status(api: Api,
     query = "query($status: DeploymentStatus) { deployments(status: $status) { nodes { id } } }"
 
     async def listed(**variables: Any) -> list[str]:
-        return [it["id"] for it in (await api.gql(query, **variables))["deployments"]["nodes"]]
+        return [node["id"] for node in (await api.gql(query, **variables))["deployments"]["nodes"]]
 
     assert await listed() == [starting["id"], ready["id"]]
     assert await listed(status="READY") == [ready["id"]]
@@ -200,7 +204,7 @@ async def test_logs_are_filtered_newest_first(api: Api, services: Services) -> N
     await log(services, made["id"], "last", date=NOON + timedelta(minutes=2), status=500)
     for filter, found in FILTERS:
         logs = (await api.gql(LOGS, id=made["id"], filter=filter))["deployment"]["logs"]
-        assert [it["input"] for it in logs["nodes"]] == found, filter
+        assert [node["input"] for node in logs["nodes"]] == found, filter
         assert logs["totalCount"] == len(found), filter
 
 
@@ -212,12 +216,12 @@ async def test_logs_of_one_key_and_page_by_page(api: Api, services: Services) ->
     await log(services, made["id"], "asked by nobody")
     given = {"id": made["id"], "filter": {"apiKeyId": key_id}, "first": 2}
     first = (await api.gql(LOGS, **given))["deployment"]["logs"]
-    assert [it["input"] for it in first["nodes"]] == ["asked 2", "asked 1"]
+    assert [node["input"] for node in first["nodes"]] == ["asked 2", "asked 1"]
     rest = await api.gql(LOGS, **given, after=first["pageInfo"]["endCursor"])
-    assert [it["input"] for it in rest["deployment"]["logs"]["nodes"]] == ["asked 0"]
+    assert [node["input"] for node in rest["deployment"]["logs"]["nodes"]] == ["asked 0"]
 
 
-async def test_a_log_shows_all_that_was_said(api: Api, services: Services) -> None:
+async def test_a_log_shows_the_request_and_the_response(api: Api, services: Services) -> None:
     made = await deploy(api, await new_project(api), "id apiKeys { nodes { id } }", modelName="llama3")
     key_id = made["apiKeys"]["nodes"][0]["id"]
     kept = await log(
@@ -237,7 +241,7 @@ async def test_a_log_shows_all_that_was_said(api: Api, services: Services) -> No
     assert await api.other.gql(query, id=kept.id) == {"node": None}
 
 
-async def test_anothers_deployment_is_as_absent_as_a_missing_one(api: Api) -> None:
+async def test_another_users_deployment_is_not_found(api: Api) -> None:
     project_id = await new_project(api)
     made = await deploy(api, project_id, modelName="llama3")
     query = "query($id: ID!) { deployment(id: $id) { id } node(id: $id) { id } }"

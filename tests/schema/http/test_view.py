@@ -16,8 +16,8 @@ from strawberry.types.execution import ExecutionResult
 from domain.services import Services
 from resolvers.context import Context
 from schema.execution import encode_json as encoded
-from schema.http._requests import JSON, MAX_BODY, MAX_NESTING, Refused, decoded
-from schema.http._responses import GRAPHQL, accepted, answer
+from schema.http._requests import JSON_TYPE, MAX_BODY_BYTES, MAX_JSON_DEPTH, RequestError, parse_json
+from schema.http._responses import GRAPHQL_TYPE, negotiate, result_response
 from schema.http._view import GraphQLView
 from tests.clients import Api
 
@@ -40,20 +40,20 @@ def refused(reply: httpx.Response, status: int) -> str:
 @pytest.mark.parametrize(
     ("accept", "media"),
     [
-        (None, JSON),
-        ("*/*", JSON),
-        ("application/*", JSON),
-        (JSON, JSON),
-        (f"{JSON}; charset=utf-8", JSON),
-        (GRAPHQL, GRAPHQL),
-        (f"{GRAPHQL}, {JSON}", GRAPHQL),
-        (f"{GRAPHQL};q=0.5, {JSON}", JSON),
-        (f"{GRAPHQL};q=0.5, {JSON};q=0.4, */*;q=0.1", GRAPHQL),
-        (f"text/html, {GRAPHQL}", GRAPHQL),
-        (f"{GRAPHQL}, {JSON}, text/event-stream, multipart/mixed", GRAPHQL),
+        (None, JSON_TYPE),
+        ("*/*", JSON_TYPE),
+        ("application/*", JSON_TYPE),
+        (JSON_TYPE, JSON_TYPE),
+        (f"{JSON_TYPE}; charset=utf-8", JSON_TYPE),
+        (GRAPHQL_TYPE, GRAPHQL_TYPE),
+        (f"{GRAPHQL_TYPE}, {JSON_TYPE}", GRAPHQL_TYPE),
+        (f"{GRAPHQL_TYPE};q=0.5, {JSON_TYPE}", JSON_TYPE),
+        (f"{GRAPHQL_TYPE};q=0.5, {JSON_TYPE};q=0.4, */*;q=0.1", GRAPHQL_TYPE),
+        (f"text/html, {GRAPHQL_TYPE}", GRAPHQL_TYPE),
+        (f"{GRAPHQL_TYPE}, {JSON_TYPE}, text/event-stream, multipart/mixed", GRAPHQL_TYPE),
     ],
 )
-async def test_the_answer_has_the_type_that_is_accepted_most(
+async def test_the_response_has_the_preferred_media_type(
     anonymous: httpx.AsyncClient, accept: str | None, media: str
 ) -> None:
     del anonymous.headers["accept"]
@@ -68,16 +68,16 @@ def _extensions(reply: httpx.Response) -> dict[str, Any]:
     return {"extensions": body["extensions"]} if "extensions" in body else {}
 
 
-@pytest.mark.parametrize("accept", ["text/html", f"{JSON};q=0", "*/*;q=nonsense", "image/png, text/*"])
-async def test_what_is_not_served_is_not_acceptable(anonymous: httpx.AsyncClient, accept: str) -> None:
+@pytest.mark.parametrize("accept", ["text/html", f"{JSON_TYPE};q=0", "*/*;q=nonsense", "image/png, text/*"])
+async def test_other_media_types_are_not_acceptable(anonymous: httpx.AsyncClient, accept: str) -> None:
     reply = await anonymous.post("/graphql", json=TYPENAME, headers={"accept": accept})
-    assert JSON in refused(reply, 406)
+    assert JSON_TYPE in refused(reply, 406)
 
 
 @given(st.text(max_size=60))
-def test_any_accept_header_is_understood_or_refused(header: str) -> None:
-    with suppress(Refused):
-        assert accepted(header).media in {JSON, GRAPHQL}
+def test_any_accept_header_is_negotiated_or_refused(header: str) -> None:
+    with suppress(RequestError):
+        assert negotiate(header).media_type in {JSON_TYPE, GRAPHQL_TYPE}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_any_accept_header_is_understood_or_refused(header: str) -> None:
         (b'{"query": "{ __typename }"} more', "JSON"),
         (
             b'{"query": "{ __typename }", "variables": {"x": %s}}' % (b"[" * 900 + b"]" * 900),
-            f"more than {MAX_NESTING} deep",
+            f"more than {MAX_JSON_DEPTH} deep",
         ),
         (b'"text"', "JSON object"),
         (b"null", "JSON object"),
@@ -108,44 +108,44 @@ def test_any_accept_header_is_understood_or_refused(header: str) -> None:
         (b'{"query": "{ __typename }", "operationName": "Other"}', "Other"),
     ],
 )
-async def test_a_body_that_is_no_request_is_refused_with_a_sentence(
+async def test_a_malformed_request_is_refused_with_a_sentence(
     anonymous: httpx.AsyncClient, content: bytes, says: str
 ) -> None:
-    for accept in (JSON, GRAPHQL):
-        headers = {"content-type": JSON, "accept": accept}
+    for accept in (JSON_TYPE, GRAPHQL_TYPE):
+        headers = {"content-type": JSON_TYPE, "accept": accept}
         reply = await anonymous.post("/graphql", content=content, headers=headers)
         assert says in refused(reply, 400)
         assert reply.headers["content-type"].startswith(accept)
 
 
-async def test_of_a_key_that_stands_twice_the_last_counts(anonymous: httpx.AsyncClient) -> None:
+async def test_of_duplicate_keys_the_last_counts(anonymous: httpx.AsyncClient) -> None:
     content = b'{"query": "{ other }", "query": "{ __typename }"}'
-    reply = await anonymous.post("/graphql", content=content, headers={"content-type": JSON})
+    reply = await anonymous.post("/graphql", content=content, headers={"content-type": JSON_TYPE})
     assert reply.json()["data"] == {"__typename": "Query"}
 
 
-@given(st.integers(0, MAX_NESTING * 2), st.booleans())
-def test_json_may_nest_so_deep_and_no_deeper(depth: int, is_object: bool) -> None:
+@given(st.integers(0, MAX_JSON_DEPTH * 2), st.booleans())
+def test_the_depth_of_json_is_limited(depth: int, is_object: bool) -> None:
     opened, closed = ('{"a":', "}") if is_object else ("[", "]")
     text = opened * depth + "0" + closed * depth
-    if depth > MAX_NESTING:
-        with pytest.raises(Refused):
-            decoded(text)
+    if depth > MAX_JSON_DEPTH:
+        with pytest.raises(RequestError):
+            parse_json(text)
     else:
-        assert decoded(text) == json.loads(text)
+        assert parse_json(text) == json.loads(text)
 
 
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(st.characters()),
-        lambda it: st.lists(it, max_size=3),
+        lambda values: st.lists(values, max_size=3),
     )
 )
-def test_whatever_is_answered_is_json(value: Any) -> None:
+def test_every_response_is_valid_json(value: Any) -> None:
     assert json.loads(encoded({"data": value})) == {"data": value}
 
 
-async def test_brackets_within_text_are_no_nesting(anonymous: httpx.AsyncClient) -> None:
+async def test_brackets_in_strings_do_not_count_as_depth(anonymous: httpx.AsyncClient) -> None:
     query = "query($name: String!) { __type(name: $name) { name } }"
     reply = await anonymous.post("/graphql", json={"query": query, "variables": {"name": "[{" * 5_000}})
     assert reply.json()["data"] == {"__type": None}
@@ -160,17 +160,17 @@ async def test_brackets_within_text_are_no_nesting(anonymous: httpx.AsyncClient)
         ({"content-type": "application/x-www-form-urlencoded"}, "content-type"),
         ({"content-type": "multipart/form-data; boundary=x"}, "REST"),
         ({"content-type": "application/json; charset=utf-16"}, "UTF-8"),
-        ({"content-type": JSON, "content-encoding": "gzip"}, "compressed"),
+        ({"content-type": JSON_TYPE, "content-encoding": "gzip"}, "compressed"),
     ],
 )
-async def test_a_body_of_another_kind_is_refused(
+async def test_other_content_types_are_refused(
     anonymous: httpx.AsyncClient, headers: dict[str, str], says: str
 ) -> None:
     reply = await anonymous.post("/graphql", content=json.dumps(TYPENAME).encode(), headers=headers)
     assert says in refused(reply, 415)
 
 
-async def test_a_body_that_says_it_is_too_large_is_not_even_read(anonymous: httpx.AsyncClient) -> None:
+async def test_a_body_with_a_content_length_above_the_limit_is_not_read(anonymous: httpx.AsyncClient) -> None:
     read = False
 
     async def body() -> AsyncIterator[bytes]:
@@ -178,14 +178,14 @@ async def test_a_body_that_says_it_is_too_large_is_not_even_read(anonymous: http
         read = True
         yield b"{}"
 
-    for length in (str(MAX_BODY + 1), "9" * 5_000):
-        headers = {"content-type": JSON, "content-length": length}
+    for length in (str(MAX_BODY_BYTES + 1), "9" * 5_000):
+        headers = {"content-type": JSON_TYPE, "content-length": length}
         reply = await anonymous.post("/graphql", content=body(), headers=headers)
-        assert f"{MAX_BODY:,}" in refused(reply, 413)
+        assert f"{MAX_BODY_BYTES:,}" in refused(reply, 413)
     assert not read
 
 
-async def test_a_body_that_grows_too_large_is_refused_on_the_way(anonymous: httpx.AsyncClient) -> None:
+async def test_a_streamed_body_is_refused_once_it_exceeds_the_limit(anonymous: httpx.AsyncClient) -> None:
     sent = 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -194,12 +194,12 @@ async def test_a_body_that_grows_too_large_is_refused_on_the_way(anonymous: http
             sent += 65_536
             yield b" " * 65_536
 
-    reply = await anonymous.post("/graphql", content=body(), headers={"content-type": JSON})
-    assert f"{MAX_BODY:,}" in refused(reply, 413)
-    assert sent <= MAX_BODY + 2 * 65_536
+    reply = await anonymous.post("/graphql", content=body(), headers={"content-type": JSON_TYPE})
+    assert f"{MAX_BODY_BYTES:,}" in refused(reply, 413)
+    assert sent <= MAX_BODY_BYTES + 2 * 65_536
 
 
-async def test_a_query_may_be_a_link_and_a_change_may_not(api: Api) -> None:
+async def test_get_executes_queries_and_refuses_mutations(api: Api) -> None:
     asked = {"query": "query($id: ID!) { node(id: $id) { id } }", "variables": json.dumps({"id": "x"})}
     reply = await api.rest.get("/graphql", params=asked)
     assert (reply.status_code, reply.json()["data"]) == (200, {"node": None})
@@ -219,22 +219,20 @@ async def test_other_methods_are_not_allowed(anonymous: httpx.AsyncClient, metho
 
 
 @pytest.mark.parametrize("query", ["{", "{ nothing }", "query($id: ID!) { node(id: $id) { id } }"])
-async def test_a_request_that_is_refused_as_a_whole_has_no_data(
-    anonymous: httpx.AsyncClient, query: str
-) -> None:
-    for accept, status in ((JSON, 200), (GRAPHQL, 400)):
+async def test_a_request_error_has_no_data(anonymous: httpx.AsyncClient, query: str) -> None:
+    for accept, status in ((JSON_TYPE, 200), (GRAPHQL_TYPE, 400)):
         reply = await anonymous.post("/graphql", json={"query": query}, headers={"accept": accept})
         assert reply.status_code == status
         assert "data" not in reply.json()
         assert reply.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-async def test_an_error_of_a_field_leaves_the_rest_and_the_status(anonymous: httpx.AsyncClient) -> None:
+async def test_a_field_error_leaves_the_other_fields_and_the_status(anonymous: httpx.AsyncClient) -> None:
     query = '{ __typename job(id: "x") { id } }'
-    reply = await anonymous.post("/graphql", json={"query": query}, headers={"accept": GRAPHQL})
+    reply = await anonymous.post("/graphql", json={"query": query}, headers={"accept": GRAPHQL_TYPE})
     assert reply.status_code == 200
     assert "data" in reply.json()
-    assert [it["extensions"]["code"] for it in reply.json()["errors"]] == ["UNAUTHENTICATED"]
+    assert [error["extensions"]["code"] for error in reply.json()["errors"]] == ["UNAUTHENTICATED"]
 
 
 @pytest.mark.parametrize(
@@ -248,20 +246,20 @@ async def test_an_error_of_a_field_leaves_the_rest_and_the_status(anonymous: htt
         ({"code": "INTERNAL"}, 500, None),
     ],
 )
-def test_the_code_of_a_refused_request_decides_the_status(
+def test_the_code_of_a_request_error_determines_the_status(
     extensions: dict[str, Any], status: int, header: tuple[str, str] | None
 ) -> None:
     error = GraphQLError("No.", extensions=extensions)
-    reply = answer(ExecutionResult(data=None, errors=[error]), GRAPHQL)
+    reply = result_response(ExecutionResult(data=None, errors=[error]), GRAPHQL_TYPE)
     assert reply.status_code == status
     assert header is None or reply.headers[header[0]] == header[1]
     assert orjson.loads(reply.body) == {"errors": [{"message": "No.", "extensions": extensions}]}
-    assert answer(ExecutionResult(data=None, errors=[error]), JSON).status_code == 200
+    assert result_response(ExecutionResult(data=None, errors=[error]), JSON_TYPE).status_code == 200
     at_a_field = GraphQLError("No.", path=["field"], extensions=extensions)
-    assert answer(ExecutionResult(data=None, errors=[at_a_field]), GRAPHQL).status_code == 200
+    assert result_response(ExecutionResult(data=None, errors=[at_a_field]), GRAPHQL_TYPE).status_code == 200
 
 
-async def test_a_fault_of_the_endpoint_is_masked_and_logged(
+async def test_an_internal_error_of_the_endpoint_is_masked_and_logged(
     anonymous: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: Any) -> Context:
@@ -273,11 +271,11 @@ async def test_a_fault_of_the_endpoint_is_masked_and_logged(
     (error,) = reply.json()["errors"]
     assert error["extensions"] == {"code": "INTERNAL", "requestId": "r-1"}
     assert "the inside" not in reply.text
-    (record,) = [it for it in caplog.records if it.name == "schema.http._view"]
+    (record,) = [record for record in caplog.records if record.name == "schema.http._view"]
     assert (vars(record)["request_id"], "the inside of Luthier" in caplog.text) == ("r-1", True)
 
 
-async def test_a_token_of_another_kind_is_nobodys(api: Api, services: Services) -> None:
+async def test_invalid_tokens_are_unauthenticated(api: Api, services: Services) -> None:
     ticket, _ = services.tokens.ticket(api.user_id, "/graphql")
     for token in ("garbage", ticket, "x" * 50_000, f"{api.token}x"):
         headers = {"authorization": f"Bearer {token}"}

@@ -41,8 +41,8 @@ RUN = """id version modelName name baseModelName status error method seed
 async def trained_on(api: Api, id: str) -> list[str]:
     found = await fetch_finetune(api, id, "trainedItems(first: 100) { nodes { values split } totalCount }")
     assert found["trainedItems"]["totalCount"] == len(found["trainedItems"]["nodes"])
-    assert {it["split"] for it in found["trainedItems"]["nodes"]} == {"TRAIN"}
-    return [it["values"][0] for it in found["trainedItems"]["nodes"]]
+    assert {node["split"] for node in found["trainedItems"]["nodes"]} == {"TRAIN"}
+    return [node["values"][0] for node in found["trainedItems"]["nodes"]]
 
 
 async def start(services: Services, api: Api, **given: Any) -> dict[str, Any]:
@@ -50,9 +50,7 @@ async def start(services: Services, api: Api, **given: Any) -> dict[str, Any]:
     return await create_finetune(api, project_id, await new_dataset(services, api, project_id), **given)
 
 
-async def test_a_new_fine_tune_is_planned_and_names_everything_that_it_will_do(
-    api: Api, services: Services
-) -> None:
+async def test_a_new_fine_tune_is_planned_with_all_its_settings(api: Api, services: Services) -> None:
     project_id = await new_project(api, "Capital Cities", config={"maxSeqLength": 256})
     dataset_id = await new_dataset(services, api, project_id)
     made = await create_finetune(
@@ -143,7 +141,7 @@ REFUSED: list[tuple[dict[str, Any], str, str, list[str]]] = [
 ]
 
 
-async def test_a_training_that_cannot_be_is_refused_and_nothing_is_kept(api: Api, services: Services) -> None:
+async def test_an_impossible_training_is_refused_and_not_stored(api: Api, services: Services) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
     asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
@@ -156,7 +154,7 @@ async def test_a_training_that_cannot_be_is_refused_and_nothing_is_kept(api: Api
     }
 
 
-async def test_a_method_that_this_machine_lacks_is_refused_with_a_sentence_but_not_to_an_external_runner(
+async def test_an_unsupported_method_is_refused_but_for_an_external_runner(
     api: Api, services: Services
 ) -> None:
     project_id = await new_project(api)
@@ -208,14 +206,14 @@ async def test_a_project_trains_one_model_at_a_time(api: Api, services: Services
     assert second["finetune"] == {"version": 2, "modelName": "luthier/tiny_capitals_v2"}
 
 
-async def test_of_many_trainings_asked_for_at_once_one_begins(api: Api, services: Services) -> None:
+async def test_of_concurrent_trainings_one_is_started(api: Api, services: Services) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
     asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
     answers = await asyncio.gather(
         *(api.attempt("createFinetune", "finetune { id }", **asked) for _ in range(5))
     )
-    refused = [it["userErrors"][0]["reason"] for it in answers if it["userErrors"]]
+    refused = [answer["userErrors"][0]["reason"] for answer in answers if answer["userErrors"]]
     assert refused == ["TRAINING_ALREADY_RUNNING"] * 4
     assert (await api.gql("{ finetunes { totalCount } }"))["finetunes"]["totalCount"] == 1
 
@@ -230,7 +228,7 @@ async def test_later_corrections_and_deletions_do_not_change_what_is_trained_on(
         await fetch_finetune(api, finetune["id"], "dataset { id contentHash items { nodes { id } } }")
     )["dataset"]
     assert finetune["trainedContentHash"] == dataset["contentHash"]
-    first, second, _ = (it["id"] for it in dataset["items"]["nodes"])
+    first, second, _ = (node["id"] for node in dataset["items"]["nodes"])
     await api.mutate("correctItem", "item { id }", itemId=first, values=["Capital of Spain?", "Madrid"])
     await api.mutate("deleteItems", "count", itemIds=[second])
     assert await trained_on(api, finetune["id"]) == questions
@@ -238,7 +236,7 @@ async def test_later_corrections_and_deletions_do_not_change_what_is_trained_on(
     assert after["trainedContentHash"] == finetune["trainedContentHash"] != after["dataset"]["contentHash"]
 
 
-async def test_a_deleted_dataset_is_still_seen_by_what_was_trained_on_it(
+async def test_a_fine_tune_still_shows_its_deleted_dataset(
     api: Api, services: Services, worker: Worker
 ) -> None:
     made = await trained_finetune(services, api, worker)
@@ -248,9 +246,7 @@ async def test_a_deleted_dataset_is_still_seen_by_what_was_trained_on_it(
     assert await trained_on(api, made["id"]) == [question for question, _ in CAPITALS]
 
 
-async def test_the_first_items_are_chosen_or_the_same_ones_by_lot_for_the_same_seed(
-    api: Api, services: Services
-) -> None:
+async def test_items_are_the_first_ones_or_a_random_sample_of_the_seed(api: Api, services: Services) -> None:
     async def chosen(**given: Any) -> list[str]:
         project_id = await new_project(api)
         dataset_id = await new_dataset(services, api, project_id, SIXTY)
@@ -285,7 +281,7 @@ async def test_a_planned_training_is_cancelled_once(api: Api, services: Services
     assert (await fetch_finetune(api, id, "status"))["status"] == "ABORTED"
 
 
-async def test_a_fine_tune_is_deleted_with_its_files_once_nothing_needs_it(
+async def test_a_fine_tune_is_deleted_with_its_files_once_it_is_not_deployed(
     api: Api, services: Services, worker: Worker, runtime: FakeRuntime
 ) -> None:
     running = await start(services, api)
@@ -305,9 +301,7 @@ async def test_a_fine_tune_is_deleted_with_its_files_once_nothing_needs_it(
     assert made["id"] in runtime.removed
 
 
-async def test_the_second_call_with_an_idempotency_key_starts_nothing_new(
-    api: Api, services: Services
-) -> None:
+async def test_a_replayed_creation_starts_no_second_training(api: Api, services: Services) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
     first, second = [await create_finetune(api, project_id, dataset_id, idempotencyKey="k") for _ in range(2)]
@@ -317,7 +311,7 @@ async def test_the_second_call_with_an_idempotency_key_starts_nothing_new(
     assert error["reason"] == "IDEMPOTENCY_KEY_REUSED"
 
 
-async def test_an_archived_project_trains_nothing(api: Api, services: Services) -> None:
+async def test_an_archived_project_gets_no_fine_tune(api: Api, services: Services) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
     await api.mutate("updateProject", "project { id }", id=project_id, status="ARCHIVED")
@@ -325,7 +319,7 @@ async def test_an_archived_project_trains_nothing(api: Api, services: Services) 
     assert (await api.refused("createFinetune", **asked))["reason"] == "PROJECT_ARCHIVED"
 
 
-async def test_a_model_answers_without_a_deployment(
+async def test_a_fine_tune_completes_a_prompt_without_a_deployment(
     api: Api, services: Services, worker: Worker, runtime: FakeRuntime
 ) -> None:
     made = await trained_finetune(services, api, worker)
@@ -339,7 +333,9 @@ async def test_a_model_answers_without_a_deployment(
     assert model.model_id == made["id"]
 
 
-async def test_a_question_is_refused_before_the_model_is_looked_for(api: Api, services: Services) -> None:
+async def test_an_invalid_completion_is_refused_before_the_model_is_loaded(
+    api: Api, services: Services
+) -> None:
     made = await start(services, api)
     given = {"finetuneId": made["finetune"]["id"], "prompt": "hi"}
     assert (await api.refused("complete", **given))["reason"] == "NOT_READY"
@@ -354,12 +350,10 @@ async def test_recent_logs_are_the_last_lines_asked_for(api: Api, services: Serv
     query = "query($id: ID!, $lines: Int!) { finetune(id: $id) { recentLogs(lines: $lines) } }"
     for lines in (0, 1001):
         body = await api.raw(query, id=made["id"], lines=lines)
-        assert [it["extensions"]["code"] for it in body["errors"]] == ["BAD_USER_INPUT"]
+        assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT"]
 
 
-async def test_anothers_fine_tune_is_as_absent_as_a_missing_one(
-    api: Api, services: Services, worker: Worker
-) -> None:
+async def test_another_users_fine_tune_is_not_found(api: Api, services: Services, worker: Worker) -> None:
     made = await trained_finetune(services, api, worker)
     query = "query($id: ID!) { finetune(id: $id) { id } node(id: $id) { id } }"
     theirs = await new_project(api.other)
@@ -388,7 +382,7 @@ async def test_fine_tunes_are_listed_over_every_project_and_by_status(
     query = "query($status: RunStatus) { finetunes(status: $status) { nodes { id } } }"
 
     async def listed(**variables: Any) -> list[str]:
-        return [it["id"] for it in (await api.gql(query, **variables))["finetunes"]["nodes"]]
+        return [node["id"] for node in (await api.gql(query, **variables))["finetunes"]["nodes"]]
 
     assert await listed() == [planned["id"], done["id"]]
     assert await listed(status="DONE") == [done["id"]]

@@ -45,8 +45,8 @@ class Queries:
         root = self.schema.get_root_type(kind)
         assert root is not None
         body = self._selection(root, self.depth, is_single=kind is OperationType.SUBSCRIPTION)
-        whole = " ".join([body, *(it for _, it in self._fragments.values())])
-        used = ", ".join(it for name, it in VARIABLES.items() if name in whole)
+        whole = " ".join([body, *(text for _, text in self._fragments.values())])
+        used = ", ".join(definition for name, definition in VARIABLES.items() if name in whole)
         variables = {"yes": self._coin()} if self._coin() else {}
         return f"{kind.value} {f'({used})' if used else ''} {whole}", variables | (
             {} if self._coin(0.9) else {"no": None}
@@ -57,32 +57,32 @@ class Queries:
 
     def _selection(self, kind: GraphQLNamedType, depth: int, *, is_single: bool = False) -> str:
         named: Mapping[str, GraphQLField] = getattr(kind, "fields", {})
-        wanted = [it for it in named.items() if self._is_wanted(*it, depth)]
+        wanted = [item for item in named.items() if self._is_wanted(*item, depth)]
         width = 1 if is_single else self.random.randrange(1, 6)
         chosen = self.random.choices(wanted, k=width if wanted else 0)
         parts = []
-        for name, it in chosen if chosen or is_single else [("", None)]:
+        for name, graphql_field in chosen if chosen or is_single else [("", None)]:
             if not is_single and depth > 1 and self._coin(0.3):
                 parts.append(self._fragment(kind, depth))
-            if it and self._goes_on():
-                parts.append(self._field(name, it, depth, is_single=is_single))
+            if graphql_field and self._goes_on():
+                parts.append(self._field(name, graphql_field, depth, is_single=is_single))
         parts += ["__typename"] * (not parts or (not is_single and self._coin(0.3)))
         return f"{{ {' '.join(parts)} }}"
 
-    def _is_wanted(self, name: str, it: GraphQLField, depth: int) -> bool:
-        return name not in self.without and (depth > 1 or not is_composite_type(get_named_type(it.type)))
+    def _is_wanted(self, name: str, field: GraphQLField, depth: int) -> bool:
+        return name not in self.without and (depth > 1 or not is_composite_type(get_named_type(field.type)))
 
     def _goes_on(self) -> bool:
         self._left -= 1
         return self._left >= 0
 
-    def _field(self, name: str, it: GraphQLField, depth: int, *, is_single: bool) -> str:
-        given = [(key, self.value(name, key, argument)) for key, argument in it.args.items()]
+    def _field(self, name: str, field: GraphQLField, depth: int, *, is_single: bool) -> str:
+        given = [(key, self.value(name, key, argument)) for key, argument in field.args.items()]
         arguments = ", ".join(f"{key}: {value}" for key, value in given if value is not None)
-        kind = get_named_type(it.type)
+        kind = get_named_type(field.type)
         below = self._selection(kind, depth - 1) if is_composite_type(kind) else ""
         directive = "" if is_single else self._directive()
-        alias = self._alias(name, str(it.type), arguments)
+        alias = self._alias(name, str(field.type), arguments)
         return f"{alias}{name}{f'({arguments})' if arguments else ''} {directive} {below}"
 
     def _alias(self, name: str, kind: str, arguments: str) -> str:

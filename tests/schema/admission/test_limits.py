@@ -8,11 +8,11 @@ import pytest
 from graphql import GraphQLError, get_introspection_query, parse, print_ast
 from graphql.validation.rules import overlapping_fields_can_be_merged as overlapping
 
-from schema.admission._admission import COMPARISONS, MAX_CACHED_DOCUMENTS, MAX_CACHED_TOKENS, Admission
-from schema.admission._weights import INTROSPECTION, MAX_COST
+from schema.admission._admission import MAX_CACHED_DOCUMENTS, MAX_CACHED_TOKENS, MAX_COMPARISONS, Admission
+from schema.admission._weights import INTROSPECTION_COST, MAX_COST
 from schema.root import schema
-from schema.shared.errors import clean
-from tests.schema.attacks import ATTACKS, IDS, Attack, many, nested
+from schema.shared.errors import mask_error
+from tests.schema.admission.attacks import ATTACKS, IDS, Attack, many, nested
 
 SCHEMA = schema._schema
 RATIO = 2.3
@@ -54,28 +54,26 @@ def steps(work: Callable[[], object]) -> int:
     return count
 
 
-def test_the_stock_rule_still_has_the_bound_that_we_set(
+def test_the_overlapping_fields_rule_has_our_budget(
     admission: Admission, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = "{ viewer { id id id } }"
     monkeypatch.setattr(overlapping, "MAX_COMPLEXITY_BUDGET", 1)
-    assert [facts(it)["reason"] for it in refusals(admission, document)] == ["TOO_MANY_OVERLAPS"]
+    assert [facts(error)["reason"] for error in refusals(admission, document)] == ["TOO_MANY_OVERLAPS"]
     monkeypatch.undo()
-    assert COMPARISONS == overlapping.MAX_COMPLEXITY_BUDGET
+    assert MAX_COMPARISONS == overlapping.MAX_COMPLEXITY_BUDGET
     assert refusals(admission, document) == []
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_an_attack_is_refused_and_twice_of_it_takes_about_twice_the_steps(
-    admission: Admission, attack: Attack
-) -> None:
+def test_an_attack_is_refused_in_time_linear_in_its_size(admission: Admission, attack: Attack) -> None:
     counts = []
     for size in (attack.size, 2 * attack.size):
         document, variables = attack.make(size), attack.variables(size)
         counts.append(steps(lambda: refusals(admission, document, variables)))  # noqa: B023 - it is called at once
     assert counts[1] <= RATIO * counts[0]
-    errors = [clean(it, "r") for it in refusals(admission, document, variables)]
-    assert {facts(it)["code"] for it in errors} == {attack.code}
+    errors = [mask_error(error, "r") for error in refusals(admission, document, variables)]
+    assert {facts(error)["code"] for error in errors} == {attack.code}
     assert facts(errors[0]).get("reason") == attack.reason
 
 
@@ -95,18 +93,18 @@ def test_an_attack_is_refused_and_twice_of_it_takes_about_twice_the_steps(
         (2_000, many("f#", "{ viewer { {} } }")),
     ],
 )
-def test_what_is_just_within_a_limit_is_not_refused_by_it(
+def test_a_document_exactly_at_a_limit_is_not_refused_by_that_limit(
     admission: Admission, most: int, document: Callable[[int], str]
 ) -> None:
     overhead = 5 if most == 2_000 else 0  # the tokens around them
     within = refusals(admission, document(most - overhead))
     (above,) = refusals(admission, document(most - overhead + 1))
     assert facts(above)["limit"] == most
-    assert facts(above)["reason"] not in {facts(it).get("reason") for it in within}
+    assert facts(above)["reason"] not in {facts(error).get("reason") for error in within}
     assert facts(above).get("actual", most + 1) == most + 1
 
 
-def test_variables_are_measured_however_they_are_nested(admission: Admission) -> None:
+def test_variables_are_limited_however_they_are_nested(admission: Admission) -> None:
     for value, reason in (
         (["x"] * 251, "TOO_MANY_ITEMS"),
         ([{"a": [["x"] * 251]}], "TOO_MANY_ITEMS"),
@@ -156,14 +154,14 @@ COSTS = [
 
 
 @pytest.mark.parametrize(("document", "variables", "cost"), COSTS)
-def test_the_cost_counts_the_objects_that_are_asked_for(
+def test_the_cost_is_the_number_of_requested_objects(
     admission: Admission, document: str, variables: dict[str, Any], cost: int
 ) -> None:
     for _ in range(2):  # the second time it is a document that is kept
         assert admission.admit(document, None, variables).cost == cost
 
 
-def test_what_costs_too_much_is_refused_with_its_cost(admission: Admission) -> None:
+def test_an_operation_that_costs_too_much_is_refused_with_its_cost(admission: Admission) -> None:
     document = "query($n: Int) { projects(first: 100) { nodes { datasets(first: $n) { nodes { id } } } } }"
     assert admission.admit(document, None, {"n": 47}).errors == []
     admitted = admission.admit(document, None, {"n": 48})
@@ -175,16 +173,18 @@ def test_what_costs_too_much_is_refused_with_its_cost(admission: Admission) -> N
     assert "smaller pages" in error.message
 
 
-def test_fragments_that_double_with_a_variable_in_them_are_weighed_once_each(admission: Admission) -> None:
+def test_fragments_that_double_are_evaluated_once_each(admission: Admission) -> None:
     """Evaluated one by one, thirty of them would be a thousand million."""
-    spreads = " ".join(f"fragment F{it} on Query {{ ...F{it + 1} ...F{it + 1} }}" for it in range(30))
+    spreads = " ".join(
+        f"fragment F{number} on Query {{ ...F{number + 1} ...F{number + 1} }}" for number in range(30)
+    )
     leaf = "fragment F30 on Query { projects(first: $n) { nodes { id } } }"
     admitted = admission.admit(f"query($n: Int) {{ ...F0 }} {spreads} {leaf}", None, {"n": 5})
     assert admitted.cost == 1_000_000
     assert facts(admitted.errors[0])["reason"] == "TOO_MANY_ROOT_FIELDS"
 
 
-def test_of_several_operations_the_one_that_is_named_is_weighed(admission: Admission) -> None:
+def test_of_several_operations_the_named_one_is_costed(admission: Admission) -> None:
     document = "query A { viewer { id } } query B { projects { nodes { id } } }"
     assert admission.admit(document, "A", {}).cost == 1
     assert admission.admit(document, "B", {}).cost == 21
@@ -192,7 +192,9 @@ def test_of_several_operations_the_one_that_is_named_is_weighed(admission: Admis
 
 
 @pytest.mark.parametrize("repeated", [1, 2])
-def test_the_whole_schema_may_be_asked_for_once(admission: Admission, repeated: int) -> None:
+def test_the_whole_schema_may_be_introspected_once_in_an_operation(
+    admission: Admission, repeated: int
+) -> None:
     every = get_introspection_query(
         descriptions=True,
         specified_by_url=True,
@@ -203,37 +205,40 @@ def test_the_whole_schema_may_be_asked_for_once(admission: Admission, repeated: 
     )
     operation, *fragments = parse(every).definitions
     (field,) = operation.selection_set.selections  # type: ignore[attr-defined]
-    fields = " ".join(f"s{it}: {print_ast(field)}" for it in range(repeated))
+    fields = " ".join(f"s{number}: {print_ast(field)}" for number in range(repeated))
     document = f"{{ {fields} }} {' '.join(map(print_ast, fragments))}"
     admitted = admission.admit(document, None, {})
-    assert admitted.cost == INTROSPECTION * repeated
-    assert [facts(it)["reason"] for it in admitted.errors] == ["TOO_EXPENSIVE"] * (repeated - 1)
+    assert admitted.cost == INTROSPECTION_COST * repeated
+    assert [facts(error)["reason"] for error in admitted.errors] == ["TOO_EXPENSIVE"] * (repeated - 1)
 
 
-def test_a_list_of_objects_that_have_to_be_read_has_a_size() -> None:
+def test_every_list_of_nodes_has_a_size() -> None:
     """A list without one costs nothing more than its object, so it must lie in the object's own row."""
-    for name, fields in schema._admission._analysis._table.items():
+    for name, fields in schema._admission._analysis._weights.items():
         for field, weight in fields.items():
             kind = SCHEMA.type_map[weight.type] if weight.type else None
             is_list = "[" in str(getattr(SCHEMA.type_map[name], "fields", {}).get(field, ""))
             is_read = "id" in getattr(kind, "fields", {})
-            assert not (is_list and is_read) or weight.row or weight.arguments, (name, field)
+            assert not (is_list and is_read) or weight.is_row or weight.size_arguments, (
+                name,
+                field,
+            )
 
 
-def test_what_was_sound_is_kept_and_what_is_refused_is_not() -> None:
+def test_valid_documents_are_cached_and_refused_ones_are_not() -> None:
     admission = Admission(SCHEMA)
     first = steps(lambda: refusals(admission, "{ viewer { id } }"))
     assert steps(lambda: refusals(admission, "{ viewer { id } }")) < first / 20
     for document in ("{ viewer { nothing } }", nested(20), "{"):
         assert refusals(admission, document)
-    assert len(admission._documents._kept) == 1
+    assert len(admission._documents._documents) == 1
 
 
-def test_what_is_kept_is_bounded_in_number_and_in_tokens() -> None:
+def test_the_cache_is_limited_in_documents_and_in_tokens() -> None:
     admission = Admission(SCHEMA)
     for number in range(MAX_CACHED_DOCUMENTS + 10):
         assert refusals(admission, f"query A{number} {{ health {{ version }} }}") == []
-    assert len(admission._documents._kept) == MAX_CACHED_DOCUMENTS
+    assert len(admission._documents._documents) == MAX_CACHED_DOCUMENTS
     for number in range(MAX_CACHED_TOKENS // 1_400 + 5):
         assert refusals(admission, "#\n" * 1_400 + f"query A{number} {{ __typename }}") == []
     assert admission._documents._tokens <= MAX_CACHED_TOKENS

@@ -24,7 +24,7 @@ async def create(api: Api, **given: Any) -> dict[str, Any]:
 
 
 async def names(api: Api, **variables: Any) -> list[str]:
-    return [it["name"] for it in (await api.gql(PAGE, **variables))["projects"]["nodes"]]
+    return [node["name"] for node in (await api.gql(PAGE, **variables))["projects"]["nodes"]]
 
 
 async def test_a_new_project_is_active_empty_and_the_viewers(api: Api) -> None:
@@ -92,14 +92,14 @@ async def test_projects_come_newest_first_in_pages_both_ways(api: Api) -> None:
     for number in range(5):
         await create(api, name=f"p{number}")
     first = (await api.gql(PAGE, first=2))["projects"]
-    assert [it["name"] for it in first["nodes"]] == ["p4", "p3"]
+    assert [node["name"] for node in first["nodes"]] == ["p4", "p3"]
     assert first["totalCount"] == 5
     assert first["pageInfo"] | {"startCursor": "", "endCursor": ""} == {
         "hasNextPage": True, "hasPreviousPage": False, "startCursor": "", "endCursor": "",
     }  # fmt: skip
     assert await names(api, first=2, after=first["pageInfo"]["endCursor"]) == ["p2", "p1"]
     last = (await api.gql(PAGE, last=2))["projects"]
-    assert [it["name"] for it in last["nodes"]] == ["p1", "p0"]
+    assert [node["name"] for node in last["nodes"]] == ["p1", "p0"]
     assert await names(api, last=2, before=last["pageInfo"]["startCursor"]) == ["p3", "p2"]
 
 
@@ -114,9 +114,9 @@ async def test_projects_come_newest_first_in_pages_both_ways(api: Api) -> None:
         {"after": "WzFd"},
     ],
 )
-async def test_a_page_that_makes_no_sense_is_refused(api: Api, variables: dict[str, Any]) -> None:
+async def test_invalid_page_arguments_are_refused(api: Api, variables: dict[str, Any]) -> None:
     body = await api.raw(PAGE, **variables)
-    assert [it["extensions"]["code"] for it in body["errors"]] == ["BAD_USER_INPUT"]
+    assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT"]
 
 
 async def test_a_list_is_filtered_by_status_name_and_stage(api: Api) -> None:
@@ -130,7 +130,7 @@ async def test_a_list_is_filtered_by_status_name_and_stage(api: Api) -> None:
     assert await names(api, filter={"stage": "TRAINED"}) == []
 
 
-async def test_a_deleted_project_is_gone(api: Api) -> None:
+async def test_a_deleted_project_is_not_found(api: Api) -> None:
     project = await create(api, name="a")
     assert (await api.mutate("deleteProject", "deletedId", id=project["id"]))["deletedId"] == project["id"]
     query = "query($id: ID!) { project(id: $id) { id } node(id: $id) { id } }"
@@ -138,7 +138,7 @@ async def test_a_deleted_project_is_gone(api: Api) -> None:
     assert (await api.refused("deleteProject", id=project["id"]))["code"] == "NOT_FOUND"
 
 
-async def test_anothers_project_is_as_absent_as_a_missing_one(api: Api) -> None:
+async def test_another_users_project_is_not_found(api: Api) -> None:
     project = await create(api, name="a")
     query = "query($id: ID!) { project(id: $id) { id } node(id: $id) { id } nodes(ids: [$id]) { id } }"
     for id in (project["id"], "prj_00000000000000000000000000", "garbage", ""):
@@ -149,16 +149,16 @@ async def test_anothers_project_is_as_absent_as_a_missing_one(api: Api) -> None:
     assert await names(api) == ["a"]
 
 
-async def test_the_second_call_with_an_idempotency_key_makes_nothing_new(api: Api) -> None:
+async def test_a_replayed_creation_returns_the_same_project(api: Api) -> None:
     calls = [create(api, name="a", idempotencyKey="k") for _ in range(4)]
-    assert len({it["id"] for it in await asyncio.gather(*calls)}) == 1
+    assert len({answer["id"] for answer in await asyncio.gather(*calls)}) == 1
     assert await names(api) == ["a"]
     error = await api.refused("createProject", name="b", idempotencyKey="k")
     assert (error["code"], error["reason"]) == ("CONFLICT", "IDEMPOTENCY_KEY_REUSED")
     assert await api.other.mutate("createProject", "project { id }", name="b", idempotencyKey="k")
 
 
-async def test_a_chosen_dataset_must_be_the_projects_own(api: Api) -> None:
+async def test_a_chosen_dataset_must_belong_to_the_project(api: Api) -> None:
     project, elsewhere = await create(api, name="a"), await create(api, name="b")
     made = await api.mutate(
         "createDataset", "dataset { id }",

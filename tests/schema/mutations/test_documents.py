@@ -55,7 +55,7 @@ def completion(begun: dict[str, Any]) -> dict[str, str]:
     return {"documentId": begun["document"]["id"], "s3Key": begun["s3Key"]}
 
 
-async def test_a_file_goes_straight_to_storage_and_is_read(api: Api, worker: Worker) -> None:
+async def test_a_file_is_uploaded_to_storage_and_read(api: Api, worker: Worker) -> None:
     project_id = await new_project(api)
     begun = await initiate(api, project_id, fileName="C:\\data\\my table.csv", sizeBytes=len(TABLE))
     id = begun["document"]["id"]
@@ -83,7 +83,7 @@ async def test_a_file_goes_straight_to_storage_and_is_read(api: Api, worker: Wor
     }  # fmt: skip
 
 
-async def test_a_second_completion_gives_the_same_job(api: Api) -> None:
+async def test_a_repeated_completion_returns_the_same_job(api: Api) -> None:
     begun = await initiate(api, await new_project(api))
     await put(begun, TABLE)
     wanted = "document { id status } job { id }"
@@ -91,27 +91,27 @@ async def test_a_second_completion_gives_the_same_job(api: Api) -> None:
     assert await api.mutate("completeUpload", wanted, **completion(begun)) == first
 
 
-async def test_completions_that_come_at_once_make_one_job(api: Api) -> None:
+async def test_concurrent_completions_create_one_job(api: Api) -> None:
     begun = await initiate(api, await new_project(api))
     await put(begun, TABLE)
     calls = (api.mutate("completeUpload", "job { id }", **completion(begun)) for _ in range(4))
     assert len({made["job"]["id"] for made in await asyncio.gather(*calls)}) == 1
 
 
-async def test_the_url_takes_no_other_type_and_no_other_key(api: Api) -> None:
+async def test_the_upload_url_is_signed_for_its_type_and_key(api: Api) -> None:
     begun = await initiate(api, await new_project(api))
     assert await put(begun, TABLE, **{"Content-Type": "text/html"}) == 403
     begun["uploadUrl"] = begun["uploadUrl"].replace("table.csv", "other.csv")
     assert await put(begun, TABLE) == 403
 
 
-async def test_a_wrong_key_is_refused_before_storage_is_asked(api: Api) -> None:
+async def test_a_wrong_key_is_refused_without_a_request_to_storage(api: Api) -> None:
     begun = await initiate(api, await new_project(api))
     error = await api.refused("completeUpload", **completion(begun) | {"s3Key": "documents/other/table.csv"})
     assert (error["code"], error["reason"], error["field"]) == ("INVALID", "S3_KEY_MISMATCH", ["s3Key"])
 
 
-async def test_a_completion_without_bytes_is_a_conflict_and_may_be_tried_again(api: Api) -> None:
+async def test_a_completion_before_the_upload_is_a_conflict_and_may_be_retried(api: Api) -> None:
     begun = await initiate(api, await new_project(api))
     error = await api.refused("completeUpload", **completion(begun))
     assert (error["code"], error["reason"]) == ("CONFLICT", "NOT_UPLOADED")
@@ -123,7 +123,7 @@ async def test_a_completion_without_bytes_is_a_conflict_and_may_be_tried_again(a
     ("content", "code", "reason"),
     [(b"", "INVALID", "FILE_EMPTY"), (b"x" * 1_001, "LIMIT_EXCEEDED", "FILE_TOO_LARGE")],
 )
-async def test_bytes_that_may_not_stay_are_deleted_and_the_document_fails(
+async def test_refused_bytes_are_deleted_and_the_document_fails(
     api: Api, services: Services, worker: Worker, content: bytes, code: str, reason: str
 ) -> None:
     begun = await initiate(api, await new_project(api))
@@ -152,7 +152,7 @@ async def test_announced_bytes_count_against_the_projects_limit(api: Api) -> Non
     assert error["context"] == {"limitBytes": 2_500, "presentBytes": 2_000}
 
 
-async def test_a_replayed_key_gives_the_same_document_and_no_url_once_it_is_complete(api: Api) -> None:
+async def test_a_replayed_upload_returns_the_document_and_no_url_once_it_is_complete(api: Api) -> None:
     project_id = await new_project(api)
     first = await initiate(api, project_id, idempotencyKey="k")
     second = await initiate(api, project_id, idempotencyKey="k")
@@ -175,7 +175,7 @@ async def test_a_replayed_key_gives_the_same_document_and_no_url_once_it_is_comp
         ({"sizeBytes": 1_001}, "FILE_TOO_LARGE", ["sizeBytes"]),
     ],
 )
-async def test_what_may_not_be_uploaded_is_refused_at_once(
+async def test_an_upload_that_is_not_allowed_is_refused_at_once(
     api: Api, given: dict[str, Any], reason: str, field: list[str]
 ) -> None:
     asked = {"fileName": "table.csv", "fileType": "text/csv", "kind": "DATASET_UPLOAD"}
@@ -183,7 +183,7 @@ async def test_what_may_not_be_uploaded_is_refused_at_once(
     assert (error["reason"], error["field"]) == (reason, field)
 
 
-async def test_anothers_document_and_project_are_not_found(api: Api) -> None:
+async def test_another_users_document_and_project_are_not_found(api: Api) -> None:
     project_id = await new_project(api)
     begun = await initiate(api, project_id)
     id = begun["document"]["id"]
@@ -209,9 +209,7 @@ async def test_a_projects_documents_can_be_listed_by_kind(api: Api) -> None:
     assert raw == {"totalCount": 1, "nodes": [{"filename": "a.pdf"}]}
 
 
-async def test_a_deleted_document_is_gone_with_its_bytes(
-    api: Api, services: Services, worker: Worker
-) -> None:
+async def test_a_document_is_deleted_with_its_bytes(api: Api, services: Services, worker: Worker) -> None:
     id = await upload(api, await new_project(api), TABLE)
     key = (await shown(api, id))["s3Key"]
     await worker.drain()
@@ -222,7 +220,7 @@ async def test_a_deleted_document_is_gone_with_its_bytes(
     assert await services.storage.head(key) is None
 
 
-async def test_bytes_that_come_after_the_completion_are_neither_imported_nor_downloaded(
+async def test_bytes_put_after_the_completion_are_neither_imported_nor_downloaded(
     api: Api, worker: Worker
 ) -> None:
     project_id = await new_project(api)
@@ -252,7 +250,7 @@ async def announced(database: AsyncEngine, id: str, age: timedelta) -> None:
         await connection.execute(changed.values(created_at=func.now() - age))
 
 
-async def test_an_upload_that_never_came_is_gone_when_it_can_come_no_more(
+async def test_an_abandoned_upload_is_deleted_after_its_url_expires(
     api: Api, services: Services, worker: Worker, database: AsyncEngine
 ) -> None:
     project_id = await new_project(api)
@@ -270,7 +268,7 @@ async def test_an_upload_that_never_came_is_gone_when_it_can_come_no_more(
         assert (await shown(api, begun["document"]["id"]))["status"] == "PENDING_UPLOAD"
 
 
-async def test_what_is_put_after_a_deletion_goes_once_no_upload_can_be_under_way(
+async def test_bytes_put_after_a_deletion_are_deleted_after_the_url_expires(
     api: Api, services: Services, worker: Worker
 ) -> None:
     begun = await initiate(api, await new_project(api))

@@ -36,7 +36,7 @@ def parts(places: range, columns: Table = TABLE) -> PartialRows:
     return PartialRows(Thing, Rows(columns, places))
 
 
-def test_a_part_is_an_object_of_its_class_with_what_was_read_of_it() -> None:
+def test_a_partial_row_is_an_object_of_its_class_with_the_read_attributes() -> None:
     (thing,) = parts(range(1, 2))
     assert type(thing) is Thing
     assert vars(thing) == {"name": "b", "size": 2}
@@ -45,33 +45,38 @@ def test_a_part_is_an_object_of_its_class_with_what_was_read_of_it() -> None:
         _ = thing.secret
 
 
-def test_parts_are_counted_taken_by_index_and_looked_through() -> None:
-    them = parts(range(3, 0, -1))
-    assert len(them) == 3
-    assert [it.name for it in them] == ["d", "c", "b"]
-    assert [it.name for it in reversed(them)] == ["b", "c", "d"]
-    assert [them[0].name, them[2].size, them[-1].name] == ["d", 2, "b"]
+def test_partial_rows_have_a_length_indexes_and_iteration() -> None:
+    things = parts(range(3, 0, -1))
+    assert len(things) == 3
+    assert [thing.name for thing in things] == ["d", "c", "b"]
+    assert [thing.name for thing in reversed(things)] == ["b", "c", "d"]
+    assert [things[0].name, things[2].size, things[-1].name] == ["d", 2, "b"]
     for beyond in (3, -4):
         with pytest.raises(IndexError):
-            _ = them[beyond]
+            _ = things[beyond]
 
 
-def test_without_rows_there_are_no_parts() -> None:
+def test_no_rows_are_an_empty_sequence() -> None:
     assert list(parts(range(0))) == []
     assert not parts(range(0))
 
 
-def test_what_is_done_to_a_part_is_not_done_to_the_table() -> None:
-    them = parts(range(2))
-    them[0].name = "changed"
-    next(iter(them)).name = "changed"
-    assert [it.name for it in them] == ["a", "b"]
+def test_changing_an_object_does_not_change_the_table() -> None:
+    things = parts(range(2))
+    things[0].name = "changed"
+    next(iter(things)).name = "changed"
+    assert [thing.name for thing in things] == ["a", "b"]
     assert TABLE["name"] == ["a", "b", "c", "d"]
 
 
-def told(joined: ConcatenatedRows) -> tuple[int, list[object], list[object], list[object]]:
+def contents_of(joined: ConcatenatedRows) -> tuple[int, list[object], list[object], list[object]]:
     """All that there is to know of many lists."""
-    return len(joined), list(joined.column("name")), list(joined.column("size")), [it.name for it in joined]
+    return (
+        len(joined),
+        list(joined.column("name")),
+        list(joined.column("size")),
+        [thing.name for thing in joined],
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,25 +91,30 @@ def told(joined: ConcatenatedRows) -> tuple[int, list[object], list[object], lis
         ([parts(range(1)), parts(range(1))], ["a", "a"], [1, 1]),
     ],
 )
-def test_lists_of_one_table_are_one_column(
+def test_lists_of_one_table_are_concatenated_to_one_column(
     lists: list[PartialRows], names: list[str], sizes: list[int]
 ) -> None:
-    assert told(ConcatenatedRows(lists)) == (len(names), names, sizes, names)
+    assert contents_of(ConcatenatedRows(lists)) == (len(names), names, sizes, names)
 
 
-def test_lists_of_different_tables_are_one_column_too() -> None:
+def test_lists_of_different_tables_are_concatenated_too() -> None:
     lists = [parts(range(1, 3)), parts(range(1, -1, -1), OTHER), parts(range(1))]
     names = ["b", "c", "y", "x", "a"]
-    assert told(ConcatenatedRows(lists)) == (5, names, [2, 3, 9, 8, 1], names)
+    assert contents_of(ConcatenatedRows(lists)) == (5, names, [2, 3, 9, 8, 1], names)
 
 
-def test_tables_with_the_same_values_are_not_taken_for_the_same_table() -> None:
+def test_tables_with_equal_values_are_distinguished() -> None:
     turned = {name: values[::-1] for name, values in TABLE.items()}
     lists = [parts(range(2)), parts(range(2), turned)]
-    assert told(ConcatenatedRows(lists)) == (4, ["a", "b", "d", "c"], [1, 2, 4, 3], ["a", "b", "d", "c"])
+    assert contents_of(ConcatenatedRows(lists)) == (
+        4,
+        ["a", "b", "d", "c"],
+        [1, 2, 4, 3],
+        ["a", "b", "d", "c"],
+    )
 
 
-def test_many_lists_are_of_the_class_of_each() -> None:
+def test_concatenated_rows_have_the_class_of_their_lists() -> None:
     assert ConcatenatedRows([parts(range(1)), parts(range(0))]).cls is Thing
 
 
@@ -112,13 +122,15 @@ SLICES = st.lists(st.tuples(st.sampled_from([0, 1]), st.slices(6)), min_size=1, 
 
 
 @given(SLICES)
-def test_a_column_of_many_lists_has_the_attribute_of_each_object_in_their_order(
+def test_a_concatenated_column_has_the_attributes_in_the_order_of_the_objects(
     chosen: list[tuple[int, slice]],
 ) -> None:
-    tables: list[Table] = [{"name": [f"{of}{it}" for it in range(6)]} for of in (0, 1)]
-    expected = [name for of, its in chosen for name in tables[of]["name"][its]]
-    joined = ConcatenatedRows([PartialRows(Thing, Rows(tables[of], range(6)[its])) for of, its in chosen])
-    assert list(joined.column("name")) == [it.name for it in joined] == expected
+    tables: list[Table] = [{"name": [f"{of}{number}" for number in range(6)]} for of in (0, 1)]
+    expected = [name for of, places in chosen for name in tables[of]["name"][places]]
+    joined = ConcatenatedRows(
+        [PartialRows(Thing, Rows(tables[of], range(6)[places])) for of, places in chosen]
+    )
+    assert list(joined.column("name")) == [thing.name for thing in joined] == expected
     assert len(joined) == len(expected)
 
 

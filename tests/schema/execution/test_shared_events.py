@@ -17,8 +17,8 @@ from domain.training_points import TrainingPoint
 from schema.engine import Schema
 from schema.execution import encode_json
 from schema.execution._shared_events import MAX_RESULTS, SharedEvent, SharingExecutor
-from schema.http._responses import body_of
-from schema.root import schema_of
+from schema.http._responses import response_body
+from schema.root import schema_with_executor
 from schema.shared.context import GraphQLContext
 from tests.clients import Api
 from tests.jobs import queued_job, record_events, start_job, succeed
@@ -103,13 +103,15 @@ async def result(schema: Schema, query: str, who: str = "", /, **variables: Any)
 
 def sent(result: ExecutionResult) -> Any:
     """A result as a client reads it."""
-    return orjson.loads(encode_json(body_of(result)))
+    return orjson.loads(encode_json(response_body(result)))
 
 
 ALL = "subscription { happens { __typename ... on Plain { number text } } }"
 
 
-async def test_what_is_the_same_for_all_is_put_together_once(small: Schema, plain: Plain) -> None:
+async def test_an_event_of_attributes_is_executed_once_for_all_subscribers(
+    small: Schema, plain: Plain
+) -> None:
     one, other = await result(small, ALL, "one"), await result(small, ALL, "other")
     assert one.data is other.data
     plain.text = "changed, which no event does"
@@ -126,7 +128,7 @@ QUESTIONS: list[tuple[str, dict[str, bool], Any]] = [
         {},
         {"happens": {"number": 1, "text": "a"}},
     ),
-    ("subscription { it: happens { ... on Plain { text } } }", {}, {"it": {"text": "a"}}),
+    ("subscription { renamed: happens { ... on Plain { text } } }", {}, {"renamed": {"text": "a"}}),
     (
         "subscription { happens { ...Asked } } fragment Asked on Plain { text }",
         {},
@@ -148,7 +150,7 @@ DECISIONS: list[tuple[str, dict[str, bool], Any]] = [
 
 
 @pytest.mark.parametrize("asked", [QUESTIONS, DECISIONS])
-async def test_whoever_asks_for_something_else_is_told_something_else(
+async def test_different_selections_have_different_results(
     small: Schema, plain: Plain, asked: list[tuple[str, dict[str, bool], Any]]
 ) -> None:
     for _ in range(2):
@@ -157,21 +159,21 @@ async def test_whoever_asks_for_something_else_is_told_something_else(
     assert len(plain.results) == len(asked)
 
 
-async def test_what_depends_on_who_asks_is_not_shared(small: Schema, own: Own) -> None:
+async def test_results_that_depend_on_the_viewer_are_not_shared(small: Schema, own: Own) -> None:
     query = "subscription { happens { ... on Own { number who } } }"
     found = [sent(await result(small, query, who))["data"]["happens"]["who"] for who in ("one", "other")]
     assert found == ["one", "other"]
     assert not own.results
 
 
-async def test_what_depends_on_an_argument_is_not_shared(small: Schema, own: Own) -> None:
+async def test_results_that_depend_on_an_argument_are_not_shared(small: Schema, own: Own) -> None:
     query = "subscription($by: Int!) { happens { ... on Own { times(by: $by) } } }"
     found = [sent(await result(small, query, by=by))["data"]["happens"]["times"] for by in (2, 3)]
     assert found == [2, 3]
     assert not own.results
 
 
-async def test_an_error_is_everybodys_own(small: Schema, plain: Plain) -> None:
+async def test_errors_are_not_shared(small: Schema, plain: Plain) -> None:
     plain.text = None  # type: ignore[assignment]
     one, other = await result(small, ALL), await result(small, ALL)
     assert one.errors
@@ -180,9 +182,9 @@ async def test_an_error_is_everybodys_own(small: Schema, plain: Plain) -> None:
     assert not plain.results
 
 
-async def test_an_event_keeps_few_answers(small: Schema, plain: Plain) -> None:
+async def test_an_event_caches_few_results(small: Schema, plain: Plain) -> None:
     for number in range(3 * MAX_RESULTS):
-        await result(small, f"subscription {{ happens {{ ... on Plain {{ it{number}: text }} }} }}")
+        await result(small, f"subscription {{ happens {{ ... on Plain {{ alias{number}: text }} }} }}")
         assert 1 <= len(plain.results) <= MAX_RESULTS
 
 
@@ -191,7 +193,7 @@ EVERYTHING = """subscription($id: ID!) { jobEvents(jobId: $id) { __typename curs
   ... on LogEvent { line } ... on MetricEvent { point { step epoch trainLoss evalLoss at } } } }"""
 
 
-async def test_what_is_shared_is_what_the_stock_executor_says(api: Api, services: Services) -> None:
+async def test_shared_results_equal_those_of_the_stock_executor(api: Api, services: Services) -> None:
     job = await start_job(services, (await queued_job(api, services)).id)
     point = TrainingPoint(step=1, epoch=0.5, train_loss=1.25, at=datetime.now(UTC))
     await record_events(
@@ -201,9 +203,9 @@ async def test_what_is_shared_is_what_the_stock_executor_says(api: Api, services
 
     async def all_of(*, fast: bool) -> list[Any]:
         viewer = GraphQLContext(services=services, viewer=api.user_id, base_url="http://x", streams=True)
-        stream: Any = await schema_of(fast=fast).stream(EVERYTHING, {"id": job.id}, viewer)
-        return [sent(it) async for it in stream]
+        stream: Any = await schema_with_executor(fast=fast).stream(EVERYTHING, {"id": job.id}, viewer)
+        return [sent(result) async for result in stream]
 
     stock, *fast = await asyncio.gather(all_of(fast=False), *(all_of(fast=True) for _ in range(3)))
     assert len(stock) == 7
-    assert [it == stock for it in fast] == [True] * 3
+    assert [results == stock for results in fast] == [True] * 3

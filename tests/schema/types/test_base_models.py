@@ -16,7 +16,7 @@ async def test_the_catalogue_is_listed_by_name_and_is_the_same_for_all(api: Api)
     query = "{ baseModels { nodes { modelId name } totalCount } }"
     found = await api.gql(query)
     names = sorted(model.name for model in CATALOG)
-    assert [it["name"] for it in found["baseModels"]["nodes"]] == names
+    assert [node["name"] for node in found["baseModels"]["nodes"]] == names
     assert found["baseModels"]["totalCount"] == len(CATALOG)
     assert await api.other.gql(query) == found
 
@@ -47,7 +47,7 @@ async def test_a_model_says_what_it_needs_and_takes(api: Api) -> None:
     }  # fmt: skip
 
 
-async def test_the_model_made_on_the_spot_is_one_of_them(api: Api) -> None:
+async def test_the_catalogue_has_the_local_model(api: Api) -> None:
     query = """query($id: ID!) {
       node(id: $id) { ... on BaseModel { modelId source supportedLoraParams { maxRank } } } }"""
     found = (await api.gql(query, id=TINY.id))["node"]
@@ -55,6 +55,6 @@ async def test_the_model_made_on_the_spot_is_one_of_them(api: Api) -> None:
     assert found["supportedLoraParams"]["maxRank"] >= 64
 
 
-async def test_a_model_that_is_not_there_is_null(api: Api) -> None:
+async def test_an_unknown_model_is_null(api: Api) -> None:
     for id in ("garbage", "", "model_00000000000000000000000000"):
         assert await api.gql("query($id: ID!) { baseModel(id: $id) { id } }", id=id) == {"baseModel": None}

@@ -28,14 +28,17 @@ def inlined(size: int) -> str:
 
 def doubled(size: int, on: str = "Query", inner: str = "health { version }", outer: str = "{} {}") -> str:
     """Fragments that each spread the next one twice: written out they have 2^size fields."""
-    spreads = [f"fragment F{it} on {on} {{ {outer.format(*[f'...F{it + 1}'] * 2)} }}" for it in range(size)]
+    spreads = [
+        f"fragment F{number} on {on} {{ {outer.format(*[f'...F{number + 1}'] * 2)} }}"
+        for number in range(size)
+    ]
     start = {"Query": "...F0", "User": "viewer { ...F0 }"}.get(on, 'node(id: "x") { ...F0 }')
     return " ".join([f"{{ {start} }}", *spreads, f"fragment F{size} on {on} {{ {inner} }}"])
 
 
 def circle(size: int) -> str:
     """Fragments that spread each other in a circle."""
-    links = (f"fragment F{it} on Query {{ ...F{(it + 1) % size} }}" for it in range(size))
+    links = (f"fragment F{number} on Query {{ ...F{(number + 1) % size} }}" for number in range(size))
     return " ".join(["{ ...F0 }", *links])
 
 
@@ -62,19 +65,21 @@ def overlapping(size: int) -> str:
 
 def overlapping_fragments(size: int) -> str:
     """Fragments with the same fields, all spread in one place."""
-    made = (f"fragment F{it} on User {{ id email name createdAt }}" for it in range(size))
-    return " ".join([f"{{ viewer {{ {' '.join(f'...F{it}' for it in range(size))} }} }}", *made])
+    made = (f"fragment F{number} on User {{ id email name createdAt }}" for number in range(size))
+    return " ".join([f"{{ viewer {{ {' '.join(f'...F{number}' for number in range(size))} }} }}", *made])
 
 
 def introspected(size: int) -> str:
     """The whole schema, over and over."""
     whole = "{ types { fields { args { type { name } } type { name } } } }"
-    return "{ " + " ".join(f"s{it}: __schema {whole}" for it in range(size)) + " }"
+    return "{ " + " ".join(f"s{number}: __schema {whole}" for number in range(size)) + " }"
 
 
 def many(text: str, around: str = "{ {} }") -> Callable[[int], str]:
     """The same text so many times, each time with another number for `#`."""
-    return lambda size: around.replace("{}", " ".join(text.replace("#", str(it)) for it in range(size)))
+    return lambda size: around.replace(
+        "{}", " ".join(text.replace("#", str(number)) for number in range(size))
+    )
 
 
 IDS = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
