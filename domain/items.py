@@ -272,10 +272,7 @@ def new_item(
     line: int | None = None,
     generation_time_seconds: float | None = None,
 ) -> Item:
-    """An item of a dataset, with the problems of its values unless its row has `problems` already.
-
-    `line` is its line in the file, for the messages.
-    """
+    """An item with the problems of its values, unless its row has `problems`; `line` is for the messages."""
     ordered = {name: replace_invalid_characters(values.get(name, "")) for name in dataset.field_names}
     input_text, output_text = ordered[dataset.input_field], ordered[dataset.output_field]
     tokens = estimate_tokens(input_text) + estimate_tokens(output_text)
