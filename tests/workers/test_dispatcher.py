@@ -55,7 +55,7 @@ class FailingStreams:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._streams, name)
 
-    async def lost(self, _job: Job) -> None:
+    async def until_over(self, _job: Job) -> None:
         raise self._error
 
 
