@@ -191,7 +191,7 @@ async def test_over_http_a_refusal_is_a_429_that_says_when_to_come_back(api: Api
     document = {"query": "{ a: viewer { id } b: viewer { id } c: viewer { id } }"}
     accept = {"accept": "application/graphql-response+json"}
     replies = [await api.rest.post("/graphql", json=document, headers=accept) for _ in range(2)]
-    assert [it.status_code for it in replies] == [200, 429]
+    assert [reply.status_code for reply in replies] == [200, 429]
     error = replies[1].json()["errors"][0]
     assert replies[1].headers["retry-after"] == str(error["extensions"]["retryAfter"])
 
@@ -208,7 +208,7 @@ async def test_of_an_operation_that_is_refused_nothing_runs_and_nothing_is_count
 
 async def test_no_more_than_the_limit_run_at_once(api: Api) -> None:
     answers = await asyncio.gather(*(api.raw("{ viewer { id } }") for _ in range(20)))
-    assert [code(it) for it in answers].count(None) == 5
+    assert [code(answer) for answer in answers].count(None) == 5
 
 
 async def test_what_is_no_operation_is_not_counted(api: Api) -> None:
@@ -232,7 +232,7 @@ async def test_a_subscription_counts_as_one_read_over_an_event_stream(live: str,
     headers = {"authorization": f"Bearer {api.token}", "accept": "text/event-stream"}
     async with httpx.AsyncClient(base_url=live, headers=headers) as rest:
         replies = [await rest.post("/graphql", json={"query": SUBSCRIPTION}) for _ in range(6)]
-    limited = ["RATE_LIMITED" in it.text for it in replies]
+    limited = ["RATE_LIMITED" in reply.text for reply in replies]
     assert limited == [False] * 5 + [True]
     assert '"retryAfter":' in replies[-1].text
 
@@ -247,9 +247,9 @@ async def test_operations_over_a_websocket_are_counted_with_the_others(live: str
             while (message := json.loads(await socket.recv()))["type"] not in {"error", "complete"}:
                 pass
             messages.append(message)
-    assert [it["type"] for it in messages[1:]] == ["error", "error"]
+    assert [message["type"] for message in messages[1:]] == ["error", "error"]
     assert "RATE_LIMITED" not in json.dumps(messages[0])
-    assert {it["payload"][0]["extensions"]["code"] for it in messages[1:]} == {"RATE_LIMITED"}
+    assert {message["payload"][0]["extensions"]["code"] for message in messages[1:]} == {"RATE_LIMITED"}
 
 
 PATHS = sorted(
@@ -268,7 +268,7 @@ async def test_every_path_of_rest_but_the_free_ones_is_limited(
 ) -> None:
     headers = {"authorization": f"Bearer {api.token}"} | (KEY if path.startswith("/api/external/") else {})
     replies = [await anonymous.request(method, path, headers=headers) for _ in range(6)]
-    statuses = [it.status_code for it in replies]
+    statuses = [reply.status_code for reply in replies]
     assert (429 in statuses) is not (path == "/" or path.startswith(FREE)), statuses
     if 429 in statuses:
         kind, free = ("uploads", 2) if method == "POST" else ("reads", 5)
@@ -285,9 +285,9 @@ async def test_every_path_of_rest_but_the_free_ones_is_limited(
 async def test_a_ticket_counts_as_its_user(api: Api, call: Call) -> None:
     path = "/api/projects/prj_x/documents/doc_x/download"
     ticket = (await api.gql(f'{{ ticket(path: "{path}") {{ ticket }} }}'))["ticket"]["ticket"]
-    rest = [await call(f"192.0.2.{it}") for it in range(5)]
-    replies = [await it.get(path, params={"ticket": ticket}) for it in rest]
-    assert [it.status_code for it in replies] == [404] * 4 + [429]
+    rest = [await call(f"192.0.2.{number}") for number in range(5)]
+    replies = [await client.get(path, params={"ticket": ticket}) for client in rest]
+    assert [reply.status_code for reply in replies] == [404] * 4 + [429]
 
 
 async def test_of_an_upload_beyond_the_limit_no_byte_is_read(api: Api) -> None:
@@ -387,10 +387,10 @@ async def test_signing_in_stands_alone_where_nothing_is_limited_too(
 
 async def test_guesses_from_one_address_at_many_accounts_and_from_many_at_one_are_bounded(call: Call) -> None:
     here = await call("192.0.2.1")
-    outcomes = [await sign_in(here, f"user{it}@example.org", "guess") for it in range(7)]
+    outcomes = [await sign_in(here, f"user{number}@example.org", "guess") for number in range(7)]
     assert outcomes == ["UNAUTHENTICATED"] * 6 + ["RATE_LIMITED"]
-    many = [await call(f"198.51.100.{it}") for it in range(21)]
-    outcomes = [await sign_in(it, "one@example.org", "guess") for it in many]
+    many = [await call(f"198.51.100.{number}") for number in range(21)]
+    outcomes = [await sign_in(client, "one@example.org", "guess") for client in many]
     assert outcomes == ["UNAUTHENTICATED"] * 20 + ["RATE_LIMITED"]
 
 
@@ -398,7 +398,7 @@ async def test_sign_ups_are_bounded_by_e_mail_and_by_address(call: Call, passwor
     here = await call("192.0.2.1")
     assert [await sign_up(here, "new@example.org") for _ in range(3)] == ["OK", "CONFLICT", "RATE_LIMITED"]
     assert await sign_up(here, "another@example.org", password="short") == "INVALID"
-    outcomes = [await sign_up(here, f"another{it}@example.org") for it in range(5)]
+    outcomes = [await sign_up(here, f"another{number}@example.org") for number in range(5)]
     assert outcomes == ["OK"] * 4 + ["RATE_LIMITED"]
     assert passwords.count == 6
 

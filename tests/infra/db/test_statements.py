@@ -71,12 +71,14 @@ async def test_a_statement_by_itself_finds_what_one_in_a_transaction_finds(
 
 async def test_the_same_page_of_many_parents_is_each_one_s_own(api: Api, services: Services) -> None:
     worlds = [await create_world(services, api) for _ in range(3)]
-    parents = [it.ids["Project"] for it in worlds]
+    parents = [world.ids["Project"] for world in worlds]
     async with services.transactions.read() as store:
         pages = await store.datasets.pages(
             [*parents, "prj_garbage"], PageRequest(), parent_kind=Parent.PROJECT, viewer_id=api.user_id
         )
-    assert [{row.project_id for row in pages[it].rows} for it in parents] == [{it} for it in parents]
+    assert [{row.project_id for row in pages[parent].rows} for parent in parents] == [
+        {parent} for parent in parents
+    ]
     assert pages["prj_garbage"].rows == ()
 
 
