@@ -1,7 +1,8 @@
-"""Hashes of an item's texts: its exact values, its duplicates, and its place in the split."""
+"""Hashes of files and of an item's texts: its exact values, its duplicates, and its place in the split."""
 
 import hashlib
 import json
+from pathlib import Path
 
 from domain.texts import normalized
 
@@ -20,3 +21,9 @@ def split_score_of(seed: int, input_text: str) -> float:
     """A uniform number in [0, 1) that depends on the seed and the normalized text alone."""
     digest = hashlib.blake2b(f"{seed}\x1f{normalized(input_text)}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
+
+
+def sha256_of_file(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -114,6 +114,8 @@ class HasProject(Protocol):
     """An object of a project."""
 
     @property
+    def id(self) -> str: ...
+    @property
     def project_id(self) -> str: ...
 
 
@@ -150,6 +152,18 @@ async def require_in_project(
 ) -> P:
     """The viewer's object of a project; raises `NotFound`, also for an object of another project."""
     found = await require(rows, id, viewer_id=viewer_id, field=field)
+    return _of_project(found, project_id, rows.noun, field=field)
+
+
+async def require_locked_in_project(
+    rows: LockingReads[P], id: str, project_id: str, *, viewer_id: str, field: str | None = None
+) -> P:
+    """As `require_in_project`, and the object is locked until the transaction ends."""
+    found = await require_locked(rows, id, viewer_id=viewer_id, field=field)
+    return _of_project(found, project_id, rows.noun, field=field)
+
+
+def _of_project(found: P, project_id: str, noun: Noun, *, field: str | None) -> P:
     if found.project_id != project_id:
-        raise not_found_error(rows.noun, id, field=field)
+        raise not_found_error(noun, found.id, field=field)
     return found

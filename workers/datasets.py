@@ -1,7 +1,6 @@
 """Imports the rows of an upload as the items of a dataset, all of them or none."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from domain import imports
 from domain.documents import Document, DocumentStatus
 from domain.errors import Conflict, Invalid
 from domain.files.tables import Table, open_table
+from domain.hashes import sha256_of_file
 from domain.imports import ImportFormat
 from domain.items import Item, ProblemCode
 from domain.job_events import Progress
@@ -36,7 +36,9 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
     with TemporaryDirectory(dir=services.work_folder, prefix="import-") as folder:
         path = Path(folder) / "table"
         await services.storage.download(document.s3_key, path)
-        if await asyncio.to_thread(sha256_of, path) != document.sha256:  # the upload URL is valid for a while
+        if (
+            await asyncio.to_thread(sha256_of_file, path) != document.sha256
+        ):  # the upload URL is valid for a while
             raise ObjectChanged
         table = await asyncio.to_thread(_open, services, document, job, path)
         async with services.transactions.begin() as store:
@@ -91,12 +93,6 @@ async def _items(services: Services, job: Job, work: Import) -> AsyncIterator[It
         if work.rows - reported >= ROWS_PER_PROGRESS:
             reported = work.rows
             await record_events(services, job, [_progress(work)])
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _next(items: Iterator[Item]) -> list[Item]:

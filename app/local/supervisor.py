@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, NoReturn, Self
 
 from app.failures import Failure
 from app.local.orphans import write_record
+from app.program import child_command
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,6 @@ FAILURE_GRACE_S = (
 POLL_S = 0.02
 TAIL_LINES = 3
 TAIL_BYTES = 4096
-WRAPPER = Path(__file__).with_name("child.py")
 
 
 class StartError(Failure):
@@ -244,14 +243,11 @@ def _stop_signals(stopping: asyncio.Event) -> Iterator[None]:
 
 async def _spawn(step: Step) -> asyncio.subprocess.Process:
     """Start a process in a new session, so that Ctrl-C in a terminal reaches the supervisor only."""
-    wrapper = (sys.executable, "-I", "-S", str(WRAPPER))
-    wrapper_arguments = (str(os.getpid()), str(int(step.death_signal)), step.user or "-")
+    command = child_command(step.command, death_signal=step.death_signal, user=step.user)
     try:
         with step.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *wrapper,
-                *wrapper_arguments,
-                *step.command,
+                *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

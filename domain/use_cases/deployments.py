@@ -13,7 +13,7 @@ from domain.ids import Noun
 from domain.jobs import Job, JobType, new_job
 from domain.ports.model_runtime import ModelFile
 from domain.projects import require_active
-from domain.reading import not_found_error, require, require_locked
+from domain.reading import require, require_in_project, require_locked
 from domain.rules import validated_name
 from domain.store import Store
 from domain.use_cases import jobs
@@ -78,9 +78,9 @@ async def _lock_finetune(
         if found is None:
             _refuse_finetune_id(model_name or "")
     else:
-        found = await require(store.finetunes, finetune_id, viewer_id=viewer_id, field="finetuneId")
-        if found.project_id != project_id:
-            raise not_found_error(Noun.FINETUNE, finetune_id, field="finetuneId")
+        found = await require_in_project(
+            store.finetunes, finetune_id, project_id, viewer_id=viewer_id, field="finetuneId"
+        )
     return None if found is None else await _lock_trained(store, found)
 
 

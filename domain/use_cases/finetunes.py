@@ -6,7 +6,7 @@ from typing import Any
 from domain import ids
 from domain.base_models import BaseModel
 from domain.datasets import RUN_STATUS_OF_JOB, Dataset, RunStatus
-from domain.errors import Conflict, Invalid, NotFound
+from domain.errors import Conflict, Invalid
 from domain.finetunes import (
     MAX_SEED,
     Finetune,
@@ -21,7 +21,7 @@ from domain.finetunes import (
 from domain.ids import Noun
 from domain.jobs import Job, JobType, Runner, new_job
 from domain.projects import Project, require_active
-from domain.reading import require, require_locked
+from domain.reading import require, require_locked, require_locked_in_project
 from domain.rules import check_range, validated_name
 from domain.store import ReadStore, Store
 
@@ -77,11 +77,9 @@ def _available_method(new: NewFinetune, unavailable: UnavailableReason) -> Finet
 
 
 async def _require_done_dataset(store: Store, project: Project, dataset_id: str) -> Dataset:
-    dataset = await store.datasets.lock(dataset_id, viewer_id=project.owner_id)
-    if dataset is None or dataset.project_id != project.id:
-        raise NotFound(
-            f"The project has no dataset {dataset_id}.", reason="DATASET_NOT_FOUND", field="trainingDatasetId"
-        )
+    dataset = await require_locked_in_project(
+        store.datasets, dataset_id, project.id, viewer_id=project.owner_id, field="trainingDatasetId"
+    )
     if dataset.status is not RunStatus.DONE:
         raise Conflict(
             f"The dataset is {dataset.status}; training needs one that is DONE.",

@@ -8,12 +8,11 @@ from domain import items
 from domain.datasets import Dataset
 from domain.documents import Document, DocumentStatus
 from domain.files.tables import Table
-from domain.ids import Noun
 from domain.imports import ImportFormat, check_importable, column_mapping
 from domain.items import Item, ItemOrigin, Source
 from domain.jobs import Job, JobType, new_job
 from domain.projects import require_active
-from domain.reading import not_found_error, require, require_locked
+from domain.reading import require, require_locked, require_locked_in_project
 from domain.store import ReadStore, Store
 from domain.use_cases import datasets
 
@@ -31,9 +30,9 @@ async def create(
     dataset = await require_locked(store.datasets, dataset_id, viewer_id=viewer_id)
     require_active(await require(store.projects, dataset.project_id, viewer_id=viewer_id))
     await datasets.require_idle(store, dataset)
-    document = await store.documents.lock(document_id, viewer_id=viewer_id)
-    if document is None or document.project_id != dataset.project_id:
-        raise not_found_error(Noun.DOCUMENT, document_id)
+    document = await require_locked_in_project(
+        store.documents, document_id, dataset.project_id, viewer_id=viewer_id
+    )
     check_importable(document, format)
     job = new_job(
         JobType.DATASET_IMPORT,

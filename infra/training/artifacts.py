@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from domain.finetunes import ArtifactKind
+from domain.hashes import sha256_of_file
 from domain.ports.trainer import ProducedFile
-from infra.training.frozen_run import sha256, write_atomically
+from infra.training.frozen_run import write_atomically
 
 
 def produced_file(path: Path, kind: ArtifactKind, quantization: str | None = None) -> ProducedFile:
@@ -16,7 +17,7 @@ def produced_file(path: Path, kind: ArtifactKind, quantization: str | None = Non
         kind=kind,
         path=path,
         size_bytes=path.stat().st_size,
-        sha256=sha256(path),
+        sha256=sha256_of_file(path),
         quantization=quantization,
     )
 

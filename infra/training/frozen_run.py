@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import TypeAdapter
 
+from domain.hashes import sha256_of_file
 from domain.ports.trainer import TrainingRun
 
 RUN_FILE = "run.json"
@@ -26,7 +27,7 @@ class FrozenRun:
     @classmethod
     def of(cls, run: TrainingRun, models_folder: Path) -> Self:
         """Freeze `run` as it is now; reads the items file to hash it."""
-        return cls(run, models_folder, sha256(run.items_path))
+        return cls(run, models_folder, sha256_of_file(run.items_path))
 
     @property
     def work_folder(self) -> Path:
@@ -52,12 +53,6 @@ def write_run(frozen: FrozenRun) -> None:
 def read_run(folder: Path) -> FrozenRun:
     """The run that was written into `folder`. Raises `ValueError` when its run.json is damaged."""
     return _FROZEN_RUN.validate_json((folder / RUN_FILE).read_bytes(), strict=True)
-
-
-def sha256(path: Path) -> str:
-    """The file's SHA-256 in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

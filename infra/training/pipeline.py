@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
 from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingResult
-from domain.rules import safe_name
+from domain.storage_keys import gguf_filename
 from infra.training import artifacts, export, parity, run_summary, tiny
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.data import TokenizedItem, TokenizedSplit, read_items, tokenize
@@ -86,7 +86,7 @@ def run(frozen: FrozenRun, reporter: Reporter) -> None:
         _train_adapter(inputs, reporter)
     folder = frozen.run.folder / "artifacts"
     folder.mkdir(exist_ok=True)
-    gguf = folder / f"{safe_name(frozen.run.model_name)}.gguf"
+    gguf = folder / gguf_filename(frozen.run.model_name)
     outcome = _export(inputs, gguf, reporter)
     reporter.begin_stage(0.98, "Writing the report")
     reporter.report(_result(inputs, outcome, gguf))

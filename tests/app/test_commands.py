@@ -18,6 +18,7 @@ from app.cli import main
 from app.cli.signals import SignalHandler, Stopped, handle_signals
 from app.local.database import UNREADABLE
 from app.local.home import free_port
+from app.program import PROGRAM
 from tests.app.running import OUR_VARIABLES, open_folder
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "capitals.csv"
@@ -116,7 +117,7 @@ class Tune:
 
     def __init__(self, home: Path, *options: str, **variables: str) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)}
-        command = (sys.executable, "-m", "app.cli", "tune", str(EXAMPLE), "--port", "0", *options)
+        command = (*PROGRAM, "tune", str(EXAMPLE), "--port", "0", *options)
         self.home = home
         self.process = subprocess.Popen(
             command,

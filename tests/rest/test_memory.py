@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from app.program import PROGRAM
 from domain.reading import require
 from domain.services import Services
 from tests.clients import Api, sign_up
@@ -47,7 +47,7 @@ async def serving(environment: dict[str, str]) -> AsyncIterator[tuple[httpx.Asyn
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     limits = {"MAX_FILE_MB": "200", "MAX_PROJECT_MB": "1000"}
-    command = (sys.executable, "-m", "app.cli", "serve", "--port", str(port))
+    command = (*PROGRAM, "serve", "--port", str(port))
     server = await asyncio.create_subprocess_exec(*command, env=os.environ | environment | limits)
     url, until_it_listens = f"http://127.0.0.1:{port}", httpx.AsyncHTTPTransport(retries=8)
     try:

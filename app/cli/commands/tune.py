@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,8 +21,7 @@ from app.cli.questions import ask_three, print_next_steps
 from app.cli.signals import SignalHandler, handle_signals
 from app.cli.tuning import StepPrinter, TuneOptions, sign_in, tune
 from app.local.home import chosen_home
-from app.local.supervisor import WRAPPER
-from app.program import PROGRAM
+from app.program import PROGRAM, child_command
 
 START_TIMEOUT_S = 90.0
 DEFAULT_PORT = 8000
@@ -109,9 +107,8 @@ def _server(steps: StepPrinter, signals: SignalHandler, *, port: int | None, kee
 
 def _start(output: IO[str], port: int, *, keep: bool) -> "subprocess.Popen[bytes]":
     """Start `luthier up`; without `keep` it gets SIGTERM when this process dies."""
-    wrapper_arguments = (str(os.getpid()), "0" if keep else str(int(signal.SIGTERM)), "-")
     return subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-I", "-S", str(WRAPPER), *wrapper_arguments, *PROGRAM, "up", "--port", str(port)],
+        child_command((*PROGRAM, "up", "--port", str(port)), death_signal=0 if keep else signal.SIGTERM),
         stdout=output,
         stderr=output,
         start_new_session=True,  # Ctrl-C in the terminal reaches this process only, which stops the child
