@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Table
 
 from infra.db.tables import projects
+from infra.db.types import Json
 
 
 def record_columns(record: type, table: Table) -> "list[Column[Any]]":
@@ -17,5 +18,6 @@ def record_columns(record: type, table: Table) -> "list[Column[Any]]":
 
 
 def column_names(columns: Iterable[ColumnElement[Any]], *excluded: str) -> frozenset[str]:
-    """The names of columns, except for some."""
-    return frozenset(column.key or "" for column in columns) - frozenset(excluded)
+    """The names of columns, except for some and for those of records, which are presented by types of their own."""
+    names = (column.key or "" for column in columns if not isinstance(column.type, Json))
+    return frozenset(names) - frozenset(excluded)

@@ -335,7 +335,7 @@ def is_reset(client: socket.socket) -> bool:
 def assert_disconnected(caplog: pytest.LogCaptureFixture, observed: ObservedStreams, viewer: str) -> None:
     """It was told once in the log, to whom, and little was made ready for nobody."""
     (record,) = [record for record in caplog.records if record.name == "edge.slow_clients"]
-    assert "took nothing" in record.getMessage()
+    assert "read nothing" in record.getMessage()
     assert vars(record)["viewer"] == viewer
     assert vars(record)["request_id"]
     assert observed.closed == 1

@@ -74,7 +74,7 @@ COMPUTED: Mapping[Collection, set[str]] = {
     Collection.BASE_MODELS: {"estimated_vram4bit_gb", "estimated_vram_fp16_gb", "supported_lora_params"},
     Collection.DOCUMENTS: {"download_url", "preview", "s3_key"},
     Collection.FINETUNES: {
-        "artifacts", "hyperparameters", "inference_samples", "metrics", "name", "parity", "warnings",
+        "artifacts", "hyperparameters", "inference_samples", "metrics", "name", "parity",
     },
     Collection.IMPORTED_DOCUMENTS: {"download_url", "preview", "s3_key"},
     Collection.ITEMS: {"problems", "source"},
@@ -96,8 +96,8 @@ async def test_every_attribute_that_may_be_projected_is_a_column_or_known_to_be_
             reader: Any = collection_of(store, collection)
             required = frozenset().union(*attributes_by_field(noun).values())
             columns = {column.key for column in reader.columns}
-            assert reader.alone <= columns
-            assert required - reader.alone == COMPUTED.get(collection, set()), collection
+            assert reader.projectable <= columns
+            assert required - reader.projectable == COMPUTED.get(collection, set()), collection
 
 
 async def test_fragments_and_skipped_fields_count_as_selected(api: Api) -> None:
