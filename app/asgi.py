@@ -50,7 +50,7 @@ def application(settings: Settings) -> ASGIApp:
 
 def with_middleware(app: ASGIApp, settings: Settings) -> ASGIApp:
     """The application with request ids and a timeout for slow clients."""
-    return RequestIds(SlowClientTimeout(app, settings.slow_consumer_s))
+    return RequestIds(SlowClientTimeout(app, settings.slow_client_timeout_s))
 
 
 def add_routes(app: Starlette, wiring: Wiring, settings: Settings) -> None:

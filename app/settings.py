@@ -149,7 +149,9 @@ class Settings(StorageSettings):
         ge=1,
         validation_alias=AliasChoices("MAX_UNAUTHENTICATED_PER_ADDRESS", "MAX_STRANGERS_PER_ADDRESS"),
     )  # WebSockets before connection_init; the second name is removed in the release after 0.1
-    slow_consumer_s: float = Field(30.0, gt=0)  # a stream whose client reads nothing for this long is closed
+    slow_client_timeout_s: float = Field(
+        30.0, gt=0, validation_alias=AliasChoices("SLOW_CLIENT_TIMEOUT_S", "SLOW_CONSUMER_S")
+    )  # a stream whose client reads nothing for this long is closed; the second name is removed after 0.1
     rate_limits: Annotated[RateLimits | None, NoDecode, BeforeValidator(parse_rate_limits)] = DOCUMENTED
     rate_limits_url: Annotated[str, AfterValidator(_check_redis_url)] = "memory://"
     trusted_proxies: Annotated[str, AfterValidator(_check_addresses)] = ""  # whose X-Forwarded-For is trusted

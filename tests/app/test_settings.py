@@ -27,6 +27,22 @@ def test_an_empty_variable_is_as_good_as_none(environment: pytest.MonkeyPatch) -
     assert (settings.app_external_api_key, settings.s3_endpoint_url) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("name", "old_name"),
+    [
+        ("MAX_UNAUTHENTICATED_PER_ADDRESS", "MAX_STRANGERS_PER_ADDRESS"),
+        ("SLOW_CLIENT_TIMEOUT_S", "SLOW_CONSUMER_S"),
+    ],
+)
+def test_a_deprecated_variable_works_until_the_new_one_is_set(
+    environment: pytest.MonkeyPatch, name: str, old_name: str
+) -> None:
+    environment.setenv(old_name, "7")
+    assert getattr(read_settings(), name.lower()) == 7
+    environment.setenv(name, "8")
+    assert getattr(read_settings(), name.lower()) == 8
+
+
 @pytest.mark.parametrize("name", ["DATABASE_URL", "SECRET_KEY", "S3_BUCKET", "LLM_BASE_URL"])
 def test_a_missing_setting_is_named(environment: pytest.MonkeyPatch, name: str) -> None:
     environment.delenv(name)

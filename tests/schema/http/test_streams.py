@@ -116,7 +116,7 @@ async def application(
 ) -> ASGIApp:
     app = Starlette(exception_handlers=HANDLERS)
     add_routes(app, replace(wiring, services=services, quotas=quotas), settings)
-    return with_middleware(app, settings.model_copy(update={"slow_consumer_s": 0.3}))
+    return with_middleware(app, settings.model_copy(update={"slow_client_timeout_s": 0.3}))
 
 
 async def wait_until_released(quota: Quota, holder: str) -> None:
