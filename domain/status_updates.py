@@ -1,4 +1,4 @@
-"""Status updates: reports of external workers on datasets and fine-tunes."""
+"""Status updates of datasets and fine-tunes, sent by external workers."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class ReportedArtifact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
+class ReportedResult:
     """Results of a finished run; None is unknown."""
 
     model_size_gb: float | None = None
@@ -40,7 +40,7 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusUpdate:
-    """One report of an external worker. `metric.total_steps` is 0 where it is not reported."""
+    """A status update of an external worker. `metric.total_steps` is 0 where it is not reported."""
 
     status: RunStatus
     error: str | None = None
@@ -48,16 +48,16 @@ class StatusUpdate:
     current_step: str | None = None
     logs: tuple[str, ...] = ()
     metric: Metric | None = None
-    results: RunSummary = RunSummary()
+    result: ReportedResult = ReportedResult()
 
 
 def unprocessable_error(message: str, field: str | None = None) -> Invalid:
-    """The error for a report that breaks a rule."""
+    """The error for a status update that breaks a rule."""
     return Invalid(message, reason=UNPROCESSABLE, field=field)
 
 
 def check_transition(current: RunStatus, reported: RunStatus, *, is_external: bool) -> bool:
-    """Whether a report changes the run; raises `Conflict` when the transition is not allowed."""
+    """Whether a status update changes the run; raises `Conflict` when the transition is not allowed."""
     if not is_external:
         raise Conflict("This run is not EXTERNAL: Luthier's own worker reports on it.", reason="NOT_EXTERNAL")
     if current is reported and current is not RunStatus.RUNNING:

@@ -13,7 +13,7 @@ from domain.errors import Invalid
 from domain.finetunes import ArtifactKind, InferenceSample
 from domain.job_events import Metric
 from domain.rules import TEXT_LIMIT, safe_name
-from domain.status_updates import ReportedArtifact, RunSummary, StatusUpdate, unprocessable_error
+from domain.status_updates import ReportedArtifact, ReportedResult, StatusUpdate, unprocessable_error
 from domain.texts import invalid_character
 from domain.training_points import TrainingPoint
 
@@ -104,8 +104,8 @@ class _Result(_Body):
     inference_samples: Annotated[list[_Sample], MAX_1000] | None = None
     artifacts: Annotated[list[_Artifact], MAX_1000] | None = None
 
-    def summary(self) -> RunSummary:
-        return RunSummary(
+    def reported_result(self) -> ReportedResult:
+        return ReportedResult(
             **self.model_dump(exclude={"inference_samples", "artifacts"}),
             samples=tuple(InferenceSample(**sample.model_dump()) for sample in self.inference_samples or ()),
             files=tuple(ReportedArtifact(**artifact.model_dump()) for artifact in self.artifacts or ()),
@@ -135,7 +135,7 @@ def read_status_update(body: Mapping[str, Any], now: datetime) -> StatusUpdate:
         current_step=update.current_step,
         logs=tuple(update.logs or ()),
         metric=update.metrics.metric(now) if update.metrics else None,
-        results=update.result.summary() if update.result else RunSummary(),
+        result=update.result.reported_result() if update.result else ReportedResult(),
     )
 
 

@@ -15,7 +15,7 @@ from domain.errors import Invalid
 from domain.job_events import Metric
 from domain.jobs import Superseded
 from domain.services import Services
-from domain.status_updates import RunSummary
+from domain.status_updates import ReportedResult
 from domain.training_points import TrainingPoint
 from domain.use_cases import status_updates
 from rest.webhook_bodies import read_status_update
@@ -283,7 +283,12 @@ def test_unknown_fields_and_nulls_are_ignored() -> None:
     }
     update = read_status_update(body, NOW)
     assert update.metric == Metric(TrainingPoint(step=1, epoch=0.0, at=NOW), total_steps=0)
-    assert (update.status, update.error, update.logs, update.results) == ("RUNNING", None, (), RunSummary())
+    assert (update.status, update.error, update.logs, update.result) == (
+        "RUNNING",
+        None,
+        (),
+        ReportedResult(),
+    )
 
 
 @pytest.mark.parametrize(
