@@ -8,7 +8,7 @@ from domain.ports.gateway import Route
 from domain.request_logs import RequestLog
 from rest.gateway._client import ResponseWriter
 from rest.gateway._errors import OpenAIError, message_of
-from rest.gateway._payloads import CompletionRecord, CompletionRequest
+from rest.gateway._payloads import CompletionRecord, GatewayRequest
 
 CLIENT_CLOSED = 499
 """The logged status where the client disconnected before the response started."""
@@ -19,7 +19,7 @@ class Exchange:
     """A request to a deployment and what is logged of its response. `started_at` is of `perf_counter`."""
 
     route: Route
-    request: CompletionRequest
+    request: GatewayRequest
     endpoint: str
     response: ResponseWriter
     started_at: float

@@ -30,7 +30,7 @@ from rest.gateway._client import (
 )
 from rest.gateway._errors import NO_RETRY, OpenAIError, from_domain_error, from_upstream, from_upstream_event
 from rest.gateway._exchange import Exchange
-from rest.gateway._payloads import CompletionRequest, EventFilter
+from rest.gateway._payloads import EventFilter, GatewayRequest
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Gateway:
         started_at, date = perf_counter(), datetime.now(UTC)
         secret = api_key_of(scope)
         await self._directory.model_names(project_id, secret)  # raises before the body is read
-        request = CompletionRequest.parse(await request_body(scope, receive))
+        request = GatewayRequest.parse(await request_body(scope, receive))
         route = await self._directory.route(project_id, secret, request.model)
         return Exchange(route, request, endpoint, response, started_at, date)
 

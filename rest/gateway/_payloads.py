@@ -18,7 +18,7 @@ ENDS = (b"\n\n", b"\r\n\r\n")
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionRequest:
+class GatewayRequest:
     """The JSON object of a request's body."""
 
     body: dict[str, Any]

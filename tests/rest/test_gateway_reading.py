@@ -5,7 +5,7 @@ import pytest
 
 from domain.errors import DomainError, ErrorCode
 from rest.gateway._errors import OpenAIError, from_domain_error, from_upstream
-from rest.gateway._payloads import MAX_EVENT, CompletionRecord, CompletionRequest, EventFilter
+from rest.gateway._payloads import MAX_EVENT, CompletionRecord, EventFilter, GatewayRequest
 
 
 def user(content: object) -> dict[str, object]:
@@ -28,7 +28,7 @@ def user(content: object) -> dict[str, object]:
     ],
 )
 def test_the_input_is_the_prompt_or_the_last_message_of_the_user(body: dict[str, Any], input: str) -> None:
-    assert CompletionRequest(body).input == input
+    assert GatewayRequest(body).input == input
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_input_is_the_prompt_or_the_last_message_of_the_user(body: dict[str,
 def test_only_the_model_and_a_streams_counts_are_changed_for_the_model_server(
     given: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    request = CompletionRequest({"model": "mine"} | given)
+    request = GatewayRequest({"model": "mine"} | given)
 
     assert orjson.loads(request.encode("theirs")) == {"model": "theirs"} | sent
     assert request.body == {"model": "mine"} | given
