@@ -8,7 +8,7 @@ from alembic.config import Config
 import migrations
 from domain.base_models import CATALOG
 from infra.db.engine import engine
-from infra.db.session import SqlTransactions
+from infra.db.transactions import SqlTransactions
 from infra.queue import Enqueuer, open_queue
 
 

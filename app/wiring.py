@@ -18,7 +18,7 @@ from edge.connection_quotas import ConnectionQuotas
 from infra.completions import OpenAICompletions
 from infra.db import gateway, job_events
 from infra.db.engine import conninfo, engine
-from infra.db.session import SqlTransactions
+from infra.db.transactions import SqlTransactions
 from infra.encoding import detect
 from infra.events.job_streams import JobStreams
 from infra.events.listener import Listener

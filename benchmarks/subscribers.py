@@ -24,7 +24,7 @@ from domain.job_events import LogLine
 from domain.jobs import Job
 from domain.store import Transactions
 from infra.db.engine import engine
-from infra.db.session import SqlTransactions
+from infra.db.transactions import SqlTransactions
 from infra.queue import Enqueuer, open_queue
 
 SUBSCRIBERS, JOBS, EVENTS, EVERY_S = 1_000, 100, 30, 0.5

@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from domain.services import Services
 from infra.db import engine as module
 from infra.db.engine import autocommit, engine
-from infra.db.session import SqlTransactions
+from infra.db.transactions import SqlTransactions
 from infra.queue import Enqueuer
 from tests.clients import Api
 

@@ -18,7 +18,7 @@ from domain.reading import Collection, Parent
 from domain.services import Services
 from infra.db import engine as module
 from infra.db.engine import engine
-from infra.db.session import SqlTransactions
+from infra.db.transactions import SqlTransactions
 from infra.queue import Enqueuer
 from tests.clients import Api
 from tests.world import create_world

@@ -11,7 +11,7 @@ from app.settings import Settings
 from domain.errors import Unavailable
 from domain.use_cases import documents, projects
 from infra.db.engine import engine
-from infra.db.session import SqlTransactions
+from infra.db.transactions import SqlTransactions
 from infra.queue import Enqueuer, open_queue
 from tests.clients import Api
 from tests.conftest import Worker
