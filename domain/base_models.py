@@ -27,7 +27,7 @@ class ModelType(StrEnum):
 
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-ALL_LINEAR = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
+LINEAR_LAYERS = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class BaseModel:
     min_rank: int = 1
     max_rank: int = 256
     default_alpha: int = 32
-    target_modules: tuple[str, ...] = ALL_LINEAR
+    target_modules: tuple[str, ...] = LINEAR_LAYERS
     valid: bool = True
     warnings: tuple[str, ...] = ()
     defaults: dict[str, Any] = field(default_factory=dict)

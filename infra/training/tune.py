@@ -28,7 +28,7 @@ WHOLE_RUN = 1 - 1e-9
 STATE_FILE = "trainer_state.json"
 PROGRESS_START, PROGRESS_END = 0.05, 0.80  # of the whole run, while it trains
 SAVE_STEPS = 0.1  # one checkpoint every tenth of all steps
-ALL_LINEAR = "all-linear"
+PEFT_ALL_LINEAR = "all-linear"
 
 
 class TimedSFTTrainer(SFTTrainer):  # type: ignore[misc]
@@ -222,7 +222,7 @@ def _lora_config(hyperparameters: Hyperparameters) -> LoraConfig:
         r=hyperparameters.lora_r,
         lora_alpha=hyperparameters.lora_alpha,
         lora_dropout=hyperparameters.lora_dropout,
-        target_modules=ALL_LINEAR if ALL_LINEAR in modules else list(modules),
+        target_modules=PEFT_ALL_LINEAR if PEFT_ALL_LINEAR in modules else list(modules),
         bias="none",
         task_type="CAUSAL_LM",
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.base_models import ALL_LINEAR, CATALOG, TINY, BaseModel
+from domain.base_models import LINEAR_LAYERS, CATALOG, TINY, BaseModel
 from domain.errors import Invalid
 from domain.finetunes import TrainingMetrics, model_name, project_slug, updated_metrics
 from domain.job_events import Metric
@@ -56,7 +56,7 @@ def test_a_model_without_defaults_of_its_own_has_the_common_ones() -> None:
     assert (values.num_epochs, values.learning_rate, values.per_device_batch_size) == (3.0, 2e-4, 4)
     assert (values.gradient_accumulation_steps, values.max_seq_length) == (4, 1024)
     assert (values.lora_r, values.lora_alpha, values.lora_dropout) == (16, 32, 0.05)
-    assert (values.target_modules, values.warmup_ratio, values.weight_decay) == (ALL_LINEAR, 0.03, 0.01)
+    assert (values.target_modules, values.warmup_ratio, values.weight_decay) == (LINEAR_LAYERS, 0.03, 0.01)
 
 
 def test_overrides_come_before_a_models_own_defaults_and_those_before_the_common_ones() -> None:
