@@ -9,7 +9,7 @@ from typing import Any
 import openai
 from rich.console import Console
 
-from app.cli.tuning import ServedModel, StepPrinter
+from app.cli.tune_steps import ServedModel, StepPrinter
 
 
 def ask(model: ServedModel, question: str, console: Console) -> str:

@@ -16,16 +16,16 @@ from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.data import TokenizedItem, TokenizedSplit, read_items, tokenize
 from infra.training.frozen_run import FrozenRun
 from infra.training.generation import generate_greedily, stop_token_ids
-from infra.training.reporter import Reporter
-from infra.training.run_summary import RunSummary
-from infra.training.tune import (
+from infra.training.lora_training import (
     PROGRESS_END,
     latest_checkpoint,
     read_history,
+    train_adapter,
     training_point,
-    tune,
     use_all_cores,
 )
+from infra.training.reporter import Reporter
+from infra.training.run_summary import RunSummary
 
 MAX_SAMPLES = 5
 MAX_SAMPLE_TOKENS = 256  # of each output
@@ -120,7 +120,7 @@ def _train_adapter(inputs: TrainingInputs, reporter: Reporter) -> None:
     if inputs.frozen.run.base_model_name != tiny.NAME and latest_checkpoint(work_folder) is None:
         reporter.begin_stage(0.04, "Checking that the base model can be exported")
         export.check_convertible(inputs.base_model, work_folder / "check.gguf", reporter)
-    tune(
+    train_adapter(
         inputs.frozen.run,
         inputs.base_model,
         train=inputs.train,

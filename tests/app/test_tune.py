@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.tuning import TuneOptions, _fields
+from app.cli.tune_steps import TuneOptions, _fields
 
 FILE = Path("table.csv")
 

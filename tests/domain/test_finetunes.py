@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.base_models import LINEAR_LAYERS, CATALOG, TINY, BaseModel
+from domain.base_models import CATALOG, LINEAR_LAYERS, TINY, BaseModel
 from domain.errors import Invalid
 from domain.finetunes import TrainingMetrics, model_name, project_slug, updated_metrics
 from domain.job_events import Metric

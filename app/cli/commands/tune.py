@@ -19,7 +19,7 @@ from rich.console import Console
 from app.cli.api_client import ApiError, Client
 from app.cli.questions import ask_three, print_next_steps
 from app.cli.signals import SignalHandler, handle_signals
-from app.cli.tuning import StepPrinter, TuneOptions, sign_in, tune
+from app.cli.tune_steps import StepPrinter, TuneOptions, sign_in, tune
 from app.local.home import chosen_home
 from app.program import PROGRAM, child_command
 

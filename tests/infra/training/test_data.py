@@ -8,7 +8,7 @@ from domain.finetunes import FinetuneMethod
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.data import IGNORED_LABEL, TrainingItem, read_items, tokenize
 from infra.training.frozen_run import FrozenRun, read_run, write_run
-from infra.training.tune import latest_checkpoint
+from infra.training.lora_training import latest_checkpoint
 from tests.infra.training.conftest import small_run
 
 HELLO = TrainingItem("item_1", "Say hello.", "Hello!")

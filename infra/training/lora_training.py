@@ -139,7 +139,7 @@ def training_point(entry: dict[str, Any]) -> TrainingPoint:
     )
 
 
-def tune(
+def train_adapter(
     run: TrainingRun,
     base_model: LocalBaseModel,
     *,
