@@ -1,4 +1,4 @@
-"""Trains fine-tunes: runs the training process on the frozen items, records its reports, and stores its files."""
+"""Trains fine-tunes: runs the training process on the frozen items, records its messages, and stores its files."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from domain.ids import Noun
 from domain.items import Item
 from domain.job_events import Event, LogLine, Metric, Progress
 from domain.jobs import Job, JobStatus, Superseded
-from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingReport, TrainingResult, TrainingRun
+from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingMessage, TrainingResult, TrainingRun
 from domain.reading import not_found_error, require
 from domain.services import Services
 from workers.batched_stream import BatchedStream
@@ -119,7 +119,7 @@ async def _write(path: Path, lines: AsyncIterator[str]) -> None:
 
 
 async def _train(services: Services, job: Job, finetune: Finetune, run: TrainingRun) -> TrainingResult:
-    """Record what the training process reports until its result.
+    """Record the training process's messages until its result.
 
     When this is stopped early, the process saves a checkpoint, unless the job was cancelled without one.
     """
@@ -138,17 +138,17 @@ async def _train(services: Services, job: Job, finetune: Finetune, run: Training
     return result
 
 
-def _split(batch: Iterable[TrainingReport]) -> tuple[list[Event], list[TrainingResult]]:
+def _split(batch: Iterable[TrainingMessage]) -> tuple[list[Event], list[TrainingResult]]:
     """The events of a batch, with only the newest of its progress events, and its results: none or one."""
     events: list[Event] = []
     results: list[TrainingResult] = []
-    for report in batch:
-        if isinstance(report, TrainingResult):
-            results.append(report)
+    for message in batch:
+        if isinstance(message, TrainingResult):
+            results.append(message)
         else:
-            if isinstance(report, Progress):
+            if isinstance(message, Progress):
                 events = [event for event in events if not isinstance(event, Progress)]
-            events.append(LogLine(_clean(report.line)) if isinstance(report, LogLine) else report)
+            events.append(LogLine(_clean(message.line)) if isinstance(message, LogLine) else message)
     return events, results
 
 

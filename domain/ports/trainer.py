@@ -1,4 +1,4 @@
-"""The port to the training process: a run's configuration, and what the run reports."""
+"""The port to the training process: a run's configuration, and the messages that the run sends."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class ProducedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """What a successful run reports last. `model_size_parameter` is the number of the merged model's weights."""
+    """The last message of a successful run. `model_size_parameter` is the number of the merged model's weights."""
 
     model_size_gb: float
     model_size_parameter: int
@@ -63,14 +63,14 @@ class TrainingResult:
     warnings: tuple[str, ...] = ()
 
 
-TrainingReport = Progress | Metric | Checkpoint | LogLine | TrainingResult
+TrainingMessage = Progress | Metric | Checkpoint | LogLine | TrainingResult
 
 
 class Trainer(Protocol):
     """Runs the training process."""
 
-    def train(self, run: TrainingRun) -> AsyncIterator[TrainingReport]:
-        """Run to the end and yield what it reports, `TrainingResult` last. Raises `TrainingFailed`.
+    def train(self, run: TrainingRun) -> AsyncIterator[TrainingMessage]:
+        """Run to the end and yield its messages, `TrainingResult` last. Raises `TrainingFailed`.
 
         It resumes from the newest complete checkpoint in `run.folder`. Closing the iterator, or cancelling
         the task that reads it, has the process save a checkpoint and exit.

@@ -1,4 +1,4 @@
-"""How the training process's reports cross the pipe: one JSON object a line, tagged with its `kind`."""
+"""The encoding of the training process's messages on the pipe: one JSON object a line, tagged with its `kind`."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Runs the training process and yields what it reports. Imports no torch."""
+"""Runs the training process and yields its messages. Imports no torch."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from domain.finetunes import FinetuneMethod
 from domain.job_events import LogLine
-from domain.ports.trainer import TrainingFailed, TrainingReport, TrainingRun
+from domain.ports.trainer import TrainingFailed, TrainingMessage, TrainingRun
 from infra.python_modules import module_command
 from infra.training import machine
 from infra.training.frozen_run import FrozenRun, write_run
@@ -32,11 +32,11 @@ class ProcessTrainer:
     models_folder: Path
     stop_timeout_s: float = 30.0
 
-    async def train(self, run: TrainingRun) -> AsyncGenerator[TrainingReport, None]:
-        """Run to the end and yield what is reported, `TrainingResult` last. Raises `TrainingFailed`."""
+    async def train(self, run: TrainingRun) -> AsyncGenerator[TrainingMessage, None]:
+        """Run to the end and yield the messages, `TrainingResult` last. Raises `TrainingFailed`."""
         await asyncio.to_thread(self._freeze, run)
-        async with self._spawned(run.folder) as (process, reports):
-            async for line in reports:
+        async with self._spawned(run.folder) as (process, lines):
+            async for line in lines:
                 if not line.endswith(b"\n"):
                     break  # the process was killed in the middle of a line
                 message = decode(line)
@@ -72,9 +72,9 @@ class ProcessTrainer:
             raise
         finally:
             os.close(write)
-        async with _report_stream(read) as reports:
+        async with _line_stream(read) as lines:
             try:
-                yield process, reports
+                yield process, lines
             finally:
                 await _stop(process, self.stop_timeout_s)
 
@@ -93,7 +93,7 @@ async def _spawn(folder: Path, report_fd: int) -> asyncio.subprocess.Process:
 
 
 @asynccontextmanager
-async def _report_stream(fd: int) -> AsyncIterator[asyncio.StreamReader]:
+async def _line_stream(fd: int) -> AsyncIterator[asyncio.StreamReader]:
     reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader),

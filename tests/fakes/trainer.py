@@ -1,4 +1,4 @@
-"""A trainer that needs no torch: it reports two steps and writes a small file as its model."""
+"""A trainer that needs no torch: it sends the metrics of two steps and writes a small file as its model."""
 
 import asyncio
 import hashlib
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from domain.finetunes import ArtifactKind, FinetuneMethod, InferenceSample, ParityReport
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
-from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingReport, TrainingResult, TrainingRun
+from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingMessage, TrainingResult, TrainingRun
 from domain.rules import safe_name
 from domain.training_points import TrainingPoint
 
@@ -32,7 +32,7 @@ class FakeTrainer:
         """The `unsupported_reason`: the API and the worker are on one machine."""
         return self.unsupported_reason(method)
 
-    async def train(self, run: TrainingRun) -> AsyncIterator[TrainingReport]:
+    async def train(self, run: TrainingRun) -> AsyncIterator[TrainingMessage]:
         """Two steps and a model."""
         self.runs.append(run)
         try:

@@ -46,8 +46,8 @@ def test_without_the_helper_a_package_in_the_working_directory_is_imported(name:
 @pytest.mark.usefixtures("decoys")
 async def test_the_training_process_runs_our_modules(tmp_path: Path) -> None:
     trainer = ProcessTrainer(tmp_path / "models", stop_timeout_s=0.1)
-    async with aclosing(trainer.train(small_run(tmp_path / "run"))) as reports:
-        assert await anext(reports) == Progress(0.0, "Starting")
+    async with aclosing(trainer.train(small_run(tmp_path / "run"))) as messages:
+        assert await anext(messages) == Progress(0.0, "Starting")
 
 
 @pytest.mark.usefixtures("decoys")

@@ -13,7 +13,7 @@ import pytest
 from domain.finetunes import InferenceSample, ParityReport
 from domain.job_events import LogLine, Metric, Progress
 from domain.jobs import Job, JobType, Superseded
-from domain.ports.trainer import TrainingReport, TrainingRun
+from domain.ports.trainer import TrainingMessage, TrainingRun
 from domain.services import Services
 from domain.training_points import TrainingPoint
 from domain.use_cases import job_lifecycle
@@ -37,17 +37,17 @@ SIXTY = [(f"Question {number}?", f"Answer {number}") for number in range(60)]
 
 
 class ScriptedTrainer(FakeTrainer):
-    """Yields these reports, and a result with these values."""
+    """Yields these messages, and a result with these values."""
 
-    def __init__(self, reports: list[TrainingReport], result: dict[str, Any]) -> None:
+    def __init__(self, messages: list[TrainingMessage], result: dict[str, Any]) -> None:
         super().__init__()
-        self.reports = reports
+        self.messages = messages
         self.result = result
 
-    async def train(self, run: TrainingRun) -> AsyncIterator[TrainingReport]:
+    async def train(self, run: TrainingRun) -> AsyncIterator[TrainingMessage]:
         self.runs.append(run)
-        for report in self.reports:
-            yield report
+        for message in self.messages:
+            yield message
         yield replace(result_of(run), **self.result)
 
 
@@ -58,9 +58,9 @@ async def start(services: Services, api: Api, rows: Any = CAPITALS, **given: Any
     return made["finetune"]["id"], made["job"]["id"]
 
 
-async def work(services: Services, job_id: str, reports: list[TrainingReport], **result: Any) -> None:
-    """Run a job to its end, with a training process that reports this."""
-    scripted = replace(services, trainer=ScriptedTrainer(reports, result))
+async def work(services: Services, job_id: str, messages: list[TrainingMessage], **result: Any) -> None:
+    """Run a job to its end, with a training process that sends these messages."""
+    scripted = replace(services, trainer=ScriptedTrainer(messages, result))
     await Dispatcher(scripted, {JobType.FINETUNE: finetunes.handle}).work(job_id)
 
 
@@ -253,9 +253,9 @@ async def test_many_quick_steps_are_stored_in_few_transactions(api: Api, service
         for step in range(1, 501)
     ]
     progress = [Progress(step / 600, f"step {step}") for step in range(1, 501)]
-    reports = [report for pair in zip(steps, progress, strict=True) for report in pair]
+    messages = [message for pair in zip(steps, progress, strict=True) for message in pair]
     id, job_id = await start(services, api)
-    await work(services, job_id, [*reports])
+    await work(services, job_id, [*messages])
     wanted = (
         "history(first: 1) { totalCount } metrics { step } job { events(kinds: [PROGRESS]) { totalCount } }"
     )

@@ -12,7 +12,7 @@ import pytest
 
 from domain.finetunes import FinetuneMethod, Hyperparameters
 from domain.job_events import Metric, Progress
-from domain.ports.trainer import TrainingReport, TrainingResult, TrainingRun
+from domain.ports.trainer import TrainingMessage, TrainingResult, TrainingRun
 from infra.training.trainer import ProcessTrainer
 
 CAPITALS = Path(__file__).parents[3] / "examples" / "capitals.csv"
@@ -61,25 +61,25 @@ class Table:
 
 @dataclass(frozen=True)
 class Trained:
-    """What one attempt reported, and the addresses that it connected to."""
+    """The messages of one attempt, and the addresses that it connected to."""
 
     run: TrainingRun
-    reports: list[TrainingReport]
+    messages: list[TrainingMessage]
     connections: list[str]
 
     @property
     def result(self) -> TrainingResult:
-        last = self.reports[-1]
+        last = self.messages[-1]
         assert isinstance(last, TrainingResult)
         return last
 
     @property
     def metrics(self) -> list[Metric]:
-        return [report for report in self.reports if isinstance(report, Metric)]
+        return [message for message in self.messages if isinstance(message, Metric)]
 
     @property
     def progress(self) -> list[Progress]:
-        return [report for report in self.reports if isinstance(report, Progress)]
+        return [message for message in self.messages if isinstance(message, Progress)]
 
 
 def capitals() -> Table:
@@ -115,8 +115,8 @@ def small_run(folder: Path, base_model: str = "luthier/tiny") -> TrainingRun:
     return run_in(folder, Table(rows, held_out=2), base_model, hyperparameters)
 
 
-async def reports_of(trainer: ProcessTrainer, run: TrainingRun) -> list[TrainingReport]:
-    return [report async for report in trainer.train(run)]
+async def messages_of(trainer: ProcessTrainer, run: TrainingRun) -> list[TrainingMessage]:
+    return [message async for message in trainer.train(run)]
 
 
 @pytest.fixture(scope="session")
@@ -135,5 +135,5 @@ def trained(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
         patch.setenv("CONNECTIONS", str(connections))
-        reports = asyncio.run(reports_of(ProcessTrainer(models), run))
-    return Trained(run, reports, connections.read_text().splitlines())
+        messages = asyncio.run(messages_of(ProcessTrainer(models), run))
+    return Trained(run, messages, connections.read_text().splitlines())

@@ -11,12 +11,12 @@ import psutil
 import pytest
 
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
-from domain.ports.trainer import TrainingFailed, TrainingReport
+from domain.ports.trainer import TrainingFailed, TrainingMessage
 from infra.training.frozen_run import FrozenRun
 from infra.training.lora_training import latest_checkpoint
 from infra.training.tiny import ensure_model
 from infra.training.trainer import ProcessTrainer
-from tests.infra.training.conftest import Trained, reports_of, small_run
+from tests.infra.training.conftest import Trained, messages_of, small_run
 
 pytestmark = pytest.mark.anyio
 
@@ -28,8 +28,8 @@ from infra.training.trainer import ProcessTrainer
 from tests.infra.training.conftest import small_run
 
 async def main():
-    async for report in ProcessTrainer(Path(sys.argv[1])).train(small_run(Path(sys.argv[2]))):
-        print(type(report).__name__, flush=True)
+    async for message in ProcessTrainer(Path(sys.argv[1])).train(small_run(Path(sys.argv[2]))):
+        print(type(message).__name__, flush=True)
 
 asyncio.run(main())
 """
@@ -48,11 +48,11 @@ def trainer(models: Path) -> ProcessTrainer:
 def whole(trainer: ProcessTrainer, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The run when nothing interrupts it."""
     run = small_run(tmp_path_factory.mktemp("whole"), "small/base")
-    return Trained(run, asyncio.run(reports_of(trainer, run)), [])
+    return Trained(run, asyncio.run(messages_of(trainer, run)), [])
 
 
-def curve(reports: list[TrainingReport]) -> list[tuple[int, float | None, float | None, float | None]]:
-    points = (report.point for report in reports if isinstance(report, Metric))
+def curve(messages: list[TrainingMessage]) -> list[tuple[int, float | None, float | None, float | None]]:
+    points = (message.point for message in messages if isinstance(message, Metric))
     return [(point.step, point.train_loss, point.eval_loss, point.learning_rate) for point in points]
 
 
@@ -65,12 +65,12 @@ def training_process(folder: Path) -> psutil.Process:
     return found
 
 
-async def until(reports: AsyncIterator[TrainingReport], step: int) -> list[TrainingReport]:
-    """What is reported until `step` is measured."""
+async def until(messages: AsyncIterator[TrainingMessage], step: int) -> list[TrainingMessage]:
+    """The messages until `step` is measured."""
     seen = []
-    async for report in reports:
-        seen.append(report)
-        if isinstance(report, Metric) and report.point.step == step:
+    async for message in messages:
+        seen.append(message)
+        if isinstance(message, Metric) and message.point.step == step:
             break
     return seen
 
@@ -96,19 +96,19 @@ async def test_a_killed_run_resumes_with_exactly_the_same_curve(
     whole: Trained, trainer: ProcessTrainer, tmp_path: Path
 ) -> None:
     run = small_run(tmp_path, "small/base")
-    first: list[TrainingReport] = []
+    first: list[TrainingMessage] = []
     with pytest.raises(TrainingFailed, match="was killed; most likely"):  # noqa: PT012 - one attempt
-        async for report in trainer.train(run):
-            first.append(report)
-            if isinstance(report, Checkpoint) and report.step == 4:
+        async for message in trainer.train(run):
+            first.append(message)
+            if isinstance(message, Checkpoint) and message.step == 4:
                 training_process(tmp_path).kill()
     assert isinstance(first[-1], LogLine)
-    second = await reports_of(trainer, run)
-    assert curve(second) == curve(whole.reports)  # the checkpoint's history is reported again
+    second = await messages_of(trainer, run)
+    assert curve(second) == curve(whole.messages)  # the checkpoint's history is reported again
     steps = [
-        report.message
-        for report in second
-        if isinstance(report, Progress) and report.message.startswith("Training: step")
+        message.message
+        for message in second
+        if isinstance(message, Progress) and message.message.startswith("Training: step")
     ]
     assert steps[0] == "Training: step 5 of 10"
     assert (tmp_path / "artifacts" / "report.md").exists()
@@ -118,8 +118,8 @@ async def test_cancelling_saves_a_checkpoint_and_ends_the_process(
     trainer: ProcessTrainer, tmp_path: Path
 ) -> None:
     run = small_run(tmp_path)
-    async with aclosing(trainer.train(run)) as reports:
-        await until(reports, step=3)
+    async with aclosing(trainer.train(run)) as messages:
+        await until(messages, step=3)
         process = training_process(tmp_path)
     assert not process.is_running()
     newest = latest_checkpoint(FrozenRun.of(run, trainer.models_folder).work_folder)
@@ -147,8 +147,8 @@ async def test_a_second_attempt_waits_until_the_first_has_ended(
     run = small_run(tmp_path)
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        async with aclosing(trainer.train(run)) as reports:
-            first = [await anext(reports), await anext(reports)]
+        async with aclosing(trainer.train(run)) as messages:
+            first = [await anext(messages), await anext(messages)]
     assert first == [Progress(0.0, "Starting"), Progress(0.0, "Waiting for the previous attempt to end")]
 
 
@@ -156,8 +156,8 @@ async def test_a_process_that_does_not_stop_is_killed_after_the_timeout(
     trainer: ProcessTrainer, tmp_path: Path
 ) -> None:
     run = small_run(tmp_path)
-    async with aclosing(ProcessTrainer(trainer.models_folder, stop_timeout_s=0.1).train(run)) as reports:
-        await anext(reports)
+    async with aclosing(ProcessTrainer(trainer.models_folder, stop_timeout_s=0.1).train(run)) as messages:
+        await anext(messages)
         process = training_process(tmp_path)
         process.suspend()
     assert not process.is_running()
