@@ -8,8 +8,8 @@ from procrastinate.jobs import Job as QueuedJob
 
 from domain.documents import UPLOAD_EXPIRY_S
 
-WORK, PURGE, UNLOAD = "luthier.work", "luthier.purge", "luthier.unload"
-RESCUE, TIDY = "luthier.rescue", "luthier.tidy"
+RUN_JOB, DELETE_FILES, UNLOAD = "luthier.work", "luthier.purge", "luthier.unload"
+REQUEUE, EXPIRE = "luthier.rescue", "luthier.tidy"
 DEFAULT, TRAINING = "default", "training"
 QUEUES = {"FINETUNE": TRAINING}
 """Job types with a queue of their own: one machine trains one model at a time."""
@@ -43,15 +43,15 @@ class Enqueuer:
     def __init__(self, queue: procrastinate.App) -> None:
         self._queue = queue
 
-    async def work(self, connection: object, job_id: str, job_type: str) -> None:
+    async def run_job(self, connection: object, job_id: str, job_type: str) -> None:
         """Enqueue a job."""
-        await self._defer(connection, WORK, QUEUES.get(job_type, DEFAULT), job_id=job_id)
+        await self._defer(connection, RUN_JOB, QUEUES.get(job_type, DEFAULT), job_id=job_id)
 
-    async def purge(self, connection: object, prefixes: list[str]) -> None:
+    async def delete_files(self, connection: object, prefixes: list[str]) -> None:
         """Enqueue the deletion of everything in storage under some prefixes."""
-        await self._defer(connection, PURGE, DEFAULT, prefixes=prefixes)
+        await self._defer(connection, DELETE_FILES, DEFAULT, prefixes=prefixes)
         # and again once no upload can be under way: a late PUT must not leave an orphan
-        await self._defer(connection, PURGE, DEFAULT, delay_s=UPLOAD_EXPIRY_S, prefixes=prefixes)
+        await self._defer(connection, DELETE_FILES, DEFAULT, delay_s=UPLOAD_EXPIRY_S, prefixes=prefixes)
 
     async def unload(self, connection: object, model_ids: list[str]) -> None:
         """Enqueue the unloading of models from the model runtime."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from infra.queue import WORK
+from infra.queue import RUN_JOB
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.jobs import new_dataset, new_project
@@ -43,7 +43,7 @@ async def fetch_dataset(api: Api, id: str, fields: str) -> dict[str, Any]:
 
 async def drain_queue(worker: Worker) -> None:
     """Run all jobs in the queue, with those that they enqueue."""
-    while await worker.queue.job_manager.list_jobs_async(task=WORK, status="todo"):
+    while await worker.queue.job_manager.list_jobs_async(task=RUN_JOB, status="todo"):
         await worker.drain()
 
 

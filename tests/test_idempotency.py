@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from domain.services import Services
 from infra.db.idempotency import SqlIdempotency
-from infra.queue import TIDY
+from infra.queue import EXPIRE
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.introspection import MUTATIONS, ids_in, mutation, takes
@@ -199,12 +199,12 @@ async def test_a_key_that_is_too_long_or_empty_is_refused(api: Api) -> None:
 async def test_keys_expire_after_a_day(api: Api, worker: Worker, database: AsyncEngine) -> None:
     given: dict[str, Any] = {"name": "new"} | KEY
     first = outcome(await call(api, "createProject", given))
-    await worker.queue.configure_task(TIDY).defer_async(timestamp=0)
+    await worker.queue.configure_task(EXPIRE).defer_async(timestamp=0)
     await worker.drain()
     assert outcome(await call(api, "createProject", given)) == first
     async with database.begin() as connection:
         await connection.execute(text("update idempotency_keys set created_at = now() - interval '25 hours'"))
-    await worker.queue.configure_task(TIDY).defer_async(timestamp=0)
+    await worker.queue.configure_task(EXPIRE).defer_async(timestamp=0)
     await worker.drain()
     assert outcome(await call(api, "createProject", given)) != first
 

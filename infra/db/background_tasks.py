@@ -16,7 +16,7 @@ class SqlBackgroundTasks:
     async def delete_files(self, prefixes: list[str]) -> None:
         """Delete everything in storage under these prefixes, after the commit."""
         if prefixes:
-            await self._enqueuer.purge(await driver_connection(self._session), prefixes)
+            await self._enqueuer.delete_files(await driver_connection(self._session), prefixes)
 
     async def unload(self, model_ids: list[str]) -> None:
         """Have the model runtime drop these models, after the commit."""

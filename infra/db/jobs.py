@@ -27,7 +27,7 @@ from infra.db.engine import driver_connection
 from infra.db.job_events import SqlJobEvents
 from infra.db.reading import Reader, Row
 from infra.db.tables import jobs, projects
-from infra.queue import WORK, Enqueuer
+from infra.queue import RUN_JOB, Enqueuer
 
 ACTIVE = sorted(set(JobStatus) - FINAL)
 ORPHANED_LOCK = 4_839_201_378  # any number, as long as every worker uses the same
@@ -112,7 +112,7 @@ class SqlJobs(SqlJobReads):
 
     async def enqueue(self, job: Job) -> None:
         """Enqueue a job; a worker may fetch it once this transaction has committed."""
-        await self._enqueuer.work(await driver_connection(self._session), job.id, job.type)
+        await self._enqueuer.run_job(await driver_connection(self._session), job.id, job.type)
 
     async def start(self, id: str, *, runner: Runner = Runner.LOCAL) -> Job | None:
         """Begin the next attempt and set RUNNING; None when the job is deleted, final or another runner's."""
@@ -178,7 +178,7 @@ class SqlJobs(SqlJobReads):
                 not_(_waits_for_its_document()),
             )
         )
-        queued = set(await self._session.scalars(QUEUED, {"task": WORK, "ids": list(active)}))
+        queued = set(await self._session.scalars(QUEUED, {"task": RUN_JOB, "ids": list(active)}))
         return [job for id, job in active.items() if id not in queued]
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.worker import HANDLERS, requeue
+from app.worker import HANDLERS, requeue_jobs
 from domain.services import Services
-from infra.queue import WORK
+from infra.queue import RUN_JOB
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.fakes.trainer import FakeTrainer
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 async def queued(worker: Worker) -> list[Any]:
     """The jobs that the queue holds."""
-    found = await worker.queue.job_manager.list_jobs_async(task=WORK)
+    found = await worker.queue.job_manager.list_jobs_async(task=RUN_JOB)
     return [job.task_kwargs["job_id"] for job in found]
 
 
@@ -32,7 +32,7 @@ async def test_a_job_that_fell_out_of_the_queue_is_requeued_once(
     job = await queued_job(api, services)
     if begun:
         await start_job(services, job.id)
-    await asyncio.gather(*(requeue(worker.queue, services, 20) for _ in range(4)))
+    await asyncio.gather(*(requeue_jobs(worker.queue, services, 20) for _ in range(4)))
     assert await queued(worker) == [job.id]
 
 
@@ -46,7 +46,7 @@ async def test_what_is_in_the_queue_or_not_ours_to_work_is_left_alone(
     local = await create_finetune(api, project_id, dataset_id)
     other = await new_project(api, "other")
     await create_finetune(api, other, await new_dataset(services, api, other), runner="EXTERNAL")
-    await requeue(worker.queue, services, 20)
+    await requeue_jobs(worker.queue, services, 20)
     assert await queued(worker) == [local["job"]["id"]]
 
 
@@ -61,7 +61,7 @@ async def test_a_job_that_a_worker_holds_is_left_alone(
         async for recorded in services.streams.follow(made["job"]["id"]):
             if recorded.kind == "LOG":
                 break
-        await requeue(worker.queue, services, 20)
+        await requeue_jobs(worker.queue, services, 20)
         assert await queued(worker) == [made["job"]["id"]]
     finally:
         trainer.may_end.set()
@@ -76,11 +76,11 @@ async def test_an_import_waits_for_its_document_and_is_requeued_when_that_was_re
     dataset_id = await new_qa_dataset(api, project_id)
     made = await api.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=document_id)
     (reading,) = await queued(worker)
-    await requeue(worker.queue, services, 20)
+    await requeue_jobs(worker.queue, services, 20)
     assert await queued(worker) == [reading]
     await Dispatcher(services, HANDLERS).work(reading)  # this enqueues the import
     await worker.queue.connector.execute_query_async("delete from procrastinate_jobs")
-    await requeue(worker.queue, services, 20)
+    await requeue_jobs(worker.queue, services, 20)
     assert await queued(worker) == [made["job"]["id"]]
     await drain_queue(worker)
     assert (await fetch_dataset(api, dataset_id, "status"))["status"] == "DONE"

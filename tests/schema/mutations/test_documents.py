@@ -15,7 +15,7 @@ from app.wiring import Wiring
 from domain.documents import UPLOAD_URL_S, UploadLimits
 from domain.services import Services
 from infra.db.tables import documents
-from infra.queue import PURGE, TIDY
+from infra.queue import DELETE_FILES, EXPIRE
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.importing import drain_queue, new_qa_dataset, upload
@@ -259,7 +259,7 @@ async def test_an_abandoned_upload_is_deleted_after_its_url_expires(
     await announced(database, late["document"]["id"], timedelta(seconds=1.9 * UPLOAD_URL_S))
     await announced(database, old["document"]["id"], timedelta(seconds=2.1 * UPLOAD_URL_S))
     third = await initiate(api, project_id, sizeBytes=1_000)  # there is room: the old one counts no more
-    await worker.queue.configure_task(TIDY).defer_async(timestamp=0)
+    await worker.queue.configure_task(EXPIRE).defer_async(timestamp=0)
     await worker.drain()
     assert await shown(api, old["document"]["id"]) is None
     assert await services.storage.head(old["s3Key"]) is None
@@ -276,7 +276,7 @@ async def test_bytes_put_after_a_deletion_are_deleted_after_the_url_expires(
     await api.mutate("deleteDocument", "deletedId", id=begun["document"]["id"])
     await worker.drain()
     assert await put(begun, TABLE) == 200
-    (later,) = await worker.queue.job_manager.list_jobs_async(task=PURGE, status="todo")
+    (later,) = await worker.queue.job_manager.list_jobs_async(task=DELETE_FILES, status="todo")
     assert later.scheduled_at is not None
     assert (
         timedelta()
