@@ -35,8 +35,8 @@ async def run(settings: Settings) -> None:
             stopping = _stop_signals()
             async with asyncio.TaskGroup() as group:
                 workers = [
-                    group.create_task(_work(wiring.queue, lane, settings.luthier_stalled_s))
-                    for lane in CONCURRENCY
+                    group.create_task(_work(wiring.queue, queue_name, settings.luthier_stalled_s))
+                    for queue_name in CONCURRENCY
                 ]
                 _write_ready_file(settings.luthier_ready_file)
                 await stopping.wait()
@@ -85,11 +85,11 @@ async def requeue_jobs(queue: procrastinate.App, services: Services, stalled_s: 
         await job_lifecycle.requeue(store)
 
 
-async def _work(queue: procrastinate.App, lane: str, stalled_s: float) -> None:
+async def _work(queue: procrastinate.App, queue_name: str, stalled_s: float) -> None:
     await queue.run_worker_async(
-        queues=[lane],
-        name=lane,
-        concurrency=CONCURRENCY[lane],
+        queues=[queue_name],
+        name=queue_name,
+        concurrency=CONCURRENCY[queue_name],
         install_signal_handlers=False,
         update_heartbeat_interval=stalled_s / 4,
         stalled_worker_timeout=stalled_s,
