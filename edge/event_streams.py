@@ -23,21 +23,26 @@ def event(name: str | None, data: str = "", *, id: str | None = None) -> str:
 class EventStream(Response):
     """A response of server-sent events. The next event is made when the transport has room for it: none are queued.
 
-    It ends with `events`, when the client disconnects, or after `life_s` seconds, when the client's token expires:
+    It ends with `events`, when the client disconnects, or after `remaining_s` seconds, when the client's token expires:
     then `last_event` is sent. `quota` is released in any case, also when the response never starts.
     """
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, events: AsyncGenerator[str, None], *, quota: ExitStack, life_s: float | None, last_event: str
+        self,
+        events: AsyncGenerator[str, None],
+        *,
+        quota: ExitStack,
+        remaining_s: float | None,
+        last_event: str,
     ) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers(HEADERS)
         self._events = events
         self._quota = quota
-        self._life_s = life_s
+        self._remaining_s = remaining_s
         self._last_event = last_event
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
@@ -51,7 +56,7 @@ class EventStream(Response):
     async def _send_all(self, receive: Receive, send: Send) -> bool:
         """Send every event; False where the client disconnected."""
         try:
-            async with asyncio.timeout(self._life_s) as deadline:
+            async with asyncio.timeout(self._remaining_s) as deadline:
                 keeping_alive = asyncio.create_task(_keep_alive(receive, send, deadline))
                 try:
                     async for event in self._events:

@@ -12,8 +12,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from domain.ports.tokens import Viewer
 
 ALGORITHM = "HS256"
-TOKEN_LIFE = timedelta(days=7)
-TICKET_LIFE = timedelta(minutes=10)
+TOKEN_TTL = timedelta(days=7)
+TICKET_TTL = timedelta(minutes=10)
 BEARER, TICKET = "luthier", "luthier-ticket"
 TOKEN_CACHE_SIZE = 1_024
 """So many verified tokens are cached, so that not every request verifies a signature."""
@@ -58,7 +58,7 @@ class JwtTokens:
 
     def issue(self, user_id: str) -> tuple[str, datetime]:
         """A bearer token and when it expires."""
-        return self._sign({"sub": user_id, "aud": BEARER}, TOKEN_LIFE)
+        return self._sign({"sub": user_id, "aud": BEARER}, TOKEN_TTL)
 
     def viewer(self, token: str) -> Viewer | None:
         """The viewer of a bearer token; its signature is not verified again while it is cached."""
@@ -73,7 +73,7 @@ class JwtTokens:
         claims: dict[str, Any] = {"sub": user_id, "aud": TICKET, "path": path}
         if until is not None:
             claims["until"] = int(until.timestamp())
-        return self._sign(claims, TICKET_LIFE)
+        return self._sign(claims, TICKET_TTL)
 
     def ticket_viewer(self, ticket: str, path: str) -> Viewer | None:
         """The viewer of a ticket for this path, None for any other; its `until` is its own expiry where it names none."""
@@ -88,8 +88,8 @@ class JwtTokens:
         claims = self._claims(token, BEARER)
         return Viewer(claims["sub"], datetime.fromtimestamp(claims["exp"], UTC))
 
-    def _sign(self, claims: dict[str, Any], life: timedelta) -> tuple[str, datetime]:
-        ends = datetime.now(UTC).replace(microsecond=0) + life
+    def _sign(self, claims: dict[str, Any], ttl: timedelta) -> tuple[str, datetime]:
+        ends = datetime.now(UTC).replace(microsecond=0) + ttl
         return jwt.encode({**claims, "exp": ends}, self._secret, ALGORITHM), ends
 
     def _claims(self, token: str, audience: str) -> dict[str, Any]:

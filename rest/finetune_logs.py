@@ -34,7 +34,7 @@ async def logs(request: Request) -> Response:
         _, job = await finetunes.require_with_job(store, finetune_id, viewer_id=viewer.id)
     return EventStream(
         _events(request, job, after),
-        life_s=(viewer.expires_at - services_of(request).now()).total_seconds(),
+        remaining_s=(viewer.expires_at - services_of(request).now()).total_seconds(),
         quota=quotas_of(request).streams.acquire(viewer.id),  # last, for only the stream releases it
         last_event=event(
             "error", json.dumps({"status": "unauthenticated", "error": "The token has expired."})

@@ -141,7 +141,7 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
         return EventStream(
             self._events(request, context),
             quota=quota,
-            life_s=context.token_remaining_s,
+            remaining_s=context.token_remaining_s,
             last_event=event("next", response_body(expired)) + event("complete"),
         )
 

@@ -106,7 +106,7 @@ class BoundedHandler(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
     """Strawberry's handler of one connection, with quotas and timeouts.
 
     `_acquired` are the connection's quotas; `_unauthenticated` is the one that it counts against until it signs in.
-    `_timeout` is first that of `connection_init`, then the end of the token's life.
+    `_timeout` is first that of `connection_init`, then the expiry of the token.
     """
 
     websocket: BoundedWebSocket
@@ -168,8 +168,10 @@ class BoundedHandler(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
         self._acquired.enter_context(self._quotas.sockets.acquire(self.context.client_key))
         self._unauthenticated.close()
         self.websocket.ws.scope["viewer"] = self.context.viewer  # for the log, should the client stop reading
-        life_s = self.context.token_remaining_s
-        self._timeout.reschedule(None if life_s is None else asyncio.get_running_loop().time() + life_s)
+        remaining_s = self.context.token_remaining_s
+        self._timeout.reschedule(
+            None if remaining_s is None else asyncio.get_running_loop().time() + remaining_s
+        )
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         """Start an operation, unless the connection or the user has too many."""

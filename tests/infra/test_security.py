@@ -6,24 +6,24 @@ from typing import Self
 import pytest
 
 from domain.ports.tokens import Viewer
-from infra.security import TOKEN_LIFE, JwtTokens
+from infra.security import TOKEN_TTL, JwtTokens
 
 SECRET = "a secret of the tests, and of no server"
 
 
 class Later(datetime):
-    """A clock that is past the life of any token."""
+    """A clock that is past the expiry of any token."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Self:
-        return super().now(tz) + TOKEN_LIFE + timedelta(seconds=1)
+        return super().now(tz) + TOKEN_TTL + timedelta(seconds=1)
 
 
 def test_a_token_tells_whose_it_is_and_until_when() -> None:
     tokens = JwtTokens(SECRET)
     token, ends = tokens.issue("user_1")
     assert tokens.viewer(token) == Viewer("user_1", ends)
-    assert ends - datetime.now(UTC) > TOKEN_LIFE - timedelta(seconds=2)
+    assert ends - datetime.now(UTC) > TOKEN_TTL - timedelta(seconds=2)
 
 
 def test_a_token_that_is_remembered_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
