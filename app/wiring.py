@@ -106,9 +106,9 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
 
 def _quotas(settings: Settings) -> ConnectionQuotas:
     return ConnectionQuotas(
-        streams=settings.max_subscriptions_per_user,
-        sockets=settings.max_connections_per_user,
-        unauthenticated=settings.max_unauthenticated_per_address,
+        subscriptions=settings.max_subscriptions_per_user,
+        websockets=settings.max_connections_per_user,
+        unauthenticated_websockets=settings.max_unauthenticated_per_address,
         operations=settings.max_operations_per_connection,
     )
 

@@ -1,4 +1,4 @@
-"""How many streams and sockets one client may have open in one process: each costs memory for as long as it lasts."""
+"""Quotas of one process: how many subscriptions and WebSockets one client may have open, for each costs memory."""
 
 from collections import Counter
 from contextlib import ExitStack
@@ -43,13 +43,17 @@ class Quota:
 class ConnectionQuotas:
     """The quotas of one process.
 
-    `streams` are subscriptions and followed logs, over SSE or WebSocket, by user (by address where nobody is
-    signed in); `sockets` are WebSockets by user; `unauthenticated` are WebSockets before `connection_init`, by
-    address; `operations` are the operations of one WebSocket, by WebSocket.
+    `subscriptions` are subscriptions and followed logs, over SSE or WebSocket, by user (by address where nobody is
+    signed in); `websockets` are WebSockets by user; `unauthenticated_websockets` are WebSockets before
+    `connection_init`, by address; `operations` are the operations of one WebSocket, by WebSocket.
     """
 
-    def __init__(self, *, streams: int, sockets: int, unauthenticated: int, operations: int) -> None:
-        self.streams = Quota(streams, "streams")
-        self.sockets = Quota(sockets, "connections")
-        self.unauthenticated = Quota(unauthenticated, "connections that are not signed in")
+    def __init__(
+        self, *, subscriptions: int, websockets: int, unauthenticated_websockets: int, operations: int
+    ) -> None:
+        self.subscriptions = Quota(subscriptions, "streams")
+        self.websockets = Quota(websockets, "connections")
+        self.unauthenticated_websockets = Quota(
+            unauthenticated_websockets, "connections that are not signed in"
+        )
         self.operations = Quota(operations, "operations on one connection")

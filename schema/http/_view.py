@@ -134,7 +134,7 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
     def _stream(self, request: GraphQLRequest, context: GraphQLContext) -> Response:
         """The results as an event stream, if the user may open one more."""
         try:
-            quota = self.quotas.streams.acquire(context.client_key)
+            quota = self.quotas.subscriptions.acquire(context.client_key)
         except RateLimited as error:
             return result_response(_error_result(error, context), GRAPHQL_TYPE)
         expired = _error_result(Unauthenticated(EXPIRED), context)

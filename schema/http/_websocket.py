@@ -120,7 +120,7 @@ class BoundedHandler(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
             try:
                 address = address_key(self.context.address)
                 self._unauthenticated = self._acquired.enter_context(
-                    self._quotas.unauthenticated.acquire(address)
+                    self._quotas.unauthenticated_websockets.acquire(address)
                 )
                 await self._handle_until_timeout()
             except RateLimited as error:
@@ -165,7 +165,7 @@ class BoundedHandler(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
             await self.view.on_ws_connect(self.context)
         except ConnectionRejectionError:
             raise CloseConnection(CloseCode.FORBIDDEN, "Forbidden") from None
-        self._acquired.enter_context(self._quotas.sockets.acquire(self.context.client_key))
+        self._acquired.enter_context(self._quotas.websockets.acquire(self.context.client_key))
         self._unauthenticated.close()
         self.websocket.ws.scope["viewer"] = self.context.viewer  # for the log, should the client stop reading
         remaining_s = self.context.token_remaining_s
@@ -193,7 +193,7 @@ class BoundedHandler(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
         """The quotas that an operation uses until it ends; raises `RateLimited`."""
         with ExitStack() as quotas:
             quotas.enter_context(self._quotas.operations.acquire(str(id(self))))
-            quotas.enter_context(self._quotas.streams.acquire(self.context.client_key))
+            quotas.enter_context(self._quotas.subscriptions.acquire(self.context.client_key))
             return quotas.pop_all()
 
     def _start(self, operation: Operation[GraphQLContext, None], quotas: ExitStack) -> None:

@@ -88,7 +88,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def quotas() -> ConnectionQuotas:
-    made = ConnectionQuotas(streams=3, sockets=2, unauthenticated=1, operations=2)
+    made = ConnectionQuotas(subscriptions=3, websockets=2, unauthenticated_websockets=1, operations=2)
     made.streams = Counted(3, "streams")
     made.sockets = Counted(2, "connections")
     made.unauthenticated = Counted(1, "connections that are not signed in")
@@ -211,8 +211,8 @@ async def test_the_limit_on_a_users_streams_counts_every_transport(
         assert (reply.status_code, reply.json()["error_code"]) == (429, "RATE_LIMITED")
         async with sse(live, api.other.token, job.id) as reply:
             assert reply.status_code == 200  # another user's are counted apart
-    await wait_until_released(quotas.streams, api.user_id)
-    await wait_until_released(quotas.streams, api.other.user_id)
+    await wait_until_released(quotas.subscriptions, api.user_id)
+    await wait_until_released(quotas.subscriptions, api.other.user_id)
 
 
 async def test_a_stream_releases_its_quota_however_it_ends(
@@ -223,22 +223,22 @@ async def test_a_stream_releases_its_quota_however_it_ends(
         await subscribe(socket, "completed", job.id)
         assert (await received(socket))["type"] == "next"
         await send(socket, type="complete", id="completed")
-        await wait_until_released(quotas.streams, api.user_id)
+        await wait_until_released(quotas.subscriptions, api.user_id)
         await subscribe(socket, "refused", "job_x")
         assert [(await received(socket))["type"] for _ in range(2)] == ["next", "complete"]
-        await wait_until_released(quotas.streams, api.user_id)
+        await wait_until_released(quotas.subscriptions, api.user_id)
         await subscribe(socket, "cut off", job.id)
         await received(socket)
-        assert quotas.streams.open_count(api.user_id) == 1
-    await wait_until_released(quotas.streams, api.user_id)
+        assert quotas.subscriptions.open_count(api.user_id) == 1
+    await wait_until_released(quotas.subscriptions, api.user_id)
     async with sse(live, api.token, job.id) as reply:
         await anext(reply.aiter_lines())
-    await wait_until_released(quotas.streams, api.user_id)
+    await wait_until_released(quotas.subscriptions, api.user_id)
     async with sse(live, api.token, job.id) as reply:
         await succeed(services, await start_job(services, job.id))
         assert (await reply.aread()).endswith(b"event: complete\ndata: \n\n")
-    await wait_until_released(quotas.streams, api.user_id)
-    await wait_until_released(quotas.sockets, api.user_id)
+    await wait_until_released(quotas.subscriptions, api.user_id)
+    await wait_until_released(quotas.websockets, api.user_id)
     assert observed.closed == 4
 
 
@@ -249,7 +249,7 @@ async def test_a_users_websockets_are_limited(api: Api, live: str, quotas: Conne
         assert (code, "connections" in reason) == (4429, True)
         async with websocket(live, api.other.token):
             pass
-    await wait_until_released(quotas.sockets, api.user_id)
+    await wait_until_released(quotas.websockets, api.user_id)
 
 
 async def test_the_operations_of_one_connection_are_limited(api: Api, services: Services, live: str) -> None:
@@ -271,7 +271,7 @@ async def test_unauthenticated_connections_are_limited_in_number_and_time(
         async with open_websocket(live) as second:
             assert (await closed(second))[0] == 4429
         assert await closed(silent) == (4408, "Connection initialisation timeout")
-    await wait_until_released(quotas.unauthenticated, "127.0.0.1")
+    await wait_until_released(quotas.unauthenticated_websockets, "127.0.0.1")
     async with websocket(live, api.token) as socket:
         await send(socket, type="ping")
         assert await received(socket) == {"type": "pong"}
@@ -305,7 +305,7 @@ async def test_streams_end_when_the_token_expires(
     assert (complete, end) == ("event: complete\ndata: ", "")
     expired = 'event: error\ndata: {"status": "unauthenticated", "error": "The token has expired."}\n\n'
     assert [text.endswith(expired) for text in delivered] == [True, True]
-    await wait_until_released(quotas.streams, api.user_id)
+    await wait_until_released(quotas.subscriptions, api.user_id)
 
 
 async def job_with_many_events(api: Api, services: Services) -> Job:
@@ -356,7 +356,7 @@ async def test_a_slow_client_of_an_event_stream_is_disconnected(
     with await asyncio.to_thread(connect_with_small_buffer, live) as client:
         client.sendall((head + body).encode())
         assert await asyncio.to_thread(is_reset, client)
-        await wait_until_released(quotas.streams, api.user_id)
+        await wait_until_released(quotas.subscriptions, api.user_id)
     assert_disconnected(caplog, observed, api.user_id)
 
 
@@ -369,8 +369,8 @@ async def test_a_slow_client_of_a_websocket_is_disconnected(
     client.setblocking(False)
     async with websocket(live, api.token, sock=client, max_queue=1) as connection:
         await subscribe(connection, "1", job.id)
-        await wait_until_released(quotas.streams, api.user_id)
-        await wait_until_released(quotas.sockets, api.user_id)
+        await wait_until_released(quotas.subscriptions, api.user_id)
+        await wait_until_released(quotas.websockets, api.user_id)
     assert_disconnected(caplog, observed, api.user_id)
 
 
