@@ -157,7 +157,7 @@ class Datasets(DatasetReads, LockingReads[Dataset], Protocol):
 
 
 ALWAYS_EDITABLE = frozenset({"name", "description"})
-"""Attributes that can be changed after work on a dataset has begun."""
+"""Attributes that can be changed after work on a dataset has started."""
 REQUIRED = frozenset({"name", "input_field", "output_field", "field_names", "language_iso"})
 """Attributes that an update cannot clear."""
 

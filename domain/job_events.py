@@ -105,6 +105,10 @@ class JobEventReads(PagedReads, Protocol):
         """The next events of a job, which the caller has checked that the viewer may see."""
         ...
 
+    async def attempts_without_progress(self, job_id: str) -> int:
+        """How often a job was started since it last reported its highest progress."""
+        ...
+
     async def logs(self, job_ids: list[str], lines: int) -> dict[str, list[str]]:
         """The last lines of each job's log, oldest first."""
         ...

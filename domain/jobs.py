@@ -83,10 +83,6 @@ class Superseded(Exception):
 class JobReads(Reads[Job], Protocol):
     """Reads jobs."""
 
-    async def attempts_without_progress(self, job_id: str) -> int:
-        """How often a job was started since it last reported its highest progress."""
-        ...
-
     async def latest(self, subject_ids: list[str], *, viewer_id: str) -> dict[str, Job]:
         """The newest job of each subject."""
         ...

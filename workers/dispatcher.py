@@ -48,7 +48,9 @@ class Dispatcher:
             if job is not None:
                 await self._end(job, await self._handle(job))
         except Superseded:
-            log.info("Job %s was stopped: it has ended, is deleted, or another worker has begun it.", job_id)
+            log.info(
+                "Job %s was stopped: it has ended, is deleted, or another worker has started it.", job_id
+            )
         except Unavailable as error:
             raise RetryableError from error
 

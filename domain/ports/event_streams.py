@@ -18,5 +18,5 @@ class EventStreams(Protocol):
         ...
 
     async def until_over(self, job: Job) -> None:
-        """Returns once the job has ended, is deleted, or another attempt of it has begun."""
+        """Returns once the job has ended, is deleted, or another attempt of it has started."""
         ...

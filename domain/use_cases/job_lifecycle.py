@@ -40,7 +40,7 @@ async def start(store: Store, job_id: str) -> Job | None:
 
 async def made_no_progress(store: ReadStore, job: Job, attempts: int) -> bool:
     """Whether a job was started this often since it last reported its highest progress."""
-    return job.attempt >= attempts and await store.jobs.attempts_without_progress(job.id) >= attempts
+    return job.attempt >= attempts and await store.job_events.attempts_without_progress(job.id) >= attempts
 
 
 async def requeue(store: Store) -> None:

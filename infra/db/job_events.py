@@ -65,7 +65,7 @@ class SqlJobEvents(Reader[RecordedEvent]):
         return [self.build(row) for row in await self._fetch(statement)]
 
     async def attempts_without_progress(self, job_id: str) -> int:
-        """How often a job was begun since its progress last reached a new maximum."""
+        """How often a job was started since it last reported its highest progress."""
         of_job = job_events.c.job_id == job_id
         furthest = (
             select(job_events.c.seq)
@@ -73,13 +73,13 @@ class SqlJobEvents(Reader[RecordedEvent]):
             .order_by(job_events.c.body["progress"].as_float().desc(), job_events.c.seq)
             .limit(1)
         )
-        begun = select(func.count()).where(
+        started = select(func.count()).where(
             of_job,
             job_events.c.kind == JobEventKind.STATUS,
             job_events.c.body["status"].astext == JobStatus.RUNNING,
             job_events.c.seq > func.coalesce(furthest.scalar_subquery(), 0),
         )
-        return int(await self._session.scalar(begun) or 0)
+        return int(await self._session.scalar(started) or 0)
 
     async def logs(self, job_ids: list[str], lines: int) -> dict[str, list[str]]:
         """The last lines of each job's log, oldest first."""

@@ -84,12 +84,8 @@ class SqlJobReads(Reader[Job]):
         )
         return list((await self._by_id(statement)).values())
 
-    async def attempts_without_progress(self, job_id: str) -> int:
-        """How often a job was begun since its progress last reached a new maximum."""
-        return await SqlJobEvents(self._session).attempts_without_progress(job_id)
-
     async def has_ended(self, job_id: str, *, attempt: int | None = None) -> bool:
-        """Whether a job has ended, is deleted, or another attempt of it has begun."""
+        """Whether a job has ended, is deleted, or another attempt of it has started."""
         statement = select(jobs.c.status, jobs.c.attempt).where(jobs.c.id == job_id)
         row = (await self._session.execute(statement)).one_or_none()
         return row is None or row.status in FINAL or (attempt is not None and row.attempt != attempt)
@@ -115,8 +111,8 @@ class SqlJobs(SqlJobReads):
         await self._enqueuer.run_job(await driver_connection(self._session), job.id, job.type)
 
     async def start(self, id: str, *, runner: Runner = Runner.LOCAL) -> Job | None:
-        """Begin the next attempt and set RUNNING; None when the job is deleted, final or another runner's."""
-        begun = (
+        """Start the next attempt and set RUNNING; None when the job is deleted, final or another runner's."""
+        started = (
             update(jobs)
             .where(jobs.c.id == id, jobs.c.status.not_in(sorted(FINAL)), jobs.c.runner == runner)
             .values(
@@ -126,7 +122,7 @@ class SqlJobs(SqlJobReads):
             )
             .returning(jobs.c.id)
         )
-        if (await self._session.execute(begun)).first() is None:
+        if (await self._session.execute(started)).first() is None:
             return None
         job = await self._read(id)
         await self._events.append(job, [StatusChanged(JobStatus.RUNNING)])

@@ -46,7 +46,7 @@ class JobStreams:
             del batch  # a stream that waits holds no rows in memory
 
     async def until_over(self, job: Job) -> None:
-        """Returns once the job has ended, is deleted, or another attempt of it has begun."""
+        """Returns once the job has ended, is deleted, or another attempt of it has started."""
         wakeup, generation = self._listener.wakeup(CHANNEL, job.id), NEVER
         while True:
             generation = await wakeup.wait(generation)

@@ -31,7 +31,7 @@ class Wakeup:
         self._next = asyncio.Event()
 
     def notify(self) -> None:
-        """Begin the next generation and wake everybody who waits for it."""
+        """Start the next generation and wake everybody who waits for it."""
         self.generation += 1
         self._next.set()
         self._next = asyncio.Event()
