@@ -22,7 +22,7 @@ from infra.db.transactions import SqlTransactions
 from infra.encoding import detect
 from infra.events.job_streams import JobStreams
 from infra.events.listener import Listener
-from infra.gateway.key_table import KeyTable
+from infra.gateway.key_table import SqlKeyTable
 from infra.gateway.log_writer import BatchLogWriter
 from infra.health import HealthCheck
 from infra.queue import Enqueuer, open_queue
@@ -67,7 +67,7 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
     settings.work_folder.mkdir(parents=True, exist_ok=True)
     async with (
         Listener(conninfo(settings.database_url), gateway.CHANNEL, job_events.CHANNEL) as listener,
-        KeyTable(database, listener) as keys,
+        SqlKeyTable(database, listener) as keys,
         open_rate_limiter(settings.rate_limits, settings.rate_limits_url) as rates,
     ):
         openai_gateway = Gateway(keys, runtime, log_writer)

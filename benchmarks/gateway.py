@@ -1,7 +1,7 @@
 """How much the gateway costs: requests and streams per second through it and past it, alternated in one run.
 
-`python -m benchmarks.gateway`. A model server that answers at once, the gateway with its real directory and
-recorder on the embedded PostgreSQL, and the load are three processes on this machine's loopback.
+`python -m benchmarks.gateway`. A model server that answers at once, the gateway with its real key table and
+log writer on the embedded PostgreSQL, and the load are three processes on this machine's loopback.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from infra.db.engine import conninfo, engine
 from infra.db.gateway import CHANNEL
 from infra.db.tables import api_keys, deployments, metadata, projects, request_logs, users
 from infra.events.listener import Listener
-from infra.gateway.key_table import KeyTable
+from infra.gateway.key_table import SqlKeyTable
 from infra.gateway.log_writer import BatchLogWriter
 from infra.runtime.remote import RemoteRuntime
 from rest.gateway import Gateway
@@ -126,7 +126,7 @@ async def run_gateway(database_url: str, upstream: str) -> None:
     runtime = RemoteRuntime(upstream, None, cast("Storage", None))  # nothing is to be installed
     log_writer = BatchLogWriter(database)
     listener = Listener(conninfo(database_url), CHANNEL)
-    keys = KeyTable(database, listener)
+    keys = SqlKeyTable(database, listener)
     gateway = Gateway(keys, runtime, log_writer)
 
     @asynccontextmanager

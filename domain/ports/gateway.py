@@ -17,7 +17,7 @@ class Route:
     target: ModelFile | str
 
 
-class KeyDirectory(Protocol):
+class KeyTable(Protocol):
     """The API keys and the deployments that they open, kept up to date."""
 
     async def route(self, project_id: str, secret: str, model_name: str) -> Route:

@@ -52,7 +52,7 @@ Entries = Mapping[bytes, KeyEntry]
 """Entries by the digests of their keys."""
 
 
-class KeyTable:
+class SqlKeyTable:
     """Keys and deployments as the database has them, up to date within milliseconds by NOTIFY.
 
     A refusal is confirmed by a query first, so that a key or deployment works here as soon as it is committed. While the

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from domain import ids
 from domain.errors import DomainError
 from domain.ids import Noun
-from domain.ports.gateway import KeyDirectory, RequestLogWriter
+from domain.ports.gateway import KeyTable, RequestLogWriter
 from domain.ports.model_runtime import ModelRuntime, Upstream
 from rest.gateway._client import (
     ClientDisconnectedError,
@@ -60,8 +60,8 @@ class _StaleAddressError(Exception):
 class Gateway:
     """Answers `POST /public/{project}/[v1/]chat/completions` and `.../completions`, and `GET .../models`."""
 
-    def __init__(self, directory: KeyDirectory, runtime: ModelRuntime, log_writer: RequestLogWriter) -> None:
-        self._directory = directory
+    def __init__(self, key_table: KeyTable, runtime: ModelRuntime, log_writer: RequestLogWriter) -> None:
+        self._key_table = key_table
         self._runtime = runtime
         self._log_writer = log_writer
         self._session: aiohttp.ClientSession | None = None
@@ -98,7 +98,7 @@ class Gateway:
         await self._respond(exchange, receive)
 
     async def _list_models(self, project_id: str, secret: str, response: ResponseWriter) -> None:
-        names = await self._directory.model_names(project_id, secret)
+        names = await self._key_table.model_names(project_id, secret)
         models = [{"id": name, "object": "model", "created": 0, "owned_by": "luthier"} for name in names]
         await response.send_whole(200, orjson.dumps({"object": "list", "data": models}))
 
@@ -108,9 +108,9 @@ class Gateway:
         """Check the key, read the body and find the deployment; a request that fails here is not logged."""
         started_at, date = perf_counter(), datetime.now(UTC)
         secret = api_key_of(scope)
-        await self._directory.model_names(project_id, secret)  # raises before the body is read
+        await self._key_table.model_names(project_id, secret)  # raises before the body is read
         request = GatewayRequest.parse(await request_body(scope, receive))
-        route = await self._directory.route(project_id, secret, request.model)
+        route = await self._key_table.route(project_id, secret, request.model)
         return Exchange(route, request, endpoint, response, started_at, date)
 
     async def _respond(self, exchange: Exchange, receive: Receive) -> None:

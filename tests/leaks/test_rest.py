@@ -101,7 +101,7 @@ class StorageWithRead:
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
 async def test_the_fault_of_the_gateway_is_masked(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    class FakeDirectory:
+    class FakeKeyTable:
         async def model_names(self, *_: str) -> list[str]:
             return [ROUTE.model_name]
 
@@ -114,7 +114,7 @@ async def test_the_fault_of_the_gateway_is_masked(error: Exception, caplog: pyte
 
     for gateway in (
         Gateway(Breaking(error=error), Breaking(error=error), FakeRecorder()),
-        Gateway(FakeDirectory(), Breaking(error=error), FakeRecorder()),
+        Gateway(FakeKeyTable(), Breaking(error=error), FakeRecorder()),
     ):
         caplog.clear()
         transport = httpx.ASGITransport(RequestIds(Starlette(routes=[Mount("/public", gateway)])))

@@ -112,7 +112,7 @@ class FakeModel:
         await self.answer(receive, send)
 
 
-class FakeDirectory:
+class FakeKeyTable:
     """One key of one project for one model."""
 
     def __init__(self) -> None:
@@ -180,7 +180,7 @@ class World:
     url: str
     model: FakeModel
     here: Upstream
-    directory: FakeDirectory
+    key_table: FakeKeyTable
     runtime: FakeRuntime
     log_writer: FakeLogWriter
     client: httpx.AsyncClient
@@ -232,8 +232,8 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 @asynccontextmanager
 async def world() -> AsyncIterator[World]:
     """A gateway before a model server, each on a port of its own."""
-    model, directory, runtime, log_writer = FakeModel(), FakeDirectory(), FakeRuntime(), FakeLogWriter()
-    gateway = Gateway(directory, runtime, log_writer)
+    model, key_table, runtime, log_writer = FakeModel(), FakeKeyTable(), FakeRuntime(), FakeLogWriter()
+    gateway = Gateway(key_table, runtime, log_writer)
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(serving(model))
         url = await stack.enter_async_context(serving(gateway)) + f"/public/{PROJECT}/v1"
@@ -242,4 +242,4 @@ async def world() -> AsyncIterator[World]:
         stack.push_async_callback(gateway.aclose)
         here = Upstream(base_url=f"{upstream}/v1", model="finetune_1", api_key="model-key")
         runtime.upstreams = [here]
-        yield World(url, model, here, directory, runtime, log_writer, client, openai)
+        yield World(url, model, here, key_table, runtime, log_writer, client, openai)

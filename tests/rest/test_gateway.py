@@ -230,7 +230,7 @@ async def test_a_body_of_more_than_two_mebibytes_is_413(here: World, declared: b
 async def test_an_unavailable_directory_is_not_a_wrong_key(
     here: World, refusal: DomainError, status: int, code: str
 ) -> None:
-    here.directory.refusal = refusal
+    here.key_table.refusal = refusal
 
     answer = await here.ask()
 

@@ -19,7 +19,7 @@ from infra.db.engine import conninfo, engine
 from infra.db.gateway import CHANNEL
 from infra.db.tables import api_keys, deployments, finetunes
 from infra.events.listener import Listener
-from infra.gateway.key_table import KeyTable
+from infra.gateway.key_table import SqlKeyTable
 from tests.infra.gateway.rows import ADAPTER, GGUF, NOW, DatabaseProxy, Rows, add_project
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 @dataclass
 class World:
     rows: Rows
-    keys: KeyTable
+    keys: SqlKeyTable
     listener: Listener
     proxy: DatabaseProxy
 
@@ -52,7 +52,7 @@ async def idle(database: AsyncEngine, settings: Settings) -> AsyncIterator[World
         await proxy.start()
         own = engine(proxy.url)
         listener = Listener(conninfo(proxy.url), CHANNEL)
-        yield World(rows, KeyTable(own, listener), listener, proxy)
+        yield World(rows, SqlKeyTable(own, listener), listener, proxy)
         await own.dispose()
         await proxy.stop()
 

@@ -22,7 +22,7 @@ from infra.runtime.server import app
 from rest.gateway import Gateway
 from tests.infra.runtime.folder import FolderStorage, model_file
 from tests.infra.runtime.tiny import write_model
-from tests.rest.gateway_world import ASK, PROJECT, SECRET, FakeDirectory, FakeLogWriter, serving
+from tests.rest.gateway_world import ASK, PROJECT, SECRET, FakeKeyTable, FakeLogWriter, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -208,7 +208,7 @@ async def test_a_runtime_that_is_not_there_is_unavailable(here: World) -> None:
     await runtime.aclose()
 
 
-class OneModel(FakeDirectory):
+class OneModel(FakeKeyTable):
     """Sends every request to one model."""
 
     def __init__(self, model: ModelFile) -> None:
@@ -220,8 +220,8 @@ class OneModel(FakeDirectory):
 
 
 async def test_through_the_gateway_the_death_of_a_model_is_not_noticed(here: World) -> None:
-    model, recorder = here.model(), FakeLogWriter()
-    gateway = Gateway(OneModel(model), here.runtime, recorder)
+    model, log_writer = here.model(), FakeLogWriter()
+    gateway = Gateway(OneModel(model), here.runtime, log_writer)
     async with (
         serving(gateway) as url,
         AsyncOpenAI(base_url=f"{url}/public/{PROJECT}", api_key=SECRET) as openai,
@@ -237,7 +237,7 @@ async def test_through_the_gateway_the_death_of_a_model_is_not_noticed(here: Wor
         await gateway.aclose()
 
     assert before.usage is not None
-    first, second = await recorder.next(), await recorder.next()
+    first, second = await log_writer.next(), await log_writer.next()
     assert (first.status, first.completion_tokens, first.output) == (
         200,
         5,
