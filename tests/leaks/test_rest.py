@@ -108,13 +108,13 @@ async def test_the_fault_of_the_gateway_is_masked(error: Exception, caplog: pyte
         async def route(self, *_: str) -> Any:
             return ROUTE
 
-    class FakeRecorder:
+    class FakeLogWriter:
         async def write(self, *_: Any) -> None:
             return
 
     for gateway in (
-        Gateway(Breaking(error=error), Breaking(error=error), FakeRecorder()),
-        Gateway(FakeKeyTable(), Breaking(error=error), FakeRecorder()),
+        Gateway(Breaking(error=error), Breaking(error=error), FakeLogWriter()),
+        Gateway(FakeKeyTable(), Breaking(error=error), FakeLogWriter()),
     ):
         caplog.clear()
         transport = httpx.ASGITransport(RequestIds(Starlette(routes=[Mount("/public", gateway)])))

@@ -227,7 +227,7 @@ async def test_a_body_of_more_than_two_mebibytes_is_413(here: World, declared: b
         (LimitExceeded("Too many.", context={"retryAfter": 9}), 429, "rate_limit_exceeded"),
     ],
 )
-async def test_an_unavailable_directory_is_not_a_wrong_key(
+async def test_an_unavailable_key_table_is_not_a_wrong_key(
     here: World, refusal: DomainError, status: int, code: str
 ) -> None:
     here.key_table.refusal = refusal
