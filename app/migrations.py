@@ -1,4 +1,4 @@
-"""Migrations of the database, and the catalogue of base models in it."""
+"""Migrations of the database, and the catalog of base models in it."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def migrate(database_url: str) -> None:
     command.upgrade(config(database_url), "head")
 
 
-async def store_catalogue(database_url: str) -> None:
+async def store_catalog(database_url: str) -> None:
     """Write the base models of this version to the database."""
     database = engine(database_url, size=1)
     transactions = SqlTransactions(database, Enqueuer(open_queue("")))

@@ -19,7 +19,7 @@ import httpx
 import psutil
 
 from app.local.servers import servers
-from app.migrations import migrate, store_catalogue
+from app.migrations import migrate, store_catalog
 from app.program import PROGRAM
 
 START_TIMEOUT_S = 60
@@ -61,7 +61,7 @@ async def database_environment() -> AsyncIterator[dict[str, str]]:
             for child in psutil.Process().children(recursive=True):
                 _pin(child, REST)
             await asyncio.to_thread(migrate, variables["DATABASE_URL"])
-            await store_catalogue(variables["DATABASE_URL"])
+            await store_catalog(variables["DATABASE_URL"])
             with on(REST):
                 yield variables | {
                     "LUTHIER_HOME": str(home),

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.local.servers import servers
-from app.migrations import migrate, store_catalogue
+from app.migrations import migrate, store_catalog
 from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire
 from app.worker import register
@@ -116,7 +116,7 @@ async def main() -> None:
         Path(folder).chmod(0o711)
         async with servers(Path(folder) / "home") as variables:
             await asyncio.to_thread(migrate, variables["DATABASE_URL"])
-            await store_catalogue(variables["DATABASE_URL"])
+            await store_catalog(variables["DATABASE_URL"])
             settings = read_settings(
                 **{name.lower(): value for name, value in variables.items()},
                 luthier_home=Path(folder),

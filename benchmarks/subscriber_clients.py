@@ -22,7 +22,7 @@ SUBSCRIPTION = 'subscription { jobEvents(jobId: "%s") { cursor ... on LogEvent {
 
 
 def line(number: int) -> str:
-    """The log line of an event, by which subscribers recognise it."""
+    """The log line of an event, by which subscribers recognize it."""
     return f"mark-{number}-"
 
 

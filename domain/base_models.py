@@ -62,7 +62,7 @@ class BaseModel:
 
     @property
     def estimated_vram4bit_gb(self) -> float | None:
-        """The weights in NF4 with double quantisation, 4.127 bits each (Dettmers et al. 2023, QLoRA, §3)."""
+        """The weights in NF4 with double quantization, 4.127 bits each (Dettmers et al. 2023, QLoRA, §3)."""
         return None if self.num_parameters is None else round(self.num_parameters * 4.127 / 8 / 1e9, 2)
 
     def hyperparameters(self, overrides: dict[str, Any], *, max_seq_length: int) -> Hyperparameters:

@@ -1,4 +1,4 @@
-"""Fine-tunes: hyperparameters, metrics, results and artefacts of training runs."""
+"""Fine-tunes: hyperparameters, metrics, results and artifacts of training runs."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ class FinetuneMethod(StrEnum):
 
 
 class ArtifactKind(StrEnum):
-    """Kind of an artefact."""
+    """Kind of an artifact."""
 
     GGUF = "GGUF"
     ADAPTER = "ADAPTER"
@@ -173,7 +173,7 @@ class Finetune:
 
     @property
     def gguf(self) -> Artifact | None:
-        """The artefact that the model runtime loads; None until it is stored."""
+        """The artifact that the model runtime loads; None until it is stored."""
         filename = gguf_filename(self.model_name)
         return next((artifact for artifact in self.artifacts if artifact.filename == filename), None)
 
@@ -216,7 +216,7 @@ class FinetuneReads(Reads[Finetune], Protocol):
 
 
 class Finetunes(FinetuneReads, LockingReads[Finetune], Protocol):
-    """Reads and writes fine-tunes and their artefacts."""
+    """Reads and writes fine-tunes and their artifacts."""
 
     async def add(self, finetune: Finetune) -> None:
         """Insert a fine-tune; raises `Conflict` while another of the project is PLANNING or RUNNING."""
@@ -249,7 +249,7 @@ def training_already_running_error(id: str | None) -> Conflict:
 
 
 def require_gguf(finetune: Finetune) -> Artifact:
-    """The GGUF artefact; raises `Conflict` NOT_READY while there is none."""
+    """The GGUF artifact; raises `Conflict` NOT_READY while there is none."""
     if finetune.gguf is None:
         raise Conflict(
             f"The fine-tune is {finetune.status}; it has no model yet."

@@ -19,7 +19,7 @@ def dataset_prefix(owner_id: str, dataset_id: str) -> str:
 
 
 def finetune_prefix(finetune_id: str) -> str:
-    """The prefix of a fine-tune's artefacts."""
+    """The prefix of a fine-tune's artifacts."""
     return f"finetunes/{finetune_id}/"
 
 

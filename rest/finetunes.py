@@ -1,4 +1,4 @@
-"""Downloads of a fine-tune's artefacts: its model, its other files, and all of them as one archive."""
+"""Downloads of a fine-tune's artifacts: its model, its other files, and all of them as one archive."""
 
 import zlib
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ async def download(request: Request) -> Response:
 @endpoint
 @rate_limited(CallKind.READS)
 async def artifact(request: Request) -> Response:
-    """One artefact."""
+    """One artifact."""
     finetune, filename = await _require(request), request.path_params["filename"]
     file = next((artifact for artifact in finetune.artifacts if artifact.filename == filename), None)
     if file is None:
@@ -50,7 +50,7 @@ async def artifact(request: Request) -> Response:
 @endpoint
 @rate_limited(CallKind.READS)
 async def archive(request: Request) -> Response:
-    """All artefacts as one ZIP archive, made while it is sent."""
+    """All artifacts as one ZIP archive, made while it is sent."""
     finetune = await _require(request)
     if not finetune.artifacts:
         raise Conflict(f"The fine-tune is {finetune.status}; it has no files yet.", reason="NOT_READY")

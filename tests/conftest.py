@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 
 from app.asgi import HANDLERS, add_routes, with_middleware
 from app.local.servers import servers
-from app.migrations import migrate, store_catalogue
+from app.migrations import migrate, store_catalog
 from app.serving import OPTIONS, proxies
 from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire
@@ -57,7 +57,7 @@ async def environment(anyio_backend: str, home: Path) -> AsyncIterator[dict[str,
     """PostgreSQL and S3 with the newest tables, as environment variables."""
     async with servers(home, durable=False) as variables:
         await asyncio.to_thread(migrate, variables["DATABASE_URL"])
-        await store_catalogue(variables["DATABASE_URL"])
+        await store_catalog(variables["DATABASE_URL"])
         yield (
             variables
             | {
@@ -97,7 +97,7 @@ async def wiring(settings: Settings) -> AsyncIterator[Wiring]:
 
 @pytest.fixture
 async def clean(database: AsyncEngine) -> None:
-    """A database with no row in it but the catalogue's."""
+    """A database with no row in it but the catalog's."""
     names = [it.name for it in tables.metadata.sorted_tables if it.name != "base_models"]
     async with database.begin() as connection:
         await connection.execute(text(f"truncate {', '.join(names)}, procrastinate_jobs cascade"))

@@ -20,7 +20,7 @@ class TrainingRun:
     """The configuration of one run: the same run on the same machine gives the same loss curve.
 
     `items_path` is a JSON Lines file of `{"id", "input", "output", "split": "TRAIN" | "EVAL"}`.
-    Checkpoints and artefacts are written below `folder`, which no other run uses: a later attempt
+    Checkpoints and artifacts are written below `folder`, which no other run uses: a later attempt
     resumes from the earlier one's checkpoints.
     """
 
@@ -36,7 +36,7 @@ class TrainingRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProducedFile:
-    """A complete artefact on the worker's disk, not yet in storage; `sha256` is in hex."""
+    """A complete artifact on the worker's disk, not yet in storage; `sha256` is in hex."""
 
     filename: str
     kind: ArtifactKind

@@ -41,7 +41,7 @@ async def update_dataset(
 
 
 async def stored_artifacts(storage: Storage, finetune: Finetune, result: ReportedResult) -> list[Artifact]:
-    """The reported files as artefacts, and the model's file also when it is not reported.
+    """The reported files as artifacts, and the model's file also when it is not reported.
 
     Raises `Invalid` when a reported file is not in storage.
     """
@@ -82,7 +82,7 @@ async def _unreported_model(storage: Storage, finetune: Finetune) -> list[Artifa
 
 
 def _with_quantization(finetune: Finetune, artifact: Artifact, result: ReportedResult) -> Artifact:
-    """The artefact; a GGUF with its quantization, from the update or from its file name."""
+    """The artifact; a GGUF with its quantization, from the update or from its file name."""
     if finetune.prefix + artifact.filename == finetune.gguf_key:
         return replace(artifact, quantization=result.model_quantization)
     model, name = finetune.gguf_key.removesuffix("gguf"), finetune.prefix + artifact.filename

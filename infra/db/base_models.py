@@ -38,7 +38,7 @@ class SqlBaseModels(Reader[BaseModel]):
         return BaseModel(**found[0]) if found else None
 
     async def upsert(self, models: tuple[BaseModel, ...]) -> None:
-        """Add the catalogue, or bring it up to date."""
+        """Add the catalog, or bring it up to date."""
         for model in models:
             values = asdict(model)
             upserted = insert(base_models).values(**values)

@@ -1,4 +1,4 @@
-"""One run from its items to its artefacts. A later attempt resumes where the earlier one stopped."""
+"""One run from its items to its artifacts. A later attempt resumes where the earlier one stopped."""
 
 import gc
 import shutil
@@ -76,7 +76,7 @@ class ExportOutcome:
 
 
 def run(frozen: FrozenRun, reporter: Reporter) -> None:
-    """Train, merge, export, compare and write the artefacts; the `TrainingResult` is reported last."""
+    """Train, merge, export, compare and write the artifacts; the `TrainingResult` is reported last."""
     use_all_cores()
     reporter.begin_stage(0.03, f"Loading {frozen.run.base_model_name}")
     inputs = prepare_inputs(frozen)

@@ -37,7 +37,7 @@ def default_signals() -> Iterator[None]:
     """Signals as they are in the foreground of a terminal.
 
     nohup ignores SIGHUP, a shell without job control ignores SIGINT in its background jobs; commands inherit that and
-    honour it.
+    honor it.
     """
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)

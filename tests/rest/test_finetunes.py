@@ -1,4 +1,4 @@
-"""Downloads of the artefacts of fine-tunes."""
+"""Downloads of the artifacts of fine-tunes."""
 
 import hashlib
 import io

@@ -5,7 +5,7 @@ import asyncio
 import click
 
 from app.local.database import require_database
-from app.migrations import migrate, store_catalogue
+from app.migrations import migrate, store_catalog
 from app.settings import DatabaseSettings, read
 
 
@@ -15,4 +15,4 @@ def command() -> None:
     settings = read(DatabaseSettings)
     asyncio.run(require_database(settings.database_url))
     migrate(settings.database_url)
-    asyncio.run(store_catalogue(settings.database_url))
+    asyncio.run(store_catalog(settings.database_url))

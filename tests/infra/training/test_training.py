@@ -87,7 +87,7 @@ def test_the_progress_of_a_run_never_decreases(trained: Trained) -> None:
     assert 0.95 < shares[-1] <= 1.0
 
 
-def test_every_artefact_is_whole_and_as_it_was_reported(trained: Trained) -> None:
+def test_every_artifact_is_whole_and_as_it_was_reported(trained: Trained) -> None:
     kinds = [file.kind for file in trained.result.files]
     assert kinds == [
         ArtifactKind.GGUF,

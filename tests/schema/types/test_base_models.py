@@ -12,7 +12,7 @@ MODEL = """id modelId name description source modelType baseArchitecture archite
   supportedLoraParams { minRank maxRank defaultAlpha targetModules }"""
 
 
-async def test_the_catalogue_is_listed_by_name_and_is_the_same_for_all(api: Api) -> None:
+async def test_the_catalog_is_listed_by_name_and_is_the_same_for_all(api: Api) -> None:
     query = "{ baseModels { nodes { modelId name } totalCount } }"
     found = await api.gql(query)
     names = sorted(model.name for model in CATALOG)
@@ -21,7 +21,7 @@ async def test_the_catalogue_is_listed_by_name_and_is_the_same_for_all(api: Api)
     assert await api.other.gql(query) == found
 
 
-async def test_the_catalogue_is_paged(api: Api) -> None:
+async def test_the_catalog_is_paged(api: Api) -> None:
     query = """query($after: String) {
       baseModels(first: 3, after: $after) { nodes { name } pageInfo { endCursor hasNextPage } } }"""
     first = (await api.gql(query))["baseModels"]
@@ -47,7 +47,7 @@ async def test_a_model_says_what_it_needs_and_takes(api: Api) -> None:
     }  # fmt: skip
 
 
-async def test_the_catalogue_has_the_local_model(api: Api) -> None:
+async def test_the_catalog_has_the_local_model(api: Api) -> None:
     query = """query($id: ID!) {
       node(id: $id) { ... on BaseModel { modelId source supportedLoraParams { maxRank } } } }"""
     found = (await api.gql(query, id=TINY.id))["node"]
