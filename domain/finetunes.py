@@ -54,7 +54,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceSample:
-    """One prompt, answered greedily by the base model and by the tuned one."""
+    """One prompt, answered greedily by the base model and by the fine-tuned one."""
 
     prompt: str
     expected: str | None = None
@@ -64,7 +64,7 @@ class InferenceSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityReport:
-    """Comparison of the exported GGUF with the trained model: chat template, token ids and greedy outputs."""
+    """Comparison of the exported GGUF with the fine-tuned model: chat template, token ids and greedy outputs."""
 
     passed: bool
     prompts_compared: int

@@ -1,4 +1,4 @@
-"""Objects for tests of fine-tunes and deployments: projects, DONE datasets, trained models."""
+"""Objects for tests of fine-tunes and deployments: projects, DONE datasets, fine-tuned models."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any

@@ -64,7 +64,7 @@ async def services(services: Services) -> AsyncIterator[Services]:
 
 @pytest.fixture
 async def model(wiring: Wiring, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """A fake model server with one response in place of the tuned model; `tests/test_main_job.py` uses a trained one."""
+    """A fake model server with one response in place of the fine-tuned model; `tests/test_main_job.py` uses a trained one."""
     choice = {"index": 0, "message": {"role": "assistant", "content": TOKYO}, "finish_reason": "stop"}
     fake = FakeModel()
     fake.answer = whole(200, CHAT | {"choices": [choice]})

@@ -205,7 +205,7 @@ def _parity_lines(result: TrainingResult) -> list[Event]:
     if result.parity is None or result.parity.passed:
         return []
     detail = _clean(result.parity.detail or "no detail was given")
-    return [LogLine(f"ERROR: the GGUF does not answer as the trained model did: {detail}")]
+    return [LogLine(f"ERROR: the GGUF does not answer as the fine-tuned model did: {detail}")]
 
 
 def _result_values(result: TrainingResult) -> dict[str, Any]:

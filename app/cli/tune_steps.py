@@ -227,13 +227,13 @@ query($id: ID!) {
 
 
 def _check_parity(finetune: dict[str, Any], console: Console) -> None:
-    """Print whether the GGUF answers as the trained model did; raises `StepFailed` where its prompts differ."""
+    """Print whether the GGUF answers as the fine-tuned model did; raises `StepFailed` where its prompts differ."""
     parity = finetune["parity"]
     if parity is None:
         return
     if not (parity["templateMatches"] and parity["tokenIdsMatch"]):
         raise StepFailed(
-            f"Parity failed: the GGUF reads its prompts differently from the trained model. {parity['detail']}"
+            f"Parity failed: the GGUF reads its prompts differently from the fine-tuned model. {parity['detail']}"
         )
     summary = (
         f"the GGUF gives {parity['outputsMatching']} of {parity['promptsCompared']} answers to the letter"

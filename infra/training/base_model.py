@@ -73,7 +73,7 @@ def fetch_base_model(name: str, models_folder: Path) -> LocalBaseModel:
     warnings = tuple(_ensure_chat_template(tokenizer))
     if tokenizer.eos_token is None:
         raise TrainingFailed(
-            "The base model's tokenizer has no end token, so a tuned model could never stop."
+            "The base model's tokenizer has no end token, so a fine-tuned model could never stop."
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

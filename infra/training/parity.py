@@ -156,6 +156,6 @@ def _detail(
             merged, gguf = pairs[0]
             differences.append(
                 f"{len(pairs)} of {compared} {name} differ, first for {merged.prompt!r}: "
-                f"the tuned model has {getattr(merged, field)!r}, the GGUF {getattr(gguf, field)!r}"
+                f"the fine-tuned model has {getattr(merged, field)!r}, the GGUF {getattr(gguf, field)!r}"
             )
     return "; ".join(differences) or None

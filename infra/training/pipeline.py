@@ -29,9 +29,9 @@ from infra.training.run_summary import RunSummary
 
 MAX_SAMPLES = 5
 MAX_SAMPLE_TOKENS = 256  # of each output
-READS_DIFFERENTLY = "The exported GGUF reads its prompts differently from the tuned model and will answer wrongly; see parity."
+READS_DIFFERENTLY = "The exported GGUF reads its prompts differently from the fine-tuned model and will answer wrongly; see parity."
 ANSWERS_DIFFERENTLY = (
-    "The exported GGUF reads its prompts as the tuned model does, but often answers differently: rounding to "
+    "The exported GGUF reads its prompts as the fine-tuned model does, but often answers differently: rounding to "
     "8 bits tips a model that is not sure of its answers; train it longer, or see parity."
 )
 
@@ -145,7 +145,7 @@ def _export(inputs: TrainingInputs, gguf: Path, reporter: Reporter) -> ExportOut
         tuned_outputs = _sample_outputs(model, inputs)
         merged_results = _merged_model_results(model, inputs)
     shutil.rmtree(folder)
-    reporter.begin_stage(0.94, "Comparing the GGUF with the tuned model")
+    reporter.begin_stage(0.94, "Comparing the GGUF with the fine-tuned model")
     return ExportOutcome(
         base_outputs,
         tuned_outputs,

@@ -132,7 +132,7 @@ def _samples(samples: Sequence[InferenceSample], *, held_out: bool) -> list[str]
     note = (
         "Questions that were held out." if held_out else "Questions that were trained on: none was held out."
     )
-    head = ("Question", "Expected", "Base model", "Tuned model")
+    head = ("Question", "Expected", "Base model", "Fine-tuned model")
     rows = ((sample.prompt, sample.expected, sample.base_output, sample.tuned_output) for sample in samples)
     return ["## Samples", "", note, "", *_table(head, rows), ""]
 

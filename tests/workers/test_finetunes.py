@@ -240,7 +240,7 @@ async def test_a_model_that_fails_parity_is_done_with_a_warning_and_an_error_in_
         "status": "DONE",
         "warnings": ["The GGUF differs."],
         "recentLogs": [
-            "ERROR: the GGUF does not answer as the trained model did: prompt 2 has other tokens",
+            "ERROR: the GGUF does not answer as the fine-tuned model did: prompt 2 has other tokens",
             "Published.",
         ],
         "parity": {"passed": False, "detail": "prompt 2 has other tokens"},
