@@ -22,10 +22,10 @@ async def cancel(context: Context, id: str) -> Job:
         return await job_lifecycle.cancel(store, id, viewer_id=context.viewer_id)
 
 
-async def follow(context: Context, job_id: str, after: int) -> AsyncGenerator[RecordedEvent, None]:
+async def stream_events(context: Context, job_id: str, after: int) -> AsyncGenerator[RecordedEvent, None]:
     """The events of a job after a `seq`, past and new, until the job ends; raises `NotFound`."""
     async with context.transactions.read() as store:
         job = await require(store.jobs, job_id, viewer_id=context.viewer_id, field="job_id")
-    async with aclosing(context.services.streams.follow(job.id, after)) as events:
+    async with aclosing(context.services.streams.events(job.id, after)) as events:
         async for recorded in events:
             yield recorded

@@ -162,7 +162,7 @@ def test_the_gguf_downloads_whole_and_in_ranges(installation: Installation) -> N
 def test_the_log_stream_replays_with_its_names(installation: Installation) -> None:
     finetune = newest(installation)
     path = f"/api/projects/{finetune['project']['id']}/finetunes/{finetune['id']}/logs/stream"
-    events = list(installation.client.follow(path))
+    events = list(installation.client.stream(path))
     assert {name for name, _ in events} >= {"log", "progress", "complete"}
     assert events[-1][0] == "complete"
     assert events[-1][1]["status"] == "success"
@@ -188,7 +188,7 @@ def test_a_training_outlives_its_worker_and_its_stream_outlives_the_api(installa
     leftover_folder = installation.home / "work" / "import-of-a-killed-worker"
     leftover_folder.mkdir()
     killed: list[str] = []
-    for name, data in installation.client.follow(path):
+    for name, data in installation.client.stream(path):
         if not killed and name == "log" and data.get("step", 0) >= 3:
             installation.child("worker").kill()
             killed.append("worker")

@@ -83,10 +83,10 @@ class Walk:
         if not self.seen:
             return rows, []
         last = self.seen[-1]
-        behind = [row for row in rows if row == last or self.follows(last, row)]
+        behind = [row for row in rows if row == last or self.comes_after(last, row)]
         return [row for row in rows if row not in behind], behind
 
-    def follows(self, row: Row, other: Row) -> bool:
+    def comes_after(self, row: Row, other: Row) -> bool:
         """Whether a row comes after another one in the direction of the walk."""
         return (row > other) is (self.backward is self.listed.kind.newest_first)
 

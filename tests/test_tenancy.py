@@ -257,7 +257,7 @@ async def test_an_idempotency_key_of_one_user_is_not_that_of_another(owner: Worl
         assert ids_in(json.loads(first)).isdisjoint(ids_in(json.loads(second)))
 
 
-async def follow(rest: httpx.AsyncClient, name: str, given: Mapping[str, str]) -> list[Any]:
+async def subscribe(rest: httpx.AsyncClient, name: str, given: Mapping[str, str]) -> list[Any]:
     """The results of a subscription, over server-sent events."""
     arguments = ", ".join(f"{argument}: {json.dumps(value)}" for argument, value in given.items())
     body = {"query": f"subscription {{ {name}({arguments}) {{ __typename }} }}"}
@@ -272,14 +272,14 @@ async def test_streams_are_visible_to_their_owner_alone(
     missing = unknown_ids()
     for name, given in STREAMS.items():
         input = with_ids_of(given, owner.ids)
-        seen = await follow(owner.api.rest, name, input)
+        seen = await subscribe(owner.api.rest, name, input)
         assert seen
         assert all(result["data"][name] for result in seen)
-        refused = await follow(stranger.api.rest, name, input)
-        of_missing = await follow(stranger.api.rest, name, with_ids_of(given, missing))
+        refused = await subscribe(stranger.api.rest, name, input)
+        of_missing = await subscribe(stranger.api.rest, name, with_ids_of(given, missing))
         assert [result["errors"][0]["extensions"]["code"] for result in refused] == ["NOT_FOUND"]
         assert without_ids(json.dumps(refused), owner.ids) == without_ids(json.dumps(of_missing), missing)
-        unauthenticated = await follow(anonymous, name, input)
+        unauthenticated = await subscribe(anonymous, name, input)
         assert [result["errors"][0]["extensions"]["code"] for result in unauthenticated] == [
             "UNAUTHENTICATED"
         ]

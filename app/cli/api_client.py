@@ -93,7 +93,7 @@ class Client:
             raise ApiError(job["error"] or f"The job ended as {job['status']}.")
         return dict(job)
 
-    def follow(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    def stream(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The name and data of each event of a REST stream; reconnects with Last-Event-ID when the connection breaks."""
         last_id: str | None = None
         failures = 0

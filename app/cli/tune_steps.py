@@ -259,7 +259,7 @@ def _follow_training(client: Client, path: str, console: Console) -> None:
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("waiting for the worker", total=100, loss="")
-        for name, data in client.follow(path):
+        for name, data in client.stream(path):
             if name == "error":
                 raise ApiError(data["error"])
             _update_progress(bar, task, name, data)

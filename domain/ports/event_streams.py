@@ -10,7 +10,7 @@ from domain.jobs import Job
 class EventStreams(Protocol):
     """Follows jobs. The rows are the truth; a notification only causes a read of them."""
 
-    def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
+    def events(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
         """Every event with a `seq` above `after`, stored ones first, then live ones.
 
         Ends with the job, or when it is deleted.

@@ -32,7 +32,7 @@ class JobStreams:
         self._transactions = transactions
         self._reads = WeakValueDictionary[tuple[str, int], SharedTask[EventBatch]]()
 
-    async def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
+    async def events(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
         """Every event with a `seq` above `after`."""
         wakeup, generation = self._listener.wakeup(CHANNEL, job_id), NEVER
         while True:

@@ -121,6 +121,6 @@ class JobSubscriptions:
         ] = None,
     ) -> AsyncGenerator[JobEvent, None]:
         """Goes on after a cursor, so that a client that comes back misses nothing."""
-        async with aclosing(resolve.follow(info.context, job_id, domain.seq_of(after))) as recorded:
+        async with aclosing(resolve.stream_events(info.context, job_id, domain.seq_of(after))) as recorded:
             async for event in recorded:
                 yield shared_event_of(event)

@@ -21,12 +21,12 @@ class FailingStreams:
 
     def __init__(self, real: Any, events: int) -> None:
         self.real = real
-        self.events = events
+        self.event_count = events
 
-    async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[RecordedEvent]:
+    async def events(self, job_id: str, after: int = 0) -> AsyncIterator[RecordedEvent]:
         """The first events, then the fault."""
-        remaining = self.events
-        async for recorded in self.real.follow(job_id, after):
+        remaining = self.event_count
+        async for recorded in self.real.events(job_id, after):
             if not remaining:
                 break
             remaining -= 1

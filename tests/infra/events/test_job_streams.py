@@ -63,7 +63,7 @@ def counted(services: Services) -> CountedTransactions:
 
 async def followed(streams: JobStreams, job: Job, after: int = 0) -> list[int]:
     """The `seq` of every event that a follower gets, to the end."""
-    async with asyncio.timeout(20), aclosing(streams.follow(job.id, after)) as recorded:
+    async with asyncio.timeout(20), aclosing(streams.events(job.id, after)) as recorded:
         return [event.seq async for event in recorded]
 
 
@@ -83,7 +83,7 @@ async def test_a_follower_waits_without_reading(
     services: Services, job: Job, disconnected: Listener, counted: CountedTransactions
 ) -> None:
     streams = JobStreams(disconnected, counted)
-    async with aclosing(streams.follow(job.id)) as recorded:
+    async with aclosing(streams.events(job.id)) as recorded:
         assert [(await anext(recorded)).seq, (await anext(recorded)).seq] == [1, 2]
         third = asyncio.create_task(anext(recorded))
         await record_events(services, job, LogLine("a"))
@@ -99,7 +99,7 @@ async def test_a_follower_that_joins_waiting_ones_causes_no_second_read(
     streams = JobStreams(disconnected, counted)
 
     async def next_after(seq: int) -> RecordedEvent:
-        async with aclosing(streams.follow(job.id, seq)) as recorded:
+        async with aclosing(streams.events(job.id, seq)) as recorded:
             return await anext(recorded)
 
     waiting = asyncio.create_task(next_after(2))

@@ -58,9 +58,9 @@ class ObservedStreams:
     delivered: int = 0
     closed: int = 0
 
-    async def follow(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
+    async def events(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:
         try:
-            async with aclosing(self.real.follow(job_id, after)) as recorded:
+            async with aclosing(self.real.events(job_id, after)) as recorded:
                 async for event in recorded:
                     self.delivered += 1
                     yield event
