@@ -97,13 +97,13 @@ def updated_metrics(before: TrainingMetrics | None, metric: Metric) -> TrainingM
     """The metrics after a new point; values that it does not measure are kept from `before`."""
     point = metric.point
     values = asdict(before) if before else {}
-    measured = {
+    new_values = {
         "train_loss": point.train_loss,
         "eval_loss": point.eval_loss,
         "learning_rate": point.learning_rate,
         "tokens_per_second": metric.tokens_per_second,
     }
-    values |= {name: value for name, value in measured.items() if value is not None}
+    values |= {name: value for name, value in new_values.items() if value is not None}
     values |= {"step": point.step, "epoch": point.epoch, "total_steps": metric.total_steps}
     return TrainingMetrics(**values)
 

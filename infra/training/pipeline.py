@@ -95,19 +95,19 @@ def run(frozen: FrozenRun, reporter: Reporter) -> None:
 def prepare_inputs(frozen: FrozenRun) -> TrainingInputs:
     """Fetch the base model and tokenize the items. Raises `TrainingFailed` when there is nothing to train on."""
     base_model = fetch_base_model(frozen.run.base_model_name, frozen.models_folder)
-    wanted_length = frozen.run.hyperparameters.max_seq_length
-    length = min(wanted_length, base_model.max_tokens)
+    requested_length = frozen.run.hyperparameters.max_seq_length
+    length = min(requested_length, base_model.max_tokens)
     train, held_out = (tokenize(items, base_model, length) for items in read_items(frozen.run.items_path))
     if not train.items:
         raise TrainingFailed(
             f"No item can be trained on: no answer fits into {length} tokens with its prompt."
         )
     shortened = (
-        f"The base model reads {length} tokens at most, not {wanted_length}; longer items were cut there."
+        f"The base model reads {length} tokens at most, not {requested_length}; longer items were cut there."
     )
     warnings = (
         *base_model.warnings,
-        *([shortened] if length < wanted_length else []),
+        *([shortened] if length < requested_length else []),
         *train.warnings("training", length),
         *held_out.warnings("held-out", length),
     )
