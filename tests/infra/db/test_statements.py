@@ -41,7 +41,7 @@ LISTS = {
 
 
 @pytest.fixture
-async def impatient(settings: Settings, wiring: Wiring) -> AsyncIterator[SqlTransactions]:
+async def with_short_timeout(settings: Settings, wiring: Wiring) -> AsyncIterator[SqlTransactions]:
     """Transactions on one connection, whose statements may take a tenth of a second."""
     own = engine(settings.database_url, size=1, statement_timeout_ms=100)
     yield SqlTransactions(own, Enqueuer(wiring.queue))
@@ -83,24 +83,24 @@ async def test_the_same_page_of_many_parents_is_each_one_s_own(api: Api, service
 
 
 async def test_a_statement_that_takes_too_long_is_unavailable(
-    api: Api, impatient: SqlTransactions, database: AsyncEngine
+    api: Api, with_short_timeout: SqlTransactions, database: AsyncEngine
 ) -> None:
     async with database.begin() as holding:
         await holding.execute(text("lock table projects in access exclusive mode"))
         with pytest.raises(Unavailable, match="too long"):
-            async with impatient.read() as store:
+            async with with_short_timeout.read() as store:
                 await store.projects.pages([api.user_id], PageRequest(), viewer_id=api.user_id)
-    async with impatient.read() as store:  # and the connection is as good as before
+    async with with_short_timeout.read() as store:  # and the connection is as good as before
         assert await store.projects.pages([api.user_id], PageRequest(), viewer_id=api.user_id)
 
 
 async def test_a_connection_that_is_lost_is_missed_once(
-    api: Api, impatient: SqlTransactions, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    api: Api, with_short_timeout: SqlTransactions, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PING_AFTER_IDLE_S", 1_000.0)  # no ping finds it
 
     async def account() -> object:
-        async with impatient.read() as store:
+        async with with_short_timeout.read() as store:
             return await store.accounts.get(api.user_id, viewer_id=api.user_id)
 
     assert await account()

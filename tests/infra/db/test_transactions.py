@@ -19,7 +19,7 @@ from tests.importing import csv_table, fetch_dataset, imported_dataset
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE_MS, ITEMS, ITEM_MS = 100, 30, 10
+STATEMENT_TIMEOUT_MS, ITEMS, ITEM_MS = 100, 30, 10
 """How long a statement may take, and a write to all of the items does: three times as long."""
 SLOW_FUNCTION = f"""create function slow() returns trigger language plpgsql as
   'begin perform pg_sleep({ITEM_MS / 1_000}); return coalesce(new, old); end'"""
@@ -28,9 +28,9 @@ EXISTS = "query($id: ID!) { node(id: $id) { id } }"
 
 
 @pytest.fixture
-async def impatient(settings: Settings) -> AsyncIterator[SqlTransactions]:
+async def with_short_timeout(settings: Settings) -> AsyncIterator[SqlTransactions]:
     """Transactions whose statements may take a tenth of a second."""
-    own = engine(settings.database_url, size=1, statement_timeout_ms=PATIENCE_MS)
+    own = engine(settings.database_url, size=1, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
     yield SqlTransactions(own, Enqueuer(open_queue("")))
     await own.dispose()
 
@@ -48,12 +48,12 @@ async def test_a_pool_that_is_exhausted_is_unavailable(database: AsyncEngine) ->
 
 
 async def test_a_statement_that_takes_too_long_is_unavailable(
-    impatient: SqlTransactions, database: AsyncEngine
+    with_short_timeout: SqlTransactions, database: AsyncEngine
 ) -> None:
     async with database.begin() as holding:
         await holding.execute(text("lock table jobs in access exclusive mode"))
         with pytest.raises(Unavailable, match="too long"):
-            async with impatient.begin() as store:
+            async with with_short_timeout.begin() as store:
                 await store.jobs.has_ended("job_1")
 
 
@@ -71,16 +71,16 @@ async def large(api: Api, worker: Worker, database: AsyncEngine) -> AsyncIterato
 
 
 async def test_a_document_goes_however_long_its_items_take(
-    api: Api, large: tuple[str, str], impatient: SqlTransactions
+    api: Api, large: tuple[str, str], with_short_timeout: SqlTransactions
 ) -> None:
-    async with impatient.begin() as store:
+    async with with_short_timeout.begin() as store:
         await documents.delete(store, large[1], viewer_id=api.user_id)
     assert (await api.gql(EXISTS, id=large[1]))["node"] is None
 
 
 async def test_a_project_goes_however_long_its_items_take(
-    api: Api, large: tuple[str, str], impatient: SqlTransactions
+    api: Api, large: tuple[str, str], with_short_timeout: SqlTransactions
 ) -> None:
-    async with impatient.begin() as store:
+    async with with_short_timeout.begin() as store:
         await projects.delete(store, large[0], viewer_id=api.user_id)
     assert (await api.gql(EXISTS, id=large[0]))["node"] is None
