@@ -70,7 +70,7 @@ class PagedReads(Protocol):
         projection: frozenset[str] | None = None,
         viewer_id: str,
     ) -> dict[str, PageResult[Any]]:
-        """The same page of each parent's list, in one statement; without `parent_kind` the parent is the viewer.
+        """The page at the same position in each parent's list, in one statement; without `parent_kind` the parent is the viewer.
 
         With a projection, a result may have a `part` with at least these attributes in place of `rows`.
         """

@@ -30,7 +30,7 @@ class OpenAICompletions:
     async def complete(
         self, upstream: Upstream, prompt: str, *, max_tokens: int | None, temperature: float | None
     ) -> Completion:
-        """The answer. Raises `ModelUnreachable` where no connection is made, else `Unavailable` when there is no answer."""
+        """The completion. Raises `ModelUnreachable` without a connection, `Unavailable` without a valid response."""
         client = self._client.with_options(base_url=upstream.base_url, api_key=upstream.api_key or NO_API_KEY)
         try:
             completion = await client.chat.completions.create(

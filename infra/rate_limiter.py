@@ -21,13 +21,13 @@ from domain.ports.rate_limiter import RateLimiter
 from domain.rate_limits import Rate, RateLimitedCall, RateLimits, rate_limit_error
 
 REDIS_TIMEOUT_S = 0.5
-"""How long Redis may take before this process counts by itself."""
+"""Seconds that Redis may take before this process counts by itself."""
 RETRY_S = 5.0
-"""How long it then does so before it asks Redis again."""
+"""Seconds for which this process counts by itself before it tries Redis again."""
 MAX_CONNECTIONS = 32
-"""How many connections to Redis a process opens at most."""
+"""Connections to Redis that a process opens at most."""
 CONNECTION_WAIT_S = 2.0
-"""How long a call waits for a connection; after that this call alone is counted by this process."""
+"""Seconds that a call waits for a connection; after that this call alone is counted by this process."""
 SWEEP_INTERVAL_S = 30.0
 MAX_WINDOWS = 50_000
 

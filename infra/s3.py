@@ -70,7 +70,6 @@ class S3Storage:
 
     @property
     def uri(self) -> str:
-        """`s3://bucket`, as users see it."""
         return f"s3://{self._bucket}"
 
     async def presign_put(self, key: str, media_type: str, seconds: int) -> PresignedPut:
@@ -84,7 +83,6 @@ class S3Storage:
         return PresignedPut(url, {"Content-Type": media_type})
 
     async def head(self, key: str) -> StoredObject | None:
-        """What is stored under a key; None when nothing is."""
         try:
             found = await self._run(self._s3.head_object, Bucket=self._bucket, Key=key)
         except NotFound:
@@ -126,11 +124,9 @@ class S3Storage:
             raise
 
     async def upload(self, key: str, path: Path, media_type: str) -> None:
-        """Put a file; nothing is left under the key when it fails or is cancelled."""
         await self._finish(self._transfers.upload(str(path), self._bucket, key, {"ContentType": media_type}))
 
     async def download(self, key: str, path: Path) -> None:
-        """Fetch an object into a file that appears whole or not at all. Raises `NotFound`."""
         await self._finish(self._transfers.download(self._bucket, key, str(path)))
 
     async def _finish(self, transfer: "TransferFuture") -> None:
@@ -144,7 +140,6 @@ class S3Storage:
             raise
 
     async def keys(self, prefix: str) -> list[StoredObject]:
-        """Every object whose key begins so."""
         return await self._run(lambda: list(self._list(prefix)))
 
     def _list(self, prefix: str) -> Iterator[StoredObject]:
@@ -169,7 +164,6 @@ class S3Storage:
             raise _unavailable(str(errors[0].get("Message", "")))
 
     async def health(self) -> str:
-        """`connected`, or why not in a few words. Never raises."""
         try:
             await self._run(self._health_client.head_bucket, Bucket=self._bucket)
         except NotFound:

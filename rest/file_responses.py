@@ -83,7 +83,7 @@ async def file_response(
 
 
 async def _prefetched(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks, of which the first is read at once."""
+    """Yield the chunks after reading the first one."""
     first = await anext(chunks, b"")
     return _chain(first, chunks)
 

@@ -42,7 +42,7 @@ class ModelRuntime(Protocol):
         ...
 
     async def remove(self, model_id: str) -> None:
-        """Unload a model and delete its local copy. Unknown ids are ignored."""
+        """Unload a model and delete its local copy. Unknown ids are ignored. Raises `Unavailable`."""
         ...
 
     async def health(self) -> str:

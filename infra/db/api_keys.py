@@ -27,7 +27,6 @@ class SqlApiKeys(Reader[ApiKey]):
     order: ClassVar[Any] = (api_keys.c.id,)
 
     def build(self, row: Row) -> ApiKey:
-        """A domain object from one row."""
         return ApiKey(**row)
 
     def visible(self, viewer_id: str) -> ColumnElement[bool]:

@@ -25,11 +25,10 @@ class SqlBaseModels(Reader[BaseModel]):
     newest_first = False
 
     def build(self, row: Row) -> BaseModel:
-        """A domain object from one row."""
         return BaseModel(**row)
 
     def visible(self, viewer_id: str) -> ColumnElement[bool]:  # noqa: ARG002 - shared by all
-        """Everything."""
+        """True for every row: base models belong to no user."""
         return true()
 
     async def by_model_id(self, model_id: str) -> BaseModel | None:

@@ -38,7 +38,6 @@ class SqlImportedDocuments(SqlDocuments):
     order: ClassVar[Any] = (dataset_documents.c.document_id,)
 
     def build(self, row: Row) -> Document:
-        """A domain object from one row."""
         return super().build({name: value for name, value in row.items() if name != "document_id"})
 
 
@@ -55,7 +54,6 @@ class SqlDatasets(Reader[Dataset]):
     project = datasets.c.project_id
 
     def build(self, row: Row) -> Dataset:
-        """A domain object from one row."""
         return Dataset(**row)
 
     def present(self) -> list[ColumnElement[bool]]:
@@ -63,17 +61,14 @@ class SqlDatasets(Reader[Dataset]):
         return [datasets.c.status != RunStatus.DELETED]
 
     def matching(self, where: DatasetFilter) -> list[ColumnElement[bool]]:
-        """The conditions of a filter."""
         return [] if where.status is None else [datasets.c.status == where.status]
 
     async def add(self, dataset: Dataset) -> None:
-        """Add a dataset."""
         values = asdict(dataset)
         values.pop("owner_id")
         await self._session.execute(insert(datasets).values(**values))
 
     async def change(self, id: str, values: Mapping[str, Any]) -> None:
-        """Change some columns."""
         await self._session.execute(update(datasets).where(datasets.c.id == id).values(**values))
 
     async def lock(self, id: str, *, viewer_id: str) -> Dataset | None:
@@ -82,7 +77,6 @@ class SqlDatasets(Reader[Dataset]):
         return (await self._by_id(locked)).get(id)
 
     async def owner_of(self, id: str) -> str | None:
-        """The id of a dataset's owner, without a viewer."""
         owner = (
             select(projects.c.owner_id)
             .select_from(self.source)
@@ -92,18 +86,15 @@ class SqlDatasets(Reader[Dataset]):
         return found
 
     async def including_deleted(self, ids: list[str], *, viewer_id: str) -> dict[str, Dataset]:
-        """Rows by id, deleted ones included."""
         visible = visible_to(viewer_id)
         return await self._by_id(
             select(*COLUMNS).select_from(self.source).where(visible, datasets.c.id.in_(ids))
         )
 
     async def add_revision(self, id: str, revision: PromptRevision) -> None:
-        """Store an earlier prompt."""
         await self._session.execute(insert(prompt_revisions).values(dataset_id=id, **asdict(revision)))
 
     async def revisions(self, ids: list[str], first: int) -> dict[str, list[PromptRevision]]:
-        """The newest revisions of each dataset, newest first."""
         newest = (
             select(prompt_revisions)
             .where(prompt_revisions.c.dataset_id == datasets.c.id)
@@ -123,7 +114,6 @@ class SqlDatasets(Reader[Dataset]):
         return found
 
     async def link(self, id: str, document_id: str, size_bytes: int) -> bool:
-        """Link a document that the dataset was imported from, and count it; False when it was linked already."""
         linked = upsert(dataset_documents).values(dataset_id=id, document_id=document_id)
         is_new = await self._session.scalar(
             linked.on_conflict_do_nothing().returning(dataset_documents.c.dataset_id)
@@ -138,7 +128,6 @@ class SqlDatasets(Reader[Dataset]):
         return True
 
     async def delete(self, id: str) -> None:
-        """Set DELETED; items that a fine-tune was trained on are not deleted."""
         await extend_statement_timeout(self._session)
         is_frozen = select(finetune_items.c.item_id).where(finetune_items.c.item_id == items.c.id).exists()
         await self._session.execute(delete(items).where(items.c.dataset_id == id, ~is_frozen))

@@ -34,11 +34,9 @@ class SqlDeployments(Reader[Deployment]):
     project = deployments.c.project_id
 
     def build(self, row: Row) -> Deployment:
-        """A domain object from one row."""
         return Deployment(**row)
 
     def matching(self, where: DeploymentFilter) -> list[ColumnElement[bool]]:
-        """The conditions of a filter."""
         return [] if where.status is None else [deployments.c.status == where.status]
 
     async def add(self, deployment: Deployment) -> bool:

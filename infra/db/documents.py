@@ -35,26 +35,21 @@ class SqlDocuments(Reader[Document]):
     order: ClassVar[Any] = (documents.c.id,)
 
     def build(self, row: Row) -> Document:
-        """A domain object from one row."""
         return Document(**row)
 
     def matching(self, where: DocumentFilter) -> list[ColumnElement[bool]]:
-        """The conditions of a filter."""
         return [] if where.kind is None else [documents.c.kind == where.kind]
 
     async def add(self, document: Document) -> None:
-        """Add a document."""
         values = {field.name: getattr(document, field.name) for field in fields(document)}
         await self._session.execute(insert(documents).values(**values))
 
     async def change(self, id: str, values: Mapping[str, Any], *, expected: DocumentStatus) -> bool:
-        """Change some columns of a document that has the expected status; False when it has another by now."""
         changed = update(documents).where(documents.c.id == id, documents.c.status == expected)
         changed = changed.values(**values)
         return (await self._session.execute(changed.returning(documents.c.id))).first() is not None
 
     async def lock(self, id: str, *, viewer_id: str) -> Document | None:
-        """Read a document and lock its row until the transaction ends."""
         statement = self.rows(viewer_id).where(documents.c.id == id).with_for_update(of=documents)
         return (await self._by_id(statement)).get(id)
 
@@ -71,13 +66,11 @@ class SqlDocuments(Reader[Document]):
         return int(await self._session.scalar(total) or 0)
 
     async def expire(self) -> list[str]:
-        """Delete announced uploads that never came; returns the prefixes of what may have been stored of them."""
         expired = delete(documents).where(documents.c.status == DocumentStatus.PENDING_UPLOAD, EXPIRED)
         ids = await self._session.scalars(expired.returning(documents.c.id))
         return [document_prefix(id) for id in ids]
 
     async def in_use(self, id: str) -> bool:
-        """Whether an import that has not ended reads it."""
         reading = (
             select(jobs.c.id)
             .join(documents, documents.c.project_id == jobs.c.project_id)

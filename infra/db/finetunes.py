@@ -39,11 +39,9 @@ class SqlFinetunes(Reader[Finetune]):
     project = finetunes.c.project_id
 
     def build(self, row: Row) -> Finetune:
-        """A domain object from one row."""
         return Finetune(**row)
 
     def matching(self, where: FinetuneFilter) -> list[ColumnElement[bool]]:
-        """The conditions of a filter."""
         return [] if where.status is None else [finetunes.c.status == where.status]
 
     async def add(self, finetune: Finetune) -> None:

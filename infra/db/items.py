@@ -80,11 +80,9 @@ class SqlItems(Reader[Item]):
     newest_first = False
 
     def build(self, row: Row) -> Item:
-        """A domain object from one row."""
         return build(row)
 
     def matching(self, where: ItemFilter) -> list[ColumnElement[bool]]:
-        """The conditions of a filter."""
         found = [
             column == value
             for column, value in (
@@ -104,15 +102,12 @@ class SqlItems(Reader[Item]):
         return found
 
     async def load(self, items: AsyncIterator[Item]) -> int:
-        """Add items in bulk; returns how many did not exist yet."""
         return await bulk_items.load(self._session, items)
 
     async def add(self, item: Item) -> None:
-        """Add one item."""
         await self._session.execute(insert(items).values(**bulk_items.values_of(item)))
 
     async def set_corrected(self, id: str, by_id: str) -> bool:
-        """Mark an item as corrected; False when it was deleted or corrected meanwhile."""
         await extend_statement_timeout(self._session)  # the dataset is recomputed after it
         corrected = update(items).where(items.c.id == id, ACTIVE).values(corrected_by_id=by_id)
         return (await self._session.scalar(corrected.returning(items.c.id))) is not None
@@ -125,7 +120,6 @@ class SqlItems(Reader[Item]):
         item_ids: Sequence[str] | None = None,
         where: ItemFilter | None = None,
     ) -> int:
-        """Delete or restore items, except corrected ones, which are inactive anyway; returns how many changed."""
         await extend_statement_timeout(self._session)
         conditions = [] if where is None else self.matching(where)
         if item_ids is not None:
@@ -139,17 +133,14 @@ class SqlItems(Reader[Item]):
         return int((await self._session.execute(changed)).rowcount)  # type: ignore[attr-defined]
 
     async def recompute(self, dataset: Dataset) -> None:
-        """Update duplicates and splits."""
         await bulk_items.recompute(self._session, dataset)
 
     async def next_position(self, dataset_id: str) -> int:
-        """The position after the last item's."""
         last = select(func.max(items.c.position)).where(items.c.dataset_id == dataset_id)
         found = await self._session.scalar(last)
         return 0 if found is None else found + 1
 
     async def sample(self, dataset_ids: list[str], first: int, *, viewer_id: str) -> dict[str, list[Item]]:
-        """The first active items of each dataset."""
         page, active = PageRequest(size=first), ItemFilter(active=True)
         found = await self.pages(
             dataset_ids, page, parent_kind=Parent.DATASET, where=active, viewer_id=viewer_id
@@ -170,7 +161,6 @@ class SqlItems(Reader[Item]):
         return dict.fromkeys(dataset_ids, DatasetStats()) | {row["dataset_id"]: _stats(row) for row in found}
 
     async def content_hashes(self, dataset_ids: list[str], *, viewer_id: str) -> dict[str, str]:
-        """SHA-256 over the sorted digests of each dataset's active items."""
         statement = self._of(dataset_ids, viewer_id, CONTENT_HASH).where(ACTIVE)
         found = await self._session.execute(statement)
         return dict.fromkeys(dataset_ids, EMPTY_HASH) | dict(found.all())
@@ -187,7 +177,6 @@ class SqlItems(Reader[Item]):
     def stream(
         self, dataset_id: str, *, split: Split | None, selection: ItemSelection, viewer_id: str
     ) -> AsyncGenerator[Item, None]:
-        """All items in order, from a server-side cursor."""
         where = ItemFilter(
             split=split,
             active=None if selection is ItemSelection.ALL else True,

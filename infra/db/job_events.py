@@ -37,7 +37,6 @@ class SqlJobEvents(Reader[RecordedEvent]):
     newest_first = False
 
     def build(self, row: Row) -> RecordedEvent:
-        """A domain object from one row."""
         return RecordedEvent(
             row["job_id"], row["seq"], row["at"], EVENTS[row["kind"]].validate_python(row["body"])
         )
@@ -51,11 +50,9 @@ class SqlJobEvents(Reader[RecordedEvent]):
         return [seq_of(cursor, field=field)]
 
     def matching(self, where: frozenset[JobEventKind]) -> list[ColumnElement[bool]]:
-        """The conditions of a filter."""
         return [job_events.c.kind.in_(sorted(where))]
 
     async def after(self, job_id: str, seq: int, limit: int = 500) -> list[RecordedEvent]:
-        """The next events of a job; the caller has checked that the viewer may see it."""
         statement = (
             select(job_events)
             .where(job_events.c.job_id == job_id, job_events.c.seq > seq)
@@ -65,7 +62,6 @@ class SqlJobEvents(Reader[RecordedEvent]):
         return [self.build(row) for row in await self._fetch(statement)]
 
     async def attempts_without_progress(self, job_id: str) -> int:
-        """How often a job was started since it last reported its highest progress."""
         of_job = job_events.c.job_id == job_id
         furthest = (
             select(job_events.c.seq)
@@ -82,7 +78,6 @@ class SqlJobEvents(Reader[RecordedEvent]):
         return int(await self._session.scalar(started) or 0)
 
     async def logs(self, job_ids: list[str], lines: int) -> dict[str, list[str]]:
-        """The last lines of each job's log, oldest first."""
         of_job = job_events.c.job_id == jobs.c.id
         last = (
             select(job_events.c.seq, job_events.c.body["line"].astext.label("line"))
@@ -103,7 +98,6 @@ class SqlJobEvents(Reader[RecordedEvent]):
         return found
 
     async def append(self, job: Job, new: Sequence[Event]) -> None:
-        """Record events; raises `Superseded` unless the attempt is still the job's and the job is not final."""
         values: dict[str, Any] = {"last_seq": jobs.c.last_seq + len(new)}
         for event in new:
             if isinstance(event, Progress):

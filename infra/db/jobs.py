@@ -53,16 +53,13 @@ class SqlJobReads(Reader[Job]):
     project = jobs.c.project_id
 
     def build(self, row: Row) -> Job:
-        """A domain object from one row."""
         return Job(**row)
 
     def matching(self, where: JobFilter) -> list[ColumnElement[bool]]:
-        """The conditions of a filter."""
         pairs = ((jobs.c.type, where.type), (jobs.c.status, where.status))
         return [column == value for column, value in pairs if value is not None]
 
     async def latest(self, subject_ids: list[str], *, viewer_id: str) -> dict[str, Job]:
-        """The newest job of each subject."""
         newest = (
             self.rows(viewer_id)
             .where(jobs.c.subject_id.in_(subject_ids))
@@ -72,7 +69,6 @@ class SqlJobReads(Reader[Job]):
         return {job.subject_id: job for job in (await self._by_id(newest)).values()}
 
     async def queued_imports_of(self, document_id: str) -> list[Job]:
-        """Queued imports of a document that has not been read yet."""
         statement = (
             select(*COLUMNS)
             .select_from(self.source)
@@ -85,7 +81,6 @@ class SqlJobReads(Reader[Job]):
         return list((await self._by_id(statement)).values())
 
     async def has_ended(self, job_id: str, *, attempt: int | None = None) -> bool:
-        """Whether a job has ended, is deleted, or another attempt of it has started."""
         statement = select(jobs.c.status, jobs.c.attempt).where(jobs.c.id == job_id)
         row = (await self._session.execute(statement)).one_or_none()
         return row is None or row.status in FINAL or (attempt is not None and row.attempt != attempt)
@@ -107,11 +102,9 @@ class SqlJobs(SqlJobReads):
         await self._events.record(job.id, 0, [StatusChanged(job.status)])
 
     async def enqueue(self, job: Job) -> None:
-        """Enqueue a job; a worker may fetch it once this transaction has committed."""
         await self._enqueuer.run_job(await driver_connection(self._session), job.id, job.type)
 
     async def start(self, id: str, *, runner: Runner = Runner.LOCAL) -> Job | None:
-        """Start the next attempt and set RUNNING; None when the job is deleted, final or another runner's."""
         started = (
             update(jobs)
             .where(jobs.c.id == id, jobs.c.status.not_in(sorted(FINAL)), jobs.c.runner == runner)
@@ -142,7 +135,6 @@ class SqlJobs(SqlJobReads):
         result: Mapping[str, Any] | None = None,
         arguments: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Set a final status and record it; raises `Superseded` unless the attempt is the job's last."""
         values: dict[str, Any] = {
             "last_seq": jobs.c.last_seq + 1,
             "status": status,
@@ -159,10 +151,10 @@ class SqlJobs(SqlJobReads):
         return await self._read(job.id)
 
     async def orphaned(self) -> list[Job]:
-        """Active jobs that are not in the queue, although they do not wait for a document.
+        """Reads under an advisory lock: one transaction at a time, so that each job is found once.
 
-        An advisory lock lets one transaction at a time search, so that each job is found once. The queue is read after
-        the jobs: a job that is enqueued meanwhile is not reported, and one that ends meanwhile is enqueued in vain.
+        The queue is read after the jobs: a job that is enqueued meanwhile is not reported, and one that ends meanwhile
+        is enqueued in vain.
         """
         await self._session.execute(select(func.pg_advisory_xact_lock(ORPHANED_LOCK)))
         active = await self._by_id(

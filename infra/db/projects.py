@@ -90,11 +90,9 @@ class SqlProjects(Reader[Project]):
     order: ClassVar[Any] = (projects.c.id,)
 
     def build(self, row: Row) -> Project:
-        """A domain object from one row."""
         return Project(**row)
 
     def matching(self, where: ProjectFilter) -> list[ColumnElement[bool]]:
-        """The conditions of a filter."""
         found: list[ColumnElement[bool]] = []
         if where.status is not None:
             found.append(projects.c.status == where.status)
@@ -105,20 +103,16 @@ class SqlProjects(Reader[Project]):
         return found
 
     async def add(self, project: Project) -> None:
-        """Add a project."""
         await self._session.execute(insert(projects).values(**asdict(project)))
 
     async def change(self, id: str, values: Mapping[str, Any]) -> None:
-        """Change some columns."""
         await self._session.execute(update(projects).where(projects.c.id == id).values(**values))
 
     async def lock(self, id: str, *, viewer_id: str) -> Project | None:
-        """Read a project and lock its row until the transaction ends."""
         statement = self.rows(viewer_id).where(projects.c.id == id).with_for_update(of=projects)
         return (await self._by_id(statement)).get(id)
 
     async def next_version(self, id: str, noun: Noun) -> int:
-        """Increment the counter of versions; no version is used twice, whatever is deleted."""
         counter = VERSIONS[noun]
         counted = (
             update(projects).where(projects.c.id == id).values({counter: counter + 1}).returning(counter)
@@ -135,19 +129,16 @@ class SqlProjects(Reader[Project]):
         await self._session.execute(delete(projects).where(projects.c.id == id))
 
     async def stats(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStats]:
-        """Counts of each project."""
         counts = (value.label(name) for name, value in STATS.items())
         statement = select(projects.c.id, *counts).where(projects.c.id.in_(ids), self.visible(viewer_id))
         found = (await self._session.execute(statement)).mappings()
         return {row["id"]: ProjectStats(**{name: row[name] for name in STATS}) for row in found}
 
     async def stages(self, ids: list[str], *, viewer_id: str) -> dict[str, ProjectStage]:
-        """The stage of each project."""
         statement = select(projects.c.id, STAGE).where(projects.c.id.in_(ids), self.visible(viewer_id))
         return {id: ProjectStage(stage) for id, stage in await self._session.execute(statement)}
 
     async def file_prefixes(self, id: str) -> list[str]:
-        """The prefixes of the project's files in storage."""
         owner = select(projects.c.owner_id).where(projects.c.id == id)
         owner_id = (await self._session.execute(owner)).scalar_one()
         return [
@@ -157,7 +148,6 @@ class SqlProjects(Reader[Project]):
         ]
 
     async def model_ids(self, id: str) -> list[str]:
-        """The fine-tunes that a model runtime may have loaded."""
         return await self._ids_in(id, finetunes)
 
     async def _ids_in(self, project_id: str, table: Table) -> list[str]:

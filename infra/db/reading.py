@@ -138,7 +138,7 @@ class Reader(Generic[T]):
         projection: Projection = None,
         viewer_id: str,
     ) -> dict[str, PageResult[Any]]:
-        """The same page of the list of each parent; without `parent_kind` the parent is the viewer.
+        """The page at the same position in the list of each parent; without `parent_kind` the parent is the viewer.
 
         Rows are partial where the projection has nothing but `projectable` columns.
         """

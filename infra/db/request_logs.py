@@ -26,11 +26,9 @@ class SqlRequestLogs(Reader[RequestLog]):
     order: ClassVar[Any] = (request_logs.c.id,)
 
     def build(self, row: Row) -> RequestLog:
-        """A domain object from one row."""
         return RequestLog(**row)
 
     def matching(self, where: LogFilter) -> list[ColumnElement[bool]]:
-        """The conditions of a filter."""
         logs, found = request_logs.c, list[ColumnElement[bool]]()
         if where.since is not None:
             found.append(logs.date >= where.since)

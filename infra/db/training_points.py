@@ -25,7 +25,6 @@ class SqlTrainingPoints(Reader[TrainingPoint]):
     newest_first = False
 
     def build(self, row: Row) -> TrainingPoint:
-        """A domain object from one row."""
         return TrainingPoint(**{field.name: row[field.name] for field in fields(TrainingPoint)})
 
     async def add(self, finetune_id: str, points: Sequence[TrainingPoint]) -> None:

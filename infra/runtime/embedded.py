@@ -27,22 +27,18 @@ class EmbeddedRuntime:
         self._upstreams = UpstreamCache(CACHE_TTL_S)
 
     async def upstream(self, model: ModelFile | str) -> Upstream:
-        """The address of `model`, loaded first where it is not. Raises `Invalid` or `Unavailable`."""
         if isinstance(model, str):
             raise Invalid(f"The model runtime has no model '{model}'.", reason="UNKNOWN_MODEL")
         return await self._upstreams.get(model.model_id, lambda: self._load(model))
 
     def forget(self, model_id: str) -> None:
-        """Request the model from the runtime again the next time."""
         self._upstreams.invalidate(model_id)
 
     async def remove(self, model_id: str) -> None:
-        """Unload a model and delete its local copy. Raises `Unavailable`."""
         self._upstreams.invalidate(model_id)
         await self._send("DELETE", f"/models/{model_id}")
 
     async def health(self) -> str:
-        """`connected`, or why not."""
         try:
             reply = await self._client.get("/health", timeout=HEALTH_TIMEOUT_S)
         except httpx.HTTPError:

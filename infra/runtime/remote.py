@@ -35,7 +35,6 @@ class RemoteRuntime:
         return await self._upstreams.get(model.model_id, lambda: self._finetune(model))
 
     def forget(self, model_id: str) -> None:
-        """Ask the server again the next time."""
         self._upstreams.invalidate(model_id)
 
     async def remove(self, model_id: str) -> None:
@@ -45,7 +44,6 @@ class RemoteRuntime:
             await self._send("DELETE", f"{self._root}/api/delete", json={"model": model_id}, missing=True)
 
     async def health(self) -> str:
-        """`connected`, or why not."""
         try:
             await self._model_names()
         except Unavailable as error:

@@ -54,7 +54,7 @@ class OpenAIError(Exception):
 
     @property
     def event(self) -> bytes:
-        """The same as a server-sent event."""
+        """The error as a server-sent event."""
         return event(None, self.body.decode()).encode()
 
 
