@@ -182,8 +182,8 @@ def media_type(kind: DocumentKind, filename: str, declared: str) -> str:
     if declared in TYPES[kind]:
         return declared
     raise Invalid(
-        f"The file '{filename}' has the type '{declared or 'unknown'}', which {kind} does not take; "
-        f"it takes {', '.join(TYPES[kind])}.",
+        f"The file '{filename}' has the type '{declared or 'unknown'}', which {kind} does not accept; "
+        f"accepted: {', '.join(TYPES[kind])}.",
         reason="UNSUPPORTED_FILE_TYPE",
         field="fileType",
     )
@@ -235,7 +235,7 @@ def check_upload_key(document: Document, s3_key: str) -> None:
     """Raise `Invalid` unless the key is that of the document's upload."""
     if s3_key != document.s3_key:
         raise Invalid(
-            "This is not the key that the upload was begun with.", reason="S3_KEY_MISMATCH", field="s3Key"
+            "This is not the key that the upload was started with.", reason="S3_KEY_MISMATCH", field="s3Key"
         )
 
 

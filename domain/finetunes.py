@@ -242,7 +242,7 @@ class FrozenItems(PagedReads, Protocol):
 def training_already_running_error(id: str | None) -> Conflict:
     """The error for a second training in a project; `id` is the running fine-tune."""
     return Conflict(
-        "A training is already under way in this project.",
+        "A training is already queued or running in this project.",
         reason="TRAINING_ALREADY_RUNNING",
         context={"finetuneId": id} if id else None,
     )

@@ -32,7 +32,7 @@ class PageRequest:
     def of(cls, first: int | None, after: str | None, last: int | None, before: str | None) -> Self:
         """The request of Relay's four arguments; raises `Invalid` when they contradict each other or the size limit."""
         if first is not None and last is not None:
-            raise Invalid("Ask for `first` or for `last`, not for both.", reason="INVALID_PAGE", field="last")
+            raise Invalid("Give `first` or `last`, not both.", reason="INVALID_PAGE", field="last")
         name, size = ("last", last) if last is not None else ("first", first)
         size = DEFAULT_SIZE if size is None else size
         if not 1 <= size <= MAX_SIZE:

@@ -20,7 +20,7 @@ def validated_name(value: str, field: str, *, limit: int = NAME_LIMIT) -> str:
 def validated_text(value: str, field: str, *, limit: int = TEXT_LIMIT) -> str:
     """The text; raises `Invalid` when it has a character that cannot be stored, or is too long."""
     if INVALID_CHARACTERS.search(value):
-        raise Invalid(f"`{field}` has a character that cannot be kept.", reason="INVALID_TEXT", field=field)
+        raise Invalid(f"`{field}` has a character that cannot be stored.", reason="INVALID_TEXT", field=field)
     if len(value) > limit:
         raise Invalid(f"`{field}` may have at most {limit:,} characters.", reason="TOO_LONG", field=field)
     return value

@@ -214,7 +214,7 @@ def test_a_second_training_in_the_project_is_refused_and_the_first_can_be_cancel
     dataset_id = installation.client.query(query, id=project_id)["project"]["datasets"]["nodes"][0]["id"]
     options = {"projectId": project_id, "baseModelName": "luthier/tiny", "trainingDatasetId": dataset_id}
     first = installation.client.mutate("createFinetune", "finetune { id }", **options)["finetune"]["id"]
-    with pytest.raises(ApiError, match="already under way"):
+    with pytest.raises(ApiError, match="already queued or running"):
         installation.client.mutate("createFinetune", "finetune { id }", **options)
     cancelled = installation.client.mutate("cancelFinetune", "finetune { status }", id=first)
     assert cancelled["finetune"] == {"status": "ABORTED"}

@@ -61,7 +61,7 @@ async def _require_base_model(store: ReadStore, name: str) -> BaseModel:
     base = await store.base_models.by_model_id(name)
     if base is None:
         raise Invalid(
-            f"There is no base model '{name}'; `baseModels` lists those that may be tuned here.",
+            f"There is no base model '{name}'; `baseModels` lists those that can be fine-tuned.",
             reason="UNKNOWN_BASE_MODEL",
             field="baseModelName",
         )

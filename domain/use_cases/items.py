@@ -91,5 +91,5 @@ async def _dataset_of(store: ReadStore, item_ids: Sequence[str], *, viewer_id: s
 async def _require_editable(store: Store, dataset_id: str, *, viewer_id: str) -> Dataset:
     dataset = await require_locked(store.datasets, dataset_id, viewer_id=viewer_id)
     if dataset.status is RunStatus.RUNNING:
-        raise Conflict("The dataset is being filled; wait until it is DONE.", reason="DATASET_BUSY")
+        raise Conflict("The dataset is being imported into; wait until it is DONE.", reason="DATASET_BUSY")
     return dataset

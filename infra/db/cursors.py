@@ -54,4 +54,4 @@ def _fits(value: Any, column: ColumnElement[Any]) -> bool:
 
 
 def _invalid(field: str) -> Invalid:
-    return Invalid("This cursor was not made by this list.", reason="INVALID_CURSOR", field=field)
+    return Invalid("This cursor does not belong to this list.", reason="INVALID_CURSOR", field=field)

@@ -116,10 +116,10 @@ def _translated() -> Iterator[None]:
 def _translation(error: BaseException | None) -> DomainError | None:
     """The domain's error for one of the driver; None where it is a programming error."""
     if isinstance(error, psycopg.DataError | UnicodeEncodeError):
-        message = "A text has a character that can neither be kept nor looked for."
+        message = "A text has a character that can be neither stored nor searched for."
         return Invalid(message, reason="INVALID_TEXT")
     if isinstance(error, QueryCanceled):
-        return Unavailable("This takes the database too long.", reason="TOO_SLOW")
+        return Unavailable("The database statement timed out.", reason="TOO_SLOW")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and _is_connection_failure(error):
         return Unavailable("The database does not answer.", reason="DATABASE_UNAVAILABLE")
     return None

@@ -156,7 +156,8 @@ def _route(entry: KeyEntry | None, project_id: str, model_name: str) -> Route:
     entry = _require_valid(entry, project_id)
     if not entry.is_ready or model_name not in entry.model_names:
         raise NotFound(
-            f"The model '{model_name}' does not exist, or this key may not ask it.", reason="MODEL_NOT_FOUND"
+            f"The model '{model_name}' does not exist, or this key has no access to it.",
+            reason="MODEL_NOT_FOUND",
         )
     return entry.route
 

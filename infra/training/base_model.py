@@ -17,7 +17,7 @@ from transformers import (
 from domain.ports.trainer import TrainingFailed
 from domain.rules import safe_name
 from infra.training import tiny
-from infra.training.chat_templates import CHATML, chatml_with_end_token
+from infra.training.chat_templates import CHATML, chatml_with_eos_token
 
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 DEFAULT_MAX_TOKENS = 2048
@@ -66,14 +66,14 @@ class LocalBaseModel:
 def fetch_base_model(name: str, models_folder: Path) -> LocalBaseModel:
     """The base model `name`: `luthier/tiny`, a folder below `models_folder`, or a download from the hub.
 
-    Raises `TrainingFailed` when its tokenizer has no end token.
+    Raises `TrainingFailed` when its tokenizer has no end-of-sequence (EOS) token.
     """
     folder = _folder(name, models_folder)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     warnings = tuple(_ensure_chat_template(tokenizer))
     if tokenizer.eos_token is None:
         raise TrainingFailed(
-            "The base model's tokenizer has no end token, so a fine-tuned model could never stop."
+            "The base model's tokenizer has no end-of-sequence (EOS) token, so a fine-tuned model could never stop."
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -94,7 +94,7 @@ def _ensure_chat_template(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     if tokenizer.chat_template:
         return []
     knows_chatml = "<|im_end|>" in tokenizer.get_vocab()
-    tokenizer.chat_template = CHATML if knows_chatml else chatml_with_end_token(tokenizer.eos_token or "")
+    tokenizer.chat_template = CHATML if knows_chatml else chatml_with_eos_token(tokenizer.eos_token or "")
     return ["The base model brings no chat template; it was trained with ChatML, which the GGUF carries."]
 
 

@@ -6,6 +6,6 @@ CHATML = (
 )
 
 
-def chatml_with_end_token(end_token: str) -> str:
-    """ChatML whose turns end with `end_token`, for tokenizers without `<|im_end|>`: a model stops only at a token."""
-    return CHATML.replace("<|im_end|>", end_token)
+def chatml_with_eos_token(eos_token: str) -> str:
+    """ChatML whose turns end with `eos_token`, for tokenizers without `<|im_end|>`: a model stops only at a token."""
+    return CHATML.replace("<|im_end|>", eos_token)

@@ -14,7 +14,7 @@ def generate_greedily(
     model: PreTrainedModel,
     base_model: LocalBaseModel,
     prompts: Sequence[list[int]],
-    stop_ids: set[int],
+    eos_ids: set[int],
     max_tokens: int,
 ) -> list[str]:
     """The model's output for each prompt of token ids, without special tokens."""
@@ -23,13 +23,13 @@ def generate_greedily(
         num_beams=1,
         repetition_penalty=1.0,  # some models' own configuration has another, which llama.cpp does not know
         max_new_tokens=max_tokens,
-        eos_token_id=sorted(stop_ids),
+        eos_token_id=sorted(eos_ids),
         pad_token_id=base_model.tokenizer.pad_token_id,
     )
     return [text for batch in _batches(prompts) for text in _generate_batch(model, base_model, batch, config)]
 
 
-def stop_token_ids(model: PreTrainedModel, base_model: LocalBaseModel) -> set[int]:
+def eos_token_ids(model: PreTrainedModel, base_model: LocalBaseModel) -> set[int]:
     """The tokens that end an output: the tokenizer's, the model's, and those with which the template closes a turn."""
     own = model.generation_config.eos_token_id
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "a"}]

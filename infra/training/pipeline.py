@@ -15,7 +15,7 @@ from infra.training import artifacts, export, parity, run_summary, tiny
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.data import TokenizedItem, TokenizedSplit, read_items, tokenize
 from infra.training.frozen_run import FrozenRun
-from infra.training.generation import generate_greedily, stop_token_ids
+from infra.training.generation import eos_token_ids, generate_greedily
 from infra.training.lora_training import (
     PROGRESS_END,
     latest_checkpoint,
@@ -160,7 +160,7 @@ def _sample_outputs(model: PreTrainedModel, inputs: TrainingInputs) -> list[str]
     longest_answer = max(sum(label >= 0 for label in sample.labels) for sample in samples)
     prompts = [base_model.token_ids(sample.item.prompt, add_generation_prompt=True) for sample in samples]
     max_tokens = min(MAX_SAMPLE_TOKENS, 16 + longest_answer * 3 // 2)
-    return generate_greedily(model, base_model, prompts, stop_token_ids(model, base_model), max_tokens)
+    return generate_greedily(model, base_model, prompts, eos_token_ids(model, base_model), max_tokens)
 
 
 def _merged_model_results(model: PreTrainedModel, inputs: TrainingInputs) -> list[parity.PromptResult]:
@@ -169,8 +169,8 @@ def _merged_model_results(model: PreTrainedModel, inputs: TrainingInputs) -> lis
     prompts = [
         base_model.token_ids(conversation, add_generation_prompt=True) for conversation in conversations
     ]
-    stop_ids = stop_token_ids(model, base_model)
-    outputs = generate_greedily(model, base_model, prompts, stop_ids, parity.MAX_TOKENS)
+    eos_ids = eos_token_ids(model, base_model)
+    outputs = generate_greedily(model, base_model, prompts, eos_ids, parity.MAX_TOKENS)
     return parity.merged_model_results(base_model, conversations, outputs)
 
 

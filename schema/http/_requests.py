@@ -50,7 +50,7 @@ async def parse_request(request: Request) -> GraphQLRequest:
         _require_json(request)
         return graphql_request(parse_json(await _read_body(request)))
     if request.method != "GET":
-        message = "GraphQL is asked by POST; queries also by GET."
+        message = "Send GraphQL by POST; queries also by GET."
         raise RequestError(405, message, headers={"Allow": "GET, POST"})
     return graphql_request(_query_parameters(request))
 
