@@ -35,7 +35,7 @@ async def logs(request: Request) -> Response:
     return EventStream(
         _events(request, job, after),
         remaining_s=(viewer.expires_at - services_of(request).now()).total_seconds(),
-        quota=quotas_of(request).streams.acquire(viewer.id),  # last, for only the stream releases it
+        quota=quotas_of(request).subscriptions.acquire(viewer.id),  # last, for only the stream releases it
         last_event=event(
             "error", json.dumps({"status": "unauthenticated", "error": "The token has expired."})
         ),

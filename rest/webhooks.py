@@ -69,7 +69,7 @@ async def update_finetune_status(request: Request) -> Response:
 async def _update_finetune(services: Services, finetune: Finetune, update: StatusUpdate) -> Finetune:
     is_end = update.status is RunStatus.DONE and finetune.status in UNDER_WAY
     artifacts = (
-        await status_updates.stored_artifacts(services.storage, finetune, update.results) if is_end else []
+        await status_updates.stored_artifacts(services.storage, finetune, update.result) if is_end else []
     )
     async with services.transactions.begin() as store:
         return await status_updates.update_finetune(

@@ -89,9 +89,9 @@ def clock() -> Clock:
 @pytest.fixture
 async def quotas() -> ConnectionQuotas:
     made = ConnectionQuotas(subscriptions=3, websockets=2, unauthenticated_websockets=1, operations=2)
-    made.streams = Counted(3, "streams")
-    made.sockets = Counted(2, "connections")
-    made.unauthenticated = Counted(1, "connections that are not signed in")
+    made.subscriptions = Counted(3, "streams")
+    made.websockets = Counted(2, "connections")
+    made.unauthenticated_websockets = Counted(1, "connections that are not signed in")
     made.operations = Counted(2, "operations on one connection")
     return made
 
