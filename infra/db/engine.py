@@ -74,7 +74,7 @@ def _register_pool_events(pooled: Engine) -> None:
     """Set autocommit as it is asked for, and replace connections that failed while they were idle.
 
     `pool_pre_ping` would ping them before every use, which costs every query a round trip. A connection that is
-    returned has no open transaction, as every transaction is ended where it is begun, so that SQLAlchemy's ROLLBACK on
+    returned has no open transaction, as every transaction is ended where it started, so that SQLAlchemy's ROLLBACK on
     return is not needed either.
     """
 
