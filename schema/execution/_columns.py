@@ -27,7 +27,7 @@ Bind = Callable[[BoundResolver], Callable[[Any], Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class ColumnCompletion:
     """How a column of values becomes what is sent: `now`, or `later` where resolvers are called for it.
 
     Both raise `NeedsFallback`, or anything else, where a value is not plainly what its type promises. It knows nothing
@@ -49,7 +49,7 @@ class Completion:
 class FieldPlan:
     """How a field is answered for many objects: `read` reads an attribute, else `resolver` is called."""
 
-    completion: Completion
+    completion: ColumnCompletion
     read: Callable[[Sources], Values] | None
     resolver: BoundResolver | None = None
 
@@ -85,17 +85,17 @@ class FieldPlan:
         return await resolve_deferred(list(map(resolve, sources)))
 
 
-def nullable_completion(inner: Completion) -> Completion:
+def nullable_completion(inner: ColumnCompletion) -> ColumnCompletion:
     """A completion of values that may be null, from that of the others."""
     return _around(inner, _without_nulls, _with_nulls)
 
 
-def list_completion(item: Completion) -> Completion:
+def list_completion(item: ColumnCompletion) -> ColumnCompletion:
     """A completion of lists, from that of their items."""
     return _around(item, _flattened, _regrouped)
 
 
-def object_completion(check: Callable[[Sources], None], fields: Mapping[str, FieldPlan]) -> Completion:
+def object_completion(check: Callable[[Sources], None], fields: Mapping[str, FieldPlan]) -> ColumnCompletion:
     """A completion of objects; `check` raises `NeedsFallback` unless they are of the expected class."""
     attributes = {name: plan for name, plan in fields.items() if plan.is_attribute}
     resolved = {name: plan for name, plan in fields.items() if not plan.is_attribute}
@@ -111,7 +111,7 @@ def object_completion(check: Callable[[Sources], None], fields: Mapping[str, Fie
         columns |= zip(resolved, answers, strict=True)
         return _objects({name: columns[name] for name in fields}, len(sources))
 
-    return Completion(None, later) if resolved else Completion(now)
+    return ColumnCompletion(None, later) if resolved else ColumnCompletion(now)
 
 
 def attribute_reader(name: str) -> Callable[[Sources], Values]:
@@ -143,8 +143,8 @@ def instance_check(classes: frozenset[type]) -> Callable[[Sources], None]:
 
 
 def _around(
-    inner: Completion, unwrap: Callable[[Values], Sources], wrap: Callable[[Values, Values], Values]
-) -> Completion:
+    inner: ColumnCompletion, unwrap: Callable[[Values], Sources], wrap: Callable[[Values, Values], Values]
+) -> ColumnCompletion:
     """A completion of what holds the values of another one: `wrap` is given the outer and the completed inner values."""
     inner_now, inner_later = inner.now, inner.later
 
@@ -153,8 +153,8 @@ def _around(
         return wrap(values, await inner_later(unwrap(values), bind))
 
     if inner_now is None:
-        return Completion(None, later)
-    return Completion(lambda values: wrap(values, inner_now(unwrap(values))))
+        return ColumnCompletion(None, later)
+    return ColumnCompletion(lambda values: wrap(values, inner_now(unwrap(values))))
 
 
 def _without_nulls(values: Values) -> Values:

@@ -19,7 +19,7 @@ from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.execution._bound_resolver import BoundResolver
-from schema.execution._columns import Completion
+from schema.execution._columns import ColumnCompletion
 from schema.execution._planner import Planner
 from schema.execution._state import state_of
 
@@ -92,7 +92,7 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         except Exception:  # noqa: BLE001 - whatever it was, graphql-core meets it again
             return super().complete_value(*given)
 
-    async def _completed(self, completion: Completion, *given: Any) -> Any:
+    async def _completed(self, completion: ColumnCompletion, *given: Any) -> Any:
         """The completed value where resolvers are called for it."""
         *_, result, _ = given
         try:

@@ -30,7 +30,7 @@ from strawberry.types.field import StrawberryField
 
 from schema.execution._bound_resolver import DEFINITION, BoundResolver, bound_resolver, definition_of
 from schema.execution._columns import (
-    Completion,
+    ColumnCompletion,
     FieldPlan,
     attribute_reader,
     instance_check,
@@ -44,7 +44,7 @@ T = TypeVar("T")
 Plans = dict[Any, Any]
 """What was found about fields, by the kind of question, the type and the identities of the field's nodes."""
 
-UNCHANGED = Completion(lambda values: values)
+UNCHANGED = ColumnCompletion(lambda values: values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,11 @@ class Planner:
         """How a field of many objects is answered; None where only graphql-core knows."""
         return self._planned(self._find_field, parent, details)
 
-    def completion(self, kind: GraphQLOutputType, details: FieldDetailsList) -> Completion | None:
+    def completion(self, kind: GraphQLOutputType, details: FieldDetailsList) -> ColumnCompletion | None:
         """How values of a type become what is sent; None where only graphql-core knows."""
         return self._planned(self._find_completion, kind, details)
 
-    def object(self, kind: GraphQLObjectType, details: FieldDetailsList) -> Completion | None:
+    def object(self, kind: GraphQLObjectType, details: FieldDetailsList) -> ColumnCompletion | None:
         """How objects of a type become what is sent; None where only graphql-core knows."""
         classes = _classes(kind)
         selected = self._selected(kind, details) if classes else None
@@ -145,15 +145,17 @@ class Planner:
         completion = self.completion(resolver.field.type, details)
         return None if completion is None else FieldPlan(completion, None, resolver)
 
-    def _find_completion(self, kind: GraphQLOutputType, details: FieldDetailsList) -> Completion | None:
+    def _find_completion(self, kind: GraphQLOutputType, details: FieldDetailsList) -> ColumnCompletion | None:
         if is_non_null_type(kind):
             return self._non_null_completion(kind.of_type, details)
         completion = self._non_null_completion(kind, details)
         return None if completion is None else nullable_completion(completion)
 
-    def _non_null_completion(self, kind: GraphQLOutputType, details: FieldDetailsList) -> Completion | None:
+    def _non_null_completion(
+        self, kind: GraphQLOutputType, details: FieldDetailsList
+    ) -> ColumnCompletion | None:
         if is_leaf_type(kind):
-            return Completion(leaf_serializer(kind))
+            return ColumnCompletion(leaf_serializer(kind))
         if is_list_type(kind):
             item = self.completion(kind.of_type, details)
             return None if item is None else list_completion(item)
