@@ -31,7 +31,7 @@ class OperationInterrupted(Exception):
     """Something that an operation awaited was cancelled, though the operation itself was not."""
 
 
-class Runner(SchemaExtensionsRunner):
+class NoExtensionsRunner(SchemaExtensionsRunner):
     """Runs no extensions: their work, on operations and on results, is done by `Schema`."""
 
     def operation(self) -> Any:
@@ -63,7 +63,7 @@ class Schema(strawberry.Schema):
         self, execution_context: ExecutionContext, extensions: list[SchemaExtension]
     ) -> SchemaExtensionsRunner:
         """A runner without extensions."""
-        return Runner(execution_context, extensions)
+        return NoExtensionsRunner(execution_context, extensions)
 
     def _create_execution_context(self, *args: Any, **named: Any) -> ExecutionContext:
         """Give each operation a state of its own: those of a WebSocket share one context value."""
