@@ -1,4 +1,4 @@
-"""How a field's resolver is called: as strawberry does it, but with what is the same for all objects found once."""
+"""Calls of a field's resolver: as strawberry makes them, but with what is the same for all objects computed once."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ DEFINITION = "strawberry-definition"
 REQUIRED_ATTRIBUTES = "required_attributes"
 """The metadata of a field with a resolver that names the attributes of its object which the resolver reads."""
 ONLY_ID: Mapping[str, frozenset[str]] = {REQUIRED_ATTRIBUTES: frozenset({"id"})}
-"""The metadata of a field whose resolver defers to a DataLoader by its object's id, and reads nothing else of it.
+"""The metadata of a field whose resolver defers to a DataLoader by its object's id, and reads no other attribute.
 
-Nothing else of the object must be read for it, and calling it for one object of a list tells how it is for all.
+No other column must be read for it, and one call, for one object of a list, gives the `Deferred` that serves all.
 """
 
 
@@ -47,7 +47,7 @@ class BoundResolver:
         return iscoroutinefunction(self.resolve)
 
     def bind(self, info: GraphQLResolveInfo[Any]) -> Callable[[Any], Any]:
-        """A function that takes an object and gives the resolver's value for it."""
+        """A function that returns the resolver's value for an object."""
         arguments = self.arguments
         if self.info:
             arguments = {**arguments, self.info: strawberry.Info(_raw_info=info, _field=self.definition)}
@@ -68,7 +68,7 @@ def bound_resolver(
     nodes: list[FieldNode],
     arguments: dict[str, Any],
 ) -> BoundResolver | None:
-    """How a resolver is called; None where strawberry does more than call it, or it takes the parent by name."""
+    """The resolver of a field with its arguments; None where strawberry does more than call it, or passes the parent by name."""
     resolver = definition.base_resolver
     if not resolver or definition.is_subscription or definition.extensions:
         return None

@@ -1,8 +1,8 @@
 """Columns: the values of one field of many objects, completed together.
 
-Completing is GraphQL's word for what turns a resolver's value into what is sent (June 2018 specification, 6.4.3). What it
-takes is the same for each object of a list, so it is planned once; and where a resolver wants something from a
-DataLoader, one call asks for all objects, without a task and a future for each.
+To complete a value is to turn it, as a resolver returned it, into the value of the result (GraphQL specification, June 2018,
+6.4.3). The steps are the same for each object of a list, so they are planned once; and where a resolver defers to a
+DataLoader, one call loads for all objects, without a task and a future for each.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -23,22 +23,22 @@ PARTIAL: frozenset[type] = frozenset({PartialRows})
 Sources = Values | ConcatenatedRows
 """The objects that have a field."""
 Bind = Callable[[BoundResolver], Callable[[Any], Any]]
-"""How an operation binds a resolver to itself; what comes out takes an object and gives the resolver's value."""
+"""Binds a resolver to the running operation; the bound function returns the resolver's value for an object."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnCompletion:
-    """How a column of values becomes what is sent: `now`, or `later` where resolvers are called for it.
+    """The completion of a type: `now` completes a column of values, `later` does where resolvers are called for it.
 
-    Both raise `NeedsFallback`, or anything else, where a value is not plainly what its type promises. It knows nothing
-    of an operation, so that it serves every operation with the same document.
+    Both raise `NeedsFallback`, or any other exception, where a value is not of the class that its type promises. They do
+    not depend on an operation, so they serve every operation with the same document.
     """
 
     now: Callable[[Any], Values] | None
     later: Callable[[Any, Bind], Coroutine[Any, Any, Values]] | None = None
 
     async def complete(self, values: Any, bind: Bind) -> Values:
-        """What is sent in the place of the values."""
+        """The completed values."""
         if self.now is not None:
             return self.now(values)
         assert self.later is not None
@@ -47,7 +47,7 @@ class ColumnCompletion:
 
 @dataclass(frozen=True, slots=True)
 class FieldPlan:
-    """How a field is answered for many objects: `read` reads an attribute, else `resolver` is called."""
+    """The plan of a field: `read` reads it as an attribute of many objects, or else `resolver` is called for them."""
 
     completion: ColumnCompletion
     read: Callable[[Sources], Values] | None
@@ -55,26 +55,22 @@ class FieldPlan:
 
     @property
     def is_attribute(self) -> bool:
-        """Whether it is answered without a resolver, also below it."""
+        """Whether neither the field nor any field below it has a resolver."""
         return self.read is not None and self.completion.now is not None
 
-    def answer_now(self, sources: Sources) -> Values:
-        """What is sent of each object, of a field that `is_attribute`."""
+    def complete_now(self, sources: Sources) -> Values:
+        """The completed values of the objects; only for a field that `is_attribute`."""
         assert self.read is not None
         assert self.completion.now is not None
         return self.completion.now(self.read(sources))
 
-    async def answer(self, sources: Sources, bind: Bind) -> Values:
-        """What is sent of each object."""
+    async def complete(self, sources: Sources, bind: Bind) -> Values:
+        """The completed values of the objects."""
         values = await self._resolved(sources, bind) if self.read is None else self.read(sources)
         return await self.completion.complete(values, bind)
 
     async def _resolved(self, sources: Sources, bind: Bind) -> Values:
-        """The resolver's value for each object.
-
-        A resolver that needs nothing but the object's id, and defers to a DataLoader by it, is called for the first
-        object alone.
-        """
+        """The resolver's values; one that needs only ids, and defers to a DataLoader by them, is called once."""
         assert self.resolver is not None
         resolve = bind(self.resolver)
         if self.resolver.needs_only_id and len(sources) > 1:
@@ -102,20 +98,20 @@ def object_completion(check: Callable[[Sources], None], fields: Mapping[str, Fie
 
     def now(sources: Sources) -> Values:
         check(sources)
-        return _objects({name: plan.answer_now(sources) for name, plan in attributes.items()}, len(sources))
+        return _objects({name: plan.complete_now(sources) for name, plan in attributes.items()}, len(sources))
 
     async def later(sources: Sources, bind: Bind) -> Values:
         check(sources)
-        columns = {name: plan.answer_now(sources) for name, plan in attributes.items()}
-        answers = await gather_all([plan.answer(sources, bind) for plan in resolved.values()])
-        columns |= zip(resolved, answers, strict=True)
+        columns = {name: plan.complete_now(sources) for name, plan in attributes.items()}
+        completed = await gather_all([plan.complete(sources, bind) for plan in resolved.values()])
+        columns |= zip(resolved, completed, strict=True)
         return _objects({name: columns[name] for name in fields}, len(sources))
 
     return ColumnCompletion(None, later) if resolved else ColumnCompletion(now)
 
 
 def attribute_reader(name: str) -> Callable[[Sources], Values]:
-    """Reads an attribute of objects."""
+    """A function that reads an attribute of objects."""
     get = attrgetter(name)
 
     def read(sources: Sources) -> Values:
@@ -128,7 +124,7 @@ IDS = attribute_reader("id")
 
 
 def instance_check(classes: frozenset[type]) -> Callable[[Sources], None]:
-    """Raises `NeedsFallback` unless all objects are instances of these classes, and not cast to other types."""
+    """A check that raises `NeedsFallback` unless all objects are of these classes, and not cast to other types."""
 
     def check(sources: Sources) -> None:
         if isinstance(sources, ConcatenatedRows):
@@ -145,7 +141,7 @@ def instance_check(classes: frozenset[type]) -> Callable[[Sources], None]:
 def _around(
     inner: ColumnCompletion, unwrap: Callable[[Values], Sources], wrap: Callable[[Values, Values], Values]
 ) -> ColumnCompletion:
-    """A completion of what holds the values of another one: `wrap` is given the outer and the completed inner values."""
+    """A completion of values that contain those of `inner`; `wrap` is given the outer and the completed inner values."""
     inner_now, inner_later = inner.now, inner.later
 
     async def later(values: Values, bind: Bind) -> Values:

@@ -1,4 +1,4 @@
-"""DataLoaders: what resolvers defer to, so that all that is asked for in one step is read with one call."""
+"""DataLoaders, to which resolvers defer: the keys that one step of the event loop requests are read with one call."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
@@ -8,7 +8,7 @@ from schema.execution._state import HasOperationState, OperationState
 
 T = TypeVar("T")
 BatchFunction = Callable[..., Awaitable[Mapping[str, Any]]]
-"""Takes a context, keys and further arguments; gives the values of keys, without those that have none."""
+"""Called with a context, keys and further arguments; returns values by key, without the keys that have none."""
 
 
 class Deferred:
@@ -56,7 +56,7 @@ class Deferred:
 
 
 class Batch:
-    """The keys that are read with one call, and who waits for their values."""
+    """The keys that are read with one call, and the futures of the callers that await their values."""
 
     __slots__ = ("_read", "_waiting", "keys")
 
@@ -71,13 +71,13 @@ class Batch:
         Each caller waits for a future of its own: it may be cancelled without the others.
         """
         if self._read is None:
-            mine: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
-            self._waiting.append(mine)
-            return await mine
+            future: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            return await future
         return self._read.result()
 
     def finish(self, read: asyncio.Future[Mapping[str, Any]]) -> None:
-        """Hand the result of the read to everybody who waits."""
+        """Set the result of the read on every waiting future."""
         self._read = read
         error = None if read.cancelled() else read.exception()
         for future in self._waiting:
@@ -92,7 +92,7 @@ class Batch:
 
 
 class DataLoader:
-    """Reads the values of keys: with one call for all that are asked for in the same step, and each key once."""
+    """Reads the values of keys: with one call for all that the same step requests, and each key once."""
 
     def __init__(
         self, state: OperationState, read: Callable[[list[str]], Awaitable[Mapping[str, Any]]]
@@ -113,14 +113,14 @@ class DataLoader:
         return {key: value for batch in batches for key, value in (await batch.values()).items()}
 
     def _batch_with(self, key: str) -> Batch:
-        """The next batch, which is read once everything that runs in this step has asked."""
+        """The next batch, which is read after this step of the event loop."""
         if self._next is None:
             self._next = Batch()
-            asyncio.get_running_loop().call_soon(self._begin, self._next)
+            asyncio.get_running_loop().call_soon(self._start, self._next)
         self._next.keys.append(key)
         return self._next
 
-    def _begin(self, batch: Batch) -> None:
+    def _start(self, batch: Batch) -> None:
         self._next = None
         task = asyncio.ensure_future(self._read(batch.keys))
         self._state.tasks.add(task)

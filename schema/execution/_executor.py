@@ -1,11 +1,11 @@
-"""The executor: fields are answered in columns where there is a plan for them, else by graphql-core.
+"""The executor: fields with a plan are completed column by column, others by graphql-core.
 
-graphql-core asks of every single value whether it is an error, can be awaited, is null, and where it would be
-reported, which takes most of the time of a long answer; and each object of a list that has a resolver takes a task.
-Here two hooks, `execute_field` and `complete_value`, follow the plan instead. Whatever is not the expected plain value
-(null where there must be something, an awaitable, an exception, a scalar out of its range) ends the attempt, and
-graphql-core answers the same field again from its start: errors, their order and their paths are always its own.
-Resolvers that only read may be called twice, then.
+graphql-core checks of every single value whether it is an error, can be awaited, is null, and where it would be
+reported, which takes most of the time of a long result; and each object of a list that has a resolver takes a task.
+Here two hooks, `execute_field` and `complete_value`, follow the plan instead. A value that is not of the expected class
+(null in a non-null field, an awaitable, an exception, a scalar out of its range) ends the attempt, and graphql-core
+executes the same field from its start: errors, their order and their paths are always its own. A resolver that only
+reads may then be called twice.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         self._planner: Planner | None = None
         if not (
             self.middleware_manager and self.middleware_manager.middlewares
-        ):  # they want to see every field
+        ):  # middleware is called for every field
             self._planner = Planner(
                 self.schema,
                 self.operation,
@@ -44,7 +44,7 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
             )
 
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:
-        """One for an event of a subscription; without what the events before it have left, which would add up."""
+        """The executor of a subscription's event; without the cache of the events before it, which would grow."""
         executor = super().build_per_event_executor(payload)
         if isinstance(executor, ColumnExecutor):
             executor._relevant_sub_fields = {}  # noqa: SLF001 - one of its own
@@ -58,13 +58,13 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         path: Path,
         position_context: Any,
     ) -> Any:
-        """The field's answer, or an awaitable of it."""
+        """The field's completed value, or an awaitable of it."""
         planner, resolver = self._planner, None
         if planner is not None:
             attribute = planner.attribute(parent_type, field_details_list)
             if attribute is not None and attribute.is_attribute:
-                with suppress(Exception):  # whatever it was, graphql-core meets it again
-                    return attribute.answer_now([source])[0]
+                with suppress(Exception):  # graphql-core raises it again, and reports it
+                    return attribute.complete_now([source])[0]
             resolver = planner.resolver(parent_type, field_details_list)
         if resolver is None:
             return super().execute_field(parent_type, source, field_details_list, path, position_context)
@@ -79,7 +79,7 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """What a resolver's value becomes in the answer, or an awaitable of it."""
+        """The completed value of a resolver's value, or an awaitable of it."""
         given = (return_type, field_details_list, info, path, result, position_context)
         planner = self._planner
         completion = None if planner is None else planner.completion(return_type, field_details_list)
@@ -89,7 +89,7 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
             return self._completed(completion, *given)
         try:
             return completion.now([result])[0]
-        except Exception:  # noqa: BLE001 - whatever it was, graphql-core meets it again
+        except Exception:  # noqa: BLE001 - graphql-core raises it again, and reports it
             return super().complete_value(*given)
 
     async def _completed(self, completion: ColumnCompletion, *given: Any) -> Any:
@@ -97,12 +97,12 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         *_, result, _ = given
         try:
             return (await completion.complete([result], self._bind))[0]
-        except Exception:  # noqa: BLE001 - whatever it was, graphql-core meets it again
+        except Exception:  # noqa: BLE001 - graphql-core raises it again, and reports it
             completed = super().complete_value(*given)
         return await completed if self.is_awaitable(completed) else completed
 
     def _bind(self, resolver: BoundResolver) -> Callable[[Any], Any]:
-        """How a resolver is called for many objects, none of which has a path of its own."""
+        """Bind a resolver for many objects, which have no path of their own."""
         no_path: Any = None
         return resolver.bind(
             self.build_resolve_info(resolver.field, resolver.nodes, resolver.parent, no_path)
@@ -116,7 +116,7 @@ class ColumnExecutor(StrawberryGraphQLCoreExecutionContext):
         details: FieldDetailsList,
         path: Path,
     ) -> Any:
-        """What a resolver has for a field: as graphql-core does it, but for the arguments, which are planned."""
+        """Resolve and complete a field: as graphql-core does it, but for the arguments, which are planned."""
         kind = resolver.field.type
         info = self.build_resolve_info(resolver.field, resolver.nodes, parent_type, path)
         try:

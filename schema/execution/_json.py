@@ -1,4 +1,4 @@
-"""JSON of answers."""
+"""The JSON encoding of results."""
 
 from datetime import datetime
 from json import dumps
@@ -7,7 +7,7 @@ import orjson
 
 
 def encode_json(value: object) -> bytes:
-    """JSON; integers longer than 64 bits, which users may keep in JSON of theirs, are left to the slower encoder."""
+    """Encode as JSON; a value with integers over 64 bits, which users may store as JSON, by the slower encoder."""
     try:
         return orjson.dumps(value)
     except TypeError:

@@ -1,4 +1,4 @@
-"""What the values of scalars and enums become in an answer, where they are plainly what their type promises."""
+"""The serialization of scalars and enums, for values of exactly the classes that their types promise."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -24,7 +24,7 @@ from graphql import (
 Values = Sequence[Any]
 """The values of one field, of many objects."""
 Serializer = Callable[[Values], Values]
-"""Turns a field's values into what is sent; raises where one is not plainly what its type promises."""
+"""Serializes a field's values; raises where one is not of the class that its type promises."""
 
 PLAIN = frozenset({bool, bytes, date, datetime, dict, float, int, list, str, UUID})
 """Classes whose instances are neither errors nor awaitable."""
@@ -33,7 +33,7 @@ UTC_ONLY = frozenset({UTC})
 
 
 class NeedsFallback(Exception):
-    """A value is not plainly what its type promises: graphql-core has to answer the field."""
+    """A value is not of the class that its type promises: graphql-core has to execute the field."""
 
 
 @lru_cache(maxsize=1024)
@@ -83,7 +83,7 @@ def _scalar(kind: GraphQLLeafType) -> Serializer:
 
 
 def _datetime(serialize: Serializer) -> Serializer:
-    """Times in UTC are left to the encoder of the answer, which writes them the same and five times as fast."""
+    """Leave times in UTC to the JSON encoder, which writes them the same and five times as fast."""
 
     def serialize_or_leave(values: Values) -> Values:
         if DATETIME.issuperset(map(type, values)) and UTC_ONLY.issuperset([value.tzinfo for value in values]):

@@ -28,7 +28,7 @@ class Rows(Protocol):
 
 
 class PartialRows(Sequence[Any]):
-    """Objects of class `cls`, one for each row. They are made when they are accessed, which a column never does."""
+    """Objects of class `cls`, one for each row; each is made when it is accessed, and none when a column is read."""
 
     __slots__ = ("cls", "rows")
 
@@ -49,7 +49,7 @@ class PartialRows(Sequence[Any]):
 
 
 def _object(cls: type, row: dict[str, Any]) -> Any:
-    """An object that has the attributes that were read, and no others."""
+    """An object with only the attributes that were read."""
     made: Any = object.__new__(cls)
     made.__dict__ = row
     return made
@@ -77,10 +77,10 @@ class ConcatenatedRows:
 
 
 def _picker(parts: Sequence[Rows]) -> Callable[[str], Sequence[Any]]:
-    """Takes a column of all of them: in one step where they are of the same table, as those of one statement are."""
+    """A function that returns a column of all rows: in one step where they share a table, as rows of one statement do."""
     columns = parts[0].columns
-    places = list(chain.from_iterable(rows.indices for rows in parts))
-    if len(places) > 1 and all(rows.columns is columns for rows in parts):
-        pick = itemgetter(*places)
+    indices = list(chain.from_iterable(rows.indices for rows in parts))
+    if len(indices) > 1 and all(rows.columns is columns for rows in parts):
+        pick = itemgetter(*indices)
         return lambda name: pick(columns[name])
     return lambda name: list(chain.from_iterable(rows.column(name) for rows in parts))

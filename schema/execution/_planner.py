@@ -1,7 +1,7 @@
-"""Plans of answers: how the fields of an operation are answered, found once and kept with its document.
+"""Plans of the fields of an operation, made once and cached with its document.
 
-A plan depends on the schema, the document and the variables, and on neither data nor user, so one plan serves everybody
-who sends the same. Where only graphql-core knows how something is answered, there is no plan for it.
+A plan depends on the schema, the document and the variables, and on neither data nor user, so one plan serves all requests
+with the same document and variables. A field that only graphql-core can execute has no plan.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,14 +42,14 @@ from schema.execution._leaf_values import leaf_serializer
 
 T = TypeVar("T")
 Plans = dict[Any, Any]
-"""What was found about fields, by the kind of question, the type and the identities of the field's nodes."""
+"""Plans by the method that made them, the type, and the identities of the field's nodes."""
 
 UNCHANGED = ColumnCompletion(lambda values: values)
 
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Plans the fields of one operation; `plans` has what was found already, for the same document and variables."""
+    """Plans the fields of one operation; `plans` has those made before, for the same document and variables."""
 
     schema: GraphQLSchema
     operation: OperationDefinitionNode
@@ -59,23 +59,23 @@ class Planner:
     plans: Plans = field(default_factory=dict)
 
     def resolver(self, parent: GraphQLObjectType, details: FieldDetailsList) -> BoundResolver | None:
-        """How a field's resolver is called; None where only strawberry knows."""
+        """The bound resolver of a field; None where strawberry has to call it."""
         return self._planned(self._find_resolver, parent, details)
 
     def attribute(self, parent: GraphQLObjectType, details: FieldDetailsList) -> FieldPlan | None:
-        """How a field is answered that is an attribute of its object; None where it is none."""
+        """The plan of a field that is an attribute of its object; None where it is none."""
         return self._planned(self._find_attribute, parent, details)
 
     def field(self, parent: GraphQLObjectType, details: FieldDetailsList) -> FieldPlan | None:
-        """How a field of many objects is answered; None where only graphql-core knows."""
+        """The plan of a field; None where graphql-core has to execute it."""
         return self._planned(self._find_field, parent, details)
 
     def completion(self, kind: GraphQLOutputType, details: FieldDetailsList) -> ColumnCompletion | None:
-        """How values of a type become what is sent; None where only graphql-core knows."""
+        """The completion of a type; None where graphql-core has to complete its values."""
         return self._planned(self._find_completion, kind, details)
 
     def object(self, kind: GraphQLObjectType, details: FieldDetailsList) -> ColumnCompletion | None:
-        """How objects of a type become what is sent; None where only graphql-core knows."""
+        """The completion of an object type; None where graphql-core has to complete its objects."""
         classes = _classes(kind)
         selected = self._selected(kind, details) if classes else None
         if selected is None:
@@ -87,9 +87,9 @@ class Planner:
     def _planned(
         self, find: Callable[[Any, FieldDetailsList], T], kind: GraphQLOutputType, details: FieldDetailsList
     ) -> T:
-        """What `find` finds, which is looked for once.
+        """The result of `find`, which is called once for the same type and nodes.
 
-        Nodes are told apart by their identity, for the document is kept as long as its plans.
+        Nodes are compared by identity, for the document is cached as long as its plans.
         """
         nodes = id(details[0].node) if len(details) == 1 else tuple(id(detail.node) for detail in details)
         key = (find.__name__, kind, nodes)
@@ -106,14 +106,14 @@ class Planner:
             return None
         try:
             arguments = self._arguments(field, definition, details)
-        except Exception:  # noqa: BLE001 - graphql-core finds it again, and reports where it is
+        except Exception:  # noqa: BLE001 - graphql-core raises it again, and reports it
             return None
         return bound_resolver(parent, field, definition, _nodes(details), arguments)
 
     def _arguments(
         self, field: GraphQLField, definition: StrawberryField, details: FieldDetailsList
     ) -> dict[str, Any]:
-        """A field's arguments as its resolver takes them."""
+        """The arguments of a field, converted for its resolver."""
         first = details[0]
         raw = get_argument_values(
             field, first.node, self.variables, first.fragment_variable_values, self.hide_suggestions
@@ -164,7 +164,7 @@ class Planner:
     def _selected(
         self, kind: GraphQLObjectType, details: FieldDetailsList
     ) -> Mapping[str, FieldDetailsList] | None:
-        """The fields that are selected of an object; None where some are deferred, or it cannot be told."""
+        """The fields that are selected of an object; None where some are deferred, or the selection is in error."""
         try:
             selected, deferred, _ = collect_subfields(
                 self.schema,
@@ -175,7 +175,7 @@ class Planner:
                 details,
                 self.hide_suggestions,
             )
-        except Exception:  # noqa: BLE001 - graphql-core meets it again, should the field be reached at all
+        except Exception:  # noqa: BLE001 - graphql-core raises it again, should the field be executed at all
             return None
         return None if deferred else selected
 

@@ -1,7 +1,7 @@
-"""Events of subscriptions that are executed and encoded once for everybody who asks the same of them.
+"""Events of subscriptions that are executed and encoded once for all subscribers with the same selection.
 
-Shared is only what cannot differ: where all that is selected is attributes of the event, without a resolver, an
-argument or an error. Whether somebody may subscribe was decided before, where the stream of events began.
+A result is shared only where it cannot differ: all selected fields are attributes of the event, without a resolver, an
+argument or an error. The permission to subscribe was checked before, when the stream of events started.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from schema.execution._executor import ColumnExecutor
 from schema.execution._json import encode_json
 
 MAX_RESULTS = 4
-"""Selections whose results an event keeps: each is as large as the event."""
+"""The most selections whose results an event caches: each is as large as the event."""
 Selection = tuple[int, tuple[tuple[str, bool], ...]]
 """An operation, by its identity, and the variables that `@skip` and `@include` can be given."""
 
@@ -42,7 +42,7 @@ class SharedEvent:
 
 @dataclass(frozen=True, slots=True)
 class SharedResult:
-    """A finished execution, in the place of an executor. It keeps the operation, so that its identity stays unique."""
+    """A finished execution, in the place of an executor. It references the operation, so that its id stays unique."""
 
     operation: OperationDefinitionNode
     result: ExecutionResult
@@ -56,14 +56,14 @@ class SharingExecutor(ColumnExecutor):
     """The column executor, whose subscriptions share their results."""
 
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:
-        """One for an event of a subscription; or the result of the same selection on the same event, in its place."""
+        """The executor of a subscription's event, or a `SharedResult` of the same selection on the same event."""
         if not isinstance(payload, SharedEvent):
             return super().build_per_event_executor(payload)
         result = payload.results.get(self._selection) or self._execute_for_all(payload)
         return result or super().build_per_event_executor(payload)  # type: ignore[return-value]  # it executes, too
 
     def _execute_for_all(self, event: SharedEvent) -> SharedResult | None:
-        """The result on an event; None where it may be another for somebody else, or is an error."""
+        """The result on an event; None where it may differ between subscribers, or has errors."""
         if not self._selects_attributes:
             return None
         result = super().build_per_event_executor(event).execute_operation(serially=False)

@@ -1,4 +1,4 @@
-"""What one operation has loaded and planned."""
+"""The state of one operation: its DataLoaders and plans."""
 
 from asyncio import Future
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from typing import Any
 class OperationState:
     """The engine's own state of one operation.
 
-    `loaders` are its DataLoaders, `tasks` the reads that they have under way; both end with the operation. `plans` are
-    those of its document, and are kept for those who send the same again.
+    `loaders` are its DataLoaders, `tasks` their running reads; both end with the operation. `plans` are those of its
+    document, and are cached with it.
     """
 
     loaders: dict[Any, Any] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class OperationState:
         """Drop what was loaded.
 
         Loaders and their operation refer to each other: all of it would wait for the garbage collector, which would take
-        as long as several answers.
+        as long as several operations.
         """
         self.loaders.clear()
         self.tasks.clear()

@@ -56,7 +56,7 @@ def negotiate(header: str | None) -> AcceptedTypes:
     json = weights.get(JSON_TYPE, weights.get("application/*", weights.get("*/*", 0.0)))
     graphql, events = weights.get(GRAPHQL_TYPE, 0.0), weights.get(EVENTS_TYPE, 0.0)
     if not max(json, graphql, events):
-        message = f"Answers are {JSON_TYPE}, {GRAPHQL_TYPE} or {EVENTS_TYPE}: accept one of them."
+        message = f"Responses are {JSON_TYPE}, {GRAPHQL_TYPE} or {EVENTS_TYPE}: accept one of them."
         raise RequestError(406, message)
     media_type = GRAPHQL_TYPE if graphql and graphql >= json else JSON_TYPE
     return AcceptedTypes(media_type, streams=events > 0, only_streams=events > max(json, graphql))
