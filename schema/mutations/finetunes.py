@@ -169,11 +169,11 @@ class FinetuneMutations:
     @mutation
     async def complete(self, info: Info, input: CompleteInput) -> CompletePayload:
         """Generates one completion with a fine-tune, without a deployment; its model is loaded when necessary."""
-        asked = given_fields(input, "finetune_id")
-        question = CompletionRequest(**{name: value for name, value in asked.items() if value is not None})
-        answer = await resolve.complete(info.context, input.finetune_id, question)
+        given = given_fields(input, "finetune_id")
+        request = CompletionRequest(**{name: value for name, value in given.items() if value is not None})
+        completion = await resolve.complete(info.context, input.finetune_id, request)
         return CompletePayload(
-            completion=answer.text,
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=answer.completion_tokens,
+            completion=completion.text,
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
         )

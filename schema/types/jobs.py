@@ -99,14 +99,14 @@ class Job(Node):
             strawberry.argument(description="Only events of these kinds; all when absent or null."),
         ] = None,
     ) -> Connection[JobEvent]:
-        wanted = frozenset(kinds) if kinds is not None else ALL_KINDS
+        selected_kinds = frozenset(kinds) if kinds is not None else ALL_KINDS
         return load_connection(
             info,
             Collection.JOB_EVENTS,
             page,
             parent=self.id,
             by=Parent.JOB,
-            where=wanted,
+            where=selected_kinds,
             convert_row=event_of,
         )
 
