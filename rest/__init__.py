@@ -1,1 +1,1 @@
-"""What is not GraphQL: files, webhooks, event streams and the OpenAI protocol."""
+"""REST endpoints: files, webhooks, event streams and the OpenAI protocol."""

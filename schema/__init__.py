@@ -1,1 +1,1 @@
-"""The GraphQL API: the types and mutations, one file for each noun, and what runs operations."""
+"""The GraphQL API: types and mutations, one file for each noun, and the admission, execution and transport of operations."""

@@ -1,1 +1,1 @@
-"""What is done: use cases over a store that is open, one file for each noun."""
+"""Use cases: each runs on an open store; one file for each noun."""

@@ -1,1 +1,1 @@
-"""What can be done: inputs, payloads and mutations, one file for each noun."""
+"""GraphQL mutations: their inputs and payloads, one file for each noun."""

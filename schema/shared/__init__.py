@@ -1,1 +1,1 @@
-"""What all nouns share: nodes, connections, payloads, errors, scalars and projection. No noun may enter."""
+"""Code shared by all nouns: nodes, connections, payloads, errors, scalars and projection. It names no noun."""

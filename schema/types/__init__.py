@@ -1,1 +1,1 @@
-"""What is shown: the GraphQL types and root queries, one file for each noun."""
+"""GraphQL types and root queries: one file for each noun."""
