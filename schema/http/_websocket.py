@@ -80,7 +80,7 @@ class BoundedWebSocket(ASGIWebSocketAdapter):
 
 
 def _message(text: str) -> dict[str, Any]:
-    """The message that a text is; raises `CloseConnection`."""
+    """The message in a text frame; raises `CloseConnection`."""
     if len(text) > MAX_MESSAGE_CHARACTERS:
         reason = f"A message has at most {MAX_MESSAGE_CHARACTERS:,} characters."
         raise CloseConnection(CloseCode.MESSAGE_TOO_BIG, reason)
@@ -91,7 +91,7 @@ def _message(text: str) -> dict[str, Any]:
 
 
 def _validated(message: Any) -> dict[str, Any]:
-    """The same message; raises `RequestError` unless it is one of the protocol's."""
+    """The message unchanged; raises `RequestError` unless it is one of the protocol's."""
     if not isinstance(message, dict) or message.get("type") not in CLIENT_MESSAGES:
         raise RequestError(400, "A message is a JSON object with a type of graphql-transport-ws.")
     id = message.get("id")
@@ -157,9 +157,9 @@ class BoundedHandler(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
         self.connection_acknowledged = True
 
     async def _authenticate(self) -> None:
-        """From here on the connection counts as the user's, and may last as long as the token.
+        """Authenticate the connection, count it as the user's, and limit it to the life of the token.
 
-        Raises `CloseConnection` and `RateLimited`.
+        Raises `CloseConnection` when the token is missing or invalid, and `RateLimited`.
         """
         try:
             await self.view.on_ws_connect(self.context)

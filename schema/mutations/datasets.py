@@ -119,7 +119,7 @@ class ImportDatasetInput:
 
 
 def values_of(input: Any, *without: str) -> dict[str, Any]:
-    """An input's fields as the domain keeps them."""
+    """The given fields of an input, with the values that the domain stores."""
     values = given_fields(input, *without)
     if (names := values.get("field_names")) is not None:
         values["field_names"] = tuple(names)

@@ -75,7 +75,7 @@ class Deployment(Node):
         description="Base URL of the OpenAI-compatible endpoint: the `base_url` of an OpenAI client."
     )
     def base_url(self, info: Info) -> str:
-        """As the caller reached this server."""
+        """Under the URL at which the client reached this server, or under the public URL of the settings."""
         return f"{info.context.base_url}/public/{self.record.project_id}"
 
     @connection("API keys that give access to the deployment, newest first.", metadata=ONLY_ID)

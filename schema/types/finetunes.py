@@ -179,7 +179,6 @@ class Finetune(Node):
 
     @strawberry.field(description="Progress of the run from 0.0 to 1.0, export included.", metadata=ONLY_ID)
     def progress(self, info: Info) -> float:
-        """As its newest job says."""
         return load(info, resolve_jobs.latest, self.id).then(lambda job: job.progress, default=0.0)
 
     @strawberry.field(
@@ -188,7 +187,6 @@ class Finetune(Node):
         metadata=ONLY_ID,
     )
     def current_step(self, info: Info) -> str | None:
-        """As its newest job says."""
         return load(info, resolve_jobs.latest, self.id).then(
             lambda job: None if job.is_final else job.message
         )
@@ -205,7 +203,6 @@ class Finetune(Node):
         info: Info,
         lines: Annotated[int, strawberry.argument(description="Number of lines, 1 to 1,000.")] = 100,
     ) -> list[str]:
-        """Of its newest job."""
         check_range(lines, "lines", 1, MAX_LINES)
         return load(info, resolve.recent_logs, self.id, lines).then(list, default=[])
 

@@ -217,5 +217,5 @@ class ItemFilter:
 
 
 def condition(filter: ItemFilter | None) -> domain.ItemFilter | None:
-    """A filter as the domain has it; raises `Invalid` when its text cannot be looked for."""
+    """The domain's filter; raises `Invalid` when its search text cannot be searched for."""
     return domain.ItemFilter(**given_fields(filter)).validated() if filter else None

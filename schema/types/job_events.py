@@ -79,7 +79,7 @@ EVENT_TYPES = (StatusEvent, ProgressEvent, MetricEvent, CheckpointEvent, LogEven
 
 
 def event_of(recorded: domain.RecordedEvent) -> JobEvent:
-    """An event as the API shows it."""
+    """The GraphQL object of an event."""
     cursor, at = str(recorded.seq), recorded.at
     match recorded.event:
         case StatusChanged(status, error):
@@ -98,7 +98,7 @@ _shared_events = WeakKeyDictionary[domain.RecordedEvent, JobEvent]()
 
 
 def shared_event_of(recorded: domain.RecordedEvent) -> JobEvent:
-    """The event as the API shows it: one object for all subscribers, so that its results are shared."""
+    """The GraphQL object of an event: one for all subscribers, so that they share its results."""
     event = _shared_events.get(recorded)
     if event is None:
         event = _shared_events[recorded] = event_of(recorded)
@@ -120,7 +120,6 @@ class JobSubscriptions:
             strawberry.argument(description="Only events after this cursor; all when absent or null."),
         ] = None,
     ) -> AsyncGenerator[JobEvent, None]:
-        """Goes on after a cursor, so that a client that comes back misses nothing."""
         async with aclosing(resolve.stream_events(info.context, job_id, domain.seq_of(after))) as recorded:
             async for event in recorded:
                 yield shared_event_of(event)
