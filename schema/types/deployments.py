@@ -98,7 +98,11 @@ class Deployment(Node):
             info, Collection.REQUEST_LOGS, page, parent=self.id, by=Parent.DEPLOYMENT, where=where
         )
 
-    @strawberry.field(description="The job that loads the model.", metadata=ONLY_ID)
+    @strawberry.field(
+        description="The newest job of the deployment, which loads the model; null only "
+        "when its project is deleted during the operation.",
+        metadata=ONLY_ID,
+    )
     def job(self, info: Info) -> Job | None:
         return load(info, resolve_jobs.latest, self.id).then(NODE_TYPES[Noun.JOB].from_domain)
 

@@ -71,9 +71,9 @@ class Finetune(Node):
     error: str | None = strawberry.field(
         description="Why the training failed, in one sentence; null otherwise."
     )
-    method: FinetuneMethod | None = strawberry.field(description="Fine-tuning method.")
+    method: FinetuneMethod | None = strawberry.field(description="Fine-tuning method; never null.")
     hyperparameters: Hyperparameters | None = strawberry.field(
-        description="Hyperparameters of the run, with all defaults filled in."
+        description="Hyperparameters of the run, with all defaults filled in; never null."
     )
     training_dataset_number_examples: int | None = strawberry.field(
         description="Maximum number of training items, as requested; null means all."
@@ -84,12 +84,12 @@ class Finetune(Node):
     )
     seed: int | None = strawberry.field(
         description="Random seed for the sampling of items, the initialization of "
-        "the adapter, the order of the data and dropout."
+        "the adapter, the order of the data and dropout; never null."
     )
     trained_item_count: int = strawberry.field(description="Number of training items, without held-out ones.")
     trained_content_hash: str | None = strawberry.field(
         description="SHA-256 in hex over the training items, independent of "
-        "their order: equal items have equal hashes."
+        "their order: equal items have equal hashes. Never null."
     )
     metrics: TrainingMetrics | None = strawberry.field(
         description="Latest training metrics; null before the first."
@@ -159,7 +159,10 @@ class Finetune(Node):
     ) -> Annotated["BaseModel", strawberry.lazy("schema.types.base_models")] | None:
         return load_node(info, self.record.base_model_id, Noun.BASE_MODEL)
 
-    @strawberry.field(description="The dataset that the items were taken from, also when it is `DELETED`.")
+    @strawberry.field(
+        description="The dataset that the items were taken from, also when it is `DELETED`; null "
+        "only when its project is deleted during the operation."
+    )
     def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")] | None:
         return load(info, resolve_datasets.including_deleted, self.record.dataset_id).then(
             NODE_TYPES[Noun.DATASET].from_domain
@@ -177,13 +180,15 @@ class Finetune(Node):
     ) -> Connection[Annotated["DatasetItem", strawberry.lazy("schema.types.items")]]:
         return load_connection(info, Collection.FROZEN_ITEMS, page, parent=self.id, by=Parent.FINETUNE)
 
-    @strawberry.field(description="Progress of the run from 0.0 to 1.0, export included.", metadata=ONLY_ID)
+    @strawberry.field(
+        description="Progress of the newest job from 0.0 to 1.0, export included.", metadata=ONLY_ID
+    )
     def progress(self, info: Info) -> float:
         return load(info, resolve_jobs.latest, self.id).then(lambda job: job.progress, default=0.0)
 
     @strawberry.field(
-        description="Current activity in words, such as the training step; null "
-        "before the first report and after the run has ended.",
+        description="Progress message of the newest job, such as the training step; null "
+        "before the first report and after the job has ended.",
         metadata=ONLY_ID,
     )
     def current_step(self, info: Info) -> str | None:
@@ -192,12 +197,12 @@ class Finetune(Node):
         )
 
     @strawberry.field(
-        description="Seconds from the start until now, or until the end of the run; null before it starts."
+        description="Seconds from `startedAt` until now, or until `completedAt`; null before the start."
     )
     def elapsed_seconds(self, info: Info) -> float | None:
         return self.record.elapsed_seconds(info.context.now())
 
-    @strawberry.field(description="Last lines of the run's log, oldest first.", metadata=ONLY_ID)
+    @strawberry.field(description="Last lines of the newest job's log, oldest first.", metadata=ONLY_ID)
     def recent_logs(
         self,
         info: Info,
@@ -223,7 +228,11 @@ class Finetune(Node):
             convert_row=partial(convert, TrainingPoint),
         )
 
-    @strawberry.field(description="The job that runs the training.", metadata=ONLY_ID)
+    @strawberry.field(
+        description="The newest job of the fine-tune, which runs the training; null only "
+        "when its project is deleted during the operation.",
+        metadata=ONLY_ID,
+    )
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
         return load(info, resolve_jobs.latest, self.id).then(NODE_TYPES[Noun.JOB].from_domain)
 

@@ -56,7 +56,9 @@ class StatusEvent(JobEvent):
 @strawberry.type(description="The job reported its progress.")
 class ProgressEvent(JobEvent):
     progress: float = strawberry.field(description="Progress from 0.0 to 1.0.")
-    message: str | None = strawberry.field(description="Current activity in words.")
+    message: str | None = strawberry.field(
+        description="Progress message; never null, empty when none was reported."
+    )
 
 
 @strawberry.type(description="Training metrics were measured, in an optimizer step or an evaluation.")

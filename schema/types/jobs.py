@@ -57,7 +57,7 @@ class Job(Node):
     status: JobStatus = strawberry.field(description="Status of the job.")
     progress: float = strawberry.field(description="Progress from 0.0 to 1.0.")
     message: str | None = strawberry.field(
-        description="Latest activity in words; null before the first report."
+        description="Progress message of the latest report; null before the first."
     )
     result: JSON | None = strawberry.field(
         description="Result in figures, an object whose fields depend on "

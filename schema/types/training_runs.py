@@ -91,7 +91,9 @@ class TrainingMetrics:
         description="Evaluation loss on the held-out items: mean cross-entropy in nats per "
         "token; null before the first and without held-out items."
     )
-    learning_rate: float | None = strawberry.field(description="Learning rate of the optimizer step.")
+    learning_rate: float | None = strawberry.field(
+        description="Learning rate of the optimizer step; null until it is reported."
+    )
     tokens_per_second: float | None = strawberry.field(
         description="Training throughput in tokens per second, prompts "
         "included, padding not; null until it is measured."
