@@ -35,19 +35,6 @@ Last = Annotated[
 Before = Annotated[str | None, strawberry.argument(description="Only nodes before this cursor.")]
 
 
-Matching = Annotated[
-    T | None,
-    strawberry.argument(description="Only objects that match these conditions; all when absent or null."),
-]
-WithStatus = Annotated[
-    T | None,
-    strawberry.argument(description="Only objects with this status; any status when absent or null."),
-]
-OfType = Annotated[
-    T | None, strawberry.argument(description="Only objects of this type; any type when absent or null.")
-]
-
-
 @strawberry.type(description="Pagination state of a connection (Relay).")
 class PageInfo:
     """Relay's `PageInfo`."""

@@ -15,13 +15,7 @@ from resolvers import datasets as resolve
 from resolvers import items as items_resolve
 from resolvers import jobs as jobs_resolve
 from schema.execution import ONLY_ID
-from schema.shared.connections import (
-    Connection,
-    Matching,
-    WithStatus,
-    connection,
-    load_connection,
-)
+from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
 from schema.shared.nodes import NODE_TYPES, Id, Node, convert, converted_from, load, load_node, node
@@ -55,7 +49,8 @@ register_enum(
 )
 
 
-UpToHundred = Annotated[int, strawberry.argument(description="Number of entries, 1 to 100.")]
+RevisionCount = Annotated[int, strawberry.argument(description="Number of revisions, 1 to 100.")]
+ItemCount = Annotated[int, strawberry.argument(description="Number of items, 1 to 100.")]
 
 
 @converted_from(domain.PromptRevision)
@@ -165,7 +160,7 @@ class Dataset(Node):
         description="Earlier values of `generatePrompt`, newest first; empty until it is changed.",
         metadata=ONLY_ID,
     )
-    def prompt_history(self, info: Info, first: UpToHundred = 20) -> list[PromptRevision]:
+    def prompt_history(self, info: Info, first: RevisionCount = 20) -> list[PromptRevision]:
         found = load(info, resolve.revisions, self.id, within_hundred(first))
         return found.then(
             lambda revisions: [convert(PromptRevision, revision) for revision in revisions], default=[]
@@ -193,7 +188,7 @@ class Dataset(Node):
         description="Field values of the first active items, in the order of "
         "`fieldNames`; empty until the dataset is `DONE`."
     )
-    def data_items_sample(self, info: Info, first: UpToHundred = 10) -> list[list[str]]:
+    def data_items_sample(self, info: Info, first: ItemCount = 10) -> list[list[str]]:
         size = within_hundred(first)
         if self.record.status is not RunStatus.DONE:
             return []
@@ -216,7 +211,12 @@ class Dataset(Node):
         self,
         info: Info,
         page: PageRequest,
-        filter: Matching[ItemFilter] = None,
+        filter: Annotated[
+            ItemFilter | None,
+            strawberry.argument(
+                description="Only items that match these conditions; all when absent or null."
+            ),
+        ] = None,
     ) -> Connection[DatasetItem]:
         where = condition(filter)
         return load_connection(info, Collection.ITEMS, page, parent=self.id, by=Parent.DATASET, where=where)
@@ -243,7 +243,12 @@ class DatasetQueries:
         self,
         info: Info,
         page: PageRequest,
-        status: WithStatus[RunStatus] = None,
+        status: Annotated[
+            RunStatus | None,
+            strawberry.argument(
+                description="Only datasets with this status; any status when absent or null."
+            ),
+        ] = None,
     ) -> Connection[Dataset]:
         where = DatasetFilter(status=status)
         return load_connection(info, Collection.DATASETS, page, where=where)

@@ -13,13 +13,7 @@ from domain.pages import PageRequest
 from domain.reading import Collection, Parent
 from resolvers import jobs as resolve_jobs
 from schema.execution import ONLY_ID
-from schema.shared.connections import (
-    Connection,
-    Matching,
-    WithStatus,
-    connection,
-    load_connection,
-)
+from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
 from schema.shared.inputs import given_fields
@@ -91,7 +85,12 @@ class Deployment(Node):
         self,
         info: Info,
         page: PageRequest,
-        filter: Matching[LogFilter] = None,
+        filter: Annotated[
+            LogFilter | None,
+            strawberry.argument(
+                description="Only request logs that match these conditions; all when absent or null."
+            ),
+        ] = None,
     ) -> Connection[RequestLog]:
         where = request_logs.LogFilter(**given_fields(filter)) if filter else None
         return load_connection(
@@ -125,7 +124,12 @@ class DeploymentQueries:
         self,
         info: Info,
         page: PageRequest,
-        status: WithStatus[DeploymentStatus] = None,
+        status: Annotated[
+            DeploymentStatus | None,
+            strawberry.argument(
+                description="Only deployments with this status; any status when absent or null."
+            ),
+        ] = None,
     ) -> Connection[Deployment]:
         where = DeploymentFilter(status=status)
         return load_connection(info, Collection.DEPLOYMENTS, page, where=where)

@@ -84,7 +84,7 @@ class Document(Node):
         description="First rows of a CSV or JSON Lines table; null for "
         "other files and until the file is read."
     )
-    s3_key: str = strawberry.field(description="Object key of the file in the storage bucket.")
+    s3_key: str = strawberry.field(description="Storage object key of the file.")
     download_url: str | None = strawberry.field(
         description="REST path of the download; null until the upload is complete. "
         "A `ticket` replaces the bearer token in a link."

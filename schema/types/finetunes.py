@@ -17,12 +17,7 @@ from resolvers import datasets as resolve_datasets
 from resolvers import finetunes as resolve
 from resolvers import jobs as resolve_jobs
 from schema.execution import ONLY_ID
-from schema.shared.connections import (
-    Connection,
-    WithStatus,
-    connection,
-    load_connection,
-)
+from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
 from schema.shared.nodes import NODE_TYPES, Id, Node, convert, load, load_node, node
 from schema.shared.scalars import BigInt
@@ -264,7 +259,12 @@ class FinetuneQueries:
         self,
         info: Info,
         page: PageRequest,
-        status: WithStatus[RunStatus] = None,
+        status: Annotated[
+            RunStatus | None,
+            strawberry.argument(
+                description="Only fine-tunes with this status; any status when absent or null."
+            ),
+        ] = None,
     ) -> Connection[Finetune]:
         where = FinetuneFilter(status=status)
         return load_connection(info, Collection.FINETUNES, page, where=where)

@@ -12,13 +12,7 @@ from domain.jobs import JobFilter, JobStatus, JobType, Runner
 from domain.pages import PageRequest
 from domain.reading import Collection, Parent
 from schema.execution import ONLY_ID
-from schema.shared.connections import (
-    Connection,
-    OfType,
-    WithStatus,
-    connection,
-    load_connection,
-)
+from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
 from schema.shared.nodes import Id, Node, convert, load_any_node, load_node, node
@@ -46,6 +40,14 @@ register_enum(
 )
 
 
+OfJobType = Annotated[
+    JobType | None,
+    strawberry.argument(description="Only jobs of this type; any type when absent or null."),
+]
+WithJobStatus = Annotated[
+    JobStatus | None,
+    strawberry.argument(description="Only jobs with this status; any status when absent or null."),
+]
 ALL_KINDS = frozenset(JobEventKind)
 
 
@@ -122,7 +124,7 @@ class JobQueries:
         self,
         info: Info,
         page: PageRequest,
-        type: OfType[JobType] = None,
-        status: WithStatus[JobStatus] = None,
+        type: OfJobType = None,
+        status: WithJobStatus = None,
     ) -> Connection[Job]:
         return load_connection(info, Collection.JOBS, page, where=JobFilter(type=type, status=status))

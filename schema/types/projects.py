@@ -10,24 +10,18 @@ from domain.datasets import RunStatus
 from domain.documents import DocumentFilter, DocumentKind
 from domain.finetunes import FinetuneFilter
 from domain.ids import Noun
-from domain.jobs import JobFilter, JobStatus, JobType
+from domain.jobs import JobFilter, JobStatus
 from domain.pages import PageRequest
 from domain.projects import ProjectStage, ProjectStatus, TaskType
 from domain.reading import Collection, Parent
 from resolvers import projects as resolve
 from schema.execution import ONLY_ID
-from schema.shared.connections import (
-    Connection,
-    Matching,
-    OfType,
-    WithStatus,
-    connection,
-    load_connection,
-)
+from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
 from schema.shared.inputs import given_fields
 from schema.shared.nodes import Id, Node, convert, converted_from, load, load_node, node
+from schema.types.jobs import OfJobType, WithJobStatus
 
 if TYPE_CHECKING:
     from schema.types.accounts import User
@@ -92,15 +86,16 @@ class ProjectFilter:
 @strawberry.type(description="Settings of a project.")
 class ProjectConfig:
     num_examples_target: int = strawberry.field(
-        description="Number of items that a generated dataset should have; for information."
+        description="Number of items that a generated dataset should have, 1 to "
+        "1,000,000; for information. Default 2,000."
     )
     max_seq_length: int = strawberry.field(
-        description="Maximum estimated tokens of an item in new datasets, above which it is "
-        "invalid; also the default `maxSeqLength` of fine-tunes."
+        description="Maximum estimated tokens of an item in new datasets, above which it is invalid; also "
+        "the default `maxSeqLength` of fine-tunes. 16 to 1,048,576. Default 2,048."
     )
     train_eval_split: float = strawberry.field(
-        description="Share of the items of new datasets used for training, above 0 to 1; the rest is "
-        "held out for evaluation. At 1, and below 50 valid items, nothing is held out."
+        description="Fraction of the items of new datasets used for training, above 0 to 1; the rest is held "
+        "out for evaluation. At 1, and below 50 valid items, nothing is held out. Default 0.9."
     )
 
 
@@ -198,7 +193,12 @@ class Project(Node):
         self,
         info: Info,
         page: PageRequest,
-        status: WithStatus[RunStatus] = None,
+        status: Annotated[
+            RunStatus | None,
+            strawberry.argument(
+                description="Only fine-tunes with this status; any status when absent or null."
+            ),
+        ] = None,
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.types.finetunes")]]:
         where = FinetuneFilter(status=status)
         return load_connection(
@@ -218,8 +218,8 @@ class Project(Node):
         self,
         info: Info,
         page: PageRequest,
-        type: OfType[JobType] = None,
-        status: WithStatus[JobStatus] = None,
+        type: OfJobType = None,
+        status: WithJobStatus = None,
     ) -> Connection[Annotated["Job", strawberry.lazy("schema.types.jobs")]]:
         where = JobFilter(type=type, status=status)
         return load_connection(info, Collection.JOBS, page, parent=self.id, by=Parent.PROJECT, where=where)
@@ -236,7 +236,12 @@ class ProjectQueries:
         self,
         info: Info,
         page: PageRequest,
-        filter: Matching[ProjectFilter] = None,
+        filter: Annotated[
+            ProjectFilter | None,
+            strawberry.argument(
+                description="Only projects that match these conditions; all when absent or null."
+            ),
+        ] = None,
     ) -> Connection[Project]:
         where = domain.ProjectFilter(**given_fields(filter)) if filter else None
         return load_connection(info, Collection.PROJECTS, page, where=where)

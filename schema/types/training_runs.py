@@ -66,7 +66,7 @@ class Hyperparameters:
         description="LoRA target modules: names of the linear layers that get an adapter."
     )
     warmup_ratio: float = strawberry.field(
-        description="Warmup ratio: share of the optimizer steps in which the learning rate "
+        description="Warmup ratio: fraction of the optimizer steps in which the learning rate "
         "rises linearly to its peak."
     )
     weight_decay: float = strawberry.field(
@@ -99,7 +99,7 @@ class TrainingMetrics:
         "included, padding not; null until it is measured."
     )
     accuracy: float | None = strawberry.field(
-        description="Accuracy as a share from 0 to 1; not measured yet, always null."
+        description="Accuracy as a fraction from 0 to 1; not measured yet, always null."
     )
     f1_score: float | None = strawberry.field(
         description="F1 score from 0 to 1; not measured yet, always null."
@@ -117,9 +117,9 @@ class InferenceSample:
         description="Output of the item, for reference; null when the external worker reported none."
     )
     base_output: str | None = strawberry.field(
-        description="Answer of the base model; null when the external worker reported none."
+        description="Output of the base model; null when the external worker reported none."
     )
-    tuned_output: str = strawberry.field(description="Answer of the fine-tuned model.")
+    tuned_output: str = strawberry.field(description="Output of the fine-tuned model.")
 
 
 @converted_from(domain.ParityReport)
