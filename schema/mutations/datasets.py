@@ -35,9 +35,12 @@ class CreateDatasetInput:
     name: str | None = optional(
         "Display name, at most 200 characters; the project's name when absent or null."
     )
-    description: str | None = optional("Free-text description, at most 65,536 characters.")
+    description: str | None = optional(
+        "Free-text description, at most 65,536 characters; none when absent or null."
+    )
     corpus_name: str | None = optional(
-        "Name of the corpus that the items are based on, at most 200 characters; for information."
+        "Name of the corpus that the items are based on, at most 200 characters; "
+        "for information. None when absent or null."
     )
     input_field: str = strawberry.field(
         description="Name of the field that is the prompt (user message) in training; one of `fieldNames`."
@@ -54,20 +57,23 @@ class CreateDatasetInput:
         default="eng", description="Language of the items as an ISO 639-3 code of three lower-case letters."
     )
     generate_prompt: str | None = optional(
-        "Prompt from which items are generated, at most 65,536 characters; not needed for an import."
+        "Prompt from which items are generated, at most 65,536 characters; not "
+        "needed for an import. None when absent or null."
     )
     json_object_fields: JSON | None = optional(
-        "Descriptions of the fields, an object from field name to text; at most 50."
+        "Descriptions of the fields, an object from field name to text; at most 50. None when absent or null."
     )
     expected_output_size_chars: int | None = optional(
         "Expected length of the output field in characters, 1 to 10,000,000; longer than 4 times or "
         "shorter than a quarter of it makes an item invalid. Absent or null: no check."
     )
     generate_examples_number: int | None = optional(
-        "Number of items to generate, 1 to 10,000,000, for the external worker that generates them."
+        "Number of items to generate, 1 to 10,000,000, for the external worker "
+        "that generates them; none when absent or null."
     )
     generate_model: str | None = optional(
-        "Name of the model for the generation, at most 200 characters, for the external worker."
+        "Name of the model for the generation, at most 200 characters, for "
+        "the external worker; none when absent or null."
     )
     idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
@@ -104,7 +110,7 @@ class UpdateDatasetInput:
     )
 
 
-@strawberry.input(description="A document to import into a dataset.")
+@strawberry.input(description="A document whose rows are to be imported as items of a dataset.")
 class ImportDatasetInput:
     dataset_id: strawberry.ID = strawberry.field(description="Dataset that the items are added to.")
     document_id: strawberry.ID = strawberry.field(

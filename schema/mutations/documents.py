@@ -25,11 +25,12 @@ class InitiateUploadInput:
     )
     kind: DocumentKind = strawberry.field(description="Purpose of the document.")
     size_bytes: BigInt | None = optional(
-        "Size in bytes, so that a file over the size limits is refused before the upload."
+        "Size in bytes, so that a file over the size limits is refused before the upload; when "
+        "absent or null, the limits are checked by `completeUpload` alone."
     )
     idempotency_key: str | None = optional(
-        "Idempotency key, at most 200 characters: for 24 hours, the same key with the same "
-        "input returns the same document and a new URL, with other input `CONFLICT`."
+        "Idempotency key, at most 200 characters; none when absent or null. For 24 hours, the same key "
+        "with the same input returns the same document and a new URL, with other input `CONFLICT`."
     )
 
 
@@ -45,7 +46,7 @@ class InitiateUploadPayload(Payload):
         "HTTP headers that the upload must send, an object from name to value: they are "
         "part of the signature. Null when the upload is already complete."
     )
-    s3_key: str | None = payload_field("Object key, which `completeUpload` takes.")
+    s3_key: str | None = payload_field("Storage object key, for `completeUpload`.")
     expires_at: datetime | None = payload_field(
         "Expiry time of the URL, 1 hour after the call; null when the upload is already complete."
     )
@@ -55,7 +56,7 @@ class InitiateUploadPayload(Payload):
 @strawberry.input(description="An upload whose file is in object storage.")
 class CompleteUploadInput:
     document_id: strawberry.ID = strawberry.field(description="Document that `initiateUpload` returned.")
-    s3_key: str = strawberry.field(description="Object key that `initiateUpload` returned.")
+    s3_key: str = strawberry.field(description="Storage object key that `initiateUpload` returned.")
 
 
 @strawberry.type(description="Result of `completeUpload`.")

@@ -56,7 +56,7 @@ class HyperparametersInput:
         "model's `supportedLoraParams`. Default: all of them."
     )
     warmup_ratio: float | None = optional(
-        "Warmup ratio, 0 to 1: share of the optimizer steps in which the learning rate "
+        "Warmup ratio, 0 to 1: fraction of the optimizer steps in which the learning rate "
         "rises linearly to its peak. Default 0.03."
     )
     weight_decay: float | None = optional(

@@ -29,19 +29,21 @@ class ProjectConfigInput:
         "1,000,000; for information. Default 2,000."
     )
     max_seq_length: int | None = optional(
-        "Maximum estimated tokens of an item in new datasets, above which it is invalid, and "
-        "default `maxSeqLength` of fine-tunes: 16 to 1,048,576. Default 2,048."
+        "Maximum estimated tokens of an item in new datasets, above which it is invalid; also "
+        "the default `maxSeqLength` of fine-tunes. 16 to 1,048,576. Default 2,048."
     )
     train_eval_split: float | None = optional(
-        "Share of the items of new datasets used for training, above 0 to 1; the rest is held out for "
-        "evaluation, at 1 nothing. Default 0.9."
+        "Fraction of the items of new datasets used for training, above 0 to 1; the rest is held out for "
+        "evaluation. At 1, and below 50 valid items, nothing is held out. Default 0.9."
     )
 
 
 @strawberry.input(description="The project to create.")
 class CreateProjectInput:
     name: str = strawberry.field(description="Display name, at most 200 characters.")
-    description: str | None = optional("Free-text description, at most 65,536 characters.")
+    description: str | None = optional(
+        "Free-text description, at most 65,536 characters; none when absent or null."
+    )
     task_type: TaskType = strawberry.field(
         default=TaskType.INSTRUCTION, description="Task that the fine-tuned model is meant for."
     )

@@ -14,8 +14,8 @@ P = TypeVar("P")
 
 
 IDEMPOTENCY_KEY = (
-    "Idempotency key, at most 200 characters: for 24 hours, the same key with the same input "
-    "returns what the first call created, with other input `CONFLICT`."
+    "Idempotency key, at most 200 characters; none when absent or null. For 24 hours, the same key "
+    "with the same input returns what the first call created, with other input `CONFLICT`."
 )
 """The description of an input's `idempotencyKey`."""
 SECRET_IDEMPOTENCY_KEY = f"{IDEMPOTENCY_KEY} The secret is not returned again."
