@@ -11,7 +11,7 @@ Variables = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Multiplier:
-    """How many objects a field asks for: its largest size argument, at most `maximum`, or `default` without any.
+    """The number of objects that a field requests: its largest size argument, at most `maximum`, or `default` without any.
 
     `literal` is the largest argument that stands in the document, `variables` are the names of the others.
     """
@@ -32,7 +32,7 @@ class Multiplier:
 
 
 def _requested_size(value: Any) -> float | None:
-    """The size that a variable asks for: a number itself, a list its length; another value is a list of one."""
+    """The size that a variable requests: a number itself, a list its length; another value is a list of one."""
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         return value
     return len(value) if isinstance(value, list) else 1

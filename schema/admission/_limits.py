@@ -61,7 +61,7 @@ def _tokens(document: DocumentNode) -> Iterator[Token]:
 
 
 class DocumentCounts:
-    """What a document has, counted over its tokens: neither nesting nor fragments multiply the work.
+    """The counts of a document, taken over its tokens: neither nesting nor fragments multiply the work.
 
     `list_items`, `string_characters` and `int_digits` are those of the longest literal.
     """

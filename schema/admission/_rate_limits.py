@@ -84,7 +84,7 @@ def _require_sign_in_alone(names: Collection[str]) -> None:
 
 
 def counts_by_kind(operation: OperationType, names: Collection[str]) -> Mapping[CallKind, int]:
-    """How many calls of each kind these root fields are."""
+    """The number of calls of each kind among these root fields."""
     return Counter(_kind(operation, name) for name in names)
 
 

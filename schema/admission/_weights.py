@@ -39,7 +39,7 @@ MAX_LIST_SIZE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """What one field of a type adds to the cost; `type` is the name of its object type.
+    """The weight of one field in the cost; `type` is the name of its object type.
 
     `size_arguments` are those that ask for a number of objects. A connection multiplies by that number those
     fields of its type that are rows of the list; another field multiplies itself.
@@ -54,7 +54,7 @@ class Weight:
     is_row: bool = False
 
     def multiplier(self, node: FieldNode) -> Multiplier:
-        """How many objects the field asks for where it is selected."""
+        """The multiplier of a selected field: the number of objects that its size arguments request."""
         arguments = [
             argument.value for argument in node.arguments or () if argument.name.value in self.size_arguments
         ]
@@ -64,7 +64,7 @@ class Weight:
 
 
 def _literal_size(value: ValueNode) -> float | None:
-    """The size that an argument's literal asks for; None for a variable, and for null."""
+    """The size that an argument's literal requests; None for a variable, and for null."""
     if isinstance(value, (VariableNode, NullValueNode)):
         return None
     if isinstance(value, ListValueNode):

@@ -66,9 +66,9 @@ class Batch:
         self._read: asyncio.Future[Mapping[str, Any]] | None = None
 
     async def values(self) -> Mapping[str, Any]:
-        """What was read; raises what the read raised.
+        """The values that were read; raises the error of the read.
 
-        Each caller waits for a future of its own: it may be cancelled without the others.
+        Each caller waits for its own future, so that one can be cancelled without the others.
         """
         if self._read is None:
             future: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()

@@ -46,7 +46,7 @@ JSON_ONLY = AcceptedTypes(JSON_TYPE)
 
 
 def negotiate(header: str | None) -> AcceptedTypes:
-    """What an Accept header allows; raises `RequestError` (406) where none of our types is acceptable.
+    """The media types that an Accept header allows; raises `RequestError` (406) where none of ours is acceptable.
 
     A wildcard means plain JSON; the other two types must be named.
     """
