@@ -29,7 +29,7 @@ def git(*command: str) -> list[str]:
 
 def changed_since(*bases: str) -> set[str]:
     """The files that differ from where the branch left the first of these that there is; new ones are among them."""
-    (fork, *_) = [it for base in bases for it in git("merge-base", "HEAD", base)] or sys.exit(
+    (fork, *_) = [commit for base in bases for commit in git("merge-base", "HEAD", base)] or sys.exit(
         "There is no such base."
     )
     return {*git("diff", "--name-only", fork), *git("ls-files", "--others", "--exclude-standard")}
@@ -38,16 +38,18 @@ def changed_since(*bases: str) -> set[str]:
 def affected_by(changed: set[str]) -> list[str]:
     """The test files that the changed files affect, in the order of their distance."""
     graph = grimp.build_graph(*PACKAGES, "tests", cache_dir=None)
-    tests = {it: Path(it.replace(".", "/") + ".py") for it in graph.modules if ".test_" in it}
-    level = {it.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for it in changed}
+    tests = {name: Path(name.replace(".", "/") + ".py") for name in graph.modules if ".test_" in name}
+    level = {path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in changed}
     level &= graph.modules
-    next_level = {it for it, path in tests.items() if any(concerns(path, Path(other)) for other in changed)}
+    next_level = {
+        name for name, path in tests.items() if any(concerns(path, Path(other)) for other in changed)
+    }
     found = ["tests.test_house"]
     while level or next_level:
         found += sorted(level - set(found))
-        next_level |= {it for module in level for it in graph.find_modules_that_directly_import(module)}
+        next_level |= {name for module in level for name in graph.find_modules_that_directly_import(module)}
         level, next_level = next_level - set(found), set()
-    return [str(tests[it]) for it in found if it in tests]
+    return [str(tests[name]) for name in found if name in tests]
 
 
 def concerns(test: Path, changed: Path) -> bool:

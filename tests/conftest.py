@@ -98,7 +98,7 @@ async def wiring(settings: Settings) -> AsyncIterator[Wiring]:
 @pytest.fixture
 async def clean(database: AsyncEngine) -> None:
     """A database with no row in it but the catalog's."""
-    names = [it.name for it in tables.metadata.sorted_tables if it.name != "base_models"]
+    names = [table.name for table in tables.metadata.sorted_tables if table.name != "base_models"]
     async with database.begin() as connection:
         await connection.execute(text(f"truncate {', '.join(names)}, procrastinate_jobs cascade"))
 

@@ -30,7 +30,7 @@ def test_a_file_that_is_no_module_affects_what_names_it() -> None:
 
 
 def test_a_conftest_affects_all_tests_below_it() -> None:
-    below = {str(it) for it in Path("tests/judges").glob("test_*.py")}
+    below = {str(path) for path in Path("tests/judges").glob("test_*.py")}
     assert below <= set(affected_by({"tests/judges/conftest.py"}))
     assert "tests/schema/http/test_view.py" in affected_by({"tests/conftest.py"})
 

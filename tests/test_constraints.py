@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LINES = [it for it in (ROOT / "constraints.txt").read_text().splitlines() if not it.startswith("#")]
-PINS = [(name, version) for name, _, version in (it.partition("==") for it in LINES)]
+LINES = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+PINS = [(name, version) for name, _, version in (line.partition("==") for line in LINES)]
 LOCKED = {canonicalize_name(name): version for name, version in PINS}
 
 
@@ -22,24 +22,30 @@ def requirements() -> list[Requirement]:
         *project["optional-dependencies"].values(),
         PYPROJECT["build-system"]["requires"],
     )
-    return [Requirement(it) for group in groups for it in group]
+    return [Requirement(line) for group in groups for line in group]
 
 
 def test_the_lock_has_names_and_versions_and_nothing_else() -> None:
-    assert [it for it in LINES if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", it)] == []
+    assert [line for line in LINES if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []
     names = [name.lower() for name, _ in PINS]
     assert sorted(names) == names
     assert len(LOCKED) == len(LINES)
 
 
 def test_every_dependency_is_locked_within_its_range_but_torch() -> None:
-    found = {it.name: LOCKED.get(canonicalize_name(it.name)) for it in requirements()}
+    found = {needed.name: LOCKED.get(canonicalize_name(needed.name)) for needed in requirements()}
     assert [name for name, version in found.items() if version is None] == ["torch"]
-    outside = [it for it in requirements() if (version := found[it.name]) and version not in it.specifier]
+    outside = [
+        needed
+        for needed in requirements()
+        if (version := found[needed.name]) and version not in needed.specifier
+    ]
     assert outside == [], "`make lock` renews constraints.txt"
 
 
 def test_what_is_installed_has_the_locked_version() -> None:
-    installed = {canonicalize_name(it.name): it.version for it in distributions()}
+    installed = {canonicalize_name(package.name): package.version for package in distributions()}
     common = installed.keys() & LOCKED.keys()
-    assert {it: installed[it] for it in common} == {it: LOCKED[it] for it in common}, "run `make setup`"
+    assert {name: installed[name] for name in common} == {name: LOCKED[name] for name in common}, (
+        "run `make setup`"
+    )

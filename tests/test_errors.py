@@ -48,7 +48,7 @@ def kinds(of: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
         yield from kinds(kind)
 
 
-KINDS = sorted(set(kinds()), key=lambda it: it.__name__)
+KINDS = sorted(set(kinds()), key=lambda kind: kind.__name__)
 
 
 def refusal(kind: type[DomainError]) -> DomainError:
@@ -84,17 +84,17 @@ def test_every_code_has_its_place_at_every_edge() -> None:
 
 def test_every_kind_of_refusal_has_a_code() -> None:
     assert len(KINDS) > len(ErrorCode)
-    assert {it.code for it in KINDS} == set(ErrorCode)
+    assert {kind.code for kind in KINDS} == set(ErrorCode)
 
 
 @cache
 def raised() -> Mapping[str, set[str]]:
     """Every reason that the code gives, and the classes that it gives it with."""
     found: dict[str, set[str]] = defaultdict(set)
-    sources = [it for package in PACKAGES for it in (ROOT / package).rglob("*.py")]
-    for call in (it for path in sources for it in ast.walk(ast.parse(path.read_text()))):
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    for call in (node for path in files for node in ast.walk(ast.parse(path.read_text()))):
         if isinstance(call, ast.Call):
-            for reason in (word(it.value) for it in call.keywords if it.arg == "reason"):
+            for reason in (word(keyword.value) for keyword in call.keywords if keyword.arg == "reason"):
                 found[reason].add(getattr(call.func, "id", ""))
     del found[""]
     return found
@@ -109,12 +109,12 @@ def word(value: ast.expr) -> str:
 
 def test_every_reason_is_a_word_for_programs() -> None:
     assert len(raised()) > 50
-    assert [it for it in raised() if not UPPER_SNAKE.fullmatch(it)] == []
+    assert [reason for reason in raised() if not UPPER_SNAKE.fullmatch(reason)] == []
 
 
 def test_a_reason_with_a_status_of_its_own_is_given_and_is_of_a_kind_that_fits() -> None:
-    by_name, given = {it.__name__: it.code for it in KINDS}, raised()
-    codes = {reason: {by_name.get(it) for it in given[reason]} for reason in REASON_STATUS}
+    by_name, given = {kind.__name__: kind.code for kind in KINDS}, raised()
+    codes = {reason: {by_name.get(name) for name in given[reason]} for reason in REASON_STATUS}
     fits = {413: {ErrorCode.LIMIT_EXCEEDED}, 422: {ErrorCode.INVALID}}
     assert codes == {reason: fits[status] for reason, status in REASON_STATUS.items()}
 

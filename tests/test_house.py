@@ -40,15 +40,15 @@ def test_a_room_has_at_most_300_lines(path: Path) -> None:
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_imported_inside_a_function_except_by_the_training_process(path: Path) -> None:
     functions = [
-        it
-        for it in ast.walk(ast.parse(path.read_text()))
-        if isinstance(it, ast.FunctionDef | ast.AsyncFunctionDef)
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     inner = [
-        it
+        node
         for function in functions
-        for it in ast.walk(function)
-        if isinstance(it, ast.Import | ast.ImportFrom)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     assert not inner or "infra/training" in str(path)
 

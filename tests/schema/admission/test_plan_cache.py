@@ -86,13 +86,13 @@ def test_the_prepared_document_is_the_parsed_one(prepared: PreparedDocument) -> 
 async def test_each_user_gets_their_own_data_for_the_same_document(api: Api, anonymous: AsyncClient) -> None:
     query = DOCUMENT.partition("query All")[0]
     users = {"mine": api, "theirs": api.other}
-    for name, who in users.items():
+    for name, viewer in users.items():
         for number in range(2):
-            await who.mutate("createProject", "project { id }", name=f"{name} {number}")
+            await viewer.mutate("createProject", "project { id }", name=f"{name} {number}")
     for _ in range(2):
-        for name, who in users.items():
+        for name, viewer in users.items():
             for first in (1, 2):
-                found = (await who.gql(query, first=first, **{"with": True}))["projects"]["nodes"]
+                found = (await viewer.gql(query, first=first, **{"with": True}))["projects"]["nodes"]
                 assert [node["name"] for node in found] == [f"{name} 1", f"{name} 0"][:first]
         signed_out = await anonymous.post("/graphql", json={"query": query, "variables": {"first": 1}})
         assert signed_out.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

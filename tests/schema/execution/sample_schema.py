@@ -378,5 +378,5 @@ class World(HasOperationState):
             named=self._or_bad(self.random.choice([*either, self._choosy()])),
             choosy=self._or_bad(self._choosy()),
             thing=self._or_bad(self.random.choice(either)),
-            things=self._or_bad([self._or_bad(thing) for thing in either]),
+            things=self._or_bad([self._or_bad(value) for value in either]),
         )

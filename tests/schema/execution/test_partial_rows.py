@@ -37,19 +37,19 @@ def parts(places: range, columns: Table = TABLE) -> PartialRows:
 
 
 def test_a_partial_row_is_an_object_of_its_class_with_the_read_attributes() -> None:
-    (thing,) = parts(range(1, 2))
-    assert type(thing) is Thing
-    assert vars(thing) == {"name": "b", "size": 2}
-    assert thing.loud == "B"
+    (item,) = parts(range(1, 2))
+    assert type(item) is Thing
+    assert vars(item) == {"name": "b", "size": 2}
+    assert item.loud == "B"
     with pytest.raises(AttributeError):
-        _ = thing.secret
+        _ = item.secret
 
 
 def test_partial_rows_have_a_length_indexes_and_iteration() -> None:
     things = parts(range(3, 0, -1))
     assert len(things) == 3
-    assert [thing.name for thing in things] == ["d", "c", "b"]
-    assert [thing.name for thing in reversed(things)] == ["b", "c", "d"]
+    assert [item.name for item in things] == ["d", "c", "b"]
+    assert [item.name for item in reversed(things)] == ["b", "c", "d"]
     assert [things[0].name, things[2].size, things[-1].name] == ["d", 2, "b"]
     for beyond in (3, -4):
         with pytest.raises(IndexError):
@@ -65,7 +65,7 @@ def test_changing_an_object_does_not_change_the_table() -> None:
     things = parts(range(2))
     things[0].name = "changed"
     next(iter(things)).name = "changed"
-    assert [thing.name for thing in things] == ["a", "b"]
+    assert [item.name for item in things] == ["a", "b"]
     assert TABLE["name"] == ["a", "b", "c", "d"]
 
 
@@ -75,7 +75,7 @@ def contents_of(joined: ConcatenatedRows) -> tuple[int, list[object], list[objec
         len(joined),
         list(joined.column("name")),
         list(joined.column("size")),
-        [thing.name for thing in joined],
+        [item.name for item in joined],
     )
 
 
@@ -130,9 +130,9 @@ def test_a_concatenated_column_has_the_attributes_in_the_order_of_the_objects(
     joined = ConcatenatedRows(
         [PartialRows(Thing, Rows(tables[of], range(6)[places])) for of, places in chosen]
     )
-    assert list(joined.column("name")) == [thing.name for thing in joined] == expected
+    assert list(joined.column("name")) == [item.name for item in joined] == expected
     assert len(joined) == len(expected)
 
 
 def test_a_slice_has_the_objects_of_its_rows() -> None:
-    assert [thing.name for thing in parts(range(4))[1:3]] == ["b", "c"]
+    assert [item.name for item in parts(range(4))[1:3]] == ["b", "c"]

@@ -43,8 +43,8 @@ class Own(SharedEvent):
     number: int
 
     @strawberry.field
-    def who(self, info: Asker) -> str:
-        """Whoever asks."""
+    def viewer(self, info: Asker) -> str:
+        """The viewer, as the context names it."""
         return info.context
 
     @strawberry.field
@@ -93,9 +93,9 @@ def own() -> Own:
     return event
 
 
-async def result(schema: Schema, query: str, who: str = "", /, **variables: Any) -> ExecutionResult:
+async def result(schema: Schema, query: str, viewer: str = "", /, **variables: Any) -> ExecutionResult:
     """The first result of a subscription."""
-    async with aclosing(await schema.stream(query, variables, who)) as results:
+    async with aclosing(await schema.stream(query, variables, viewer)) as results:
         first = await anext(results)
     assert isinstance(first, ExecutionResult)
     return first
@@ -160,8 +160,10 @@ async def test_different_selections_have_different_results(
 
 
 async def test_results_that_depend_on_the_viewer_are_not_shared(small: Schema, own: Own) -> None:
-    query = "subscription { happens { ... on Own { number who } } }"
-    found = [sent(await result(small, query, who))["data"]["happens"]["who"] for who in ("one", "other")]
+    query = "subscription { happens { ... on Own { number viewer } } }"
+    found = [
+        sent(await result(small, query, viewer))["data"]["happens"]["viewer"] for viewer in ("one", "other")
+    ]
     assert found == ["one", "other"]
     assert not own.results
 
