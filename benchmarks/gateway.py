@@ -62,7 +62,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Metric:
+class RoundResult:
     """One round: requests per second, median and 95th percentile in ms, CPU per request in µs."""
 
     rate: float
@@ -187,7 +187,7 @@ def _request(target: Target, *, streamed: bool) -> bytes:
     return f"{head}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def _round(target: Target, count: int, *, streamed: bool) -> Metric:
+async def _round(target: Target, count: int, *, streamed: bool) -> RoundResult:
     request, left, times = _request(target, streamed=streamed), iter(range(count)), []
 
     async def client() -> None:
@@ -203,7 +203,7 @@ async def _round(target: Target, count: int, *, streamed: bool) -> Metric:
     await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
     took, cpu = perf_counter() - began, sum(process.cpu_times()[:2]) - cpu
     late = statistics.quantiles(times, n=20)[-1]
-    return Metric(count / took, statistics.median(times), late, cpu / count * 1e6)
+    return RoundResult(count / took, statistics.median(times), late, cpu / count * 1e6)
 
 
 async def _compare(bare: Target, gateway: Target, count: int, *, streamed: bool) -> list[str]:
@@ -222,9 +222,9 @@ async def _compare(bare: Target, gateway: Target, count: int, *, streamed: bool)
     ]
 
 
-def _row(kind: str, name: str, rounds: list[Metric], ratio: float) -> str:
+def _row(kind: str, name: str, rounds: list[RoundResult], ratio: float) -> str:
     rate, middle, late, cpu = (
-        statistics.median(getattr(metric, value) for metric in rounds)
+        statistics.median(getattr(result, value) for result in rounds)
         for value in ("rate", "median", "late", "cpu")
     )
     return f"| {kind} | {name} | {rate:,.0f} | {ratio:.2f} | {middle:.2f} | {late:.2f} | {cpu:,.0f} |"

@@ -67,7 +67,7 @@ QUERIES = (
 
 
 @dataclass(frozen=True)
-class Metric:
+class RoundResult:
     """One round, and the CPU that each answer took of its server, in µs."""
 
     figures: Figures
@@ -94,12 +94,12 @@ class Bench:
         text = query.ours if name == OURS else query.peer % self.owner
         return Ask(port, "POST", "/graphql", headers, orjson.dumps({"query": text}).decode())
 
-    async def metric(self, name: str, query: Query, seconds: float) -> Metric:
+    async def run_round(self, name: str, query: Query, seconds: float) -> RoundResult:
         """One round of one server."""
         server = self.servers[name]
         before = server.cpu()
         figures = await self.loader.round(self.ask(name, query), seconds, CONNECTIONS)
-        return Metric(figures, (server.cpu() - before) / figures.count * 1e6)
+        return RoundResult(figures, (server.cpu() - before) / figures.count * 1e6)
 
 
 @asynccontextmanager
@@ -194,23 +194,23 @@ async def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> str:
 
 
 async def _rows(bench: Bench, query: Query, rounds: int, seconds: float) -> list[str]:
-    found: dict[str, list[Metric]] = {name: [] for name in bench.servers}
+    found: dict[str, list[RoundResult]] = {name: [] for name in bench.servers}
     for number in range(rounds + 1):
         for name in bench.servers:
-            one = await bench.metric(name, query, seconds)
+            result = await bench.run_round(name, query, seconds)
             if number:  # the first round warms up: Node compiles what is hot
-                found[name].append(one)
+                found[name].append(result)
     return [_row(query, name, found) for name in found]
 
 
-def _row(query: Query, name: str, found: dict[str, list[Metric]]) -> str:
+def _row(query: Query, name: str, found: dict[str, list[RoundResult]]) -> str:
     rate, p50, p99 = (
-        statistics.median(getattr(metric.figures, value) for metric in found[name])
+        statistics.median(getattr(result.figures, value) for result in found[name])
         for value in ("rate", "p50", "p99")
     )
     pairs = zip(found[name], found[PEER], strict=True)
     ratio = statistics.median(ours.figures.rate / peer.figures.rate for ours, peer in pairs)
-    cpu = statistics.median(metric.cpu for metric in found[name])
+    cpu = statistics.median(result.cpu for result in found[name])
     size = found[name][0].figures.bytes
     return f"| {query.name} | {name} | {rate:,.0f} | {ratio:.2f} | {p50:.2f} | {p99:.2f} | {size:,} | {cpu:,.0f} |"
 
@@ -229,7 +229,7 @@ async def profiles(seconds: float) -> None:
     """Print where our time goes, query by query."""
     async with running(peers=False, program=machine.module("benchmarks.profiled")) as bench:
         for query in QUERIES:
-            await bench.metric(OURS, query, seconds)
+            await bench.run_round(OURS, query, seconds)
             done = bench.loader.round(bench.ask(OURS, query), seconds, CONNECTIONS)
             print(f"\n### {query.name}\n\n{await profile(bench.servers[OURS].pid, done)}")
 
