@@ -1,4 +1,4 @@
-"""A recorder of SQL statements, of SQLAlchemy as of psycopg."""
+"""Records the SQL statements of SQLAlchemy and of psycopg."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
