@@ -132,7 +132,7 @@ class FakeKeyTable:
         return [MODEL]
 
 
-class FakeRuntime:
+class FakeUpstreams:
     """Gives one address after the other; after the last, the last again."""
 
     def __init__(self) -> None:
@@ -174,14 +174,14 @@ class FakeLogWriter:
 
 
 @dataclass
-class World:
-    """A gateway in the midst of its fakes. `url` ends before `/chat/completions`."""
+class GatewayWorld:
+    """A gateway with fakes of everything that it uses. `url` ends before `/chat/completions`."""
 
     url: str
     model: FakeModel
     here: Upstream
     key_table: FakeKeyTable
-    runtime: FakeRuntime
+    runtime: FakeUpstreams
     log_writer: FakeLogWriter
     client: httpx.AsyncClient
     openai: AsyncOpenAI
@@ -230,9 +230,9 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
+async def world() -> AsyncIterator[GatewayWorld]:
     """A gateway before a model server, each on a port of its own."""
-    model, key_table, runtime, log_writer = FakeModel(), FakeKeyTable(), FakeRuntime(), FakeLogWriter()
+    model, key_table, runtime, log_writer = FakeModel(), FakeKeyTable(), FakeUpstreams(), FakeLogWriter()
     gateway = Gateway(key_table, runtime, log_writer)
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(serving(model))
@@ -242,4 +242,4 @@ async def world() -> AsyncIterator[World]:
         stack.push_async_callback(gateway.aclose)
         here = Upstream(base_url=f"{upstream}/v1", model="finetune_1", api_key="model-key")
         runtime.upstreams = [here]
-        yield World(url, model, here, key_table, runtime, log_writer, client, openai)
+        yield GatewayWorld(url, model, here, key_table, runtime, log_writer, client, openai)

@@ -40,7 +40,7 @@ HYPERPARAMETERS = Hyperparameters(
 
 
 @dataclass
-class Rows:
+class GatewayRows:
     """A user with a project; more is added as a test needs it."""
 
     engine: AsyncEngine
@@ -133,9 +133,9 @@ class Rows:
             return int(await connection.scalar(text("select count(*) + 1 from datasets")) or 0)
 
 
-async def add_project(engine: AsyncEngine) -> Rows:
+async def add_project(engine: AsyncEngine) -> GatewayRows:
     """A new user with a project."""
-    rows = Rows(engine, ids.new(Noun.USER), ids.new(Noun.PROJECT))
+    rows = GatewayRows(engine, ids.new(Noun.USER), ids.new(Noun.PROJECT))
     user = {
         "id": rows.user_id,
         "email": f"{rows.user_id}@example.test",

@@ -20,14 +20,14 @@ from infra.db.gateway import CHANNEL
 from infra.db.tables import api_keys, deployments, finetunes
 from infra.events.listener import Listener
 from infra.gateway.key_table import SqlKeyTable
-from tests.infra.gateway.rows import ADAPTER, GGUF, NOW, DatabaseProxy, Rows, add_project
+from tests.infra.gateway.rows import ADAPTER, GGUF, NOW, DatabaseProxy, GatewayRows, add_project
 
 pytestmark = pytest.mark.anyio
 
 
 @dataclass
-class World:
-    rows: Rows
+class KeyTableSetup:
+    rows: GatewayRows
     keys: SqlKeyTable
     listener: Listener
     proxy: DatabaseProxy
@@ -44,7 +44,7 @@ class World:
 
 
 @pytest.fixture
-async def idle(database: AsyncEngine, settings: Settings) -> AsyncIterator[World]:
+async def idle(database: AsyncEngine, settings: Settings) -> AsyncIterator[KeyTableSetup]:
     """A table that neither reads nor listens by itself yet."""
     rows = await add_project(database)
     with tempfile.TemporaryDirectory() as folder:
@@ -52,19 +52,19 @@ async def idle(database: AsyncEngine, settings: Settings) -> AsyncIterator[World
         await proxy.start()
         own = engine(proxy.url)
         listener = Listener(conninfo(proxy.url), CHANNEL)
-        yield World(rows, SqlKeyTable(own, listener), listener, proxy)
+        yield KeyTableSetup(rows, SqlKeyTable(own, listener), listener, proxy)
         await own.dispose()
         await proxy.stop()
 
 
 @pytest.fixture
-async def here(idle: World) -> AsyncIterator[World]:
+async def here(idle: KeyTableSetup) -> AsyncIterator[KeyTableSetup]:
     """A table that is kept up to date."""
     async with idle.listener, idle.keys:
         yield idle
 
 
-async def test_a_key_leads_to_its_fine_tune_by_either_name(here: World) -> None:
+async def test_a_key_leads_to_its_fine_tune_by_either_name(here: KeyTableSetup) -> None:
     finetune_id = await here.rows.finetune(ADAPTER, GGUF)
     deployment_id = await here.rows.deployment("demo", finetune_id)
     key_id, secret = await here.rows.key(deployment_id)
@@ -86,13 +86,13 @@ async def test_a_key_leads_to_its_fine_tune_by_either_name(here: World) -> None:
     assert await here.keys.model_names(here.rows.project_id, secret) == ["demo"]
 
 
-async def test_a_deployment_without_a_fine_tune_is_the_runtimes_own_model(here: World) -> None:
+async def test_a_deployment_without_a_fine_tune_is_the_runtimes_own_model(here: KeyTableSetup) -> None:
     _, secret = await here.rows.key(await here.rows.deployment("llama3.2"))
 
     assert (await here.route(secret, "llama3.2")).target == "llama3.2"
 
 
-async def test_a_key_of_a_moment_ago_works_before_it_is_in_the_table(idle: World) -> None:
+async def test_a_key_of_a_moment_ago_works_before_it_is_in_the_table(idle: KeyTableSetup) -> None:
     _, secret = await idle.rows.key(await idle.rows.deployment())
 
     assert (await idle.route(secret)).model_name == "demo"
@@ -100,7 +100,7 @@ async def test_a_key_of_a_moment_ago_works_before_it_is_in_the_table(idle: World
     assert not idle.keys._entries
 
 
-async def test_a_deployment_that_was_not_ready_a_moment_ago_works(idle: World) -> None:
+async def test_a_deployment_that_was_not_ready_a_moment_ago_works(idle: KeyTableSetup) -> None:
     deployment_id = await idle.rows.deployment(status=DeploymentStatus.STARTING)
     _, secret = await idle.rows.key(deployment_id)
     async with idle.keys:
@@ -115,7 +115,7 @@ async def test_a_deployment_that_was_not_ready_a_moment_ago_works(idle: World) -
     assert await idle.keys.model_names(idle.rows.project_id, secret) == ["demo"]
 
 
-async def test_a_revoked_key_is_out_of_the_table_within_a_second(here: World) -> None:
+async def test_a_revoked_key_is_out_of_the_table_within_a_second(here: KeyTableSetup) -> None:
     key_id, secret = await here.rows.key(await here.rows.deployment())
     await here.until(secret, known=True)
 
@@ -126,7 +126,7 @@ async def test_a_revoked_key_is_out_of_the_table_within_a_second(here: World) ->
         await here.route(secret)
 
 
-async def test_every_key_that_does_not_fit_has_the_same_answer(here: World) -> None:
+async def test_every_key_that_does_not_fit_has_the_same_answer(here: KeyTableSetup) -> None:
     _, secret = await here.rows.key(await here.rows.deployment())
     _, late = await here.rows.key(await here.rows.deployment("b"), expires_at=NOW - timedelta(seconds=1))
     _, revoked = await here.rows.key(await here.rows.deployment("c"), revoked_at=NOW)
@@ -154,14 +154,16 @@ async def test_every_key_that_does_not_fit_has_the_same_answer(here: World) -> N
 @pytest.mark.parametrize(
     "status", [status for status in DeploymentStatus if status is not DeploymentStatus.READY]
 )
-async def test_a_deployment_that_is_not_ready_is_not_found(here: World, status: DeploymentStatus) -> None:
+async def test_a_deployment_that_is_not_ready_is_not_found(
+    here: KeyTableSetup, status: DeploymentStatus
+) -> None:
     _, secret = await here.rows.key(await here.rows.deployment(status=status))
 
     with pytest.raises(NotFound, match="'demo' does not exist"):
         await here.route(secret)
 
 
-async def test_another_deployments_model_is_not_found(here: World) -> None:
+async def test_another_deployments_model_is_not_found(here: KeyTableSetup) -> None:
     await here.rows.deployment("other")
     _, secret = await here.rows.key(await here.rows.deployment("demo"))
 
@@ -169,7 +171,7 @@ async def test_another_deployments_model_is_not_found(here: World) -> None:
         await here.route(secret, "other")
 
 
-async def test_a_model_is_found_once_its_file_is_there(here: World) -> None:
+async def test_a_model_is_found_once_its_file_is_there(here: KeyTableSetup) -> None:
     finetune_id = await here.rows.finetune()
     _, secret = await here.rows.key(await here.rows.deployment("demo", finetune_id))
     with pytest.raises(NotFound):
@@ -180,7 +182,9 @@ async def test_a_model_is_found_once_its_file_is_there(here: World) -> None:
     assert isinstance((await here.route(secret)).target, ModelFile)
 
 
-async def test_without_the_database_known_keys_go_on_and_others_are_not_called_wrong(here: World) -> None:
+async def test_without_the_database_known_keys_go_on_and_others_are_not_called_wrong(
+    here: KeyTableSetup,
+) -> None:
     _, known = await here.rows.key(await here.rows.deployment())
     _, unknown = await here.rows.key(await here.rows.deployment("new"))
     await here.until(known, known=True)
@@ -199,7 +203,7 @@ async def test_without_the_database_known_keys_go_on_and_others_are_not_called_w
         await here.keys.model_names(here.rows.project_id, unknown)
 
 
-async def test_what_changed_during_an_outage_is_known_after_it(here: World) -> None:
+async def test_what_changed_during_an_outage_is_known_after_it(here: KeyTableSetup) -> None:
     key_id, secret = await here.rows.key(await here.rows.deployment())
     await here.until(secret, known=True)
     await here.proxy.stop()

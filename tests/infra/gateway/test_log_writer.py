@@ -18,14 +18,14 @@ from domain.request_logs import RequestLog
 from infra.db.engine import engine
 from infra.db.tables import api_keys, deployments, request_logs
 from infra.gateway.log_writer import BatchLogWriter
-from tests.infra.gateway.rows import NOW, DatabaseProxy, Rows, add_project
+from tests.infra.gateway.rows import NOW, DatabaseProxy, GatewayRows, add_project
 
 pytestmark = pytest.mark.anyio
 
 
 @dataclass
-class World:
-    rows: Rows
+class LogWriterSetup:
+    rows: GatewayRows
     writer: BatchLogWriter
     proxy: DatabaseProxy
     log: RequestLog
@@ -44,7 +44,7 @@ class World:
 
 
 @pytest.fixture
-async def here(database: AsyncEngine, settings: Settings) -> AsyncIterator[World]:
+async def here(database: AsyncEngine, settings: Settings) -> AsyncIterator[LogWriterSetup]:
     rows = await add_project(database)
     deployment_id = await rows.deployment()
     key_id, _ = await rows.key(deployment_id)
@@ -70,7 +70,7 @@ async def here(database: AsyncEngine, settings: Settings) -> AsyncIterator[World
         await proxy.start()
         own = engine(proxy.url)
         writer = BatchLogWriter(own)
-        yield World(rows, writer, proxy, log, _statements(own))
+        yield LogWriterSetup(rows, writer, proxy, log, _statements(own))
         await writer.aclose()
         await own.dispose()
         await proxy.stop()
@@ -87,13 +87,13 @@ def _statements(own: AsyncEngine) -> list[str]:
     return sent
 
 
-async def test_a_request_is_stored_when_write_returns(here: World) -> None:
+async def test_a_request_is_stored_when_write_returns(here: LogWriterSetup) -> None:
     await here.writer.write(here.log)
 
     assert await here.stored() == [here.log]
 
 
-async def test_what_is_unknown_of_a_request_is_null(here: World) -> None:
+async def test_what_is_unknown_of_a_request_is_null(here: LogWriterSetup) -> None:
     names = ("messages", "output", "error", "prompt_tokens", "completion_tokens", "finish", "api_key_id")
     unknown: dict[str, Any] = dict.fromkeys(names)
     log = replace(here.log, time_to_first_token_ms=None, **unknown)
@@ -106,7 +106,7 @@ async def test_what_is_unknown_of_a_request_is_null(here: World) -> None:
         assert log.id in (await connection.scalars(nothing)).all()
 
 
-async def test_requests_at_the_same_time_are_stored_by_few_statements(here: World) -> None:
+async def test_requests_at_the_same_time_are_stored_by_few_statements(here: LogWriterSetup) -> None:
     logs = [here.another(input=str(number)) for number in range(300)]
 
     await asyncio.gather(*(here.writer.write(log) for log in logs))
@@ -115,7 +115,7 @@ async def test_requests_at_the_same_time_are_stored_by_few_statements(here: Worl
     assert here.statements.count("insert") <= 3
 
 
-async def test_a_request_that_is_written_twice_is_one_row(here: World) -> None:
+async def test_a_request_that_is_written_twice_is_one_row(here: LogWriterSetup) -> None:
     await asyncio.gather(here.writer.write(here.log), here.writer.write(here.log))
     await here.writer.write(here.log)
 
@@ -133,7 +133,7 @@ async def test_a_request_that_is_written_twice_is_one_row(here: World) -> None:
     ],
 )
 async def test_a_text_is_stored_but_for_what_postgresql_cannot_store(
-    here: World, given: str, stored: str
+    here: LogWriterSetup, given: str, stored: str
 ) -> None:
     await here.writer.write(replace(here.log, input=given, output=given, messages=[given, {given: given}]))
 
@@ -142,7 +142,7 @@ async def test_a_text_is_stored_but_for_what_postgresql_cannot_store(
 
 
 async def test_one_request_that_is_rejected_does_not_make_the_others_fail(
-    here: World, caplog: pytest.LogCaptureFixture
+    here: LogWriterSetup, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = [here.another(), here.another()]
     bad = here.another(status=1 << 40)
@@ -154,7 +154,9 @@ async def test_one_request_that_is_rejected_does_not_make_the_others_fail(
     assert "1 request logs are lost" in caplog.text
 
 
-async def test_requests_of_what_was_deleted_meanwhile_do_not_make_the_others_fail(here: World) -> None:
+async def test_requests_of_what_was_deleted_meanwhile_do_not_make_the_others_fail(
+    here: LogWriterSetup,
+) -> None:
     gone = await here.rows.deployment("gone")
     key_id, _ = await here.rows.key(here.log.deployment_id)
     await here.rows.change(delete(deployments).where(deployments.c.id == gone))
@@ -166,7 +168,9 @@ async def test_requests_of_what_was_deleted_meanwhile_do_not_make_the_others_fai
     assert await here.stored() == [replace(orphan, api_key_id=None)]
 
 
-async def test_requests_are_queued_while_the_database_is_down_and_stored_after_it(here: World) -> None:
+async def test_requests_are_queued_while_the_database_is_down_and_stored_after_it(
+    here: LogWriterSetup,
+) -> None:
     await here.proxy.stop()
     began = monotonic()
     await here.writer.write(here.log)
@@ -182,7 +186,7 @@ async def test_requests_are_queued_while_the_database_is_down_and_stored_after_i
 
 
 async def test_requests_beyond_the_queue_while_the_database_is_down_are_logged_as_lost(
-    here: World, caplog: pytest.LogCaptureFixture
+    here: LogWriterSetup, caplog: pytest.LogCaptureFixture
 ) -> None:
     writer = BatchLogWriter(engine(here.proxy.url), queue_bytes=1000)
     await here.proxy.stop()
@@ -197,7 +201,7 @@ async def test_requests_beyond_the_queue_while_the_database_is_down_are_logged_a
     await writer._engine.dispose()
 
 
-async def test_a_key_is_marked_as_used_at_most_once_a_minute(here: World) -> None:
+async def test_a_key_is_marked_as_used_at_most_once_a_minute(here: LogWriterSetup) -> None:
     for _ in range(3):
         await here.writer.write(here.another())
     await here.writer.aclose()

@@ -32,7 +32,7 @@ FIVE_TOKENS: Any = {**ASK, "max_tokens": 5, "extra_body": {"ignore_eos": True}}
 
 
 @dataclass
-class World:
+class EmbeddedSetup:
     runtime: EmbeddedRuntime
     storage: FolderStorage
     copies: Path
@@ -57,13 +57,13 @@ class World:
 
 
 @pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[World]:
+async def here(tmp_path: Path) -> AsyncIterator[EmbeddedSetup]:
     storage, copies = FolderStorage(tmp_path / "bucket"), tmp_path / "models"
     storage.folder.mkdir()
     models = LoadedModels(storage.port, copies, 2)
     async with serving(app(models, TOKEN)) as url:
         runtime = EmbeddedRuntime(url, TOKEN)
-        yield World(runtime, storage, copies, url)
+        yield EmbeddedSetup(runtime, storage, copies, url)
         await models.close()
         await runtime.aclose()
     assert processes() == []
@@ -74,7 +74,7 @@ def processes() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "infra.runtime.model_server" in child.cmdline()]
 
 
-async def test_a_model_is_loaded_once_and_answers_requests_with_its_key(here: World) -> None:
+async def test_a_model_is_loaded_once_and_answers_requests_with_its_key(here: EmbeddedSetup) -> None:
     model = here.model()
 
     upstreams = await asyncio.gather(*(here.runtime.upstream(model) for _ in range(5)))
@@ -87,7 +87,7 @@ async def test_a_model_is_loaded_once_and_answers_requests_with_its_key(here: Wo
     assert TOKEN not in str(processes()[0].cmdline() + list(processes()[0].environ().values()))
 
 
-async def test_a_model_whose_process_died_is_started_again(here: World) -> None:
+async def test_a_model_whose_process_died_is_started_again(here: EmbeddedSetup) -> None:
     model = here.model()
     before = await here.runtime.upstream(model)
     [process] = processes()
@@ -101,7 +101,7 @@ async def test_a_model_whose_process_died_is_started_again(here: World) -> None:
     assert len(here.storage.downloads) == 1
 
 
-async def test_the_least_recently_requested_model_is_unloaded_for_a_third(here: World) -> None:
+async def test_the_least_recently_requested_model_is_unloaded_for_a_third(here: EmbeddedSetup) -> None:
     first, second, third = (here.model(name) for name in ("a", "bb", "ccc"))
     addresses = [await here.runtime.upstream(first), await here.runtime.upstream(second)]
     await here.upstream_now(first)
@@ -115,7 +115,7 @@ async def test_the_least_recently_requested_model_is_unloaded_for_a_third(here: 
         await here.complete(addresses[1])
 
 
-async def test_a_busy_model_is_removed_at_once(here: World) -> None:
+async def test_a_busy_model_is_removed_at_once(here: EmbeddedSetup) -> None:
     model = here.model(context=4096)
     upstream = await here.runtime.upstream(model)
     headers = {"authorization": f"Bearer {upstream.api_key}"}
@@ -136,7 +136,7 @@ async def test_a_busy_model_is_removed_at_once(here: World) -> None:
 @pytest.mark.parametrize(
     "damage", ["empty", "text", "cut short", "no context", "no end of context", "no layers"]
 )
-async def test_a_file_that_cannot_be_loaded_is_one_sentence(here: World, damage: str) -> None:
+async def test_a_file_that_cannot_be_loaded_is_one_sentence(here: EmbeddedSetup, damage: str) -> None:
     path = here.storage.folder / "finetune_x.gguf"
     context = {"no context": 0, "no end of context": 2**31}.get(damage, 512)
     raw = write_model(path, context=context, layers=0 if damage == "no layers" else 2).read_bytes()
@@ -148,7 +148,7 @@ async def test_a_file_that_cannot_be_loaded_is_one_sentence(here: World, damage:
     assert processes() == []
 
 
-async def test_a_file_that_is_not_the_recorded_one_is_refused_and_not_stored(here: World) -> None:
+async def test_a_file_that_is_not_the_recorded_one_is_refused_and_not_stored(here: EmbeddedSetup) -> None:
     model = replace(here.model(), sha256="0" * 64)
 
     with pytest.raises(Invalid, match="its SHA-256 is not the one recorded"):
@@ -157,12 +157,12 @@ async def test_a_file_that_is_not_the_recorded_one_is_refused_and_not_stored(her
     assert list(here.copies.iterdir()) == []
 
 
-async def test_a_file_that_is_missing_in_storage_is_one_sentence(here: World) -> None:
+async def test_a_file_that_is_missing_in_storage_is_one_sentence(here: EmbeddedSetup) -> None:
     with pytest.raises(Invalid, match="not in storage"):
         await here.runtime.upstream(replace(here.model(), s3_key="elsewhere.gguf"))
 
 
-async def test_a_damaged_local_copy_is_downloaded_again(here: World) -> None:
+async def test_a_damaged_local_copy_is_downloaded_again(here: EmbeddedSetup) -> None:
     model = here.model()
     await here.runtime.upstream(model)
     [process] = processes()
@@ -180,7 +180,7 @@ async def test_a_damaged_local_copy_is_downloaded_again(here: World) -> None:
     assert len(here.storage.downloads) == 2
 
 
-async def test_an_unknown_name_and_a_malformed_id_are_invalid(here: World) -> None:
+async def test_an_unknown_name_and_a_malformed_id_are_invalid(here: EmbeddedSetup) -> None:
     with pytest.raises(Invalid, match="no model 'gpt'"):
         await here.runtime.upstream("gpt")
     with pytest.raises(Invalid, match="must be an id"):
@@ -188,7 +188,7 @@ async def test_an_unknown_name_and_a_malformed_id_are_invalid(here: World) -> No
     await here.runtime.remove("finetune_unknown")
 
 
-async def test_without_the_token_nothing_is_loaded(here: World) -> None:
+async def test_without_the_token_nothing_is_loaded(here: EmbeddedSetup) -> None:
     unauthorized = EmbeddedRuntime(here.url, "guess")
 
     with pytest.raises(Unavailable, match="401"):
@@ -198,7 +198,7 @@ async def test_without_the_token_nothing_is_loaded(here: World) -> None:
     await unauthorized.aclose()
 
 
-async def test_a_runtime_that_is_not_there_is_unavailable(here: World) -> None:
+async def test_a_runtime_that_is_not_there_is_unavailable(here: EmbeddedSetup) -> None:
     runtime = EmbeddedRuntime("http://127.0.0.1:1", TOKEN)
 
     with pytest.raises(Unavailable, match="does not answer"):
@@ -219,7 +219,7 @@ class OneModel(FakeKeyTable):
         return replace(await super().route(project_id, secret, model_name), target=self.target)
 
 
-async def test_through_the_gateway_the_death_of_a_model_is_not_noticed(here: World) -> None:
+async def test_through_the_gateway_the_death_of_a_model_is_not_noticed(here: EmbeddedSetup) -> None:
     model, log_writer = here.model(), FakeLogWriter()
     gateway = Gateway(OneModel(model), here.runtime, log_writer)
     async with (

@@ -78,47 +78,47 @@ class Server:
 
 
 @dataclass
-class World:
+class RemoteSetup:
     server: Server
     url: str
     runtime: RemoteRuntime
     model: ModelFile
 
 
-async def _world(tmp_path: Path, *, ollama: bool) -> AsyncIterator[World]:
+async def _setup(tmp_path: Path, *, ollama: bool) -> AsyncIterator[RemoteSetup]:
     (tmp_path / "finetune_a.gguf").write_bytes(b"GGUF" + bytes(100_000))
     storage, server = FolderStorage(tmp_path), Server()
     async with serving(server.app(ollama=ollama)) as url:
         runtime = RemoteRuntime(f"{url}/v1", KEY, storage.port)
-        yield World(server, f"{url}/v1", runtime, model_file(storage, "finetune_a"))
+        yield RemoteSetup(server, f"{url}/v1", runtime, model_file(storage, "finetune_a"))
         await runtime.aclose()
 
 
 @pytest.fixture
-async def ollama(tmp_path: Path) -> AsyncIterator[World]:
-    async for world in _world(tmp_path, ollama=True):
-        yield world
+async def ollama(tmp_path: Path) -> AsyncIterator[RemoteSetup]:
+    async for setup in _setup(tmp_path, ollama=True):
+        yield setup
 
 
 @pytest.fixture
-async def other(tmp_path: Path) -> AsyncIterator[World]:
-    async for world in _world(tmp_path, ollama=False):
-        yield world
+async def other(tmp_path: Path) -> AsyncIterator[RemoteSetup]:
+    async for setup in _setup(tmp_path, ollama=False):
+        yield setup
 
 
 @pytest.mark.parametrize("name", ["llama3.2", "llama3.2:latest"])
-async def test_a_model_of_the_server_is_addressed_by_its_name(ollama: World, name: str) -> None:
+async def test_a_model_of_the_server_is_addressed_by_its_name(ollama: RemoteSetup, name: str) -> None:
     upstream = await ollama.runtime.upstream(name)
 
     assert (upstream.base_url, upstream.model, upstream.api_key) == (ollama.url, name, KEY)
 
 
-async def test_a_name_that_the_server_does_not_know_is_invalid(ollama: World) -> None:
+async def test_a_name_that_the_server_does_not_know_is_invalid(ollama: RemoteSetup) -> None:
     with pytest.raises(Invalid, match="no model 'gpt'"):
         await ollama.runtime.upstream("gpt")
 
 
-async def test_a_fine_tune_is_installed_into_ollama_in_chunks_and_once(ollama: World) -> None:
+async def test_a_fine_tune_is_installed_into_ollama_in_chunks_and_once(ollama: RemoteSetup) -> None:
     upstream = await ollama.runtime.upstream(ollama.model)
     ollama.runtime.forget(ollama.model.model_id)
     await ollama.runtime.upstream(ollama.model)
@@ -129,12 +129,12 @@ async def test_a_fine_tune_is_installed_into_ollama_in_chunks_and_once(ollama: W
     assert ollama.server.largest_chunk < 100_000
 
 
-async def test_the_error_of_ollama_for_a_damaged_file_is_passed_on(ollama: World) -> None:
+async def test_the_error_of_ollama_for_a_damaged_file_is_passed_on(ollama: RemoteSetup) -> None:
     with pytest.raises(Unavailable, match="answered 400: digest mismatch"):
         await ollama.runtime.upstream(replace(ollama.model, sha256="0" * 64))
 
 
-async def test_a_fine_tune_is_removed_from_ollama_and_an_unknown_one_is_ignored(ollama: World) -> None:
+async def test_a_fine_tune_is_removed_from_ollama_and_an_unknown_one_is_ignored(ollama: RemoteSetup) -> None:
     await ollama.runtime.upstream(ollama.model)
 
     await ollama.runtime.remove(ollama.model.model_id)
@@ -143,13 +143,13 @@ async def test_a_fine_tune_is_removed_from_ollama_and_an_unknown_one_is_ignored(
     assert ollama.server.models == ["llama3.2:latest"]
 
 
-async def test_another_server_has_the_fine_tune_under_its_id(other: World) -> None:
+async def test_another_server_has_the_fine_tune_under_its_id(other: RemoteSetup) -> None:
     other.server.models.append("finetune_a")
 
     assert (await other.runtime.upstream(other.model)).model == "finetune_a"
 
 
-async def test_a_model_of_the_same_file_name_is_not_mistaken_for_the_fine_tune(other: World) -> None:
+async def test_a_model_of_the_same_file_name_is_not_mistaken_for_the_fine_tune(other: RemoteSetup) -> None:
     other.server.models += ["my_model", "my_model.gguf"]
     model = replace(other.model, s3_key="finetunes/finetune_a/my_model.gguf")
 
@@ -157,7 +157,9 @@ async def test_a_model_of_the_same_file_name_is_not_mistaken_for_the_fine_tune(o
         await other.runtime.upstream(model)
 
 
-async def test_another_server_without_the_fine_tune_is_an_error_that_says_what_to_do(other: World) -> None:
+async def test_another_server_without_the_fine_tune_is_an_error_that_says_what_to_do(
+    other: RemoteSetup,
+) -> None:
     with pytest.raises(
         Invalid, match=r"load finetune_a\.gguf into it under the name finetune_a, or use Ollama"
     ):
@@ -166,7 +168,9 @@ async def test_another_server_without_the_fine_tune_is_an_error_that_says_what_t
     await other.runtime.remove(other.model.model_id)
 
 
-async def test_a_wrong_api_key_and_an_unknown_protocol_are_unavailable(other: World, tmp_path: Path) -> None:
+async def test_a_wrong_api_key_and_an_unknown_protocol_are_unavailable(
+    other: RemoteSetup, tmp_path: Path
+) -> None:
     unauthorized = RemoteRuntime(other.url, None, FolderStorage(tmp_path).port)
     assert await other.runtime.health() == "connected"
     assert await unauthorized.health() == "The model server answered 401: who are you."
@@ -187,7 +191,7 @@ async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None
     await runtime.aclose()
 
 
-async def test_upstreams_are_cached_until_they_are_forgotten(other: World) -> None:
+async def test_upstreams_are_cached_until_they_are_forgotten(other: RemoteSetup) -> None:
     await other.runtime.upstream("llama3.2")
     other.server.models.clear()
     await other.runtime.upstream("llama3.2")

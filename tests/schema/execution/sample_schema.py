@@ -1,4 +1,4 @@
-"""A schema with a field of every kind, and worlds with values in them that do not fit."""
+"""A schema with a field of every kind, and values for it, some of which do not fit."""
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
@@ -18,7 +18,7 @@ from schema.execution._bound_resolver import ONLY_ID
 from schema.shared.nodes import load
 
 T = TypeVar("T")
-Info = strawberry.Info["World", None]
+Info = strawberry.Info["Values", None]
 
 
 @strawberry.enum
@@ -148,17 +148,17 @@ class Choosy(Named):
         return isinstance(value, Choosy) and value.whole % 2 == 0
 
 
-async def found(world: "World", keys: list[str]) -> Mapping[str, Any]:
+async def found(values: "Values", keys: list[str]) -> Mapping[str, Any]:
     """Leaves by key; some keys have none, and one is refused with all that are asked for beside it."""
     await asyncio.sleep(0)
     if "bad" in keys:
         raise LookupError("a bad key")
-    return {key: world.leaves[ord(key[-1]) % 3] for key in keys if key != "none"}
+    return {key: values.leaves[ord(key[-1]) % 3] for key in keys if key != "none"}
 
 
-async def found_many(world: "World", keys: list[str]) -> Mapping[str, list[Any]]:
+async def found_many(values: "Values", keys: list[str]) -> Mapping[str, list[Any]]:
     """The same as lists."""
-    return {key: [leaf] for key, leaf in (await found(world, keys)).items()}
+    return {key: [leaf] for key, leaf in (await found(values, keys)).items()}
 
 
 @strawberry.type
@@ -192,14 +192,14 @@ class Branch(Named):
     @strawberry.field
     def met(self, info: Info, key: str = "a") -> Leaf | None:
         """What a loader has."""
-        world: Any = info
-        return load(world, found, key)  # type: ignore[no-any-return]
+        values: Any = info
+        return load(values, found, key)  # type: ignore[no-any-return]
 
     @strawberry.field(metadata=ONLY_ID)  # type: ignore[untyped-decorator]  # for the class is not complete yet
     def own(self, info: Info) -> list[Leaf]:
         """What a loader has for the branch."""
-        world: Any = info
-        return load(world, found_many, self.id).then(list, default=[])  # type: ignore[no-any-return]
+        values: Any = info
+        return load(values, found_many, self.id).then(list, default=[])  # type: ignore[no-any-return]
 
     @strawberry.field
     async def fails(self) -> int:
@@ -213,13 +213,13 @@ class Query:
 
     @strawberry.field
     def here(self, info: Info) -> Branch:
-        """The world."""
-        return info.context.world
+        """The root branch."""
+        return info.context.root
 
     @strawberry.field
     async def there(self, info: Info) -> Branch | None:
-        """The world, after a while."""
-        return info.context.world
+        """The root branch, asynchronously."""
+        return info.context.root
 
     @strawberry.field
     async def listed(self, info: Info) -> list[Leaf]:
@@ -235,7 +235,7 @@ class Mutation:
     async def note(self, info: Info, text: str) -> Branch:
         """Notes a text."""
         info.context.notes.append(text)
-        return info.context.world
+        return info.context.root
 
     @strawberry.mutation
     def note_now(self, info: Info, text: str) -> int | None:
@@ -252,7 +252,7 @@ class Subscription:
 
     @strawberry.subscription
     async def leaves(self, info: Info) -> AsyncIterator[Leaf]:
-        """Each leaf of the world."""
+        """Each of the leaves."""
         for leaf in info.context.leaves:
             yield leaf
 
@@ -314,8 +314,8 @@ class Broken(Leaf):
 
 
 @dataclass
-class World(HasOperationState):
-    """What the queries are about: the same for every query that is asked of it."""
+class Values(HasOperationState):
+    """The data that queries read: the same for every query on it."""
 
     random: Random
     badness: float
@@ -325,7 +325,7 @@ class World(HasOperationState):
 
     def __post_init__(self) -> None:
         self.leaves = [self.leaf() for _ in range(3)]
-        self.world = self.branch(3)
+        self.root = self.branch(3)
 
     def _is_bad(self) -> bool:
         return self.random.random() < self.badness

@@ -30,9 +30,8 @@ from schema.shared import connections
 from tests.clients import Api
 from tests.schema.execution import sample_schema as module
 from tests.schema.execution.random_queries import Queries, Value
-from tests.schema.execution.sample_schema import BAD, GOOD, NEAR, Branch, Leaf, World, kinds
-from tests.world import World as Planted
-from tests.world import create_world
+from tests.schema.execution.sample_schema import BAD, GOOD, NEAR, Branch, Leaf, Values, kinds
+from tests.world import World, create_world
 
 pytestmark = [
     pytest.mark.anyio,
@@ -53,7 +52,7 @@ def _warned() -> Iterator[None]:
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 WORLDS = int(os.environ.get("FUZZ_WORLDS", "100"))
-"""How many worlds are asked 25 questions each; a longer run is `FUZZ_SEED=1000 FUZZ_WORLDS=1000`."""
+"""For how many `Values` 25 queries are run each; a longer run is `FUZZ_SEED=1000 FUZZ_WORLDS=1000`."""
 OPERATIONS = [OperationType.QUERY] * 3 + [OperationType.MUTATION]
 THING = "{ __typename ... on Named { name } ... on Leaf { whole } ... on Choosy { whole } ... on Branch { leaf { id } } }"
 SELECTIONS: dict[type, dict[str, str]] = {
@@ -114,13 +113,13 @@ def encoded(result: ExecutionResult) -> bytes:
 
 
 async def run(
-    executor: type[Executor[Any]], parsed: DocumentNode, variables: dict[str, Any], world: World
+    executor: type[Executor[Any]], parsed: DocumentNode, variables: dict[str, Any], values: Values
 ) -> bytes:
     """The answer of one executor."""
     answer = execute(
         SCHEMA,
         parsed,
-        context_value=world,
+        context_value=values,
         variable_values=variables,
         executor_class=executor,
         is_awaitable=AWAITABLE,
@@ -128,25 +127,25 @@ async def run(
     return encoded(await await_maybe(answer))
 
 
-async def both(document: str, variables: dict[str, Any], world: World) -> list[bytes]:
+async def both(document: str, variables: dict[str, Any], values: Values) -> list[bytes]:
     """The answers of the two, and what was noted in which order."""
     parsed, answers = parse(document), []
     for executor in (STOCK, FAST):
-        world.notes.clear()
-        world.operation = OperationState()
-        answers.append(await run(executor, parsed, variables, world) + str(world.notes).encode())
+        values.notes.clear()
+        values.operation = OperationState()
+        answers.append(await run(executor, parsed, variables, values) + str(values.notes).encode())
     return answers
 
 
 async def events(
-    executor: type[Executor[Any]], document: str, variables: dict[str, Any], world: World
+    executor: type[Executor[Any]], document: str, variables: dict[str, Any], values: Values
 ) -> Any:
     """What one executor sends of a subscription, in its order."""
     stream: Any = await await_maybe(
         subscribe(
             SCHEMA,
             parse(document),
-            context_value=world,
+            context_value=values,
             variable_values=variables,
             executor_class=executor,
         )
@@ -159,15 +158,15 @@ async def events(
 
 
 async def test_both_executors_complete_any_attribute_value_alike() -> None:
-    world = World(seeded(SEED), 0)
-    for owner, path in ((world.leaves[0], "listed {{ {} }}"), (world.world, "there {{ {} }}")):
+    values = Values(seeded(SEED), 0)
+    for owner, path in ((values.leaves[0], "listed {{ {} }}"), (values.root, "there {{ {} }}")):
         for name, selection in SELECTIONS[type(owner)].items():
             document = "{ " + path.format(f"name {selection}") + " }"
             assert not validate(SCHEMA, parse(document)), document
             right = getattr(owner, name)
-            for given in [*BAD, *NEAR.get(name, ()), *GOOD.get(name, ()), *world.strange(right)]:
+            for given in [*BAD, *NEAR.get(name, ()), *GOOD.get(name, ()), *values.strange(right)]:
                 setattr(owner, name, given)
-                stock, fast = await both(document, {}, world)
+                stock, fast = await both(document, {}, values)
                 assert fast == stock, (document, given)
             setattr(owner, name, right)
 
@@ -175,10 +174,10 @@ async def test_both_executors_complete_any_attribute_value_alike() -> None:
 async def test_both_executors_answer_random_documents_alike() -> None:
     for seed in range(SEED, SEED + WORLDS):
         random = seeded(seed)
-        world, queries = World(random, random.choice([0, 0.02, 0.1])), Queries(SCHEMA, random, value)
+        values, queries = Values(random, random.choice([0, 0.02, 0.1])), Queries(SCHEMA, random, value)
         for _ in range(25):
             document, variables = queries.document(random.choice(OPERATIONS))
-            stock, fast = await both(document, variables, world)
+            stock, fast = await both(document, variables, values)
             assert fast == stock, (seed, document, variables)
 
 
@@ -192,9 +191,9 @@ async def test_random_documents_are_valid() -> None:
 async def test_both_executors_send_the_same_events() -> None:
     for seed in range(SEED, SEED + 5 * WORLDS):
         random = seeded(seed)
-        world, queries = World(random, random.choice([0, 0.1])), Queries(SCHEMA, random, value)
+        values, queries = Values(random, random.choice([0, 0.1])), Queries(SCHEMA, random, value)
         document, variables = queries.document(OperationType.SUBSCRIPTION)
-        stock, fast = [await events(executor, document, variables, world) for executor in (STOCK, FAST)]
+        stock, fast = [await events(executor, document, variables, values) for executor in (STOCK, FAST)]
         assert fast == stock, (seed, document, variables)
 
 
@@ -206,17 +205,17 @@ async def test_keys_of_many_objects_are_read_with_one_call(
 ) -> None:
     calls: list[str] = []
 
-    async def counted(world: World, keys: list[str]) -> dict[str, Any]:
+    async def counted(values: Values, keys: list[str]) -> dict[str, Any]:
         calls.append(" ".join(keys))
-        return dict.fromkeys(keys, world.leaves[0])
+        return dict.fromkeys(keys, values.leaves[0])
 
     monkeypatch.setattr(module, "found", counted)
-    world = World(seeded(1), 0)
+    values = Values(seeded(1), 0)
     document = parse(f"{{ there {{ branches {{ {wanted} branches {{ {wanted} }} }} }} }}")
     for executor in (STOCK, FAST):
         calls.clear()
-        world.operation = OperationState()
-        assert b"[]" in await run(executor, document, {}, world)
+        values.operation = OperationState()
+        assert b"[]" in await run(executor, document, {}, values)
         assert 0 < len(calls) <= 2 * wanted.count("{"), calls  # on two levels
         assert len(set(calls)) == len(calls), calls
 
@@ -227,17 +226,17 @@ async def test_middleware_applies_to_attributes_too() -> None:
         return found * 2 if isinstance(found, str) else found
 
     document = parse("{ here { leaf { id } leaves { id } } }")
-    world = World(seeded(SEED), 0)
-    world.world.leaves = world.leaves
+    values = Values(seeded(SEED), 0)
+    values.root.leaves = values.leaves
     for executor in (STOCK, FAST):
-        found = execute(SCHEMA, document, context_value=world, executor_class=executor, middleware=[twice])
+        found = execute(SCHEMA, document, context_value=values, executor_class=executor, middleware=[twice])
         assert isinstance(found, ExecutionResult)
         assert found.data
         assert found.data["here"]["leaf"] == {"id": "id_1id_1"}
         assert set(map(str, found.data["here"]["leaves"])) == {"{'id': 'id_1id_1'}"}
 
 
-def argument_values(world: Planted, random: Random) -> Value:
+def argument_values(world: World, random: Random) -> Value:
     """Arguments that name what a user has."""
     ids = list(world.ids.values())
 
