@@ -184,10 +184,10 @@ def stored(id: str) -> str:
 class Listed:
     """A list of the owner's, as it is known to be: `rows` in their order, of which `base` are never deleted."""
 
-    def __init__(self, place: str, owner: World, stranger: World, database: AsyncEngine) -> None:
+    def __init__(self, place: str, owner: World, other_user: World, database: AsyncEngine) -> None:
         self.place = place
         self.owner = owner
-        self.stranger = stranger
+        self.other_user = other_user
         self.database = database
         self.projects: list[str] = []
         self.base: list[Row] = []
@@ -262,7 +262,7 @@ class Listed:
         return sorted(rows, reverse=self.kind.newest_first)
 
     async def add(self, random: Random, number: int) -> None:
-        """Add rows at places drawn by lot, and half as many of the stranger's between them."""
+        """Add rows at random places, and half as many of the other user's between them."""
         made = [self.kind.make(random) for _ in range(number)]
         self.rows = self.sorted([*self.rows, *(row for row, _ in made)])
         somewhere = self.parent == "Query" and self.noun != "Project"
@@ -273,7 +273,7 @@ class Listed:
         if self.noun not in SHARED:
             others = [self.kind.make(random) for _ in range(number // 2)]
             self.others += [row for row, _ in others]
-            await self._copy(self.stranger, [values for _, values in others])
+            await self._copy(self.other_user, [values for _, values in others])
 
     async def _copy(self, world: World, values: Sequence[dict[str, Any]]) -> None:
         parent = {"parent": stored(world.ids[self.parent])} if self.parent in NODES else {}

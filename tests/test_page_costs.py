@@ -72,10 +72,10 @@ def blocks(plan: dict[str, Any]) -> int:
 async def test_a_page_at_the_end_of_a_long_list_costs_as_much_as_one_at_its_start(
     api: Api, services: Services, database: AsyncEngine, place: str
 ) -> None:
-    owner, stranger = await create_world(services, api), await create_world(services, api.other)
+    owner, other_user = await create_world(services, api), await create_world(services, api.other)
     for _ in range(2):
         await new_project(api)
-    listed, table = Listed(place, owner, stranger, database), KINDS[row_type(place)].table
+    listed, table = Listed(place, owner, other_user, database), KINDS[row_type(place)].table
     async with listed.filled(Random(place), 10_000):  # noqa: S311
         async with listed.database.connect() as connection:
             await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(

@@ -29,10 +29,10 @@ PLACES = places()
 @pytest.fixture
 async def lists(api: Api, services: Services, database: AsyncEngine) -> dict[str, Listed]:
     """Every list of a user by name, with a few rows; another user has rows too."""
-    owner, stranger = await create_world(services, api), await create_world(services, api.other)
+    owner, other_user = await create_world(services, api), await create_world(services, api.other)
     for _ in range(2):
         await new_project(api)
-    return {place: Listed(place, owner, stranger, database) for place in PLACES}
+    return {place: Listed(place, owner, other_user, database) for place in PLACES}
 
 
 def test_every_list_of_the_schema_is_tested_here() -> None:
@@ -186,7 +186,7 @@ async def test_cursors_of_other_lists_and_other_users_are_refused(lists: dict[st
             await listed.answer(listed.owner, after="MQ"),
         ]
         if row_type(place) != "JobEvent":  # there a cursor is the event's number, whoever may see it
-            refused.append(await listed.answer(listed.stranger, after=cursors[place]))
+            refused.append(await listed.answer(listed.other_user, after=cursors[place]))
         assert {refusal(body) for body in refused} == {("BAD_USER_INPUT", "INVALID_CURSOR")}, place
         assert refused[0]["errors"][0]["extensions"]["field"] == ["before"]
 

@@ -333,8 +333,8 @@ async def test_attempts_at_once_are_no_more_than_the_limit(api: Api, call: Call,
 
 
 async def test_the_schema_is_asked_for_no_more_often_than_anything_else(call: Call) -> None:
-    stranger = await call("192.0.2.1")
-    codes = [code(await ask(stranger, "{ __schema { queryType { name } } }")) for _ in range(6)]
+    unauthenticated_client = await call("192.0.2.1")
+    codes = [code(await ask(unauthenticated_client, "{ __schema { queryType { name } } }")) for _ in range(6)]
     assert codes == [None] * 5 + ["RATE_LIMITED"]
 
 

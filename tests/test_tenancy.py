@@ -100,7 +100,7 @@ async def owner(api: Api, services: Services) -> World:
 
 
 @pytest.fixture
-async def stranger(api: Api, services: Services) -> World:
+async def other_user(api: Api, services: Services) -> World:
     """Another user with objects of every noun."""
     return await create_world(services, api.other)
 
@@ -143,7 +143,7 @@ def is_unauthenticated(response: str) -> bool:
 
 
 async def test_nodes_are_visible_to_their_owner_alone(
-    owner: World, stranger: World, anonymous: httpx.AsyncClient
+    owner: World, other_user: World, anonymous: httpx.AsyncClient
 ) -> None:
     one = "query($id: ID!) { node(id: $id) { __typename id } }"
     many = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
@@ -152,23 +152,23 @@ async def test_nodes_are_visible_to_their_owner_alone(
     found = [{"__typename": noun, "id": id} for noun, id in owner.ids.items()]
     shared = [node if node["__typename"] in SHARED else None for node in found]
     assert [(await owner.api.gql(one, id=id))["node"] for id in owned] == found
-    assert [(await stranger.api.gql(one, id=id))["node"] for id in owned] == shared
+    assert [(await other_user.api.gql(one, id=id))["node"] for id in owned] == shared
     assert [is_unauthenticated(await ask(anonymous, one, id=id)) for id in owned] == [True] * len(owned)
     assert (await owner.api.gql(many, ids=owned))["nodes"] == found
-    assert (await stranger.api.gql(many, ids=owned))["nodes"] == shared
-    assert (await stranger.api.gql(many, ids=missing))["nodes"] == shared
+    assert (await other_user.api.gql(many, ids=owned))["nodes"] == shared
+    assert (await other_user.api.gql(many, ids=missing))["nodes"] == shared
     assert is_unauthenticated(await ask(anonymous, many, ids=owned))
 
 
 async def test_every_query_by_id_finds_objects_for_their_owner_alone(
-    owner: World, stranger: World, anonymous: httpx.AsyncClient
+    owner: World, other_user: World, anonymous: httpx.AsyncClient
 ) -> None:
     for name, field in BY_ID.items():
         document, id = f"query($id: ID!) {{ {name}(id: $id) {{ id }} }}", owner.ids[str(field.type)]
         found = {name: {"id": id}}
         is_shared = str(field.type) in SHARED
         assert await owner.api.gql(document, id=id) == found
-        assert await stranger.api.gql(document, id=id) == (found if is_shared else {name: None})
+        assert await other_user.api.gql(document, id=id) == (found if is_shared else {name: None})
         assert is_unauthenticated(await ask(anonymous, document, id=id)), name
 
 
@@ -189,14 +189,14 @@ async def reachable(world: World, selections: Callable[[Mapping[str, GraphQLFiel
 
 
 async def test_lists_and_objects_refer_to_no_object_of_another_user_with_any_filter(
-    owner: World, stranger: World
+    owner: World, other_user: World
 ) -> None:
     of_owner = await reachable(owner, all_of)
-    of_stranger = await reachable(stranger, lambda fields: filtered(fields, owner.ids["ApiKey"]))
+    of_other_user = await reachable(other_user, lambda fields: filtered(fields, owner.ids["ApiKey"]))
     shared = {id for id in ids_in(json.loads(of_owner)) if noun_of(id) in SHARED}
     assert ids_in(json.loads(of_owner)) >= set(owner.ids.values())
-    assert ids_in(json.loads(of_owner)) & ids_in(json.loads(of_stranger)) == shared
-    assert {noun for noun, id in owner.ids.items() if id in of_stranger} == SHARED
+    assert ids_in(json.loads(of_owner)) & ids_in(json.loads(of_other_user)) == shared
+    assert {noun for noun, id in owner.ids.items() if id in of_other_user} == SHARED
 
 
 async def test_lists_need_a_signed_in_user(owner: World, anonymous: httpx.AsyncClient) -> None:
@@ -213,14 +213,14 @@ def code(name: str, response: str) -> str | None:
 
 
 async def test_no_mutation_accepts_ids_of_another_user_alone_or_with_own_ones(
-    owner: World, stranger: World, database: AsyncEngine
+    owner: World, other_user: World, database: AsyncEngine
 ) -> None:
     before, no_object = await snapshot(database), unknown_ids()
     seen, expected = {}, {}
     for name, case in CASES:
-        for nouns, (foreign, missing) in foreign_inputs(case, stranger.ids, owner.ids, no_object):
-            response = await ask(stranger.api.rest, mutation(name), input=foreign)
-            of_missing = await ask(stranger.api.rest, mutation(name), input=missing)
+        for nouns, (foreign, missing) in foreign_inputs(case, other_user.ids, owner.ids, no_object):
+            response = await ask(other_user.api.rest, mutation(name), input=foreign)
+            of_missing = await ask(other_user.api.rest, mutation(name), input=missing)
             is_changed = await snapshot(database) != before
             seen[name, *case, nouns] = code(name, response), without_ids(response, owner.ids), is_changed
             expected[name, *case, nouns] = "NOT_FOUND", without_ids(of_missing, no_object), False
@@ -245,13 +245,13 @@ async def test_the_owner_may_send_all_of_these_mutations(owner: World) -> None:
         assert code(name, response) == ("CONFLICT" if name in IN_USE else None), response
 
 
-async def test_an_idempotency_key_of_one_user_is_not_that_of_another(owner: World, stranger: World) -> None:
+async def test_an_idempotency_key_of_one_user_is_not_that_of_another(owner: World, other_user: World) -> None:
     cases = [(name, case) for name, case in CASES if takes(name, "idempotencyKey")]
     assert cases
     for name, case in cases:
         given = with_ids_of(case, owner.ids) | {"idempotencyKey": f"with {len(case)} fields"}
         first = await ask(owner.api.rest, mutation(name), input=given)
-        second = await ask(stranger.api.rest, mutation(name), input=given)
+        second = await ask(other_user.api.rest, mutation(name), input=given)
         assert code(name, first) is None, first
         assert code(name, second) == ("NOT_FOUND" if any(id_places_of(case)) else None), second
         assert ids_in(json.loads(first)).isdisjoint(ids_in(json.loads(second)))
@@ -267,7 +267,7 @@ async def subscribe(rest: httpx.AsyncClient, name: str, given: Mapping[str, str]
 
 
 async def test_streams_are_visible_to_their_owner_alone(
-    owner: World, stranger: World, anonymous: httpx.AsyncClient
+    owner: World, other_user: World, anonymous: httpx.AsyncClient
 ) -> None:
     missing = unknown_ids()
     for name, given in STREAMS.items():
@@ -275,8 +275,8 @@ async def test_streams_are_visible_to_their_owner_alone(
         seen = await subscribe(owner.api.rest, name, input)
         assert seen
         assert all(result["data"][name] for result in seen)
-        refused = await subscribe(stranger.api.rest, name, input)
-        of_missing = await subscribe(stranger.api.rest, name, with_ids_of(given, missing))
+        refused = await subscribe(other_user.api.rest, name, input)
+        of_missing = await subscribe(other_user.api.rest, name, with_ids_of(given, missing))
         assert [result["errors"][0]["extensions"]["code"] for result in refused] == ["NOT_FOUND"]
         assert without_ids(json.dumps(refused), owner.ids) == without_ids(json.dumps(of_missing), missing)
         unauthenticated = await subscribe(anonymous, name, input)

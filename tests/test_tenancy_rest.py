@@ -58,7 +58,7 @@ async def owner(api: Api, services: Services) -> World:
 
 
 @pytest.fixture
-async def stranger(api: Api, services: Services) -> World:
+async def other_user(api: Api, services: Services) -> World:
     """Another user with objects of every noun."""
     return await create_world(services, api.other)
 
@@ -74,15 +74,15 @@ def test_every_path_of_the_application_is_tested_here(application: ASGIApp) -> N
 
 
 async def test_every_path_is_open_to_its_owner_alone(
-    owner: World, stranger: World, anonymous: httpx.AsyncClient, database: AsyncEngine
+    owner: World, other_user: World, anonymous: httpx.AsyncClient, database: AsyncEngine
 ) -> None:
     before, no_object = await snapshot(database), unknown_ids()
     seen, expected = {}, {}
     for case in CASES:
-        for nouns, (foreign, missing) in foreign_inputs(names(case), stranger.ids, owner.ids, no_object):
+        for nouns, (foreign, missing) in foreign_inputs(names(case), other_user.ids, owner.ids, no_object):
             path = path_of(case, foreign, owner)
-            status, body = await send(stranger.api.rest, case, path)
-            _, of_missing = await send(stranger.api.rest, case, path_of(case, missing, owner))
+            status, body = await send(other_user.api.rest, case, path)
+            _, of_missing = await send(other_user.api.rest, case, path_of(case, missing, owner))
             unauthenticated, _ = await send(anonymous, case, path)
             seen[case, nouns] = status, without_ids(body, owner.ids), unauthenticated
             expected[case, nouns] = 404, without_ids(of_missing, no_object), 401
@@ -96,7 +96,7 @@ async def test_every_path_is_open_to_its_owner_alone(
 
 
 async def test_the_key_of_external_workers_opens_their_paths_alone(
-    owner: World, stranger: World, anonymous: httpx.AsyncClient, database: AsyncEngine
+    owner: World, other_user: World, anonymous: httpx.AsyncClient, database: AsyncEngine
 ) -> None:
     before = await snapshot(database)
     for case in CASES:
@@ -104,7 +104,7 @@ async def test_the_key_of_external_workers_opens_their_paths_alone(
         status, body = await send(anonymous, case, path, KEY)
         assert status == (expected_of_owner(case) if case[1].startswith(EXTERNAL) else 401), (case, body)
         assert (await send(anonymous, case, path, WRONG_KEY))[0] == 401
-        status, body = await send(stranger.api.rest, case, path, WRONG_KEY)
+        status, body = await send(other_user.api.rest, case, path, WRONG_KEY)
         assert status == (401 if case[1].startswith(EXTERNAL) else 404), (case, body)
     assert await snapshot(database) == before
 
@@ -116,7 +116,7 @@ async def ticket(world: World, path: str) -> str:
 
 
 async def test_a_ticket_opens_one_path_with_the_rights_of_its_user(
-    owner: World, stranger: World, anonymous: httpx.AsyncClient
+    owner: World, other_user: World, anonymous: httpx.AsyncClient
 ) -> None:
     assert DOWNLOADS
     other = f"/api/projects/{owner.ids['Project']}/other"
@@ -124,12 +124,12 @@ async def test_a_ticket_opens_one_path_with_the_rights_of_its_user(
         path = path_of(case, with_ids_of(names(case), owner.ids), owner)
         tickets = {
             "owner's": await ticket(owner, path),
-            "stranger's": await ticket(stranger, path),
+            "another user's": await ticket(other_user, path),
             "for another path": await ticket(owner, other),
             "forged": owner.api.token,
         }
         seen = {name: (await anonymous.get(f"{path}?ticket={tickets[name]}")).status_code for name in tickets}
-        assert seen == {"owner's": 200, "stranger's": 404, "for another path": 401, "forged": 401}, case
+        assert seen == {"owner's": 200, "another user's": 404, "for another path": 401, "forged": 401}, case
 
 
 async def test_a_ticket_needs_a_signed_in_user(anonymous: httpx.AsyncClient) -> None:
@@ -150,14 +150,14 @@ async def ask_gateway(
 
 
 async def test_the_gateway_opens_a_project_to_its_own_keys_alone(
-    owner: World, stranger: World, anonymous: httpx.AsyncClient, database: AsyncEngine
+    owner: World, other_user: World, anonymous: httpx.AsyncClient, database: AsyncEngine
 ) -> None:
     before, project_id = await snapshot(database), owner.ids["Project"]
     for endpoint in ENDPOINTS:
         refused = [
-            await ask_gateway(anonymous, project_id, endpoint, stranger.secret, owner.model_name),
+            await ask_gateway(anonymous, project_id, endpoint, other_user.secret, owner.model_name),
             await ask_gateway(anonymous, project_id, endpoint, owner.api.token, owner.model_name),
-            await ask_gateway(anonymous, stranger.ids["Project"], endpoint, owner.secret, owner.model_name),
+            await ask_gateway(anonymous, other_user.ids["Project"], endpoint, owner.secret, owner.model_name),
             await ask_gateway(anonymous, unknown_ids()["Project"], endpoint, owner.secret, owner.model_name),
         ]
         assert {status for status, _ in refused} == {401}
@@ -167,18 +167,18 @@ async def test_the_gateway_opens_a_project_to_its_own_keys_alone(
 
 
 async def test_a_key_opens_no_model_but_that_of_its_deployment(
-    owner: World, stranger: World, anonymous: httpx.AsyncClient
+    owner: World, other_user: World, anonymous: httpx.AsyncClient
 ) -> None:
-    project_id, statuses = stranger.ids["Project"], {}
+    project_id, statuses = other_user.ids["Project"], {}
     for endpoint in ENDPOINTS:
-        for model in (owner.model_name, stranger.model_name):
-            status, body = await ask_gateway(anonymous, project_id, endpoint, stranger.secret, model)
+        for model in (owner.model_name, other_user.model_name):
+            status, body = await ask_gateway(anonymous, project_id, endpoint, other_user.secret, model)
             statuses[endpoint, model] = status
             if status == 200:
-                assert [model["id"] for model in json.loads(body)["data"]] == [stranger.model_name]
+                assert [model["id"] for model in json.loads(body)["data"]] == [other_user.model_name]
     expected = {
         (endpoint, model): 200 if endpoint.endswith("models") else status
         for endpoint in ENDPOINTS
-        for model, status in ((owner.model_name, 404), (stranger.model_name, 503))
+        for model, status in ((owner.model_name, 404), (other_user.model_name, 503))
     }
     assert statuses == expected  # 503: authorized, but no model server runs here

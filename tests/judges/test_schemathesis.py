@@ -1,4 +1,4 @@
-"""Schemathesis: a stranger's queries, drawn from the schema, against the running server."""
+"""Schemathesis: random queries, generated from the schema, against the running server."""
 
 import asyncio
 import json

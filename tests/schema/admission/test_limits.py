@@ -1,4 +1,4 @@
-"""What a stranger's document may cost: each attack is refused with a code, by work that grows no faster than it."""
+"""What an unauthenticated client's document may cost: each attack is refused with a code, by work linear in its size."""
 
 import sys
 from collections.abc import Callable
