@@ -283,12 +283,12 @@ async def measure() -> str:
 
 
 def _table(rows: list[str], logged: int) -> str:
-    asked = (REQUESTS + STREAMS) * ROUNDS + 2 * WARM_UP
+    sent = (REQUESTS + STREAMS) * ROUNDS + 2 * WARM_UP
     how = (
         f"Median of {ROUNDS} alternated rounds over {CONNECTIONS} connections, {os.cpu_count()} cores in all"
     )
     head = [
-        f"{how}; {logged:,} of {asked:,} requests are in the log.",
+        f"{how}; {logged:,} of {sent:,} requests are in the log.",
         "",
         "| what | how | a second | ratio | median ms | p95 ms | CPU µs of its server |",
         "|---|---|---:|---:|---:|---:|---:|",

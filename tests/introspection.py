@@ -63,8 +63,8 @@ def mutation(name: str) -> str:
         for name_of_field, made in payload.fields.items()
         if str(made.type) in NODES
     )
-    wanted = f"{objects} userErrors {{ code message field reason context }}"
-    return f"mutation($input: {field.args['input'].type}) {{ {name}(input: $input) {{ {wanted} }} }}"
+    selection = f"{objects} userErrors {{ code message field reason context }}"
+    return f"mutation($input: {field.args['input'].type}) {{ {name}(input: $input) {{ {selection} }} }}"
 
 
 def takes(name: str, field: str) -> bool:
@@ -109,8 +109,8 @@ def filtered(fields: Mapping[str, GraphQLField], id: str) -> list[str]:
     return all_of(fields) + _parted(again)
 
 
-def _parted(asked: list[str]) -> list[str]:
-    return [" ".join(asked[start : start + AT_ONCE]) for start in range(0, len(asked), AT_ONCE)]
+def _parted(selections: list[str]) -> list[str]:
+    return [" ".join(selections[start : start + AT_ONCE]) for start in range(0, len(selections), AT_ONCE)]
 
 
 def _given(field: GraphQLField, id: str) -> Iterator[str]:

@@ -218,14 +218,14 @@ class Listed:
         types = {"first": "Int", "last": "Int", "after": "String", "before": "String", "id": "ID!"}
         given = ", ".join(f"{name}: ${name}" for name in arguments)
         info = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
-        wanted = f"{{ edges {{ cursor node {{ {self.kind.shown} }} }} {info} }}"
-        asked = f"{self.place.partition('.')[2]}{f'({given})' if given else ''} {wanted}"
+        selection = f"{{ edges {{ cursor node {{ {self.kind.shown} }} }} {info} }}"
+        field = f"{self.place.partition('.')[2]}{f'({given})' if given else ''} {selection}"
         variables = dict(arguments)
         if self.parent in NODES:
-            asked = f"node(id: $id) {{ ... on {self.parent} {{ {asked} }} }}"
+            field = f"node(id: $id) {{ ... on {self.parent} {{ {field} }} }}"
             variables["id"] = world.ids[self.parent]
         declared = ", ".join(f"${name}: {types[name]}" for name in variables)
-        return await world.api.raw(f"query{f'({declared})' if declared else ''} {{ {asked} }}", **variables)
+        return await world.api.raw(f"query{f'({declared})' if declared else ''} {{ {field} }}", **variables)
 
     async def page(self, **arguments: Any) -> dict[str, Any]:
         """A page of the owner's."""

@@ -37,7 +37,7 @@ LIMITS: RateLimits = {
     CallKind.SIGN_IN: Rate(2, 60),
     CallKind.SIGN_UP: Rate(2, 60),
 }
-Call = Callable[..., Awaitable[httpx.AsyncClient]]
+ConnectClient = Callable[..., Awaitable[httpx.AsyncClient]]
 SUBSCRIPTION = 'subscription { jobEvents(jobId: "job_unknown") { cursor } }'
 PASSWORD = "correct horse"
 LOGIN = "mutation($input: LoginInput!) { login(input: $input) { user { id } userErrors { code } } }"
@@ -78,7 +78,7 @@ def services(services: Services) -> Services:
 
 
 @pytest.fixture
-async def call(application: ASGIApp) -> AsyncIterator[Call]:
+async def connect(application: ASGIApp) -> AsyncIterator[ConnectClient]:
     """Makes clients that call from an address."""
     async with AsyncExitStack() as stack:
 
@@ -218,14 +218,14 @@ async def test_what_is_no_operation_is_not_counted(api: Api) -> None:
     assert code(await api.raw("{ viewer { id } }")) is None
 
 
-async def test_the_signed_out_are_counted_by_address(api: Api, call: Call) -> None:
-    one, same, other = await call("192.0.2.1"), await call("192.0.2.1"), await call("192.0.2.2")
+async def test_the_signed_out_are_counted_by_address(api: Api, connect: ConnectClient) -> None:
+    one, same, other = await connect("192.0.2.1"), await connect("192.0.2.1"), await connect("192.0.2.2")
     document = "{ a: health { version } b: health { version } c: health { version } }"
     assert code(await ask(one, document)) is None
     assert code(await ask(same, document)) == "RATE_LIMITED"
     assert code(await ask(other, document)) is None
-    assert code(await ask(await call("192.0.2.1", api.token), document)) is None
-    assert code(await ask(await call("192.0.2.1", "not a token"), document)) == "RATE_LIMITED"
+    assert code(await ask(await connect("192.0.2.1", api.token), document)) is None
+    assert code(await ask(await connect("192.0.2.1", "not a token"), document)) == "RATE_LIMITED"
 
 
 async def test_a_subscription_counts_as_one_read_over_an_event_stream(live: str, api: Api) -> None:
@@ -282,10 +282,10 @@ async def test_every_path_of_rest_but_the_free_ones_is_limited(
         }
 
 
-async def test_a_ticket_counts_as_its_user(api: Api, call: Call) -> None:
+async def test_a_ticket_counts_as_its_user(api: Api, connect: ConnectClient) -> None:
     path = "/api/projects/prj_x/documents/doc_x/download"
     ticket = (await api.gql(f'{{ ticket(path: "{path}") {{ ticket }} }}'))["ticket"]["ticket"]
-    rest = [await call(f"192.0.2.{number}") for number in range(5)]
+    rest = [await connect(f"192.0.2.{number}") for number in range(5)]
     replies = [await client.get(path, params={"ticket": ticket}) for client in rest]
     assert [reply.status_code for reply in replies] == [404] * 4 + [429]
 
@@ -305,10 +305,10 @@ async def test_of_an_upload_beyond_the_limit_no_byte_is_read(api: Api) -> None:
 
 
 async def test_a_login_beyond_the_limit_looks_at_no_password(
-    api: Api, call: Call, passwords: Counted
+    api: Api, connect: ConnectClient, passwords: Counted
 ) -> None:
     email = (await api.gql("{ viewer { email } }"))["viewer"]["email"]
-    here = await call("192.0.2.1")
+    here = await connect("192.0.2.1")
     passwords.count = 0
     assert await sign_in(here, email, "wrong") == "UNAUTHENTICATED"
     assert await sign_in(here, f" {email.upper()}", "wrong again") == "UNAUTHENTICATED"
@@ -316,24 +316,28 @@ async def test_a_login_beyond_the_limit_looks_at_no_password(
     assert passwords.count == 2
 
 
-async def test_who_guesses_at_an_account_does_not_lock_its_owner_out(api: Api, call: Call) -> None:
+async def test_who_guesses_at_an_account_does_not_lock_its_owner_out(
+    api: Api, connect: ConnectClient
+) -> None:
     email = (await api.gql("{ viewer { email } }"))["viewer"]["email"]
-    guesser, owner = await call("192.0.2.1"), await call("192.0.2.2")
+    guesser, owner = await connect("192.0.2.1"), await connect("192.0.2.2")
     assert [await sign_in(guesser, email, "wrong") for _ in range(5)][-1] == "RATE_LIMITED"
     for _ in range(4):
         assert await sign_in(owner, email, "correct horse") == "OK"
 
 
-async def test_attempts_at_once_are_no_more_than_the_limit(api: Api, call: Call, passwords: Counted) -> None:
+async def test_attempts_at_once_are_no_more_than_the_limit(
+    api: Api, connect: ConnectClient, passwords: Counted
+) -> None:
     email = (await api.gql("{ viewer { email } }"))["viewer"]["email"]
     passwords.count = 0
-    client = await call("192.0.2.1")
+    client = await connect("192.0.2.1")
     await asyncio.gather(*(sign_in(client, email, "wrong") for _ in range(8)))
     assert passwords.count == 2
 
 
-async def test_the_schema_is_asked_for_no_more_often_than_anything_else(call: Call) -> None:
-    unauthenticated_client = await call("192.0.2.1")
+async def test_the_schema_is_asked_for_no_more_often_than_anything_else(connect: ConnectClient) -> None:
+    unauthenticated_client = await connect("192.0.2.1")
     codes = [code(await ask(unauthenticated_client, "{ __schema { queryType { name } } }")) for _ in range(6)]
     assert codes == [None] * 5 + ["RATE_LIMITED"]
 
@@ -348,11 +352,11 @@ BESIDE = (
 
 @pytest.mark.parametrize("beside", BESIDE)
 async def test_signing_in_shares_its_operation_with_nothing(
-    api: Api, call: Call, passwords: Counted, beside: str
+    api: Api, connect: ConnectClient, passwords: Counted, beside: str
 ) -> None:
     given = {"email": (await api.gql("{ viewer { email } }"))["viewer"]["email"], "password": PASSWORD}
     passwords.count = 0
-    here = await call("192.0.2.1")
+    here = await connect("192.0.2.1")
     login = "a: login(input: $input) { user { id } }"
     for both in (f"{login} {beside}", f"{beside} {login}"):
         answer = await ask(here, f"mutation($input: LoginInput!) {{ {both} }}", input=given)
@@ -385,17 +389,21 @@ async def test_signing_in_stands_alone_where_nothing_is_limited_too(
         assert answer["data"] == {"login": {"user": None}}
 
 
-async def test_guesses_from_one_address_at_many_accounts_and_from_many_at_one_are_bounded(call: Call) -> None:
-    here = await call("192.0.2.1")
+async def test_guesses_from_one_address_at_many_accounts_and_from_many_at_one_are_bounded(
+    connect: ConnectClient,
+) -> None:
+    here = await connect("192.0.2.1")
     outcomes = [await sign_in(here, f"user{number}@example.org", "guess") for number in range(7)]
     assert outcomes == ["UNAUTHENTICATED"] * 6 + ["RATE_LIMITED"]
-    many = [await call(f"198.51.100.{number}") for number in range(21)]
+    many = [await connect(f"198.51.100.{number}") for number in range(21)]
     outcomes = [await sign_in(client, "one@example.org", "guess") for client in many]
     assert outcomes == ["UNAUTHENTICATED"] * 20 + ["RATE_LIMITED"]
 
 
-async def test_sign_ups_are_bounded_by_e_mail_and_by_address(call: Call, passwords: Counted) -> None:
-    here = await call("192.0.2.1")
+async def test_sign_ups_are_bounded_by_e_mail_and_by_address(
+    connect: ConnectClient, passwords: Counted
+) -> None:
+    here = await connect("192.0.2.1")
     assert [await sign_up(here, "new@example.org") for _ in range(3)] == ["OK", "CONFLICT", "RATE_LIMITED"]
     assert await sign_up(here, "another@example.org", password="short") == "INVALID"
     outcomes = [await sign_up(here, f"another{number}@example.org") for number in range(5)]

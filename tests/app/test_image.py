@@ -13,8 +13,8 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 def distributions(extra: str) -> set[str]:
     """The packages of an extra, named as they are imported."""
-    wanted = PYPROJECT["project"]["optional-dependencies"][extra]
-    return {re.split(r"[^\w.-]", requirement)[0].replace("-", "_").lower() for requirement in wanted}
+    requirements = PYPROJECT["project"]["optional-dependencies"][extra]
+    return {re.split(r"[^\w.-]", requirement)[0].replace("-", "_").lower() for requirement in requirements}
 
 
 def test_everything_that_a_training_imports_is_in_the_extra_of_its_name() -> None:

@@ -38,20 +38,20 @@ def route() -> Iterator[respx.Route]:
         yield respx.post("http://models.test/v1/chat/completions")
 
 
-async def asked(completions: OpenAICompletions, *, temperature: float | None = None) -> Completion:
+async def completion_of(completions: OpenAICompletions, *, temperature: float | None = None) -> Completion:
     return await completions.complete(UPSTREAM, "Capital of France?", max_tokens=9, temperature=temperature)
 
 
 async def test_the_answer_comes_with_its_tokens(completions: OpenAICompletions, route: respx.Route) -> None:
     route.respond(json=ANSWER)
-    assert await asked(completions) == Completion("Paris", 7, 2)
+    assert await completion_of(completions) == Completion("Paris", 7, 2)
 
 
 async def test_the_prompt_is_one_user_message_to_the_upstreams_model(
     completions: OpenAICompletions, route: respx.Route
 ) -> None:
     route.respond(json=ANSWER)
-    await asked(completions, temperature=0.0)
+    await completion_of(completions, temperature=0.0)
     request = route.calls.last.request
     assert request.headers["authorization"] == "Bearer a secret"
     assert json.loads(request.content) == {
@@ -66,7 +66,7 @@ async def test_a_temperature_that_is_not_given_is_not_sent(
     completions: OpenAICompletions, route: respx.Route
 ) -> None:
     route.respond(json=ANSWER)
-    await asked(completions)
+    await completion_of(completions)
     assert "temperature" not in json.loads(route.calls.last.request.content)
 
 
@@ -75,10 +75,10 @@ async def test_a_server_that_nobody_reaches_is_told_from_one_that_is_slow(
 ) -> None:
     route.mock(side_effect=httpx.ConnectError("refused"))
     with pytest.raises(ModelUnreachable, match="does not answer"):
-        await asked(completions)
+        await completion_of(completions)
     route.mock(side_effect=httpx.ReadTimeout("slow"))
     with pytest.raises(Unavailable, match="in time") as slow:
-        await asked(completions)
+        await completion_of(completions)
     assert not isinstance(slow.value, ModelUnreachable)
 
 
@@ -87,7 +87,7 @@ async def test_a_servers_own_sentence_is_passed_on_and_not_asked_for_twice(
 ) -> None:
     route.respond(500, json={"error": {"message": "the model is too tired."}})
     with pytest.raises(Unavailable, match=r"answered 500: the model is too tired\.$"):
-        await asked(completions)
+        await completion_of(completions)
     assert route.call_count == 1
 
 
@@ -99,4 +99,4 @@ async def test_a_server_that_speaks_something_else_is_unavailable(
 ) -> None:
     route.respond(200, content=body, headers={"content-type": "application/json"})
     with pytest.raises(Unavailable, match="OpenAI protocol"):
-        await asked(completions)
+        await completion_of(completions)

@@ -52,8 +52,8 @@ class Fuller(Visitor):
 @cache
 def everything(kind: GraphQLObjectType) -> tuple[SelectionNode, ...]:
     """The fields of a type that need no argument; of the objects that it has, what is no object."""
-    wanted = [f"{name} {inner}" for name, inner in plain(kind).items()]
-    (operation,) = parse(f"{{ {' '.join(wanted)} }}").definitions
+    selection = [f"{name} {inner}" for name, inner in plain(kind).items()]
+    (operation,) = parse(f"{{ {' '.join(selection)} }}").definitions
     assert isinstance(operation, OperationDefinitionNode)
     return tuple(operation.selection_set.selections)
 

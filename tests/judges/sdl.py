@@ -49,8 +49,8 @@ def named_types(schema: GraphQLSchema) -> Iterator[GraphQLNamedType]:
             yield kind
 
 
-def asked(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
-    """Every field that can be asked for: its type's name, its own name, and itself."""
+def output_fields(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
+    """Every output field: the name of its type, its own name, and the field."""
     for kind in named_types(schema):
         if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
             yield from ((kind.name, name, field) for name, field in kind.fields.items())
@@ -58,7 +58,7 @@ def asked(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
 
 def members(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
     """Everything that has a name and a type: fields, arguments and fields of inputs, each with its place."""
-    for owner, name, field in asked(schema):
+    for owner, name, field in output_fields(schema):
         yield f"{owner}.{name}", name, field
         yield from (
             (f"{owner}.{name}({argument_name})", argument_name, argument)
@@ -132,7 +132,7 @@ def nodes_are_relays(schema: GraphQLSchema) -> Iterator[str]:
     node = schema.type_map.get("Node")
     if not isinstance(node, GraphQLInterfaceType) or shape(node) != {"id": "ID!"}:
         yield "Node is not `interface Node { id: ID! }`"
-    found = {f"{owner}.{name}": field for owner, name, field in asked(schema)}
+    found = {f"{owner}.{name}": field for owner, name, field in output_fields(schema)}
     for place, takes, gives in (("Query.node", "id: ID!", "Node"), ("Query.nodes", "ids: [ID!]!", "[Node]!")):
         field = found.get(place)
         taken = (
@@ -168,24 +168,24 @@ def connections_are_relays(schema: GraphQLSchema) -> Iterator[str]:
             if shape(schema.type_map.get(f"{noun}Edge")) != {"cursor": "String!", "node": f"{noun}!"}:
                 yield f"{noun}Edge is not Relay's"
     more, cursors = ("hasNextPage", "hasPreviousPage"), ("startCursor", "endCursor")
-    wanted = dict.fromkeys(more, "Boolean!") | dict.fromkeys(cursors, "String")
-    if shape(schema.type_map.get("PageInfo")) != wanted:
+    expected = dict.fromkeys(more, "Boolean!") | dict.fromkeys(cursors, "String")
+    if shape(schema.type_map.get("PageInfo")) != expected:
         yield "PageInfo is not Relay's"
 
 
 def connections_go_both_ways(schema: GraphQLSchema) -> Iterator[str]:
     """Who gives a connection takes `first`, `after`, `last` and `before`, none of them required."""
-    wanted = {"first": "Int", "after": "String", "last": "Int", "before": "String"}
-    for owner, name, field in asked(schema):
+    expected = {"first": "Int", "after": "String", "last": "Int", "before": "String"}
+    for owner, name, field in output_fields(schema):
         if get_named_type(field.type).name.endswith("Connection"):
-            taken = {argument_name: str(argument.type) for argument_name, argument in field.args.items()}
-            if not wanted.items() <= taken.items():
+            arguments = {argument_name: str(argument.type) for argument_name, argument in field.args.items()}
+            if not expected.items() <= arguments.items():
                 yield f"{owner}.{name} does not take first, after, last and before"
 
 
 def long_lists_have_pages(schema: GraphQLSchema) -> Iterator[str]:
     """Objects come in connections, but for lists that are known to be short."""
-    for owner, name, field in asked(schema):
+    for owner, name, field in output_fields(schema):
         in_page = owner.endswith("Connection") and name in {"edges", "nodes"}
         in_payload = owner.endswith("Payload") and name == "userErrors"
         is_listed = f"{owner}.{name}" in SHORT_LISTS or in_page or in_payload

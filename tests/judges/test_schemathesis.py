@@ -107,8 +107,10 @@ async def judged(url: str, token: str, folder: Path) -> list[Exchange]:
 
 async def cursors(api: Api) -> dict[str, str]:
     """The first cursor of each of the viewer's lists."""
-    wanted = " ".join(f"{name}(first: 1) {{ pageInfo {{ endCursor }} }}" for name in LISTS)
-    return {name: page["pageInfo"]["endCursor"] for name, page in (await api.gql(f"{{ {wanted} }}")).items()}
+    selection = " ".join(f"{name}(first: 1) {{ pageInfo {{ endCursor }} }}" for name in LISTS)
+    return {
+        name: page["pageInfo"]["endCursor"] for name, page in (await api.gql(f"{{ {selection} }}")).items()
+    }
 
 
 def configuration(kept: Mapping[str, str], doomed: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -139,8 +141,8 @@ def bindings() -> Iterator[str]:
     for place in sorted(id_places()):
         _, field, *_, argument = place.split(".")
         whose, chance = ("doomed", 1.0) if field.startswith(ENDINGS) else ("kept", 0.8)
-        wanted = f"{place}[*]" if argument.endswith("ds") else place
-        yield f'"{wanted}" = {{ dictionary = "{whose}-{noun(field, argument)}", probability = {chance} }}'
+        path = f"{place}[*]" if argument.endswith("ds") else place
+        yield f'"{path}" = {{ dictionary = "{whose}-{noun(field, argument)}", probability = {chance} }}'
 
 
 NOUNS = {"item": "DatasetItem", "key": "ApiKey", "model": "BaseModel"} | {

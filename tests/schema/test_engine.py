@@ -275,12 +275,12 @@ async def test_an_operation_of_a_disconnected_client_leaves_no_statement(
     database: AsyncEngine,
     locked: str,  # noqa: ARG001
 ) -> None:
-    asked = asyncio.create_task(api.raw("{ projects { totalCount nodes { id } } }"))
+    request = asyncio.create_task(api.raw("{ projects { totalCount nodes { id } } }"))
     while not await waiting(database):
         pass
-    asked.cancel()
+    request.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asked
+        await request
     assert await waiting(database) == 0
 
 

@@ -256,10 +256,10 @@ async def test_many_quick_steps_are_stored_in_few_transactions(api: Api, service
     messages = [message for pair in zip(steps, progress, strict=True) for message in pair]
     id, job_id = await start(services, api)
     await work(services, job_id, [*messages])
-    wanted = (
+    selection = (
         "history(first: 1) { totalCount } metrics { step } job { events(kinds: [PROGRESS]) { totalCount } }"
     )
-    found = await fetch_finetune(api, id, wanted)
+    found = await fetch_finetune(api, id, selection)
     assert (found["history"]["totalCount"], found["metrics"]["step"]) == (500, 500)
     assert found["job"]["events"]["totalCount"] < 20
 

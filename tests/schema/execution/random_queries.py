@@ -57,9 +57,9 @@ class Queries:
 
     def _selection(self, kind: GraphQLNamedType, depth: int, *, is_single: bool = False) -> str:
         named: Mapping[str, GraphQLField] = getattr(kind, "fields", {})
-        wanted = [item for item in named.items() if self._is_wanted(*item, depth)]
+        fields = [item for item in named.items() if self._is_wanted(*item, depth)]
         width = 1 if is_single else self.random.randrange(1, 6)
-        chosen = self.random.choices(wanted, k=width if wanted else 0)
+        chosen = self.random.choices(fields, k=width if fields else 0)
         parts = []
         for name, graphql_field in chosen if chosen or is_single else [("", None)]:
             if not is_single and depth > 1 and self._coin(0.3):

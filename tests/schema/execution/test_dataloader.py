@@ -1,4 +1,4 @@
-"""What is wanted from a loader is read with as few calls as can be, and who wants it depends on no other who does."""
+"""A DataLoader reads with as few calls as can be, and the error of one waiter is not that of another."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -43,10 +43,10 @@ class Shelf:
         """One letter's capital."""
         return Deferred(self.loader, key)
 
-    async def load_while_blocked(self, *asked: list[str]) -> list[asyncio.Task[Any]]:
-        """Those who wait for letters, while they are being read."""
+    async def load_while_blocked(self, *lists: list[str]) -> list[asyncio.Task[Any]]:
+        """The tasks that load these lists of keys, while the read of the first is blocked."""
         self.open.clear()
-        tasks = [asyncio.create_task(self.loader.load_many(keys)) for keys in asked]
+        tasks = [asyncio.create_task(self.loader.load_many(keys)) for keys in lists]
         await self.begun.wait()
         return tasks
 
@@ -160,14 +160,14 @@ async def test_reads_under_way_are_tasks_of_the_operation() -> None:
 
 @pytest.mark.parametrize(("key", "made"), [("a", "AA"), ("", ""), ("none", "nothing")])
 async def test_then_converts_a_value_and_gives_the_default_without_one(key: str, made: str) -> None:
-    asked: list[str] = []
+    converted: list[str] = []
 
     def doubled(value: str) -> str:
-        asked.append(value)
+        converted.append(value)
         return value * 2
 
     assert await Shelf().deferred(key).then(doubled, default="nothing") == made
-    assert asked == ([] if key == "none" else [key.upper()])
+    assert converted == ([] if key == "none" else [key.upper()])
 
 
 async def test_a_missing_value_is_null_without_a_default() -> None:

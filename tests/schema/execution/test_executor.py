@@ -198,10 +198,10 @@ async def test_both_executors_send_the_same_events() -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted", ["met { name }", 'met(key: "b") { name }', "own { name soon }", "own { name } met { whole }"]
+    "selection", ["met { name }", 'met(key: "b") { name }', "own { name soon }", "own { name } met { whole }"]
 )
 async def test_keys_of_many_objects_are_read_with_one_call(
-    wanted: str, monkeypatch: pytest.MonkeyPatch
+    selection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
 
@@ -211,12 +211,12 @@ async def test_keys_of_many_objects_are_read_with_one_call(
 
     monkeypatch.setattr(module, "found", counted)
     values = Values(seeded(1), 0)
-    document = parse(f"{{ there {{ branches {{ {wanted} branches {{ {wanted} }} }} }} }}")
+    document = parse(f"{{ there {{ branches {{ {selection} branches {{ {selection} }} }} }} }}")
     for executor in (STOCK, FAST):
         calls.clear()
         values.operation = OperationState()
         assert b"[]" in await run(executor, document, {}, values)
-        assert 0 < len(calls) <= 2 * wanted.count("{"), calls  # on two levels
+        assert 0 < len(calls) <= 2 * selection.count("{"), calls  # on two levels
         assert len(set(calls)) == len(calls), calls
 
 

@@ -130,12 +130,12 @@ QUESTIONS: list[tuple[str, dict[str, bool], Any]] = [
     ),
     ("subscription { renamed: happens { ... on Plain { text } } }", {}, {"renamed": {"text": "a"}}),
     (
-        "subscription { happens { ...Asked } } fragment Asked on Plain { text }",
+        "subscription { happens { ...Selected } } fragment Selected on Plain { text }",
         {},
         {"happens": {"text": "a"}},
     ),
     (
-        "subscription { happens { ...Asked } } fragment Asked on Plain { number }",
+        "subscription { happens { ...Selected } } fragment Selected on Plain { number }",
         {},
         {"happens": {"number": 1}},
     ),
@@ -149,14 +149,14 @@ DECISIONS: list[tuple[str, dict[str, bool], Any]] = [
 ]
 
 
-@pytest.mark.parametrize("asked", [QUESTIONS, DECISIONS])
+@pytest.mark.parametrize("cases", [QUESTIONS, DECISIONS])
 async def test_different_selections_have_different_results(
-    small: Schema, plain: Plain, asked: list[tuple[str, dict[str, bool], Any]]
+    small: Schema, plain: Plain, cases: list[tuple[str, dict[str, bool], Any]]
 ) -> None:
     for _ in range(2):
-        for query, variables, expected in asked:
+        for query, variables, expected in cases:
             assert sent(await result(small, query, "", **variables))["data"] == expected
-    assert len(plain.results) == len(asked)
+    assert len(plain.results) == len(cases)
 
 
 async def test_results_that_depend_on_the_viewer_are_not_shared(small: Schema, own: Own) -> None:

@@ -200,8 +200,8 @@ async def test_a_streamed_body_is_refused_once_it_exceeds_the_limit(anonymous: h
 
 
 async def test_get_executes_queries_and_refuses_mutations(api: Api) -> None:
-    asked = {"query": "query($id: ID!) { node(id: $id) { id } }", "variables": json.dumps({"id": "x"})}
-    reply = await api.rest.get("/graphql", params=asked)
+    params = {"query": "query($id: ID!) { node(id: $id) { id } }", "variables": json.dumps({"id": "x"})}
+    reply = await api.rest.get("/graphql", params=params)
     assert (reply.status_code, reply.json()["data"]) == (200, {"node": None})
     create = 'mutation { createProject(input: {name: "by link"}) { project { id } } }'
     reply = await api.rest.get("/graphql", params={"query": create})

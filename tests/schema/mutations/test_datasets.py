@@ -212,13 +212,13 @@ async def test_a_dataset_with_a_running_job_is_not_deleted(api: Api, services: S
     project_id = await new_project(api)
     id = await new_qa_dataset(api, project_id)
     document_id = await upload(api, project_id, CAPITALS)
-    asked = {"datasetId": id, "documentId": document_id}
-    job = (await api.mutate("importDataset", "job { id }", **asked))["job"]
+    input = {"datasetId": id, "documentId": document_id}
+    job = (await api.mutate("importDataset", "job { id }", **input))["job"]
     assert (await api.refused("deleteDataset", id=id))["reason"] == "DATASET_BUSY"
     await start_job(services, job["id"])
     assert (await fetch_dataset(api, id, "status"))["status"] == "RUNNING"
     assert (await api.refused("deleteDataset", id=id))["reason"] == "DATASET_BUSY"
-    assert (await api.refused("importDataset", **asked))["reason"] == "DATASET_BUSY"
+    assert (await api.refused("importDataset", **input))["reason"] == "DATASET_BUSY"
 
 
 async def test_another_users_dataset_is_not_found(api: Api, worker: Worker) -> None:

@@ -25,9 +25,9 @@ LOGS = """query($id: ID!, $filter: LogFilter, $first: Int, $after: String) { dep
     nodes { input } totalCount pageInfo { endCursor } } } }"""
 
 
-async def deploy(api: Api, project_id: str, wanted: str = "id", **given: Any) -> dict[str, Any]:
+async def deploy(api: Api, project_id: str, selection: str = "id", **given: Any) -> dict[str, Any]:
     made = await api.mutate(
-        "createDeployment", f"deployment {{ {wanted} }} job {{ id }} apiKey", projectId=project_id, **given
+        "createDeployment", f"deployment {{ {selection} }} job {{ id }} apiKey", projectId=project_id, **given
     )
     return {**made["deployment"], "secret": made["apiKey"], "new_job": made["job"]}
 

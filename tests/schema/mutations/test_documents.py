@@ -37,8 +37,8 @@ def services(wiring: Wiring, services: Services) -> Services:  # noqa: ARG001
 
 
 async def initiate(api: Api, project_id: str, **given: Any) -> dict[str, Any]:
-    asked = {"fileName": "table.csv", "fileType": "text/csv", "kind": "DATASET_UPLOAD"}
-    return await api.mutate("initiateUpload", BEGUN, projectId=project_id, **(asked | given))
+    input = {"fileName": "table.csv", "fileType": "text/csv", "kind": "DATASET_UPLOAD"}
+    return await api.mutate("initiateUpload", BEGUN, projectId=project_id, **(input | given))
 
 
 async def put(begun: dict[str, Any], content: bytes, **headers: str) -> int:
@@ -86,9 +86,9 @@ async def test_a_file_is_uploaded_to_storage_and_read(api: Api, worker: Worker) 
 async def test_a_repeated_completion_returns_the_same_job(api: Api) -> None:
     begun = await initiate(api, await new_project(api))
     await put(begun, TABLE)
-    wanted = "document { id status } job { id }"
-    first = await api.mutate("completeUpload", wanted, **completion(begun))
-    assert await api.mutate("completeUpload", wanted, **completion(begun)) == first
+    selection = "document { id status } job { id }"
+    first = await api.mutate("completeUpload", selection, **completion(begun))
+    assert await api.mutate("completeUpload", selection, **completion(begun)) == first
 
 
 async def test_concurrent_completions_create_one_job(api: Api) -> None:
@@ -178,8 +178,8 @@ async def test_a_replayed_upload_returns_the_document_and_no_url_once_it_is_comp
 async def test_an_upload_that_is_not_allowed_is_refused_at_once(
     api: Api, given: dict[str, Any], reason: str, field: list[str]
 ) -> None:
-    asked = {"fileName": "table.csv", "fileType": "text/csv", "kind": "DATASET_UPLOAD"}
-    error = await api.refused("initiateUpload", projectId=await new_project(api), **(asked | given))
+    input = {"fileName": "table.csv", "fileType": "text/csv", "kind": "DATASET_UPLOAD"}
+    error = await api.refused("initiateUpload", projectId=await new_project(api), **(input | given))
     assert (error["reason"], error["field"]) == (reason, field)
 
 

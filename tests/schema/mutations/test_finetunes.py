@@ -144,9 +144,9 @@ REFUSED: list[tuple[dict[str, Any], str, str, list[str]]] = [
 async def test_an_impossible_training_is_refused_and_not_stored(api: Api, services: Services) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
-    asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
+    input = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
     for given, code, reason, field in REFUSED:
-        error = await api.refused("createFinetune", **(asked | given))
+        error = await api.refused("createFinetune", **(input | given))
         assert (error["code"], error["reason"], error["field"]) == (code, reason, field)
     assert await api.gql("{ finetunes { totalCount } jobs { totalCount } }") == {
         "finetunes": {"totalCount": 0},
@@ -159,8 +159,8 @@ async def test_an_unsupported_method_is_refused_but_for_an_external_runner(
 ) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
-    asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
-    error = await api.refused("createFinetune", **asked, method="QLORA")
+    input = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
+    error = await api.refused("createFinetune", **input, method="QLORA")
     assert error["message"] == "QLoRA needs CUDA; use LORA."
     made = await create_finetune(api, project_id, dataset_id, method="QLORA", runner="EXTERNAL")
     assert made["job"]["status"] == "QUEUED"
@@ -174,12 +174,12 @@ async def test_a_dataset_that_is_not_done_or_has_no_valid_item_is_refused(
         "createDataset", "dataset { id }",
         projectId=project_id, inputField="q", outputField="a", fieldNames=["q", "a"],
     )  # fmt: skip
-    asked = {"projectId": project_id, "baseModelName": TINY}
-    error = await api.refused("createFinetune", **asked, trainingDatasetId=planned["dataset"]["id"])
+    input = {"projectId": project_id, "baseModelName": TINY}
+    error = await api.refused("createFinetune", **input, trainingDatasetId=planned["dataset"]["id"])
     assert (error["code"], error["reason"]) == ("CONFLICT", "DATASET_NOT_DONE")
     for rows in ([], [("a question without an answer", "")]):
         empty = await new_dataset(services, api, project_id, rows)
-        error = await api.refused("createFinetune", **asked, trainingDatasetId=empty)
+        error = await api.refused("createFinetune", **input, trainingDatasetId=empty)
         assert (error["code"], error["reason"]) == ("INVALID", "NO_VALID_ITEMS")
 
 
@@ -195,23 +195,23 @@ async def test_a_dataset_of_another_project_is_not_found(api: Api, services: Ser
 async def test_a_project_trains_one_model_at_a_time(api: Api, services: Services, worker: Worker) -> None:
     made = await start(services, api)
     found = await fetch_finetune(api, made["finetune"]["id"], "project { id } dataset { id }")
-    asked = {
+    input = {
         "projectId": found["project"]["id"], "baseModelName": TINY, "trainingDatasetId": found["dataset"]["id"],
     }  # fmt: skip
-    error = await api.refused("createFinetune", **asked)
+    error = await api.refused("createFinetune", **input)
     assert (error["code"], error["reason"]) == ("CONFLICT", "TRAINING_ALREADY_RUNNING")
     assert error["context"] == {"finetuneId": made["finetune"]["id"]}
     await worker.drain()
-    second = await api.mutate("createFinetune", "finetune { version modelName }", **asked)
+    second = await api.mutate("createFinetune", "finetune { version modelName }", **input)
     assert second["finetune"] == {"version": 2, "modelName": "luthier/tiny_capitals_v2"}
 
 
 async def test_of_concurrent_trainings_one_is_started(api: Api, services: Services) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
-    asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
+    input = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
     answers = await asyncio.gather(
-        *(api.attempt("createFinetune", "finetune { id }", **asked) for _ in range(5))
+        *(api.attempt("createFinetune", "finetune { id }", **input) for _ in range(5))
     )
     refused = [answer["userErrors"][0]["reason"] for answer in answers if answer["userErrors"]]
     assert refused == ["TRAINING_ALREADY_RUNNING"] * 4
@@ -306,8 +306,8 @@ async def test_a_replayed_creation_starts_no_second_training(api: Api, services:
     dataset_id = await new_dataset(services, api, project_id)
     first, second = [await create_finetune(api, project_id, dataset_id, idempotencyKey="k") for _ in range(2)]
     assert first == second
-    asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
-    error = await api.refused("createFinetune", **asked, seed=3, idempotencyKey="k")
+    input = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
+    error = await api.refused("createFinetune", **input, seed=3, idempotencyKey="k")
     assert error["reason"] == "IDEMPOTENCY_KEY_REUSED"
 
 
@@ -315,16 +315,16 @@ async def test_an_archived_project_gets_no_fine_tune(api: Api, services: Service
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
     await api.mutate("updateProject", "project { id }", id=project_id, status="ARCHIVED")
-    asked = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
-    assert (await api.refused("createFinetune", **asked))["reason"] == "PROJECT_ARCHIVED"
+    input = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
+    assert (await api.refused("createFinetune", **input))["reason"] == "PROJECT_ARCHIVED"
 
 
 async def test_a_fine_tune_completes_a_prompt_without_a_deployment(
     api: Api, services: Services, worker: Worker, runtime: FakeRuntime
 ) -> None:
     made = await trained_finetune(services, api, worker)
-    wanted = "completion promptTokens completionTokens"
-    answer = await api.mutate("complete", wanted, finetuneId=made["id"], prompt="hello you", temperature=0)
+    selection = "completion promptTokens completionTokens"
+    answer = await api.mutate("complete", selection, finetuneId=made["id"], prompt="hello you", temperature=0)
     assert answer | {"userErrors": []} == {
         "completion": "uoy olleh", "promptTokens": 2, "completionTokens": 1, "userErrors": [],
     }  # fmt: skip
@@ -367,10 +367,10 @@ async def test_another_users_fine_tune_is_not_found(api: Api, services: Services
         ):
             error = await api.other.refused(name, **given)
             assert (error["reason"], error["field"]) == ("FINETUNE_NOT_FOUND", [next(iter(given))])
-    asked = {"projectId": theirs, "baseModelName": TINY, "trainingDatasetId": made["dataset_id"]}
-    assert (await api.other.refused("createFinetune", **asked))["reason"] == "DATASET_NOT_FOUND"
-    asked["projectId"] = made["project_id"]
-    assert (await api.other.refused("createFinetune", **asked))["reason"] == "PROJECT_NOT_FOUND"
+    input = {"projectId": theirs, "baseModelName": TINY, "trainingDatasetId": made["dataset_id"]}
+    assert (await api.other.refused("createFinetune", **input))["reason"] == "DATASET_NOT_FOUND"
+    input["projectId"] = made["project_id"]
+    assert (await api.other.refused("createFinetune", **input))["reason"] == "PROJECT_NOT_FOUND"
     assert (await api.other.gql("{ finetunes { totalCount } }"))["finetunes"]["totalCount"] == 0
 
 

@@ -41,12 +41,12 @@ def lists() -> Iterator[tuple[str, str, str]]:
             yield noun_of(field), parent, name
 
 
-async def rows(api: Api, parent: str, parent_id: str, name: str, wanted: str) -> list[dict[str, Any]]:
+async def rows(api: Api, parent: str, parent_id: str, name: str, selection: str) -> list[dict[str, Any]]:
     """The rows of a list."""
-    asked = f"{name}(first: 20) {{ nodes {{ {wanted} }} edges {{ cursor node {{ id }} }} }}"
+    field = f"{name}(first: 20) {{ nodes {{ {selection} }} edges {{ cursor node {{ id }} }} }}"
     if not parent:
-        return list((await api.gql(f"{{ {asked} }}"))[name]["nodes"])
-    document = f"query($id: ID!) {{ node(id: $id) {{ ... on {parent} {{ {asked} }} }} }}"
+        return list((await api.gql(f"{{ {field} }}"))[name]["nodes"])
+    document = f"query($id: ID!) {{ node(id: $id) {{ ... on {parent} {{ {field} }} }} }}"
     return list((await api.gql(document, id=parent_id))["node"][name]["nodes"])
 
 
@@ -60,10 +60,10 @@ async def test_every_attribute_has_the_same_value_alone_as_with_the_whole_row(
         for field in attributes_by_field(noun):
             if (noun, field) in compared:  # another list of the same rows
                 continue
-            wanted = f"{field} {selected(fields[field])}"
-            document = f"query($id: ID!) {{ node(id: $id) {{ ... on {noun} {{ id {wanted} }} }} }}"
+            selection = f"{field} {selected(fields[field])}"
+            document = f"query($id: ID!) {{ node(id: $id) {{ ... on {noun} {{ id {selection} }} }} }}"
             whole = (await api.gql(document, id=id))["node"]
-            found = await rows(api, parent, world.ids.get(parent, ""), name, f"id {wanted}")
+            found = await rows(api, parent, world.ids.get(parent, ""), name, f"id {selection}")
             same = [row for row in found if row["id"] == id]
             assert same in ([], [whole]), (noun, parent, name, field)
             compared.update((noun, field) for _ in same)
@@ -166,9 +166,9 @@ def merging(random: Random) -> str:
 
     def listed() -> str:
         name = random.choice([*columns])
-        wanted = random.sample(sorted(attributes_of(columns[name])), random.randrange(1, 3))
-        wanted += ["project { id }"] * (random.random() < 0.1)  # which makes the rows whole ones
-        return f"{name}(first: 3) {{ {random.choice(ROWS).format(' '.join(wanted))} }}"
+        selection = random.sample(sorted(attributes_of(columns[name])), random.randrange(1, 3))
+        selection += ["project { id }"] * (random.random() < 0.1)  # which makes the rows whole ones
+        return f"{name}(first: 3) {{ {random.choice(ROWS).format(' '.join(selection))} }}"
 
     inner = f"fragment F0 on Project {{ {listed()} {listed()} }}"
     outer = f"fragment F1 on Project {{ ...F0 {listed()} {listed()} }}"
