@@ -101,13 +101,13 @@ class Connection(asyncio.Protocol):
             self.over.set_result(None)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """It ends by itself, or this round is worth nothing."""
+        """Fails the round where the connection closes before the time is over."""
         if not self.over.done():
             self.over.set_exception(error or ConnectionResetError("the server hung up"))
 
 
 async def load(ask: Ask, seconds: float, connections: int) -> Figures:
-    """One round."""
+    """Send one request after the other over each of these connections for so many seconds."""
     loop, began = asyncio.get_running_loop(), perf_counter()
     request, until = ask.encoded(), perf_counter() + seconds
     opened = [

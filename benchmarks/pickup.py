@@ -48,16 +48,16 @@ async def worker() -> None:
 
 
 async def measure(settings: Settings) -> tuple[list[float], list[float]]:
-    """Milliseconds from commit to begin, of ours and of the peer's."""
+    """Milliseconds from commit to start, of Luthier's jobs and of the peer's."""
     async with wire(settings) as wiring:
         async with wiring.engine.begin() as connection:
             await connection.execute(text("create table peer (number int primary key, at timestamptz)"))
         dataset = await insert_rows(wiring)
-        ours, theirs = [], []
+        luthier_ms, peer_ms = [], []
         for number in range(ROUNDS):
-            ours.append(await one_of_ours(wiring, dataset))
-            theirs.append(await one_of_theirs(wiring, number))
-        return ours[10:], theirs[10:]  # the first ones warm up
+            luthier_ms.append(await luthier_job(wiring, dataset))
+            peer_ms.append(await procrastinate_task(wiring, number))
+        return luthier_ms[10:], peer_ms[10:]  # the first ones warm up
 
 
 async def insert_rows(wiring: Wiring) -> Dataset:
@@ -69,7 +69,7 @@ async def insert_rows(wiring: Wiring) -> Dataset:
         return await datasets.create(store, project.id, fields, viewer_id=user.id, now=now)
 
 
-async def one_of_ours(wiring: Wiring, dataset: Dataset) -> float:
+async def luthier_job(wiring: Wiring, dataset: Dataset) -> float:
     job = new_job(
         JobType.DATASET_IMPORT,
         project_id=dataset.project_id,
@@ -90,7 +90,7 @@ async def one_of_ours(wiring: Wiring, dataset: Dataset) -> float:
     return (begun - committed).total_seconds() * 1000
 
 
-async def one_of_theirs(wiring: Wiring, number: int) -> float:
+async def procrastinate_task(wiring: Wiring, number: int) -> float:
     async with AsyncSession(wiring.engine) as session, session.begin():
         task = wiring.queue.configure_task(
             PEER, allow_unknown=True, queue="default", connection=await driver_connection(session)
@@ -123,13 +123,13 @@ async def main() -> None:
                 luthier_runtime_url="http://127.0.0.1:9",
                 luthier_runtime_token="none",
             )
-            ours, theirs = await with_worker(settings, variables | {"LUTHIER_HOME": folder})
-    ratio = statistics.median(ours) / statistics.median(theirs)
+            luthier_ms, peer_ms = await with_worker(settings, variables | {"LUTHIER_HOME": folder})
+    ratio = statistics.median(luthier_ms) / statistics.median(peer_ms)
     print("| commit → begun, ms | median | p95 | max |\n|---|---|---|---|")
-    print(row("Luthier job", ours))
-    print(row("Procrastinate task", theirs))
+    print(row("Luthier job", luthier_ms))
+    print(row("Procrastinate task", peer_ms))
     print(
-        f"\nRatio of the medians: {ratio:.2f}; {sum(value < 200 for value in ours)} of {len(ours)} within 200 ms."
+        f"\nRatio of the medians: {ratio:.2f}; {sum(value < 200 for value in luthier_ms)} of {len(luthier_ms)} within 200 ms."
     )
 
 

@@ -28,18 +28,18 @@ TOP = 12
 
 
 class Sampler:
-    """Counts the functions that are found at work."""
+    """Counts the functions that run when the profiling timer fires."""
 
     def __init__(self) -> None:
         self.seen: Counter[tuple[str, str]] = Counter()
 
     def begin(self, *_: object) -> None:
-        """Look from now on."""
+        """Start the timer, with all counts at zero."""
         self.seen.clear()
         signal.setitimer(signal.ITIMER_PROF, EVERY_S, EVERY_S)
 
     def note(self, _signal: int, frame: FrameType | None) -> None:
-        """Look once."""
+        """Count the function that runs now."""
         name = frame.f_code.co_qualname if frame else ""
         while frame and frame.f_code.co_filename.startswith(
             "<"
@@ -49,7 +49,7 @@ class Sampler:
             self.seen[frame.f_code.co_filename, name] += 1
 
     def write(self, *_: object) -> None:
-        """Look no longer, and say what was seen."""
+        """Stop the timer, and write the counts to a file."""
         signal.setitimer(signal.ITIMER_PROF, 0)
         draft = _notes(os.getpid()).with_suffix(".draft")
         draft.write_bytes(orjson.dumps([[*place, count] for place, count in self.seen.items()]))

@@ -39,7 +39,7 @@ Shape = Callable[[list[dict[str, Any]]], Any]
 
 
 def rows(found: list[dict[str, Any]]) -> Any:
-    """As they are."""
+    """Return the rows unchanged."""
     return found
 
 
@@ -94,10 +94,10 @@ ROUTES = [
 
 
 class Server(uvicorn.Server):
-    """Prints the port that it took."""
+    """A server on a free port, which it prints."""
 
     async def startup(self, sockets: object = None) -> None:  # noqa: ARG002 - it takes a free port
-        """Listen."""
+        """Listen, and print the port."""
         await super().startup()
         print(self.servers[0].sockets[0].getsockname()[1], flush=True)
 

@@ -1,4 +1,4 @@
-"""A DataLoader reads with as few calls as can be, and the error of one waiter is not that of another."""
+"""A DataLoader reads with as few calls as can be, and a cancelled waiter affects no other."""
 
 import asyncio
 from collections.abc import Callable, Mapping
