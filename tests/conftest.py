@@ -90,7 +90,7 @@ async def database(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture(scope="session")
 async def wiring(settings: Settings) -> AsyncIterator[Wiring]:
-    """The real parts, as a process has them."""
+    """The real adapters, wired as in a process."""
     async with wire(settings) as made:
         yield made
 
@@ -105,13 +105,13 @@ async def clean(database: AsyncEngine) -> None:
 
 @pytest.fixture
 def runtime() -> FakeRuntime:
-    """What plays the model runtime."""
+    """The fake model runtime."""
     return FakeRuntime()
 
 
 @pytest.fixture
 async def trainer() -> FakeTrainer:
-    """What plays the training process."""
+    """The fake training process."""
     return FakeTrainer()
 
 
@@ -139,14 +139,14 @@ async def application(wiring: Wiring, services: Services, settings: Settings, cl
 
 
 def client(application: ASGIApp) -> httpx.AsyncClient:
-    """An HTTP client of the application, with nothing between; faults come as answers."""
+    """An HTTP client of the application, with nothing between; faults come as responses."""
     transport = httpx.ASGITransport(application, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://luthier.test")
 
 
 @pytest.fixture
 async def anonymous(application: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
-    """Nobody in particular."""
+    """A client without a token."""
     async with client(application) as rest:
         yield rest
 

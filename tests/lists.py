@@ -31,7 +31,7 @@ class Row:
 
 
 Make = Callable[[Random], tuple[Row, dict[str, Any]]]
-"""A row at a place drawn by lot, and the values that set it apart from the row that it is a copy of."""
+"""A row at a random place, and the values in which it differs from the row that is copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +195,7 @@ class Listed:
         self.others: list[Row] = []
 
     def __repr__(self) -> str:
-        """Short enough for a report."""
+        """The place alone, for the ids of tests."""
         return f"<{self.place}>"
 
     @property
@@ -213,8 +213,8 @@ class Listed:
         """How the rows are made."""
         return LINKED.get(self.place) or KINDS[self.noun]
 
-    async def answer(self, world: World, **arguments: Any) -> dict[str, Any]:
-        """The whole answer to who asks for a page."""
+    async def response(self, world: World, **arguments: Any) -> dict[str, Any]:
+        """The response to a query for a page by this user, with its errors."""
         types = {"first": "Int", "last": "Int", "after": "String", "before": "String", "id": "ID!"}
         given = ", ".join(f"{name}: ${name}" for name in arguments)
         info = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
@@ -229,13 +229,13 @@ class Listed:
 
     async def page(self, **arguments: Any) -> dict[str, Any]:
         """A page of the owner's."""
-        body = await self.answer(self.owner, **arguments)
+        body = await self.response(self.owner, **arguments)
         assert "errors" not in body, body
         data = body["data"]
         return dict(next(iter((data.get("node") or data).values())))
 
-    async def _look(self) -> None:
-        """Take note of what is there."""
+    async def _read_existing_rows(self) -> None:
+        """Read the rows that exist before any are added."""
         nodes = [edge["node"] for edge in (await self.page(first=100))["edges"]]
         self.base = [Row(self.kind.key(at, node), str(node["id"])) for at, node in enumerate(nodes)]
         self.rows = list(self.base)
@@ -247,9 +247,9 @@ class Listed:
 
     @asynccontextmanager
     async def filled(self, random: Random, number: int) -> AsyncIterator[None]:
-        """With so many more rows, and in the end as it was found."""
+        """Add so many rows, and remove them in the end."""
         if not self.projects:
-            await self._look()
+            await self._read_existing_rows()
         await self.add(random, number)
         try:
             yield

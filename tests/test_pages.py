@@ -167,7 +167,7 @@ def refusal(body: dict[str, Any]) -> tuple[str, str]:
 async def test_invalid_page_sizes_are_refused_by_every_list(lists: dict[str, Listed]) -> None:
     for listed in lists.values():
         for page in BAD_PAGES:
-            error = refusal(await listed.answer(listed.owner, **page))
+            error = refusal(await listed.response(listed.owner, **page))
             assert error == ("BAD_USER_INPUT", "INVALID_PAGE"), listed.place
 
 
@@ -182,11 +182,11 @@ async def test_cursors_of_other_lists_and_other_users_are_refused(lists: dict[st
     for place, listed in lists.items():
         other = next(cursors[name] for name in PLACES if row_type(name) != row_type(place))
         refused = [
-            await listed.answer(listed.owner, before=other),
-            await listed.answer(listed.owner, after="MQ"),
+            await listed.response(listed.owner, before=other),
+            await listed.response(listed.owner, after="MQ"),
         ]
         if row_type(place) != "JobEvent":  # there a cursor is the event's number, whoever may see it
-            refused.append(await listed.answer(listed.other_user, after=cursors[place]))
+            refused.append(await listed.response(listed.other_user, after=cursors[place]))
         assert {refusal(body) for body in refused} == {("BAD_USER_INPUT", "INVALID_CURSOR")}, place
         assert refused[0]["errors"][0]["extensions"]["field"] == ["before"]
 
@@ -199,7 +199,7 @@ def cursor(*parts: Any) -> str:
 async def test_malformed_cursors_are_refused(lists: dict[str, Listed]) -> None:
     listed = lists["Dataset.items"]
     item, tag = ids.new(Noun.ITEM), viewer_tag_of(listed.owner.ids["User"])
-    assert "errors" not in await listed.answer(listed.owner, after=cursor(VERSION, "items", tag, 1, item))
+    assert "errors" not in await listed.response(listed.owner, after=cursor(VERSION, "items", tag, 1, item))
     for wrong in (
         cursor(VERSION - 1, "items", 1, item),
         cursor(VERSION - 1, "items", tag, 1, item),
@@ -219,7 +219,7 @@ async def test_malformed_cursors_are_refused(lists: dict[str, Listed]) -> None:
         "%",
         "=" * 1_000,
     ):
-        error = refusal(await listed.answer(listed.owner, after=wrong))
+        error = refusal(await listed.response(listed.owner, after=wrong))
         assert error == ("BAD_USER_INPUT", "INVALID_CURSOR"), wrong
 
 

@@ -1,4 +1,4 @@
-"""A database that is unavailable now and then."""
+"""A database that is unavailable for chosen transactions."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -17,12 +17,12 @@ class Outages:
         self.occurred = asyncio.Event()
 
     def begin(self) -> AbstractAsyncContextManager[Store]:
-        """A real transaction, or `Unavailable`."""
+        """Open a real transaction, or raise `Unavailable`."""
         self._next()
         return self._real.begin()
 
     def read(self) -> AbstractAsyncContextManager[ReadStore]:
-        """A real transaction, or `Unavailable`."""
+        """Open a real transaction, or raise `Unavailable`."""
         self._next()
         return self._real.read()
 

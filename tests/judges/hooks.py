@@ -25,7 +25,7 @@ PAGING = {"first", "after", "last", "before"}
 
 
 class Fuller(Visitor):
-    """Makes of a drawn document one that runs more: most of those end at the door, or ask for very little."""
+    """Extends generated documents, most of which are refused before execution or select very little."""
 
     def __init__(self, info: TypeInfo) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def everything(kind: GraphQLObjectType) -> tuple[SelectionNode, ...]:
 
 
 def plain(kind: GraphQLObjectType, *, nested: bool = True) -> dict[str, str]:
-    """The fields of a type, each with what is asked of it."""
+    """The fields of a type without required arguments, each with its selection set."""
     found = {}
     for name, field in kind.fields.items():
         inner = get_named_type(field.type)
@@ -74,7 +74,7 @@ def plain(kind: GraphQLObjectType, *, nested: bool = True) -> dict[str, str]:
 
 @schemathesis.hook
 def map_body(context: HookContext, body: DocumentNode) -> DocumentNode:
-    """Every document that is drawn, on its way."""
+    """Extend each generated document before it is sent."""
     assert context.operation is not None
     schema: GraphQLSchema = context.operation.schema.client_schema
     info = TypeInfo(schema)

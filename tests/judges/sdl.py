@@ -1,4 +1,4 @@
-"""The conventions of the schema, each as a rule: a schema in, sentences about what breaks it out."""
+"""The conventions of the schema: each rule yields a sentence for whatever in a schema breaks it."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ IDS = re.compile(r"ids?|.*Ids?")
 LAPSE = re.compile(r"use .+; removal not before (\d{4}-\d{2}-\d{2})")
 
 NOT_OURS = {"modelId"}
-"""What others call an id: the name of a model where it comes from."""
+"""Fields that are named like ids but are names of models elsewhere."""
 
 SHORT_LISTS = {
     "Query.nodes": "no longer than the ids that are given, which are at most 100",
@@ -43,7 +43,7 @@ SHORT_LISTS = {
 
 
 def named_types(schema: GraphQLSchema) -> Iterator[GraphQLNamedType]:
-    """The types that are the schema's own."""
+    """The types of the schema, without those of GraphQL itself."""
     for kind in schema.type_map.values():
         if not is_introspection_type(kind) and not is_specified_scalar_type(kind):
             yield kind
@@ -57,7 +57,7 @@ def output_fields(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
 
 
 def members(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
-    """Everything that has a name and a type: fields, arguments and fields of inputs, each with its place."""
+    """Fields, arguments and input fields, each with its coordinate, name and definition."""
     for owner, name, field in output_fields(schema):
         yield f"{owner}.{name}", name, field
         yield from (
@@ -70,7 +70,7 @@ def members(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
 
 
 def values(schema: GraphQLSchema) -> Iterator[tuple[str, str, Any]]:
-    """The values of all enums, each with its place."""
+    """The values of all enums, each with its coordinate, name and definition."""
     for kind in named_types(schema):
         if isinstance(kind, GraphQLEnumType):
             yield from ((f"{kind.name}.{name}", name, value) for name, value in kind.values.items())
@@ -100,22 +100,22 @@ def names_have_their_case(schema: GraphQLSchema) -> Iterator[str]:
             yield f"{place} is not UPPER_SNAKE"
 
 
-def inputs_are_called_so(schema: GraphQLSchema) -> Iterator[str]:
-    """What mutations take ends in Input, what narrows a list in Filter."""
+def input_names_end_in_input_or_filter(schema: GraphQLSchema) -> Iterator[str]:
+    """The name of an input object ends in Input for a mutation, in Filter for a list."""
     for kind in named_types(schema):
         if isinstance(kind, GraphQLInputObjectType) and not kind.name.endswith(("Input", "Filter")):
             yield f"{kind.name} is an input, but its name does not end in Input or Filter"
 
 
 def mutations_take_one_input(schema: GraphQLSchema) -> Iterator[str]:
-    """One argument `input`, which is required."""
+    """A mutation has one argument, `input`, which is required."""
     for name, field in mutations(schema):
         if list(field.args) != ["input"] or not isinstance(field.args["input"].type, GraphQLNonNull):
             yield f"Mutation.{name} does not take one required `input`"
 
 
-def mutations_give_payloads(schema: GraphQLSchema) -> Iterator[str]:
-    """A payload that is always there: `userErrors`, and nothing else that must have a value."""
+def mutations_return_payloads(schema: GraphQLSchema) -> Iterator[str]:
+    """A mutation returns a payload that is not null; of its fields, `userErrors` alone is not nullable."""
     for name, field in mutations(schema):
         kind = get_named_type(field.type)
         if not str(field.type).endswith("Payload!"):
@@ -127,8 +127,8 @@ def mutations_give_payloads(schema: GraphQLSchema) -> Iterator[str]:
                 yield f"{kind.name}.{inner} cannot be null where the mutation is refused"
 
 
-def nodes_are_relays(schema: GraphQLSchema) -> Iterator[str]:
-    """`Node` is an id and nothing else, and `node` and `nodes` find it."""
+def nodes_follow_relay(schema: GraphQLSchema) -> Iterator[str]:
+    """`Node` has an id and nothing else; the queries `node` and `nodes` have Relay's types."""
     node = schema.type_map.get("Node")
     if not isinstance(node, GraphQLInterfaceType) or shape(node) != {"id": "ID!"}:
         yield "Node is not `interface Node { id: ID! }`"
@@ -142,8 +142,8 @@ def nodes_are_relays(schema: GraphQLSchema) -> Iterator[str]:
             yield f"{place} is not `({takes}): {gives}`"
 
 
-def what_has_an_id_is_a_node(schema: GraphQLSchema) -> Iterator[str]:
-    """Relay's store keeps what has an `id` under it, so that it must be the id of one object."""
+def types_with_an_id_implement_node(schema: GraphQLSchema) -> Iterator[str]:
+    """A type with an `id` implements Node, for Relay caches objects by their `id`."""
     for kind in named_types(schema):
         parents = {parent.name for parent in getattr(kind, "interfaces", ())}
         if isinstance(kind, GraphQLObjectType) and "id" in kind.fields and "Node" not in parents:
@@ -151,13 +151,13 @@ def what_has_an_id_is_a_node(schema: GraphQLSchema) -> Iterator[str]:
 
 
 def ids_are_of_type_id(schema: GraphQLSchema) -> Iterator[str]:
-    """What is called an id is one, whether it is given or taken."""
+    """Fields, arguments and input fields that are named like ids have the type ID."""
     for place, name, member in members(schema):
         if IDS.fullmatch(name) and name not in NOT_OURS and get_named_type(member.type).name != "ID":
             yield f"{place} is called an id, but is {member.type}"
 
 
-def connections_are_relays(schema: GraphQLSchema) -> Iterator[str]:
+def connections_follow_relay(schema: GraphQLSchema) -> Iterator[str]:
     """Connections, edges and PageInfo have Relay's fields, `nodes` and `totalCount`, and no others."""
     for kind in named_types(schema):
         if kind.name.endswith("Connection"):
@@ -173,8 +173,8 @@ def connections_are_relays(schema: GraphQLSchema) -> Iterator[str]:
         yield "PageInfo is not Relay's"
 
 
-def connections_go_both_ways(schema: GraphQLSchema) -> Iterator[str]:
-    """Who gives a connection takes `first`, `after`, `last` and `before`, none of them required."""
+def connections_page_in_both_directions(schema: GraphQLSchema) -> Iterator[str]:
+    """A field with a connection has the optional arguments `first`, `after`, `last` and `before`."""
     expected = {"first": "Int", "after": "String", "last": "Int", "before": "String"}
     for owner, name, field in output_fields(schema):
         if get_named_type(field.type).name.endswith("Connection"):
@@ -184,7 +184,7 @@ def connections_go_both_ways(schema: GraphQLSchema) -> Iterator[str]:
 
 
 def long_lists_have_pages(schema: GraphQLSchema) -> Iterator[str]:
-    """Objects come in connections, but for lists that are known to be short."""
+    """Lists of objects are connections, but for lists that are known to be short."""
     for owner, name, field in output_fields(schema):
         in_page = owner.endswith("Connection") and name in {"edges", "nodes"}
         in_payload = owner.endswith("Payload") and name == "userErrors"
@@ -193,8 +193,8 @@ def long_lists_have_pages(schema: GraphQLSchema) -> Iterator[str]:
             yield f"{owner}.{name} is a list of objects without pages"
 
 
-def members_of_lists_are_there(schema: GraphQLSchema) -> Iterator[str]:
-    """No holes in lists; `nodes` alone has null where an id is unknown."""
+def lists_have_no_null_members(schema: GraphQLSchema) -> Iterator[str]:
+    """No list has null members, but for `nodes`, which has null where an id is unknown."""
     for place, _, member in members(schema):
         if place != "Query.nodes" and _has_holes(member.type):
             yield f"{place} is a list that may have holes"
@@ -208,8 +208,8 @@ def _has_holes(kind: Any) -> bool:
     )
 
 
-def deprecations_say_what_and_when(schema: GraphQLSchema) -> Iterator[str]:
-    """What is to go says what to use instead, and until when it stays."""
+def deprecations_name_replacement_and_date(schema: GraphQLSchema) -> Iterator[str]:
+    """A deprecation names the replacement and the date before which nothing is removed."""
     for place, _, member in (*members(schema), *values(schema)):
         reason = member.deprecation_reason
         if reason is not None and lapse(reason) is None:
@@ -226,15 +226,15 @@ def lapse(reason: str) -> date | None:
 
 RULES = (
     names_have_their_case,
-    inputs_are_called_so,
+    input_names_end_in_input_or_filter,
     mutations_take_one_input,
-    mutations_give_payloads,
-    nodes_are_relays,
-    what_has_an_id_is_a_node,
+    mutations_return_payloads,
+    nodes_follow_relay,
+    types_with_an_id_implement_node,
     ids_are_of_type_id,
-    connections_are_relays,
-    connections_go_both_ways,
+    connections_follow_relay,
+    connections_page_in_both_directions,
     long_lists_have_pages,
-    members_of_lists_are_there,
-    deprecations_say_what_and_when,
+    lists_have_no_null_members,
+    deprecations_name_replacement_and_date,
 )

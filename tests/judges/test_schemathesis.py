@@ -114,9 +114,9 @@ async def cursors(api: Api) -> dict[str, str]:
 
 
 def configuration(kept: Mapping[str, str], doomed: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """Real ids and cursors for the places that take them, so that queries come past the door.
+    """Real ids and cursors for the arguments of ids and cursors, so that queries are executed.
 
-    What ends things has others than the rest: else soon nothing would be left to be asked for.
+    Mutations that delete or stop objects get ids of their own, so that the other queries still find theirs.
     """
     lists = {**_dictionaries("kept", kept), **_dictionaries("doomed", doomed), "sizes": [1, 2, 100]}
     lists["paths"] = [f"/api/v1/jobs/{kept['Job']}/events"]

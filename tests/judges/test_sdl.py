@@ -32,7 +32,7 @@ BROKEN: list[tuple[Rule, str, str, str]] = [
     (sdl.names_have_their_case, "days:", "Days:", "LendInput.Days is not camelCase"),
     (sdl.names_have_their_case, "IN_PRINT OUT", "inPrint OUT", "State.inPrint is not UPPER_SNAKE"),
     (
-        sdl.inputs_are_called_so, "LendInput", "Lending",
+        sdl.input_names_end_in_input_or_filter, "LendInput", "Lending",
         "Lending is an input, but its name does not end in Input or Filter",
     ),
     (
@@ -44,53 +44,53 @@ BROKEN: list[tuple[Rule, str, str, str]] = [
         "Mutation.lend does not take one required `input`",
     ),
     (
-        sdl.mutations_give_payloads, "LendPayload! }", "LendPayload }",
+        sdl.mutations_return_payloads, "LendPayload! }", "LendPayload }",
         "Mutation.lend gives LendPayload, which is not a required payload",
     ),
     (
-        sdl.mutations_give_payloads, "{ userErrors: [UserError!]!", "{ userErrors: [UserError!]",
+        sdl.mutations_return_payloads, "{ userErrors: [UserError!]!", "{ userErrors: [UserError!]",
         "LendPayload has no `userErrors: [UserError!]!`",
     ),
     (
-        sdl.mutations_give_payloads, "book: Book }", "book: Book! }",
+        sdl.mutations_return_payloads, "book: Book }", "book: Book! }",
         "LendPayload.book cannot be null where the mutation is refused",
     ),
     (
-        sdl.nodes_are_relays, "interface Node { id: ID! }", "interface Node { id: ID }",
+        sdl.nodes_follow_relay, "interface Node { id: ID! }", "interface Node { id: ID }",
         "Node is not `interface Node { id: ID! }`",
     ),
-    (sdl.nodes_are_relays, "node(id: ID!): Node ", "", "Query.node is not `(id: ID!): Node`"),
+    (sdl.nodes_follow_relay, "node(id: ID!): Node ", "", "Query.node is not `(id: ID!): Node`"),
     (
-        sdl.nodes_are_relays, "nodes(ids: [ID!]!)", "nodes(ids: [ID!])",
+        sdl.nodes_follow_relay, "nodes(ids: [ID!]!)", "nodes(ids: [ID!])",
         "Query.nodes is not `(ids: [ID!]!): [Node]!`",
     ),
-    (sdl.what_has_an_id_is_a_node, "Book implements Node", "Book", "Book has an `id`, but is no Node"),
+    (sdl.types_with_an_id_implement_node, "Book implements Node", "Book", "Book has an `id`, but is no Node"),
     (
         sdl.ids_are_of_type_id, "bookId: ID!", "bookId: String!",
         "LendInput.bookId is called an id, but is String!",
     ),
-    (sdl.connections_are_relays, "nodes: [Book!]! ", "", "BookConnection is not Relay's"),
-    (sdl.connections_are_relays, "cursor: String!", "cursor: String", "BookEdge is not Relay's"),
-    (sdl.connections_are_relays, "hasNextPage: Boolean! ", "", "PageInfo is not Relay's"),
+    (sdl.connections_follow_relay, "nodes: [Book!]! ", "", "BookConnection is not Relay's"),
+    (sdl.connections_follow_relay, "cursor: String!", "cursor: String", "BookEdge is not Relay's"),
+    (sdl.connections_follow_relay, "hasNextPage: Boolean! ", "", "PageInfo is not Relay's"),
     (
-        sdl.connections_go_both_ways, ", before: String", "",
+        sdl.connections_page_in_both_directions, ", before: String", "",
         "Shelf.books does not take first, after, last and before",
     ),
     (
         sdl.long_lists_have_pages, "title: String!", "title: String! sequels: [Book!]!",
         "Book.sequels is a list of objects without pages",
     ),
-    (sdl.members_of_lists_are_there, "days: [Int!]", "days: [Int]", "LendInput.days is a list that may have holes"),
+    (sdl.lists_have_no_null_members, "days: [Int!]", "days: [Int]", "LendInput.days is a list that may have holes"),
     (
-        sdl.members_of_lists_are_there, "words: [[String!]!]!", "words: [[String]!]!",
+        sdl.lists_have_no_null_members, "words: [[String!]!]!", "words: [[String]!]!",
         "Book.words is a list that may have holes",
     ),
     (
-        sdl.deprecations_say_what_and_when, "title: String!", 'title: String! @deprecated(reason: "it is old")',
+        sdl.deprecations_name_replacement_and_date, "title: String!", 'title: String! @deprecated(reason: "it is old")',
         "Book.title is deprecated, but not with `use …; removal not before YYYY-MM-DD`",
     ),
     (
-        sdl.deprecations_say_what_and_when, "IN_PRINT OUT",
+        sdl.deprecations_name_replacement_and_date, "IN_PRINT OUT",
         'IN_PRINT @deprecated(reason: "use NEW; removal not before 2027-02-30") OUT',
         "State.IN_PRINT is deprecated, but not with `use …; removal not before YYYY-MM-DD`",
     ),
@@ -121,7 +121,7 @@ def test_every_rule_has_an_example_that_breaks_it() -> None:
 def test_a_deprecation_with_a_date_follows_the_rule() -> None:
     reason = "use `name`; removal not before 2027-03-01"
     written = GOOD.replace("title: String!", f'name: String! title: String! @deprecated(reason: "{reason}")')
-    assert list(sdl.deprecations_say_what_and_when(build_schema(written))) == []
+    assert list(sdl.deprecations_name_replacement_and_date(build_schema(written))) == []
 
 
 def test_every_exception_to_a_rule_exists_in_the_schema() -> None:

@@ -69,7 +69,7 @@ class Many:
 
 
 class Stream(Many):
-    """The same, one after the other."""
+    """An asynchronous iterable."""
 
     def __iter__(self) -> Any:
         raise AssertionError("it is asynchronous")
@@ -157,7 +157,7 @@ async def found(values: "Values", keys: list[str]) -> Mapping[str, Any]:
 
 
 async def found_many(values: "Values", keys: list[str]) -> Mapping[str, list[Any]]:
-    """The same as lists."""
+    """Lists of one leaf by key, found as in `found`."""
     return {key: [leaf] for key, leaf in (await found(values, keys)).items()}
 
 
@@ -209,7 +209,7 @@ class Branch(Named):
 
 @strawberry.type
 class Query:
-    """Reads."""
+    """Queries of leaves and branches."""
 
     @strawberry.field
     def here(self, info: Info) -> Branch:
@@ -229,17 +229,17 @@ class Query:
 
 @strawberry.type
 class Mutation:
-    """Writes, of which each waits for the one before."""
+    """Mutations, which run one after the other."""
 
     @strawberry.mutation
     async def note(self, info: Info, text: str) -> Branch:
-        """Notes a text."""
+        """Append a text to the notes."""
         info.context.notes.append(text)
         return info.context.root
 
     @strawberry.mutation
     def note_now(self, info: Info, text: str) -> int | None:
-        """Notes a text at once."""
+        """Append a text to the notes, without awaiting."""
         info.context.notes.append(text)
         if text == "b":
             raise ValueError(text)
@@ -248,7 +248,7 @@ class Mutation:
 
 @strawberry.type
 class Subscription:
-    """Follows."""
+    """A subscription to leaves."""
 
     @strawberry.subscription
     async def leaves(self, info: Info) -> AsyncIterator[Leaf]:
@@ -341,7 +341,7 @@ class Values(HasOperationState):
         return self.random.choice(self.random.choice([BAD, self.strange(value)]))
 
     def strange(self, value: Any) -> list[Any]:
-        """What could be in the place of an object or of a list of them."""
+        """Values of other classes and shapes where an object or a list of objects belongs."""
         wrapped = [Later(value), Many([value]), Stream([value]), (value,), [value], [Later(value), None]]
         cast = [strawberry.cast(Choosy, self.leaf()), strawberry.cast(Leaf, self._choosy())]
         return [*wrapped, *cast, self._choosy(), Box(inside=1, label="b"), Broken(**vars(self.leaf()))]
@@ -361,7 +361,7 @@ class Values(HasOperationState):
         return self._or_bad(Box(inside=self._or_bad(inside), label=self._value("label")))
 
     def branch(self, depth: int) -> Branch:
-        """A branch with others in it."""
+        """A branch, with further branches below it down to this depth."""
         below = [self.branch(depth - 1) for _ in range(2)] if depth else []
         either: list[Any] = [self.leaf(), *below]
         return Branch(

@@ -52,7 +52,7 @@ class Shelf:
 
 
 async def outcomes(tasks: list[asyncio.Task[Any]]) -> list[Any]:
-    """What came out of each, be it an error."""
+    """The result or the error of each task."""
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -188,12 +188,12 @@ async def test_of_all_gives_values_in_the_order_of_the_keys_with_one_call() -> N
 
 
 async def arguments_of(context: GraphQLContext, keys: list[str], *arguments: int) -> Mapping[str, Any]:
-    """What it was called with."""
+    """For each key, the arguments of this call."""
     return dict.fromkeys(keys, (context, keys, arguments))
 
 
 async def same_arguments_of(context: GraphQLContext, keys: list[str]) -> Mapping[str, Any]:
-    """The same by another name."""
+    """Another resolver that returns what `arguments_of` does."""
     return await arguments_of(context, keys)
 
 

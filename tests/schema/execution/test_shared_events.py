@@ -1,4 +1,4 @@
-"""An event is put together once for all who ask the same of it, and for each by itself where it may differ."""
+"""An event is executed once for all subscribers with one selection, and for each where results may differ."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -38,7 +38,7 @@ class Plain(SharedEvent):
 
 @strawberry.type
 class Own(SharedEvent):
-    """Something that differs by who asks."""
+    """An event with fields that depend on the viewer or on an argument."""
 
     number: int
 
@@ -49,24 +49,24 @@ class Own(SharedEvent):
 
     @strawberry.field
     def times(self, by: int) -> int:
-        """So many times as much."""
+        """The number, multiplied."""
         return self.number * by
 
 
 @strawberry.type
 class Query:
-    """Needed."""
+    """The root type that every schema must have."""
 
     nothing: int = 0
 
 
 @strawberry.type
 class Subscription:
-    """One event, the same object for everybody."""
+    """One event, the same object for all subscribers."""
 
     @strawberry.subscription
     async def happens(self) -> AsyncGenerator[Plain | Own, None]:
-        """Whatever happens."""
+        """The current event."""
         yield happening[0]
 
 
@@ -81,14 +81,14 @@ happening: list[Plain | Own] = []
 
 @pytest.fixture
 def plain() -> Plain:
-    """What happens."""
+    """The current event, of a type whose results are shared."""
     happening[:] = [event := Plain(number=1, text="a")]
     return event
 
 
 @pytest.fixture
 def own() -> Own:
-    """What happens, too."""
+    """The current event, of a type whose results are not shared."""
     happening[:] = [event := Own(number=1)]
     return event
 
@@ -102,7 +102,7 @@ async def result(schema: Schema, query: str, viewer: str = "", /, **variables: A
 
 
 def sent(result: ExecutionResult) -> Any:
-    """A result as a client reads it."""
+    """The body of a result, decoded as by a client."""
     return orjson.loads(encode_json(response_body(result)))
 
 

@@ -333,7 +333,7 @@ def is_reset(client: socket.socket) -> bool:
 
 
 def assert_disconnected(caplog: pytest.LogCaptureFixture, observed: ObservedStreams, viewer: str) -> None:
-    """It was told once in the log, to whom, and little was made ready for nobody."""
+    """One warning in the log names the viewer; the stream was closed, and most lines were never read."""
     (record,) = [record for record in caplog.records if record.name == "edge.slow_clients"]
     assert "read nothing" in record.getMessage()
     assert vars(record)["viewer"] == viewer
