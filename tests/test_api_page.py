@@ -88,10 +88,10 @@ def examples(page: str) -> Iterator[Example]:
     """The examples of a page; raises ValueError for a block that is not part of an example."""
     blocks = iter(BLOCK.findall(page))
     for language, role, text in blocks:
-        variables, (_, following, outcome) = "{}", next(blocks, ("", "nothing", ""))
-        if following == "variables":
-            variables, (_, following, outcome) = outcome, next(blocks, ("", "nothing", ""))
-        if role or language not in {"graphql", "sh", *PROGRAMS} or following not in {"answer", "output"}:
+        variables, (_, next_role, outcome) = "{}", next(blocks, ("", "nothing", ""))
+        if next_role == "variables":
+            variables, (_, next_role, outcome) = outcome, next(blocks, ("", "nothing", ""))
+        if role or language not in {"graphql", "sh", *PROGRAMS} or next_role not in {"response", "output"}:
             raise ValueError(f"This block is not part of an example with an output:\n{text}")
         yield Example(language, text, variables, outcome)
 
@@ -103,7 +103,7 @@ class Reader:
     url: str
     values: dict[str, str] = field(default_factory=dict)
 
-    async def check(self, example: Example) -> None:
+    async def run(self, example: Example) -> None:
         """Run an example and compare its output; `…` in the page matches any text."""
         text = self._filled(example.text)
         if example.language in PROGRAMS:
@@ -207,7 +207,7 @@ async def test_every_example_of_the_api_page_has_the_output_of_the_page(live: st
     reader, found = Reader(live), list(examples(PAGE))
     assert {example.language for example in found} == {"graphql", "sh", *PROGRAMS}
     for example in found:
-        await reader.check(example)
+        await reader.run(example)
         await worker.drain()
 
 
