@@ -1,1 +1,1 @@
-"""File formats: uploaded tables in CSV and JSON Lines, and CSV for spreadsheets."""
+"""File formats: uploaded tables in CSV and JSON Lines, and CSV for spreadsheets. What parses or writes bytes may enter."""

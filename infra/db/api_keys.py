@@ -11,7 +11,7 @@ from domain.ids import Noun
 from domain.reading import Parent
 from infra.db import gateway
 from infra.db.columns import column_names
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import api_keys
 
 
@@ -20,11 +20,11 @@ class SqlApiKeys(Reader[ApiKey]):
 
     name = "api_keys"
     noun = Noun.API_KEY
-    parents: ClassVar[Any] = {Parent.DEPLOYMENT: api_keys.c.deployment_id}
+    parents: ClassVar[Parents] = {Parent.DEPLOYMENT: api_keys.c.deployment_id}
     source = api_keys
     columns = tuple(api_keys.c)
     projectable = column_names(columns)
-    order: ClassVar[Any] = (api_keys.c.id,)
+    order = (api_keys.c.id,)
 
     def build(self, row: Row) -> ApiKey:
         return ApiKey(**row)

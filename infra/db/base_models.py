@@ -1,7 +1,6 @@
 """Base models as rows, which every user sees."""
 
 from dataclasses import asdict
-from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.dialects.postgresql import insert
@@ -21,7 +20,7 @@ class SqlBaseModels(Reader[BaseModel]):
     source = base_models
     columns = tuple(base_models.c)
     projectable = column_names(columns)
-    order: ClassVar[Any] = (base_models.c.name, base_models.c.id)
+    order = (base_models.c.name, base_models.c.id)
     newest_first = False
 
     def build(self, row: Row) -> BaseModel:

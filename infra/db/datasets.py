@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, delete, func, insert, lateral, literal, select, update
+from sqlalchemy import Column, ColumnElement, delete, func, insert, lateral, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from domain.datasets import Dataset, DatasetFilter, PromptRevision, RunStatus
@@ -14,7 +14,7 @@ from domain.reading import Parent
 from infra.db.columns import column_names, record_columns
 from infra.db.documents import SqlDocuments
 from infra.db.engine import extend_statement_timeout
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import (
     dataset_documents,
     datasets,
@@ -33,9 +33,9 @@ class SqlImportedDocuments(SqlDocuments):
     """The documents that datasets were imported from, newest first."""
 
     source = dataset_documents.join(documents).outerjoin(projects, documents.c.project_id == projects.c.id)
-    parents: ClassVar[Any] = {Parent.DATASET: dataset_documents.c.dataset_id}
-    columns: ClassVar[Any] = (*SqlDocuments.columns, dataset_documents.c.document_id)
-    order: ClassVar[Any] = (dataset_documents.c.document_id,)
+    parents: ClassVar[Parents] = {Parent.DATASET: dataset_documents.c.dataset_id}
+    columns: ClassVar[list[Column[Any]]] = [*SqlDocuments.columns, dataset_documents.c.document_id]
+    order = (dataset_documents.c.document_id,)
 
     def build(self, row: Row) -> Document:
         return super().build({name: value for name, value in row.items() if name != "document_id"})
@@ -46,11 +46,11 @@ class SqlDatasets(Reader[Dataset]):
 
     name = "datasets"
     noun = Noun.DATASET
-    parents: ClassVar[Any] = {Parent.PROJECT: datasets.c.project_id}
+    parents: ClassVar[Parents] = {Parent.PROJECT: datasets.c.project_id}
     source = datasets.outerjoin(projects, datasets.c.project_id == projects.c.id)
     columns = COLUMNS
     projectable = column_names(COLUMNS)
-    order: ClassVar[Any] = (datasets.c.id,)
+    order = (datasets.c.id,)
     project = datasets.c.project_id
 
     def build(self, row: Row) -> Dataset:

@@ -12,7 +12,7 @@ from domain.ids import Noun
 from domain.reading import Parent
 from infra.db import gateway
 from infra.db.columns import column_names, record_columns
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import deployments, projects
 
 COLUMNS = record_columns(Deployment, deployments)
@@ -23,14 +23,14 @@ class SqlDeployments(Reader[Deployment]):
 
     name = "deployments"
     noun = Noun.DEPLOYMENT
-    parents: ClassVar[Any] = {
+    parents: ClassVar[Parents] = {
         Parent.PROJECT: deployments.c.project_id,
         Parent.FINETUNE: deployments.c.finetune_id,
     }
     source = deployments.outerjoin(projects)
     columns = COLUMNS
     projectable = column_names(COLUMNS)
-    order: ClassVar[Any] = (deployments.c.id,)
+    order = (deployments.c.id,)
     project = deployments.c.project_id
 
     def build(self, row: Row) -> Deployment:

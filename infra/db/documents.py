@@ -14,7 +14,7 @@ from domain.reading import Parent
 from domain.storage_keys import document_prefix
 from infra.db.columns import column_names, record_columns
 from infra.db.engine import extend_statement_timeout
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import documents, jobs, projects
 
 COLUMNS = record_columns(Document, documents)
@@ -28,11 +28,11 @@ class SqlDocuments(Reader[Document]):
 
     name = "documents"
     noun = Noun.DOCUMENT
-    parents: ClassVar[Any] = {Parent.PROJECT: documents.c.project_id}
+    parents: ClassVar[Parents] = {Parent.PROJECT: documents.c.project_id}
     source = documents.outerjoin(projects)
     columns = COLUMNS
     projectable = column_names(COLUMNS)
-    order: ClassVar[Any] = (documents.c.id,)
+    order = (documents.c.id,)
 
     def build(self, row: Row) -> Document:
         return Document(**row)

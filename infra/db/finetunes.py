@@ -19,7 +19,7 @@ from domain.reading import Parent
 from domain.texts import replace_invalid_characters
 from infra.db import gateway
 from infra.db.columns import column_names, record_columns
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import finetunes, projects
 
 COLUMNS = record_columns(Finetune, finetunes)
@@ -31,11 +31,14 @@ class SqlFinetunes(Reader[Finetune]):
 
     name = "finetunes"
     noun = Noun.FINETUNE
-    parents: ClassVar[Any] = {Parent.PROJECT: finetunes.c.project_id, Parent.DATASET: finetunes.c.dataset_id}
+    parents: ClassVar[Parents] = {
+        Parent.PROJECT: finetunes.c.project_id,
+        Parent.DATASET: finetunes.c.dataset_id,
+    }
     source = finetunes.outerjoin(projects, finetunes.c.project_id == projects.c.id)
     columns = COLUMNS
     projectable = column_names(COLUMNS)
-    order: ClassVar[Any] = (finetunes.c.id,)
+    order = (finetunes.c.id,)
     project = finetunes.c.project_id
 
     def build(self, row: Row) -> Finetune:

@@ -15,7 +15,7 @@ from domain.reading import Parent
 from infra.db import items as item_rows
 from infra.db.bulk_items import VALID
 from infra.db.engine import extend_statement_timeout
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import finetune_items, finetunes, items, projects
 
 FROZEN_SPLIT = "frozen_split"
@@ -26,10 +26,10 @@ class SqlFrozenItems(Reader[Item]):
     """The items that fine-tunes are trained on, in order. Values of items never change, so a reference is enough."""
 
     name = "trained_items"
-    parents: ClassVar[Any] = {Parent.FINETUNE: finetune_items.c.finetune_id}
+    parents: ClassVar[Parents] = {Parent.FINETUNE: finetune_items.c.finetune_id}
     source = finetune_items.join(items).outerjoin(finetunes).outerjoin(projects, OF_PROJECT)
     columns = (*items.c, finetune_items.c.ordinal, finetune_items.c.split.label(FROZEN_SPLIT))
-    order: ClassVar[Any] = (finetune_items.c.ordinal,)
+    order = (finetune_items.c.ordinal,)
     newest_first = False
 
     def build(self, row: Row) -> Item:

@@ -25,7 +25,7 @@ from infra.db import bulk_items
 from infra.db.bulk_items import ACTIVE, PROBLEMS, VALID
 from infra.db.columns import column_names
 from infra.db.engine import extend_statement_timeout
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import datasets, items, projects
 
 EMPTY_HASH = hashlib.sha256().hexdigest()
@@ -72,11 +72,11 @@ class SqlItems(Reader[Item]):
 
     name = "items"
     noun = Noun.ITEM
-    parents: ClassVar[Any] = {Parent.DATASET: items.c.dataset_id}
+    parents: ClassVar[Parents] = {Parent.DATASET: items.c.dataset_id}
     source = items.outerjoin(datasets).outerjoin(projects, datasets.c.project_id == projects.c.id)
     columns = tuple(items.c)
     projectable = column_names(columns, "problems")
-    order: ClassVar[Any] = (items.c.position, items.c.id)
+    order = (items.c.position, items.c.id)
     newest_first = False
 
     def build(self, row: Row) -> Item:

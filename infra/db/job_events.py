@@ -16,7 +16,7 @@ from domain.job_events import (
 )
 from domain.jobs import FINAL, Job, JobStatus, Superseded
 from domain.reading import Parent
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import job_events, jobs, projects
 
 CHANNEL = "job_events"
@@ -30,10 +30,10 @@ class SqlJobEvents(Reader[RecordedEvent]):
     """The events of jobs, oldest first."""
 
     name = "events"
-    parents: ClassVar[Any] = {Parent.JOB: job_events.c.job_id}
+    parents: ClassVar[Parents] = {Parent.JOB: job_events.c.job_id}
     source = job_events.outerjoin(jobs).outerjoin(projects)
     columns = tuple(job_events.c)
-    order: ClassVar[Any] = (job_events.c.seq,)
+    order = (job_events.c.seq,)
     newest_first = False
 
     def build(self, row: Row) -> RecordedEvent:

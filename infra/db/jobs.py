@@ -25,7 +25,7 @@ from domain.reading import Parent
 from infra.db.columns import column_names, record_columns
 from infra.db.engine import driver_connection
 from infra.db.job_events import SqlJobEvents
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import jobs, projects
 from infra.queue import RUN_JOB, Enqueuer
 
@@ -45,11 +45,11 @@ class SqlJobReads(Reader[Job]):
 
     name = "jobs"
     noun = Noun.JOB
-    parents: ClassVar[Any] = {Parent.PROJECT: jobs.c.project_id}
+    parents: ClassVar[Parents] = {Parent.PROJECT: jobs.c.project_id}
     source = jobs.outerjoin(projects)
     columns = COLUMNS
     projectable = column_names(COLUMNS)
-    order: ClassVar[Any] = (jobs.c.id,)
+    order = (jobs.c.id,)
     project = jobs.c.project_id
 
     def build(self, row: Row) -> Job:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Table, case, delete, exists, func, insert, literal, select, update
 
@@ -87,7 +87,7 @@ class SqlProjects(Reader[Project]):
     source = projects
     columns = COLUMNS
     projectable = column_names(COLUMNS)
-    order: ClassVar[Any] = (projects.c.id,)
+    order = (projects.c.id,)
 
     def build(self, row: Row) -> Project:
         return Project(**row)

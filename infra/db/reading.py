@@ -7,17 +7,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Integer,
-    Select,
-    bindparam,
-    column,
-    func,
-    literal,
-    select,
-)
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, bindparam, column, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.pages import COUNT_CEILING, PageRequest, PageResult, Rows
@@ -31,6 +21,8 @@ from infra.db.types import Id, Ids
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+Parents = Mapping[Parent, ColumnElement[Any]]
+"""The column with the id of each kind of parent."""
 Projection = frozenset[str] | None
 """The names of the columns to read; None means whole rows."""
 
@@ -49,7 +41,7 @@ class Reader(Generic[T]):
     """
 
     name: ClassVar[str]
-    parents: ClassVar[Mapping[Parent, ColumnElement[Any]]] = {}
+    parents: ClassVar[Parents] = {}
     source: ClassVar[FromClause]
     columns: ClassVar[Sequence[ColumnElement[Any]]]
     order: ClassVar[Sequence[ColumnElement[Any]]]
@@ -117,8 +109,8 @@ class Reader(Generic[T]):
         reader = object.__new__(cls)  # without a session
         type_ = reader.key.type
         assert isinstance(type_, Id)
-        ids = bindparam("ids", type_=Ids(type_))
-        return Statement(reader.rows(VIEWER_ID).where(reader.key == func.any(ids)))
+        is_named = reader.key == func.any(bindparam("ids", type_=Ids(type_)))
+        return Statement(reader.rows(VIEWER_ID).where(is_named))
 
     async def _by_id(self, statement: Query, **parameters: Any) -> dict[str, T]:
         key = self.key.key or "id"

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sqlalchemy import ColumnElement, insert, or_
 
@@ -10,7 +10,7 @@ from domain.ids import Noun
 from domain.reading import Parent
 from domain.request_logs import LogFilter, RequestLog
 from infra.db.columns import column_names
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import deployments, projects, request_logs
 
 
@@ -19,11 +19,11 @@ class SqlRequestLogs(Reader[RequestLog]):
 
     name = "request_logs"
     noun = Noun.REQUEST_LOG
-    parents: ClassVar[Any] = {Parent.DEPLOYMENT: request_logs.c.deployment_id}
+    parents: ClassVar[Parents] = {Parent.DEPLOYMENT: request_logs.c.deployment_id}
     source = request_logs.outerjoin(deployments).outerjoin(projects)
     columns = tuple(request_logs.c)
     projectable = column_names(columns)
-    order: ClassVar[Any] = (request_logs.c.id,)
+    order = (request_logs.c.id,)
 
     def build(self, row: Row) -> RequestLog:
         return RequestLog(**row)

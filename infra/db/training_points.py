@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from domain.reading import Parent
 from domain.training_points import TrainingPoint
 from infra.db.frozen_items import OF_PROJECT
-from infra.db.reading import Reader, Row
+from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import finetunes, projects, training_points
 
 
@@ -18,10 +18,10 @@ class SqlTrainingPoints(Reader[TrainingPoint]):
     """The curves of fine-tunes, oldest point first."""
 
     name = "points"
-    parents: ClassVar[Any] = {Parent.FINETUNE: training_points.c.finetune_id}
+    parents: ClassVar[Parents] = {Parent.FINETUNE: training_points.c.finetune_id}
     source = training_points.outerjoin(finetunes).outerjoin(projects, OF_PROJECT)
     columns = tuple(training_points.c)
-    order: ClassVar[Any] = (training_points.c.step,)
+    order = (training_points.c.step,)
     newest_first = False
 
     def build(self, row: Row) -> TrainingPoint:

@@ -1,1 +1,1 @@
-"""Notifications from PostgreSQL: one listening connection a process, and the streams that follow jobs."""
+"""Notifications from PostgreSQL: one listening connection a process, and the event streams of jobs."""

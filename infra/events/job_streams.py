@@ -10,8 +10,8 @@ from domain.job_events import RecordedEvent, StatusChanged
 from domain.jobs import FINAL, Job
 from domain.store import Transactions
 from infra.db.job_events import CHANNEL
+from infra.events._shared_task import SharedTask
 from infra.events.listener import NEVER, Listener, Wakeup
-from infra.events.shared_task import SharedTask
 
 BATCH = 100
 

@@ -6,7 +6,7 @@ import httpx
 
 from domain.errors import Invalid, Unavailable
 from domain.ports.model_runtime import ModelFile, Upstream
-from infra.runtime.upstream_cache import UpstreamCache
+from infra.runtime._upstream_cache import UpstreamCache
 
 CACHE_TTL_S = 5.0
 """Short, because the runtime unloads the model that was requested least recently."""

@@ -8,7 +8,7 @@ import httpx
 from domain.errors import Invalid, Unavailable
 from domain.ports.model_runtime import ModelFile, Upstream
 from domain.ports.storage import Storage
-from infra.runtime.upstream_cache import UpstreamCache
+from infra.runtime._upstream_cache import UpstreamCache
 
 CACHE_TTL_S = 30.0
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)

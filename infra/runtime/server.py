@@ -21,7 +21,7 @@ from starlette.routing import Route
 from domain.errors import DomainError, Invalid, Unauthenticated, Unavailable
 from domain.ports.model_runtime import ModelFile
 from domain.ports.storage import Storage
-from infra.runtime.loaded_models import LoadedModels
+from infra.runtime._loaded_models import LoadedModels
 
 STATUS: dict[type[DomainError], int] = {Invalid: 422, Unauthenticated: 401, Unavailable: 503}
 MODEL_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")  # part of a file name

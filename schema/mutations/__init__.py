@@ -1,1 +1,1 @@
-"""GraphQL mutations: their inputs and payloads, one file for each noun."""
+"""GraphQL mutations: inputs, payloads and root mutations, one file for each noun. They import types; no type imports them."""

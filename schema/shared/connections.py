@@ -11,9 +11,9 @@ import strawberry
 from domain.pages import PageRequest, PageResult
 from domain.reading import Collection, Parent
 from resolvers import reading
+from schema.shared._projection import graphql_objects, required_attributes
 from schema.shared.context import Info
 from schema.shared.nodes import load
-from schema.shared.projection import graphql_objects, required_attributes
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import pytest
 
 from app.program import PROGRAM
 from domain.job_events import Progress
-from infra.runtime import model_process
+from infra.runtime import _model_process
 from infra.training.subprocesses import child_process
 from infra.training.trainer import ProcessTrainer
 from tests.infra.runtime.tiny import write_model
@@ -68,7 +68,7 @@ def test_the_server_that_parity_asks_runs_our_module(tmp_path: Path) -> None:
 @pytest.mark.anyio
 @pytest.mark.usefixtures("decoys")
 async def test_the_model_process_runs_our_module(tmp_path: Path) -> None:
-    process = await model_process.start(write_model(tmp_path / "model.gguf"))
+    process = await _model_process.start(write_model(tmp_path / "model.gguf"))
     await process.stop()
     assert process.base_url.startswith("http://127.0.0.1:")
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from infra.events.shared_task import WAKE_BATCH, SharedTask
+from infra.events._shared_task import WAKE_BATCH, SharedTask
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from openai import AsyncOpenAI
 from domain.errors import Invalid, Unavailable
 from domain.ports.gateway import Route
 from domain.ports.model_runtime import ModelFile, Upstream
+from infra.runtime._loaded_models import LoadedModels
 from infra.runtime.embedded import EmbeddedRuntime
-from infra.runtime.loaded_models import LoadedModels
 from infra.runtime.server import app
 from rest.gateway import Gateway
 from tests.infra.runtime.folder import FolderStorage, model_file

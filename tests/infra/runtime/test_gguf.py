@@ -4,7 +4,7 @@ from struct import pack
 import pytest
 
 from domain.errors import Invalid
-from infra.runtime.gguf import training_context
+from infra.runtime._gguf import training_context
 from tests.infra.runtime.tiny import CONTEXT, write_model
 
 HEAD = b"GGUF" + pack("<IQ", 3, 0)

@@ -18,8 +18,8 @@ from domain.services import Services
 from resolvers.reading import collection_of
 from schema.execution._bound_resolver import REQUIRED_ATTRIBUTES
 from schema.shared import connections
+from schema.shared._projection import attributes_by_field, selected_fields
 from schema.shared.nodes import NODE_TYPES
-from schema.shared.projection import attributes_by_field, selected_fields
 from tests.clients import Api
 from tests.finetuning import new_dataset, new_project
 from tests.introspection import LISTS, NODES, selected

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from domain.ports.model_runtime import ModelFile
 from domain.ports.storage import Storage
-from infra.runtime import model_files
-from infra.runtime.model_process import ModelProcess, start
+from infra.runtime import _model_files
+from infra.runtime._model_process import ModelProcess, start
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class LoadedModels:
         async with self._model_locks[model.model_id]:
             process = self._running.get(model.model_id)
             if process is None or not process.is_running:
-                path = await model_files.fetch(self._storage, self._folder, model)
+                path = await _model_files.fetch(self._storage, self._folder, model)
                 return await self._load(model.model_id, path)
             self._running[model.model_id] = self._running.pop(model.model_id)
             return process
@@ -42,7 +42,7 @@ class LoadedModels:
         """Unload a model and delete its local copy; an unknown id is ignored."""
         async with self._model_locks[model_id]:
             await self._stop(model_id)
-            model_files.delete(self._folder, model_id)
+            _model_files.delete(self._folder, model_id)
 
     async def close(self) -> None:
         """Unload every model."""

@@ -12,7 +12,7 @@ import httpx
 from domain.errors import Unavailable
 from infra.python_modules import module_command
 from infra.runtime import MODEL_KEY
-from infra.runtime.gguf import model_damaged, training_context
+from infra.runtime._gguf import model_damaged, training_context
 
 LOAD_TIMEOUT_S = 600.0
 MAX_CONTEXT_TOKENS = 4096
