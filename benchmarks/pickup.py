@@ -1,7 +1,7 @@
 """How soon a worker begins a job after its commit, against Procrastinate by itself on the same PostgreSQL.
 
 Ours is an import of a missing document: the moment that counts is the RUNNING event, which the database dates when
-the attempt is begun. The peer is a task that writes the database's time and nothing else. Both are enqueued by this
+the attempt starts. The peer is a task that writes the database's time and nothing else. Both are enqueued by this
 process inside a transaction and taken by one worker process that serves both; the two alternate.
 """
 
@@ -83,11 +83,11 @@ async def luthier_job(wiring: Wiring, dataset: Dataset) -> float:
         await store.jobs.enqueue(job)
     committed = datetime.now(UTC)
     async for recorded in wiring.services.streams.events(job.id, after=1):
-        begun = recorded.at
+        started = recorded.at
         break
     async for _ in wiring.services.streams.events(job.id):  # to its end, so that jobs do not overlap
         pass
-    return (begun - committed).total_seconds() * 1000
+    return (started - committed).total_seconds() * 1000
 
 
 async def procrastinate_task(wiring: Wiring, number: int) -> float:
@@ -99,9 +99,9 @@ async def procrastinate_task(wiring: Wiring, number: int) -> float:
     committed = datetime.now(UTC)
     while True:
         async with wiring.engine.connect() as connection:
-            begun = await connection.scalar(text("select at from peer where number = :n"), {"n": number})
-        if begun is not None:
-            return float((begun - committed).total_seconds() * 1000)
+            started = await connection.scalar(text("select at from peer where number = :n"), {"n": number})
+        if started is not None:
+            return float((started - committed).total_seconds() * 1000)
 
 
 def row(name: str, values: list[float]) -> str:
@@ -125,7 +125,7 @@ async def main() -> None:
             )
             luthier_ms, peer_ms = await with_worker(settings, variables | {"LUTHIER_HOME": folder})
     ratio = statistics.median(luthier_ms) / statistics.median(peer_ms)
-    print("| commit → begun, ms | median | p95 | max |\n|---|---|---|---|")
+    print("| commit → start, ms | median | p95 | max |\n|---|---|---|---|")
     print(row("Luthier job", luthier_ms))
     print(row("Procrastinate task", peer_ms))
     print(

@@ -36,10 +36,10 @@ async def insert_rows(engine: AsyncEngine, owners: Iterable[str]) -> None:
 
 
 async def insert_running_jobs(engine: AsyncEngine, owner: str, count: int) -> list[Job]:
-    """Jobs that a worker has begun, each of a project of its own."""
+    """Jobs that a worker has started, each of a project of its own."""
     made = [_project(owner, number) for number in range(count)]
-    begun = {"status": JobStatus.RUNNING, "progress": 0.0, "finished_at": None}
-    under_way = [replace(_job(project, number), **begun) for number, project in enumerate(made)]
+    running = {"status": JobStatus.RUNNING, "progress": 0.0, "finished_at": None}
+    under_way = [replace(_job(project, number), **running) for number, project in enumerate(made)]
     async with engine.begin() as connection:
         await connection.execute(insert(projects), _columns(projects, made))
         await connection.execute(insert(jobs), _columns(jobs, under_way))

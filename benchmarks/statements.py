@@ -123,9 +123,9 @@ async def _insert_job(store: Store, project: Project, type: JobType, subject_id:
         type, project_id=project.id, owner_id=project.owner_id, subject_id=subject_id, now=NOW, arguments={}
     )
     await store.jobs.add(job)
-    begun = await store.jobs.start(job.id)
-    assert begun is not None
-    await store.job_events.append(begun, [LogLine("began"), LogLine("went on")])
+    started = await store.jobs.start(job.id)
+    assert started is not None
+    await store.job_events.append(started, [LogLine("began"), LogLine("went on")])
 
 
 @asynccontextmanager

@@ -65,12 +65,12 @@ class Deadline:
     """Ends the session after the test during which the time is over. That alone is no failure."""
 
     def __init__(self, seconds: float) -> None:
-        self.begun: set[str] = set()
+        self.started: set[str] = set()
         self._end = time.monotonic() + seconds
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        self.begun.add(item.location[0])
+        self.started.add(item.location[0])
         result = yield
         if time.monotonic() > self._end:
             item.session.shouldstop = "the time is over"
@@ -85,6 +85,6 @@ if __name__ == "__main__":
     files = affected_by(changed_since(*(sys.argv[1:] or BASES)))
     deadline = Deadline(SECONDS)
     status = pytest.main(files, plugins=[deadline]) if files else 0
-    left = len(set(files) - deadline.begun)
+    left = len(set(files) - deadline.started)
     sys.stdout.write(f"{len(files)} test files are affected; {left} of them are left to `make test`.\n")
     sys.exit(status)

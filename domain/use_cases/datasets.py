@@ -58,7 +58,7 @@ async def update(
     restricted = sorted(changed.keys() - ALWAYS_EDITABLE)
     if restricted and (dataset.status is not RunStatus.PLANNING or await is_busy(store, dataset)):
         raise Conflict(
-            "Only name and description can be changed once work on the dataset has begun.",
+            "Only name and description can be changed once work on the dataset has started.",
             reason="DATASET_NOT_PLANNING",
             field=restricted[0],
         )

@@ -25,12 +25,12 @@ async def queued(worker: Worker) -> list[Any]:
     return [job.task_kwargs["job_id"] for job in found]
 
 
-@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("started", [False, True])
 async def test_a_job_that_fell_out_of_the_queue_is_requeued_once(
-    api: Api, services: Services, worker: Worker, begun: bool
+    api: Api, services: Services, worker: Worker, started: bool
 ) -> None:
     job = await queued_job(api, services)
-    if begun:
+    if started:
         await start_job(services, job.id)
     await asyncio.gather(*(requeue_jobs(worker.queue, services, 20) for _ in range(4)))
     assert await queued(worker) == [job.id]

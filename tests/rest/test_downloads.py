@@ -98,7 +98,7 @@ async def test_conditions_are_kept(api: Api, url: str) -> None:
 
 async def test_an_upload_that_is_not_complete_cannot_be_downloaded(api: Api) -> None:
     project_id = await new_project(api)
-    begun = await api.mutate(
+    initiated = await api.mutate(
         "initiateUpload",
         "document { id }",
         projectId=project_id,
@@ -106,7 +106,7 @@ async def test_an_upload_that_is_not_complete_cannot_be_downloaded(api: Api) -> 
         fileType="",
         kind="DATASET_UPLOAD",
     )
-    reply = await api.rest.get(f"/api/projects/{project_id}/documents/{begun['document']['id']}/download")
+    reply = await api.rest.get(f"/api/projects/{project_id}/documents/{initiated['document']['id']}/download")
     assert (reply.status_code, reply.json()["error_code"]) == (409, "NOT_READY")
 
 

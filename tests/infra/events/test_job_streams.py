@@ -28,7 +28,7 @@ class CountedTransactions:
     def __init__(self, real: Transactions) -> None:
         self.real = real
         self.count = 0
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
 
     def begin(self) -> AbstractAsyncContextManager[Store]:
         """A counted transaction."""
@@ -42,7 +42,7 @@ class CountedTransactions:
 
     def _count(self) -> None:
         self.count += 1
-        self.begun.set()
+        self.started.set()
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ async def test_a_follower_that_joins_waiting_ones_causes_no_second_read(
             return await anext(recorded)
 
     waiting = asyncio.create_task(next_after(2))
-    await counted.begun.wait()
+    await counted.started.wait()
     joining = asyncio.create_task(next_after(2))
     await record_events(services, job, LogLine("a"))
     disconnected.wakeup(CHANNEL, job.id).notify()

@@ -25,7 +25,7 @@ class Shelf:
         self.calls: list[list[str]] = []
         self.context = context()
         self.loader = DataLoader(self.context.operation, self.read)
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
         self._error = error
@@ -33,7 +33,7 @@ class Shelf:
     async def read(self, keys: list[str]) -> Mapping[str, Any]:
         """The capitals of letters."""
         self.calls.append(list(keys))
-        self.begun.set()
+        self.started.set()
         await self.open.wait()
         if self._error:
             raise self._error
@@ -47,7 +47,7 @@ class Shelf:
         """The tasks that load these lists of keys, while the read of the first is blocked."""
         self.open.clear()
         tasks = [asyncio.create_task(self.loader.load_many(keys)) for keys in lists]
-        await self.begun.wait()
+        await self.started.wait()
         return tasks
 
 
@@ -76,7 +76,7 @@ async def test_a_loaded_key_is_cached() -> None:
 async def test_a_key_that_is_being_read_is_not_read_again() -> None:
     shelf = Shelf()
     tasks = await shelf.load_while_blocked(["a", "b"])
-    shelf.begun.clear()
+    shelf.started.clear()
     tasks += await shelf.load_while_blocked(["b", "c"])
     shelf.open.set()
     first, second = await asyncio.gather(*tasks)

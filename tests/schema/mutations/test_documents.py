@@ -41,9 +41,11 @@ async def initiate(api: Api, project_id: str, **given: Any) -> dict[str, Any]:
     return await api.mutate("initiateUpload", BEGUN, projectId=project_id, **(input | given))
 
 
-async def put(begun: dict[str, Any], content: bytes, **headers: str) -> int:
+async def put(initiated: dict[str, Any], content: bytes, **headers: str) -> int:
     async with httpx.AsyncClient() as browser:
-        reply = await browser.put(begun["uploadUrl"], content=content, headers=begun["headers"] | headers)
+        reply = await browser.put(
+            initiated["uploadUrl"], content=content, headers=initiated["headers"] | headers
+        )
     return reply.status_code
 
 
@@ -51,22 +53,22 @@ async def shown(api: Api, id: str) -> Any:
     return (await api.gql(f"query($id: ID!) {{ document(id: $id) {{ {DOCUMENT} }} }}", id=id))["document"]
 
 
-def completion(begun: dict[str, Any]) -> dict[str, str]:
-    return {"documentId": begun["document"]["id"], "s3Key": begun["s3Key"]}
+def completion(initiated: dict[str, Any]) -> dict[str, str]:
+    return {"documentId": initiated["document"]["id"], "s3Key": initiated["s3Key"]}
 
 
 async def test_a_file_is_uploaded_to_storage_and_read(api: Api, worker: Worker) -> None:
     project_id = await new_project(api)
-    begun = await initiate(api, project_id, fileName="C:\\data\\my table.csv", sizeBytes=len(TABLE))
-    id = begun["document"]["id"]
-    assert begun["document"] == {
+    initiated = await initiate(api, project_id, fileName="C:\\data\\my table.csv", sizeBytes=len(TABLE))
+    id = initiated["document"]["id"]
+    assert initiated["document"] == {
         "id": id, "status": "PENDING_UPLOAD", "s3Key": f"documents/{id}/my_table.csv", "downloadUrl": None,
         "sizeBytes": len(TABLE),
     }  # fmt: skip
-    assert (begun["method"], begun["headers"]) == ("PUT", {"Content-Type": "text/csv"})
-    assert await put(begun, TABLE) == 200
+    assert (initiated["method"], initiated["headers"]) == ("PUT", {"Content-Type": "text/csv"})
+    assert await put(initiated, TABLE) == 200
 
-    done = await api.mutate("completeUpload", "document { status } job { id type }", **completion(begun))
+    done = await api.mutate("completeUpload", "document { status } job { id type }", **completion(initiated))
     assert (done["document"]["status"], done["job"]["type"]) == ("PROCESSING", "DOCUMENT_READ")
     await worker.drain()
     document = await shown(api, id)
@@ -84,39 +86,41 @@ async def test_a_file_is_uploaded_to_storage_and_read(api: Api, worker: Worker) 
 
 
 async def test_a_repeated_completion_returns_the_same_job(api: Api) -> None:
-    begun = await initiate(api, await new_project(api))
-    await put(begun, TABLE)
+    initiated = await initiate(api, await new_project(api))
+    await put(initiated, TABLE)
     selection = "document { id status } job { id }"
-    first = await api.mutate("completeUpload", selection, **completion(begun))
-    assert await api.mutate("completeUpload", selection, **completion(begun)) == first
+    first = await api.mutate("completeUpload", selection, **completion(initiated))
+    assert await api.mutate("completeUpload", selection, **completion(initiated)) == first
 
 
 async def test_concurrent_completions_create_one_job(api: Api) -> None:
-    begun = await initiate(api, await new_project(api))
-    await put(begun, TABLE)
-    calls = (api.mutate("completeUpload", "job { id }", **completion(begun)) for _ in range(4))
+    initiated = await initiate(api, await new_project(api))
+    await put(initiated, TABLE)
+    calls = (api.mutate("completeUpload", "job { id }", **completion(initiated)) for _ in range(4))
     assert len({made["job"]["id"] for made in await asyncio.gather(*calls)}) == 1
 
 
 async def test_the_upload_url_is_signed_for_its_type_and_key(api: Api) -> None:
-    begun = await initiate(api, await new_project(api))
-    assert await put(begun, TABLE, **{"Content-Type": "text/html"}) == 403
-    begun["uploadUrl"] = begun["uploadUrl"].replace("table.csv", "other.csv")
-    assert await put(begun, TABLE) == 403
+    initiated = await initiate(api, await new_project(api))
+    assert await put(initiated, TABLE, **{"Content-Type": "text/html"}) == 403
+    initiated["uploadUrl"] = initiated["uploadUrl"].replace("table.csv", "other.csv")
+    assert await put(initiated, TABLE) == 403
 
 
 async def test_a_wrong_key_is_refused_without_a_request_to_storage(api: Api) -> None:
-    begun = await initiate(api, await new_project(api))
-    error = await api.refused("completeUpload", **completion(begun) | {"s3Key": "documents/other/table.csv"})
+    initiated = await initiate(api, await new_project(api))
+    error = await api.refused(
+        "completeUpload", **completion(initiated) | {"s3Key": "documents/other/table.csv"}
+    )
     assert (error["code"], error["reason"], error["field"]) == ("INVALID", "S3_KEY_MISMATCH", ["s3Key"])
 
 
 async def test_a_completion_before_the_upload_is_a_conflict_and_may_be_retried(api: Api) -> None:
-    begun = await initiate(api, await new_project(api))
-    error = await api.refused("completeUpload", **completion(begun))
+    initiated = await initiate(api, await new_project(api))
+    error = await api.refused("completeUpload", **completion(initiated))
     assert (error["code"], error["reason"]) == ("CONFLICT", "NOT_UPLOADED")
-    await put(begun, TABLE)
-    await api.mutate("completeUpload", "job { id }", **completion(begun))
+    await put(initiated, TABLE)
+    await api.mutate("completeUpload", "job { id }", **completion(initiated))
 
 
 @pytest.mark.parametrize(
@@ -126,19 +130,19 @@ async def test_a_completion_before_the_upload_is_a_conflict_and_may_be_retried(a
 async def test_refused_bytes_are_deleted_and_the_document_fails(
     api: Api, services: Services, worker: Worker, content: bytes, code: str, reason: str
 ) -> None:
-    begun = await initiate(api, await new_project(api))
-    await put(begun, content)
-    error = await api.refused("completeUpload", **completion(begun))
+    initiated = await initiate(api, await new_project(api))
+    await put(initiated, content)
+    error = await api.refused("completeUpload", **completion(initiated))
     assert (error["code"], error["reason"]) == (code, reason)
     await worker.drain()
-    assert await services.storage.head(begun["s3Key"]) is None
-    document = await shown(api, begun["document"]["id"])
+    assert await services.storage.head(initiated["s3Key"]) is None
+    document = await shown(api, initiated["document"]["id"])
     assert (document["status"], document["error"], document["downloadUrl"]) == (
         "FAILED",
         error["message"],
         None,
     )
-    again = await api.refused("completeUpload", **completion(begun))
+    again = await api.refused("completeUpload", **completion(initiated))
     assert (again["code"], again["reason"]) == ("CONFLICT", "UPLOAD_REFUSED")
 
 
@@ -185,13 +189,13 @@ async def test_an_upload_that_is_not_allowed_is_refused_at_once(
 
 async def test_another_users_document_and_project_are_not_found(api: Api) -> None:
     project_id = await new_project(api)
-    begun = await initiate(api, project_id)
-    id = begun["document"]["id"]
+    initiated = await initiate(api, project_id)
+    id = initiated["document"]["id"]
     assert await shown(api.other, id) is None
     given = {"projectId": project_id, "fileName": "t.csv", "fileType": "text/csv", "kind": "DATASET_UPLOAD"}
     for name, values in (
         ("initiateUpload", given),
-        ("completeUpload", completion(begun)),
+        ("completeUpload", completion(initiated)),
         ("deleteDocument", {"id": id}),
     ):
         assert (await api.other.refused(name, **values))["code"] == "NOT_FOUND"
@@ -224,12 +228,12 @@ async def test_bytes_put_after_the_completion_are_neither_imported_nor_downloade
     api: Api, worker: Worker
 ) -> None:
     project_id = await new_project(api)
-    begun = await initiate(api, project_id)
-    id = begun["document"]["id"]
-    await put(begun, TABLE)
-    await api.mutate("completeUpload", "job { id }", **completion(begun))
+    initiated = await initiate(api, project_id)
+    id = initiated["document"]["id"]
+    await put(initiated, TABLE)
+    await api.mutate("completeUpload", "job { id }", **completion(initiated))
     await worker.drain()
-    assert await put(begun, TABLE.replace(b"Paris", b"Lyons")) == 200  # the URL works for an hour
+    assert await put(initiated, TABLE.replace(b"Paris", b"Lyons")) == 200  # the URL works for an hour
     reply = await api.rest.get((await shown(api, id))["downloadUrl"])
     assert (reply.status_code, reply.json()["error_code"]) == (409, "FILE_CHANGED")
     dataset_id = await new_qa_dataset(api, project_id)
@@ -264,18 +268,18 @@ async def test_an_abandoned_upload_is_deleted_after_its_url_expires(
     assert await shown(api, old["document"]["id"]) is None
     assert await services.storage.head(old["s3Key"]) is None
     assert await put(late, TABLE) == 200
-    for begun in (late, third):
-        assert (await shown(api, begun["document"]["id"]))["status"] == "PENDING_UPLOAD"
+    for initiated in (late, third):
+        assert (await shown(api, initiated["document"]["id"]))["status"] == "PENDING_UPLOAD"
 
 
 async def test_bytes_put_after_a_deletion_are_deleted_after_the_url_expires(
     api: Api, services: Services, worker: Worker
 ) -> None:
-    begun = await initiate(api, await new_project(api))
-    await put(begun, TABLE)
-    await api.mutate("deleteDocument", "deletedId", id=begun["document"]["id"])
+    initiated = await initiate(api, await new_project(api))
+    await put(initiated, TABLE)
+    await api.mutate("deleteDocument", "deletedId", id=initiated["document"]["id"])
     await worker.drain()
-    assert await put(begun, TABLE) == 200
+    assert await put(initiated, TABLE) == 200
     (later,) = await worker.queue.job_manager.list_jobs_async(task=DELETE_FILES, status="todo")
     assert later.scheduled_at is not None
     assert (
@@ -285,7 +289,7 @@ async def test_bytes_put_after_a_deletion_are_deleted_after_the_url_expires(
     )
     await worker.queue.connector.execute_query_async("update procrastinate_jobs set scheduled_at = null")
     await worker.drain()
-    assert await services.storage.head(begun["s3Key"]) is None
+    assert await services.storage.head(initiated["s3Key"]) is None
 
 
 async def test_a_document_that_is_being_imported_cannot_be_deleted(api: Api) -> None:
