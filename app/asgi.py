@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from app.settings import Settings
 from app.wiring import Wiring, wire
+from domain.errors import INTERNAL_MESSAGE
 from edge.request_ids import RequestIds
 from edge.slow_clients import SlowClientTimeout
 from rest import datasets, deployments, documents, finetune_logs, finetunes, graphiql, health, webhooks
@@ -84,7 +85,7 @@ async def _http_error(_: Request, error: Exception) -> Response:
 async def _internal_error(request: Request, error: Exception) -> Response:
     """An unexpected error, without details; they are logged with the request's id."""
     log.error("A request failed", exc_info=error, extra={"request_id": request.scope.get("request_id")})
-    return refusal(500, "INTERNAL", "Something went wrong inside Luthier.")
+    return refusal(500, "INTERNAL", INTERNAL_MESSAGE)
 
 
 HANDLERS: Mapping[Any, Any] = {HTTPException: _http_error, Exception: _internal_error}

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 
+INTERNAL_MESSAGE = "Something went wrong inside Luthier."
+"""All that a client is told of an unexpected error; the log has the rest."""
+
 
 class ErrorCode(StrEnum):
     """Code of a domain error, as GraphQL's user errors have it."""

@@ -7,6 +7,7 @@ from contextlib import ExitStack, aclosing, suppress
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+MEDIA_TYPE = "text/event-stream"
 KEEP_ALIVE_S = 15.0
 """How often a comment is sent: proxies close idle connections, and a send shows whether the client is there."""
 KEEP_ALIVE = ": keep-alive\n\n"
@@ -27,7 +28,7 @@ class EventStream(Response):
     then `last_event` is sent. `quota` is released in any case, also when the response never starts.
     """
 
-    media_type = "text/event-stream"
+    media_type = MEDIA_TYPE
 
     def __init__(
         self,

@@ -6,10 +6,11 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edge.event_streams import MEDIA_TYPE
+
 TRANSPORT = "luthier.transport"
 """The ASGI extension of our server: `abort` drops the connection (a close would wait for the client), and
 `is_write_paused` says whether the next send would wait."""
-EVENT_STREAM = b"text/event-stream"
 
 
 log = logging.getLogger(__name__)
@@ -77,4 +78,4 @@ class _Sender:
 
 def _is_event_stream(start: Message) -> bool:
     headers = dict(start.get("headers", ()))
-    return bool(headers.get(b"content-type", b"").startswith(EVENT_STREAM))
+    return bool(headers.get(b"content-type", b"").startswith(MEDIA_TYPE.encode()))

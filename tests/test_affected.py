@@ -52,4 +52,4 @@ def test_no_further_test_is_begun_when_the_time_is_over(
     deadline = Deadline(seconds)
     options = ("--import-mode=importlib", "-p", "no:cacheprovider", "-p", "no:faulthandler")
     assert pytest.main([str(tmp_path), *options], plugins=[deadline]) == code
-    assert deadline.begun == {f"{name}_{letter}.py" for letter in begun}
+    assert deadline.started == {f"{name}_{letter}.py" for letter in begun}

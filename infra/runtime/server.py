@@ -21,6 +21,7 @@ from starlette.routing import Route
 from domain.errors import DomainError, Invalid, Unauthenticated, Unavailable
 from domain.ports.model_runtime import ModelFile
 from domain.ports.storage import Storage
+from edge.bearer_tokens import bearer_token
 from infra.runtime._loaded_models import LoadedModels
 
 STATUS: dict[type[DomainError], int] = {Invalid: 422, Unauthenticated: 401, Unavailable: 503}
@@ -101,11 +102,9 @@ async def _health(_: Request) -> Response:
 
 
 def _authenticated(endpoint: Endpoint, token: str) -> Endpoint:
-    expected = f"Bearer {token}".encode()
-
     async def authenticated(request: Request) -> Response:
-        given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, expected):
+        given = bearer_token(request.headers.get("authorization")) or ""
+        if not hmac.compare_digest(given.encode(), token.encode()):
             raise Unauthenticated("The token of the model runtime is wrong.")
         return await endpoint(request)
 

@@ -16,10 +16,11 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from domain import ids
-from domain.errors import DomainError
+from domain.errors import INTERNAL_MESSAGE, DomainError
 from domain.ids import Noun
 from domain.ports.gateway import KeyTable, RequestLogWriter
 from domain.ports.model_runtime import ModelRuntime, Upstream
+from edge.event_streams import MEDIA_TYPE
 from rest.gateway._client import (
     ClientDisconnectedError,
     Header,
@@ -144,7 +145,7 @@ class Gateway:
         async with self._upstream_response(exchange, upstream) as response:
             if response.status >= 400:
                 raise await _upstream_error(response)
-            if response.content_type == "text/event-stream":
+            if response.content_type == MEDIA_TYPE:
                 await _stream(exchange, response)
             else:
                 await _send_whole(exchange, response)
@@ -252,4 +253,4 @@ def _client_error(error: Exception, request_id: str) -> OpenAIError:
         return from_domain_error(error)
     extra = {"request_id": request_id}
     logger.error("Request %s failed in the gateway", request_id, exc_info=error, extra=extra)
-    return OpenAIError(500, "Something went wrong inside of Luthier.", headers=NO_RETRY)
+    return OpenAIError(500, INTERNAL_MESSAGE, headers=NO_RETRY)

@@ -7,13 +7,13 @@ from typing import Any
 from starlette.responses import Response
 from strawberry.types.execution import ExecutionResult
 
+from domain.errors import INTERNAL_MESSAGE
 from edge import event_streams
 from schema.execution import encode_json
 from schema.http._requests import JSON_TYPE, RequestError
-from schema.shared.errors import MASKED_MESSAGE
 
 GRAPHQL_TYPE = "application/graphql-response+json"
-EVENTS_TYPE = "text/event-stream"
+EVENTS_TYPE = event_streams.MEDIA_TYPE
 
 STATUS_BY_CODE: Mapping[str, int] = {
     "BAD_USER_INPUT": 400,
@@ -106,7 +106,7 @@ def error_response(error: RequestError, media_type: str, request_id: str) -> Res
 
 def internal_error_response(media_type: str, request_id: str) -> Response:
     """The response where the endpoint itself failed, which says nothing about the cause."""
-    return error_response(RequestError(500, MASKED_MESSAGE, "INTERNAL"), media_type, request_id)
+    return error_response(RequestError(500, INTERNAL_MESSAGE, "INTERNAL"), media_type, request_id)
 
 
 def json_response(body: dict[str, Any], media_type: str, status: int, headers: Mapping[str, str]) -> Response:

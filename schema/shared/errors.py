@@ -10,7 +10,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError
 from strawberry.types.execution import ExecutionResult
 from strawberry.utils.str_converters import to_camel_case
 
-from domain.errors import DomainError, ErrorCode, RateLimited
+from domain.errors import INTERNAL_MESSAGE, DomainError, ErrorCode, RateLimited
 from resolvers.context import Context
 from schema.shared.enums import register_enum
 from schema.shared.scalars import JSON
@@ -78,7 +78,6 @@ EXTENSION_CODES = {
 """`extensions.code` of each code of a domain error."""
 
 MAX_MESSAGE_CHARACTERS = 1_000
-MASKED_MESSAGE = "Something went wrong inside Luthier."
 
 
 def mask_errors(result: Any, context: object) -> None:
@@ -116,7 +115,7 @@ def mask_error(error: GraphQLError, request_id: str, *, suggest: bool = True) ->
     elif (internal := _internal_error(error, cause)) is not None:
         extra = {"request_id": request_id, "path": error.path}
         log.error("A GraphQL resolver failed.", exc_info=internal, extra=extra)
-        extensions["code"], message = "INTERNAL", MASKED_MESSAGE
+        extensions["code"], message = "INTERNAL", INTERNAL_MESSAGE
     return GraphQLError(
         message, error.nodes, error.source, error.positions, error.path, extensions=extensions
     )
