@@ -1,10 +1,10 @@
-"""What tests put in the place of a part that is to fail."""
+"""A stand-in for a dependency that a test makes fail."""
 
 from typing import Any
 
 
 class Breaking:
-    """A part that works, until it is given an error: then whatever is asked of it raises that."""
+    """A proxy of `real`; while `error` is set, reading any attribute raises it."""
 
     def __init__(self, real: Any = None, error: Exception | None = None) -> None:
         self.real = real

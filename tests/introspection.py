@@ -1,4 +1,4 @@
-"""The schema itself as a source of tests: what it has, which ids it takes, and documents that ask for all of it."""
+"""The schema as a source of tests: its types, its arguments of ids, and documents that select everything."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -74,7 +74,7 @@ def takes(name: str, field: str) -> bool:
 
 
 def selected(field: GraphQLField) -> str:
-    """What is asked of a field: the id of an object, and everything of what has no id."""
+    """The selection set of a field: the id of a node, and every field of other objects."""
     kind: Any = get_named_type(field.type)
     if not hasattr(kind, "fields"):
         return ""
@@ -91,11 +91,11 @@ def everything(fields: Mapping[str, GraphQLField]) -> str:
 
 
 AT_ONCE = 10
-"""How many fields one operation asks for: what it may cost is limited, and so are its aliases."""
+"""The fields that one operation selects: its cost and its aliases are limited."""
 
 
 def all_of(fields: Mapping[str, GraphQLField]) -> list[str]:
-    """Every field, as selections that each are small enough for one operation."""
+    """Every field, as selections that are small enough for one operation each."""
     return _parted([f"{name} {selected(field)}" for name, field in fields.items()])
 
 
@@ -138,7 +138,7 @@ def _values(type: Any, id: str) -> list[str]:
 
 
 def ids_in(value: Any) -> set[str]:
-    """The ids of all objects in an answer."""
+    """The ids of all objects in a response."""
     if isinstance(value, list):
         return set().union(*map(ids_in, value))
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Every list that the schema has, as something to put rows into, to take them from, and to read in pages."""
+"""Every list of the schema: its rows can be added, removed and read in pages."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -49,14 +49,14 @@ class Kind:
 
 
 def number_of(id: str) -> int:
-    """An id as PostgreSQL sorts it."""
+    """The number of an id's UUID, by which PostgreSQL sorts."""
     uuid = ids.uuid_of(id, id.rpartition("_")[0])
     assert uuid is not None
     return uuid.int
 
 
 def unique() -> str:
-    """A text that nothing else has, and a number, and bytes in hexadecimal."""
+    """A unique text that is also a number and hexadecimal bytes."""
     return f"{next(NUMBERS)}"
 
 
@@ -145,7 +145,7 @@ LINKED = {
         link="finetune_items",
     ),
 }
-"""Lists of what belongs to something else."""
+"""Lists whose rows are linked to the parent by another table."""
 
 
 def places() -> list[str]:
@@ -176,13 +176,13 @@ GIVEN = "from jsonb_array_elements(cast(:rows as jsonb)) given"
 
 
 def stored(id: str) -> str:
-    """An id as PostgreSQL shows it; what is a number is one there too."""
+    """The UUID of an id as text; a number stays as it is."""
     uuid = ids.uuid_of(id, id.rpartition("_")[0])
     return id if uuid is None else str(uuid)
 
 
 class Listed:
-    """A list of the owner's, as it is known to be: `rows` in their order, of which `base` are never deleted."""
+    """A list of one user, with its expected `rows` in their order; the rows of `base` are never deleted."""
 
     def __init__(self, place: str, owner: World, other_user: World, database: AsyncEngine) -> None:
         self.place = place
@@ -247,7 +247,7 @@ class Listed:
 
     @asynccontextmanager
     async def filled(self, random: Random, number: int) -> AsyncIterator[None]:
-        """Add so many rows, and remove them in the end."""
+        """Add a number of rows, and remove them in the end."""
         if not self.projects:
             await self._read_existing_rows()
         await self.add(random, number)
@@ -283,7 +283,7 @@ class Listed:
                 await connection.execute(text(statement), given)
 
     def _statements(self, world: World) -> list[str]:
-        """How copies of a world's own row are added."""
+        """The statements that add copies of a row of the world."""
         table = tables.metadata.tables[self.kind.table]
         names = [f'"{column.name}"' for column in table.c if column.computed is None]
         made = ", ".join(f"made.{name}" for name in names)
@@ -295,7 +295,7 @@ class Listed:
         return [copies, *([f"{LINKS[self.kind.link]} {GIVEN}"] if self.kind.link else [])]
 
     def _template(self, world: World) -> str:
-        """Which row is copied."""
+        """The condition of the row that is copied."""
         of, column = self.kind.of, self.kind.column
         if of is None:
             return f"template.id = '{stored(world.ids[self.noun])}'"

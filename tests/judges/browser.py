@@ -1,4 +1,4 @@
-"""A real browser without a window, which reaches nothing but this machine."""
+"""A headless browser that resolves no host but this machine."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ arguments[0].dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles:
 
 
 class Page:
-    """A page in the browser. Each wait is for something to be there, and is made in a thread of its own."""
+    """A page in the browser. Selenium blocks, so each call runs in a thread."""
 
     def __init__(self, driver: Chrome) -> None:
         self._driver = driver
@@ -52,7 +52,7 @@ class Page:
         await asyncio.to_thread(self._driver.get, url)
 
     async def open_tab(self, url: str) -> None:
-        """Load a page in a new tab, and go on there."""
+        """Load a page in a new tab, and switch to it."""
         await asyncio.to_thread(self._driver.switch_to.new_window, "tab")
         await self.open(url)
 
@@ -62,11 +62,11 @@ class Page:
         await asyncio.to_thread(field.send_keys, text)
 
     async def click(self, selector: str) -> None:
-        """Click on what can be clicked."""
+        """Click on an element once it is there."""
         await self._until(lambda: self._click(selector))
 
     async def replace(self, selector: str, text: str) -> None:
-        """Paste a text in the place of what an editor has."""
+        """Replace the text of an editor by pasting another."""
         editor = await self._found(selector)
         await asyncio.to_thread(editor.send_keys, Keys.CONTROL, "a")
         await asyncio.to_thread(self._driver.execute_script, PASTE, editor, text)
@@ -81,7 +81,7 @@ class Page:
             ) from None
 
     async def value(self, selector: str) -> str:
-        """What a field has in it."""
+        """The value of an input field."""
         field = await self._found(selector)
         return str(await asyncio.to_thread(field.get_property, "value"))
 
@@ -90,7 +90,7 @@ class Page:
         return list(await asyncio.to_thread(self._driver.execute_script, RESOURCES))
 
     async def complaints(self) -> list[str]:
-        """What the browser and the page's scripts have warned of: refused by the policy, not found, thrown."""
+        """The warnings and errors in the browser's console."""
         entries = await asyncio.to_thread(self._driver.get_log, "browser")
         return [entry["message"] for entry in entries if entry["level"] in {"WARNING", "SEVERE"}]
 

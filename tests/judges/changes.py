@@ -1,4 +1,4 @@
-"""What a client of the last release would stumble over, were the schema released as it is."""
+"""Breaking changes of the schema since the last release."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -26,32 +26,32 @@ from graphql.utilities import DangerousChangeType, find_breaking_changes, find_d
 from tests.judges.sdl import lapse
 
 SILENT = {DangerousChangeType.ARG_DEFAULT_VALUE_CHANGE, DangerousChangeType.INPUT_FIELD_DEFAULT_VALUE_CHANGE}
-"""Changes that break nothing and yet change what an old request means."""
+"""Changes that break no request and yet change its meaning."""
 
 
-def breaks(released: str, current: GraphQLSchema, today: date) -> list[str]:
-    """What breaks between a released SDL and the schema, but for what was announced and is due by now."""
-    before = still_promised(parse(released), today)
-    told = [change.description for change in find_breaking_changes(before, current)]
-    return told + [
+def breaking_changes(released: str, current: GraphQLSchema, today: date) -> list[str]:
+    """The breaking changes since a released SDL, but for removals that were announced for today or before."""
+    before = without_lapsed(parse(released), today)
+    breaking = [change.description for change in find_breaking_changes(before, current)]
+    return breaking + [
         change.description for change in find_dangerous_changes(before, current) if change.type in SILENT
     ]
 
 
-def still_promised(released: DocumentNode, today: date) -> GraphQLSchema:
-    """The released schema without the members whose deprecation has lapsed, and without what only they need."""
+def without_lapsed(released: DocumentNode, today: date) -> GraphQLSchema:
+    """The released schema without members that may be removed by now, and without types that only those use."""
     kept: DocumentNode = visit(released, _Lapsed(today))
-    gone = _reached(_built(released)) - _reached(_built(kept))
+    gone = _reachable_types(_built(released)) - _reachable_types(_built(kept))
     return _built(visit(kept, _Types(gone)))
 
 
 def _built(document: DocumentNode) -> GraphQLSchema:
-    """A schema, though a type may have lost all of its members."""
+    """A schema that is not validated, for a type may have lost all of its members."""
     return build_ast_schema(document, assume_valid=True)
 
 
 class _Lapsed(Visitor):
-    """Takes away what was to go before today."""
+    """Removes members whose announced date has come."""
 
     def __init__(self, today: date) -> None:
         super().__init__()
@@ -78,21 +78,21 @@ def _reason(directive: ConstDirectiveNode) -> str:
 
 
 class _Types(Visitor):
-    """Takes away the types of these names."""
+    """Removes the types with these names."""
 
     def __init__(self, names: set[str]) -> None:
         super().__init__()
         self._names = names
 
     def enter(self, node: Any, *_: object) -> VisitorAction:
-        """Only definitions are of interest, and no node inside of one."""
+        """Visit definitions alone, and nothing inside of them."""
         if isinstance(node, TypeDefinitionNode):
             return REMOVE if node.name.value in self._names else SKIP
         return None
 
 
-def _reached(schema: GraphQLSchema) -> set[str]:
-    """The types that a client can come to from the root; `Node` leads nowhere, or it would lead everywhere."""
+def _reachable_types(schema: GraphQLSchema) -> set[str]:
+    """The types that can be reached from the root types; not through `Node`, through which all could."""
     found: set[str] = set()
     remaining: list[Any] = [
         root for root in (schema.query_type, schema.mutation_type, schema.subscription_type) if root

@@ -1,4 +1,4 @@
-"""Node, which judges are written in: it comes with the tests' own dependencies."""
+"""Runs scripts of `tests/node` by the Node.js of the development dependencies."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ Node = Callable[..., AsyncGenerator[Any, None]]
 
 @pytest.fixture(scope="session")
 def node() -> Node:
-    """Runs a script of `tests/node`: what it prints, line by line, each of which is JSON."""
+    """Runs a script of `tests/node` and yields its lines of output, each of which is JSON."""
     return _printed
 
 

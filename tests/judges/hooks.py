@@ -1,4 +1,4 @@
-"""What Schemathesis is told beside the schema; it loads this file by itself."""
+"""Hooks of Schemathesis, which loads this file by itself."""
 
 from dataclasses import replace
 from functools import cache
@@ -32,7 +32,7 @@ class Fuller(Visitor):
         self._info = info
 
     def leave_field(self, node: FieldNode, *_: object) -> FieldNode:
-        """A field with one of a list's four arguments, for most that come together are refused; and all of an object."""
+        """Keep one of the paging arguments, as most combinations are refused, and select every field of an object."""
         given = node.arguments or ()
         surplus = [argument for argument in given if argument.name.value in PAGING][1:]
         node = replace(node, arguments=tuple(argument for argument in given if argument not in surplus))
@@ -51,7 +51,7 @@ class Fuller(Visitor):
 
 @cache
 def everything(kind: GraphQLObjectType) -> tuple[SelectionNode, ...]:
-    """The fields of a type that need no argument; of the objects that it has, what is no object."""
+    """The fields of a type without required arguments; of nested objects, their scalars."""
     selection = [f"{name} {inner}" for name, inner in plain(kind).items()]
     (operation,) = parse(f"{{ {' '.join(selection)} }}").definitions
     assert isinstance(operation, OperationDefinitionNode)

@@ -39,7 +39,7 @@ SHORT_LISTS = {
     "Finetune.artifacts": "the files of one run, of which a worker may report 1,000",
     "Finetune.inferenceSamples": "the answers of one run, of which a worker may report 1,000",
 }
-"""The plain lists of objects, and why none of them needs pages."""
+"""The lists of objects that are no connections, and why they are short."""
 
 
 def named_types(schema: GraphQLSchema) -> Iterator[GraphQLNamedType]:

@@ -1,4 +1,4 @@
-"""The audit of GraphQL over HTTP by the specification's own reference."""
+"""The audit of GraphQL over HTTP by the reference implementation of its specification."""
 
 import pytest
 

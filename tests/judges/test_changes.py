@@ -1,4 +1,4 @@
-"""What was released goes on working: the schema may grow, and what is to go is announced first."""
+"""Released requests keep working: members may be added, and are removed only after a deprecation with a date."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from graphql import build_schema
 
 from tests.introspection import SCHEMA
-from tests.judges.changes import breaks
+from tests.judges.changes import breaking_changes
 
 RELEASED = Path(__file__).parents[2] / "schema" / "released.graphql"
 ANNOUNCED = '@deprecated(reason: "use `name`; removal not before 2027-03-01")'
@@ -24,15 +24,19 @@ type Query {{ node(id: ID!): Node books(first: Int = 20, filter: BookFilter, tit
 
 
 def test_the_schema_has_no_breaking_change_since_the_release() -> None:
-    assert breaks(RELEASED.read_text(), SCHEMA, datetime.now(UTC).date()) == []
+    assert breaking_changes(RELEASED.read_text(), SCHEMA, datetime.now(UTC).date()) == []
 
 
 def test_an_unchanged_schema_has_no_breaking_change() -> None:
-    assert breaks(OLD, build_schema(OLD), BEFORE) == breaks(OLD, build_schema(OLD), AFTER) == []
+    assert (
+        breaking_changes(OLD, build_schema(OLD), BEFORE)
+        == breaking_changes(OLD, build_schema(OLD), AFTER)
+        == []
+    )
 
 
 @pytest.mark.parametrize(
-    ("ours", "changed", "told"),
+    ("ours", "changed", "change"),
     [
         ("id: ID! name: String title", "id: ID! title", "Field Book.name was removed."),
         ("name: String title", "name: Int title", "Field Book.name changed type from String to Int."),
@@ -43,13 +47,13 @@ def test_an_unchanged_schema_has_no_breaking_change() -> None:
         ("{ NEW OLD", "{ OLD", "Enum value State.NEW was removed."),
     ],
 )  # fmt: skip
-def test_a_breaking_change_is_reported(ours: str, changed: str, told: str) -> None:
+def test_a_breaking_change_is_reported(ours: str, changed: str, change: str) -> None:
     assert ours in OLD
-    assert breaks(OLD, build_schema(OLD.replace(ours, changed)), AFTER) == [told]
+    assert breaking_changes(OLD, build_schema(OLD.replace(ours, changed)), AFTER) == [change]
 
 
 @pytest.mark.parametrize(
-    ("ours", "kept", "told"),
+    ("ours", "kept", "change"),
     [
         (f"title: String {ANNOUNCED} cover", "cover", "Field Book.title was removed."),
         (f", title: String {ANNOUNCED}", "", "Argument Query.books(title:) was removed."),
@@ -57,16 +61,16 @@ def test_a_breaking_change_is_reported(ours: str, changed: str, told: str) -> No
         (f"OLD {ANNOUNCED}", "", "Enum value State.OLD was removed."),
     ],
 )
-def test_a_deprecated_member_may_be_removed_from_its_date_on(ours: str, kept: str, told: str) -> None:
+def test_a_deprecated_member_may_be_removed_from_its_date_on(ours: str, kept: str, change: str) -> None:
     assert OLD.count(ours) == 1
     now = build_schema(OLD.replace(ours, kept))
-    assert breaks(OLD, now, BEFORE) == [told]
-    assert breaks(OLD, now, AFTER) == []
+    assert breaking_changes(OLD, now, BEFORE) == [change]
+    assert breaking_changes(OLD, now, AFTER) == []
 
 
 def test_a_type_may_be_removed_with_the_last_field_of_it() -> None:
     cover = "type Cover implements Node { id: ID! colour: Colour! }\n"
     colours = f"enum Colour {{ RED BLUE {ANNOUNCED} }}\n"
     now = OLD.replace(f" cover: Cover {ANNOUNCED}", "").replace(cover, "").replace(colours, "")
-    assert len(breaks(OLD, build_schema(now), BEFORE)) == 3
-    assert breaks(OLD, build_schema(now), AFTER) == []
+    assert len(breaking_changes(OLD, build_schema(now), BEFORE)) == 3
+    assert breaking_changes(OLD, build_schema(now), AFTER) == []

@@ -1,4 +1,4 @@
-"""The reference clients of both ways to subscribe."""
+"""The reference clients of both transports of subscriptions."""
 
 from contextlib import aclosing
 
@@ -18,8 +18,8 @@ async def test_a_reference_client_queries_mutates_subscribes_and_resumes(
     api: Api, services: Services, live: str, node: Node, script: str
 ) -> None:
     job = await start_job(services, (await queued_job(api, services)).id)
-    async with aclosing(node(script, live, api.token, job.id)) as told:
-        assert await anext(told) == {
+    async with aclosing(node(script, live, api.token, job.id)) as output:
+        assert await anext(output) == {
             "viewer": {"id": api.user_id},
             "project": {"project": {"name": "From Node"}, "userErrors": []},
             "seen": [
@@ -29,11 +29,11 @@ async def test_a_reference_client_queries_mutates_subscribes_and_resumes(
         }
         await record_events(services, job, LogLine("while it was away, or not"))
         await succeed(services, job)
-        assert await anext(told) == {
+        assert await anext(output) == {
             "rest": [
                 {"__typename": "LogEvent", "cursor": "3", "line": "while it was away, or not"},
                 {"__typename": "StatusEvent", "cursor": "4", "status": "SUCCESS"},
             ]
         }
-        assert await anext(told) == {"refused": ["BAD_USER_INPUT"]}
-        assert [message async for message in told] == []
+        assert await anext(output) == {"refused": ["BAD_USER_INPUT"]}
+        assert [message async for message in output] == []

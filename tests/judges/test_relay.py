@@ -1,4 +1,4 @@
-"""Relay's compiler: what a React console would write compiles against the committed SDL."""
+"""Relay's compiler compiles the operations of a typical React application against the committed SDL."""
 
 import json
 import re
@@ -20,7 +20,7 @@ SDL = (ROOT / "schema" / "schema.graphql").read_text()
 
 
 def compiled(sdl: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """What the compiler says of the operations of `tests/node/relay`; what it makes of them is in the folder."""
+    """Compile the operations of `tests/node/relay` into the folder."""
     project = shutil.copytree(JUDGES / "relay", folder / "project")
     (project / "schema.graphql").write_text(sdl)
     command = [str(NODE), str(COMPILER), "relay.config.json"]
@@ -28,7 +28,7 @@ def compiled(sdl: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """The operations that it made, as they would be sent: its own, and those that refetch and page."""
+    """The texts of the compiled operations by name, with the queries that refetch and paginate."""
     made = (folder / "project" / "src" / "__generated__").glob("*.graphql.js")
     found = {
         path.name.removesuffix(".graphql.js"): re.search(r'"text": (".*")', path.read_text()) for path in made

@@ -48,17 +48,17 @@ class Exchange:
 
     @property
     def ran(self) -> bool:
-        """Whether it got through validation and gave something."""
+        """Whether the request was executed and has data."""
         return bool(self.answer.get("data"))
 
     @property
     def faulty(self) -> bool:
-        """Whether it shows a fault of the server's."""
+        """Whether the server failed."""
         return self.status >= 500 or any(error["extensions"]["code"] == "INTERNAL" for error in self.errors)
 
     @property
     def root(self) -> str:
-        """The root field that was asked for; empty where the document is none."""
+        """The selected root field; empty where the document cannot be parsed."""
         try:
             [operation] = parse(self.query).definitions
         except GraphQLError:
@@ -90,7 +90,7 @@ async def test_random_queries_cause_no_internal_error(
 
 
 async def judged(url: str, token: str, folder: Path) -> list[Exchange]:
-    """What Schemathesis sent, and what came back."""
+    """The requests that Schemathesis sent, with their responses."""
     archive = folder / "exchanges.har"
     process = await asyncio.create_subprocess_exec(
         PROGRAM, "run", url, "--header", f"Authorization: Bearer {token}",
@@ -132,7 +132,7 @@ def _dictionaries(of: str, ids: Mapping[str, str]) -> dict[str, list[Any]]:
 
 
 def bindings() -> Iterator[str]:
-    """Which values go where."""
+    """The dictionary of values for each argument."""
     for argument in ("first", "last"):
         yield f'"*.*.{argument}" = {{ dictionary = "sizes", probability = 0.8 }}'
     for name in LISTS:
@@ -151,7 +151,7 @@ NOUNS = {"item": "DatasetItem", "key": "ApiKey", "model": "BaseModel"} | {
 
 
 def noun(field: str, argument: str) -> str:
-    """The noun whose id a place takes, by what it is called."""
+    """The noun whose id an argument takes, by the names of field and argument."""
     named = argument.removesuffix("s").removesuffix("Id").lower()
     own = field.lower() if named == "id" else named
     return next((noun for ending, noun in NOUNS.items() if own.endswith(ending)), "Node")

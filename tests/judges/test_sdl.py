@@ -1,4 +1,4 @@
-"""The schema keeps its conventions, and each rule is known to be able to say no."""
+"""The schema follows its conventions, and each rule finds a schema that breaks it."""
 
 from collections.abc import Callable, Iterator
 
@@ -24,7 +24,7 @@ type LendPayload { userErrors: [UserError!]! book: Book }
 type Query { node(id: ID!): Node nodes(ids: [ID!]!): [Node]! }
 type Mutation { lend(input: LendInput!): LendPayload! }
 """
-"""A schema that keeps every rule."""
+"""A schema that follows every rule."""
 
 BROKEN: list[tuple[Rule, str, str, str]] = [
     (sdl.names_have_their_case, "State", "state_of_book", "state_of_book is not PascalCase"),

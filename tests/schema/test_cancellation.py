@@ -1,4 +1,4 @@
-"""One part of an operation that is given up takes no other with it, and what is lost is said as our fault."""
+"""A cancelled part of an operation does not cancel the others, and is reported as an internal error."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ async def project(api: Api) -> str:
 
 
 def beside(refused: str) -> str:
-    """Two branches that wait for the same key, and in one of them a field that is refused."""
+    """A document with two branches that load the same key, of which one has a refused field."""
     return f"""query($id: ID!) {{
       a: project(id: $id) {{ datasets(first: 2) {{ nodes {{ id }} }} jobs({refused}) {{ nodes {{ id }} totalCount }} }}
       b: project(id: $id) {{ datasets(first: 2) {{ nodes {{ id }} }} name }} }}"""
@@ -88,7 +88,7 @@ def assert_internal_error(
     caplog: pytest.LogCaptureFixture,
     fault: type[BaseException] = asyncio.CancelledError,
 ) -> None:
-    """A result of one masked error, whose id stands in the log."""
+    """Assert that a result has one masked error, and that the log has its cause and request id."""
     (error,) = body["errors"]
     assert (error["message"], error["extensions"]["code"]) == (MASKED, "INTERNAL")
     ids = [

@@ -1,4 +1,4 @@
-"""How operations are answered as such: syntax, names, faults, over each transport."""
+"""Operations over each transport: syntax errors, operation names, limits, timeouts and internal errors."""
 
 import asyncio
 import json
@@ -200,11 +200,11 @@ async def test_signed_out_clients_get_no_suggestions(api: Api, anonymous: httpx.
     )
     for document in documents:
         body = {"query": document, "variables": variables}
-        told = (await api.rest.post("/graphql", json=body)).json()["errors"][0]["message"]
-        untold = (await anonymous.post("/graphql", json=body)).json()["errors"][0]["message"]
-        assert "Did you mean" in told
-        assert told.startswith(untold)
-        assert "Did you mean" not in untold
+        with_suggestion = (await api.rest.post("/graphql", json=body)).json()["errors"][0]["message"]
+        without = (await anonymous.post("/graphql", json=body)).json()["errors"][0]["message"]
+        assert "Did you mean" in with_suggestion
+        assert with_suggestion.startswith(without)
+        assert "Did you mean" not in without
 
 
 async def test_a_message_does_not_quote_a_long_input(api: Api) -> None:
@@ -216,7 +216,7 @@ async def test_a_message_does_not_quote_a_long_input(api: Api) -> None:
 
 @pytest.fixture
 async def locked(api: Api, database: AsyncEngine) -> AsyncIterator[str]:
-    """A project, in a database in which nobody can read or write a project meanwhile."""
+    """The id of a project, while the table of projects is locked."""
     project = (await api.mutate("createProject", "project { id }", name="locked"))["project"]
     async with database.begin() as connection:
         await connection.execute(text("lock table projects in access exclusive mode"))
@@ -224,7 +224,7 @@ async def locked(api: Api, database: AsyncEngine) -> AsyncIterator[str]:
 
 
 async def waiting(database: AsyncEngine) -> int:
-    """How many statements wait for a lock."""
+    """The number of statements that wait for a lock."""
     async with database.begin() as connection:
         count = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and state = 'active'"
         return int((await connection.execute(text(count))).scalar_one())

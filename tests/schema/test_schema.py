@@ -47,7 +47,7 @@ def test_the_input_of_a_mutation_has_the_description_of_its_type() -> None:
 
 
 def parts() -> Iterator[tuple[str, str | None]]:
-    """Every part of the schema that is ours and can be described: `Job`, `Job.events`, `Job.events(kinds)`."""
+    """The coordinates and descriptions of the schema: `Job`, `Job.events`, `Job.events(kinds)`."""
     for name, kind in TYPES.items():
         if name not in BUILTIN:
             yield name, kind.description
@@ -55,7 +55,7 @@ def parts() -> Iterator[tuple[str, str | None]]:
 
 
 def within(name: str, kind: GraphQLNamedType) -> Iterator[tuple[str, str | None]]:
-    """The parts of one type."""
+    """The coordinates and descriptions within one type."""
     if isinstance(kind, GraphQLEnumType):
         yield from ((f"{name}.{member}", value.description) for member, value in kind.values.items())
     elif isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):

@@ -37,7 +37,7 @@ PARTS = (
     """deployments(first: 5) { nodes { modelName finetune { id }
       apiKeys(first: 5) { nodes { prefix } } logs(first: 5) { nodes { id } } } }""",
 )
-"""What is asked of each project; all of it at once would cost too much."""
+"""Selections of a project; all of them in one operation would cost too much."""
 DOCUMENTS = [
     f"query($first: Int) {{ projects(first: $first) {{ totalCount nodes {{ {part} }} }} }}" for part in PARTS
 ]
@@ -101,7 +101,7 @@ async def test_the_number_of_statements_does_not_depend_on_the_number_of_parents
 
 
 def lengths(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
-    """How long the connections of an answer are, by their fields' names."""
+    """The lengths of the connections in a response, by the names of their fields."""
     if isinstance(value, list):
         for item in value:
             yield from lengths(item, name)

@@ -1,4 +1,4 @@
-"""An explicit null where a variable's default would stand, at a place that takes no null: it is the caller's input."""
+"""An explicit null for a variable with a default, in a position that takes no null, is bad user input."""
 
 import asyncio
 import json

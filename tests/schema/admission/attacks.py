@@ -1,4 +1,4 @@
-"""Documents that are made to keep a GraphQL server busy, each at any size."""
+"""Documents that attack a GraphQL server, each of any size."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """A document of a size, and how it is refused. `size` is what is tried, and twice as much."""
+    """A document of any size, and the expected error; it is tried with `size` and with twice that."""
 
     make: Callable[[int], str]
     size: int
@@ -27,7 +27,7 @@ def inlined(size: int) -> str:
 
 
 def doubled(size: int, on: str = "Query", inner: str = "health { version }", outer: str = "{} {}") -> str:
-    """Fragments that each spread the next one twice: written out they have 2^size fields."""
+    """Fragments that each spread the next one twice: expanded, they have 2^size fields."""
     spreads = [
         f"fragment F{number} on {on} {{ {outer.format(*[f'...F{number + 1}'] * 2)} }}"
         for number in range(size)
@@ -37,7 +37,7 @@ def doubled(size: int, on: str = "Query", inner: str = "health { version }", out
 
 
 def circle(size: int) -> str:
-    """Fragments that spread each other in a circle."""
+    """A cycle of fragments."""
     links = (f"fragment F{number} on Query {{ ...F{(number + 1) % size} }}" for number in range(size))
     return " ".join(["{ ...F0 }", *links])
 
@@ -59,7 +59,7 @@ def pages(size: int) -> str:
 
 
 def overlapping(size: int) -> str:
-    """One field again and again, each time with an argument to compare."""
+    """One field repeatedly, with an argument that is to be compared."""
     return f'{{ node(id: "x") {{ ... on Finetune {{ {"recentLogs(lines: 1) " * size} }} }} }}'
 
 
@@ -76,7 +76,7 @@ def introspected(size: int) -> str:
 
 
 def many(text: str, around: str = "{ {} }") -> Callable[[int], str]:
-    """The same text so many times, each time with another number for `#`."""
+    """A text repeated, with `#` replaced by the number of the repetition."""
     return lambda size: around.replace(
         "{}", " ".join(text.replace("#", str(number)) for number in range(size))
     )

@@ -16,17 +16,17 @@ from tests.schema.admission.attacks import ATTACKS, IDS, Attack, many, nested
 
 SCHEMA = schema._schema
 RATIO = 2.3
-"""Twice the attack, and a little for what comes out uneven."""
+"""For twice the size, with a margin."""
 
 
 @pytest.fixture(scope="module")
 def admission() -> Admission:
-    """What decides, with nothing kept from elsewhere."""
+    """An admission with an empty cache."""
     return Admission(SCHEMA)
 
 
 def refusals(admission: Admission, document: str, variables: Any = None) -> list[GraphQLError]:
-    """Why a document is refused."""
+    """The errors of a document."""
     try:
         return admission.admit(document, None, variables).errors
     except GraphQLError as error:
@@ -34,12 +34,12 @@ def refusals(admission: Admission, document: str, variables: Any = None) -> list
 
 
 def facts(error: GraphQLError) -> dict[str, Any]:
-    """What a refusal says beside its sentence."""
+    """The extensions of an error."""
     return error.extensions or {}
 
 
 def steps(work: Callable[[], object]) -> int:
-    """How many functions are called meanwhile, Python's own too."""
+    """The number of function calls, built-in functions included, that `work` makes."""
     count = 0
 
     def note(_frame: object, event: str, _argument: object) -> None:
@@ -174,7 +174,7 @@ def test_an_operation_that_costs_too_much_is_refused_with_its_cost(admission: Ad
 
 
 def test_fragments_that_double_are_evaluated_once_each(admission: Admission) -> None:
-    """Evaluated one by one, thirty of them would be a thousand million."""
+    """Expanded, thirty of them would be evaluated 2^30 times."""
     spreads = " ".join(
         f"fragment F{number} on Query {{ ...F{number + 1} ...F{number + 1} }}" for number in range(30)
     )
@@ -213,7 +213,7 @@ def test_the_whole_schema_may_be_introspected_once_in_an_operation(
 
 
 def test_every_list_of_nodes_has_a_size() -> None:
-    """A list without one costs nothing more than its object, so it must lie in the object's own row."""
+    """A list without a size costs no more than its object, so its items must be stored in the object's own row."""
     for name, fields in schema._admission._analysis._weights.items():
         for field, weight in fields.items():
             kind = SCHEMA.type_map[weight.type] if weight.type else None

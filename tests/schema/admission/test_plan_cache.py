@@ -20,7 +20,7 @@ mutation Make { createProject(input: { name: "new" }) { project { id } } }"""
 
 @pytest.fixture
 def prepared() -> PreparedDocument:
-    """The document, as it is kept."""
+    """The cached document."""
     admission = Admission(schema._schema)
     for _ in range(2):
         assert admission.admit(DOCUMENT, "Some", {}).errors == []

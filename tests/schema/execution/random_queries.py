@@ -1,4 +1,4 @@
-"""Valid documents by chance, over any schema."""
+"""Random valid documents for any schema."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ Value = Callable[[str, str, GraphQLArgument], str | None]
 
 
 VARIABLES = {"$yes": "$yes: Boolean! = true", "$no": "$no: Boolean = false"}
-"""Of which the second may be null, which is found out where it is used."""
+"""`$no` may be null, which is an error where it is used."""
 
 
 @dataclass
 class Queries:
-    """A source of documents; each comes with its variables."""
+    """Generates documents, each with its variables."""
 
     schema: GraphQLSchema
     random: Random
@@ -86,7 +86,7 @@ class Queries:
         return f"{alias}{name}{f'({arguments})' if arguments else ''} {directive} {below}"
 
     def _alias(self, name: str, kind: str, arguments: str) -> str:
-        """One of two names, the same two wherever the same is asked for, so that much is merged.
+        """One of two aliases of a field with its arguments, so that many fields are merged.
 
         Nothing else has them: what is asked for twice under one name must be the same twice, in whatever type.
         """

@@ -138,18 +138,18 @@ class Leaf(Named):
 
 @strawberry.type
 class Choosy(Named):
-    """A type that decides by itself what is of it."""
+    """A type with `is_type_of`."""
 
     whole: int
 
     @classmethod
     def is_type_of(cls, value: Any, _info: Any) -> bool:
-        """Only the even ones."""
+        """Whether `whole` is even."""
         return isinstance(value, Choosy) and value.whole % 2 == 0
 
 
 async def found(values: "Values", keys: list[str]) -> Mapping[str, Any]:
-    """Leaves by key; some keys have none, and one is refused with all that are asked for beside it."""
+    """Leaves by key; `none` has none, and with `bad` the whole call raises."""
     await asyncio.sleep(0)
     if "bad" in keys:
         raise LookupError("a bad key")
@@ -191,13 +191,13 @@ class Branch(Named):
 
     @strawberry.field
     def met(self, info: Info, key: str = "a") -> Leaf | None:
-        """What a loader has."""
+        """A leaf from a DataLoader."""
         values: Any = info
         return load(values, found, key)  # type: ignore[no-any-return]
 
     @strawberry.field(metadata=ONLY_ID)  # type: ignore[untyped-decorator]  # for the class is not complete yet
     def own(self, info: Info) -> list[Leaf]:
-        """What a loader has for the branch."""
+        """Leaves from a DataLoader, by the id of the branch."""
         values: Any = info
         return load(values, found_many, self.id).then(list, default=[])  # type: ignore[no-any-return]
 

@@ -13,13 +13,13 @@ pytestmark = pytest.mark.anyio
 
 
 def context() -> GraphQLContext:
-    """A request that needs nothing of the application."""
+    """A context without services."""
     nobody: Any = None
     return GraphQLContext(services=nobody, viewer=None, base_url="")
 
 
 class Shelf:
-    """What a loader reads: a letter's capital, but nothing for `none`. It can be held up."""
+    """A DataLoader that reads the capitals of letters, and nothing for `none`; reads block while `open` is clear."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.calls: list[list[str]] = []
@@ -286,7 +286,7 @@ async def test_conversions_can_be_chained() -> None:
 
 
 def refused(_context: GraphQLContext, _keys: list[str]) -> Any:
-    """A resolver that has not even something to await."""
+    """A batch function that raises before there is anything to await."""
     raise LookupError("at once")
 
 

@@ -1,4 +1,4 @@
-"""The fast executor answers as the stock one does, word for word: values, their order, errors and where they are."""
+"""The fast executor has the same results as the stock one: values, their order, errors and their paths."""
 
 import gc
 import os
@@ -45,7 +45,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _warned() -> Iterator[None]:
-    """Has coroutines warn of themselves while that is ignored, not in a later test."""
+    """Collect garbage while warnings of coroutines are ignored, not in a later test."""
     yield
     gc.collect()
 
@@ -72,7 +72,7 @@ SELECTIONS: dict[type, dict[str, str]] = {
         "things": f"things {THING}",
     },
 }
-"""How each attribute is asked for."""
+"""The selections that read each attribute."""
 SCHEMA = kinds()
 AWAITABLE: Any = optimized_is_awaitable
 STOCK, FAST = StrawberryGraphQLCoreExecutionContext, ColumnExecutor
@@ -84,7 +84,7 @@ def value(_field: str, _name: str, argument: GraphQLArgument) -> str | None:
 
 
 def seeded(seed: int) -> Random:
-    """Chance that can be had again."""
+    """A reproducible random generator."""
     return Random(seed)  # noqa: S311 - it keeps no secret
 
 
@@ -115,7 +115,7 @@ def encoded(result: ExecutionResult) -> bytes:
 async def run(
     executor: type[Executor[Any]], parsed: DocumentNode, variables: dict[str, Any], values: Values
 ) -> bytes:
-    """The answer of one executor."""
+    """The encoded result of one executor."""
     answer = execute(
         SCHEMA,
         parsed,
@@ -128,7 +128,7 @@ async def run(
 
 
 async def both(document: str, variables: dict[str, Any], values: Values) -> list[bytes]:
-    """The answers of the two, and what was noted in which order."""
+    """The results of both executors, with the notes that mutations made."""
     parsed, answers = parse(document), []
     for executor in (STOCK, FAST):
         values.notes.clear()
@@ -140,7 +140,7 @@ async def both(document: str, variables: dict[str, Any], values: Values) -> list
 async def events(
     executor: type[Executor[Any]], document: str, variables: dict[str, Any], values: Values
 ) -> Any:
-    """What one executor sends of a subscription, in its order."""
+    """The results of a subscription by one executor."""
     stream: Any = await await_maybe(
         subscribe(
             SCHEMA,
@@ -237,7 +237,7 @@ async def test_middleware_applies_to_attributes_too() -> None:
 
 
 def argument_values(world: World, random: Random) -> Value:
-    """Arguments that name what a user has."""
+    """Arguments with ids of a user's objects."""
     ids = list(world.ids.values())
 
     def given(field: str, name: str, _: GraphQLArgument) -> str | None:
@@ -249,7 +249,7 @@ def argument_values(world: World, random: Random) -> Value:
 
 
 async def answer(api: Api, document: str, variables: dict[str, Any]) -> tuple[Any, list[str]]:
-    """What is certain of the application's answer."""
+    """The data of the application's response, and what is certain of its errors."""
     found = await api.raw(document, **variables)
     data = found.get("data")
     return data, certain_errors(data, found.get("errors", ()))

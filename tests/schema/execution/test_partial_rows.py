@@ -1,4 +1,4 @@
-"""Rows of which some attributes were read stand for objects, alone and as one long column."""
+"""Partial rows stand for objects, in one list and concatenated to columns of many lists."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from schema.execution._partial_rows import ConcatenatedRows, PartialRows
 
 @dataclass
 class Thing:
-    """What cannot be made without all of its attributes."""
+    """A class that cannot be constructed without all of its attributes."""
 
     name: str
     size: int
@@ -22,7 +22,7 @@ class Thing:
 
     @property
     def loud(self) -> str:
-        """What it makes of an attribute."""
+        """A property of an attribute."""
         return self.name.upper()
 
 
@@ -70,7 +70,7 @@ def test_changing_an_object_does_not_change_the_table() -> None:
 
 
 def contents_of(joined: ConcatenatedRows) -> tuple[int, list[object], list[object], list[object]]:
-    """All that there is to know of many lists."""
+    """The length, both columns and the names of the objects."""
     return (
         len(joined),
         list(joined.column("name")),

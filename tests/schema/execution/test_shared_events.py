@@ -30,7 +30,7 @@ Asker = strawberry.Info[str, None]
 
 @strawberry.type
 class Plain(SharedEvent):
-    """Something with nothing but attributes."""
+    """An event of attributes alone."""
 
     number: int
     text: str

@@ -1,4 +1,4 @@
-"""What is held open: how much one user may, for how long, and that it is always given back."""
+"""WebSockets and event streams: their quotas, which are always released, their lifetime and their protocol."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ LINES, LENGTH = 600, 16_000
 
 
 class Counted(Quota):
-    """Tells when one was released."""
+    """A quota with an event that is set at each release."""
 
     def __init__(self, most: int, what: str) -> None:
         super().__init__(most, what)
@@ -52,7 +52,7 @@ class Counted(Quota):
 
 @dataclass
 class ObservedStreams:
-    """Follows jobs as ever, and tells how far it came and when it was left."""
+    """Counts the events that were delivered and the streams that were closed."""
 
     real: EventStreams
     delivered: int = 0
@@ -73,7 +73,7 @@ class ObservedStreams:
 
 @dataclass
 class Clock:
-    """The time, which a test may move."""
+    """The current time, ahead by as much as a test sets."""
 
     ahead: timedelta = timedelta()
 
@@ -120,7 +120,7 @@ async def application(
 
 
 async def wait_until_released(quota: Quota, holder: str) -> None:
-    """Returns once the holder has nothing open."""
+    """Wait until the holder has nothing open."""
     assert isinstance(quota, Counted)
     while quota.open_count(holder):
         quota.released.clear()
@@ -142,7 +142,7 @@ async def sse(url: str, token: str, job_id: str) -> AsyncIterator[httpx.Response
 
 @asynccontextmanager
 async def open_websocket(url: str, **options: Any) -> AsyncIterator[ClientConnection]:
-    """A socket that has not said whose it is."""
+    """A WebSocket before `connection_init`."""
     protocol = Subprotocol("graphql-transport-ws")
     address = url.replace("http", "ws") + "/graphql"
     async with connect(address, subprotocols=[protocol], **options) as socket:
@@ -151,7 +151,7 @@ async def open_websocket(url: str, **options: Any) -> AsyncIterator[ClientConnec
 
 @asynccontextmanager
 async def websocket(url: str, token: str, **options: Any) -> AsyncIterator[ClientConnection]:
-    """A socket that was acknowledged."""
+    """An acknowledged WebSocket."""
     async with open_websocket(url, **options) as socket:
         await send(socket, type="connection_init", payload={"authorization": f"Bearer {token}"})
         assert json.loads(await socket.recv()) == {"type": "connection_ack"}
@@ -173,7 +173,7 @@ async def received(socket: ClientConnection) -> dict[str, Any]:
 
 
 async def closed(socket: ClientConnection) -> tuple[int, str]:
-    """With what the server closed it."""
+    """The code and the reason that the server closed the connection with."""
     async with asyncio.timeout(20):
         await socket.wait_closed()
     assert socket.close_code is not None
@@ -309,7 +309,7 @@ async def test_streams_end_when_the_token_expires(
 
 
 async def job_with_many_events(api: Api, services: Services) -> Job:
-    """A job with more to tell than buffers on the way hold."""
+    """A job with more events than the buffers on the way can take."""
     job = await start_job(services, (await queued_job(api, services)).id)
     for _ in range(LINES // 100):
         await record_events(services, job, *(LogLine("x" * LENGTH) for _ in range(100)))
@@ -317,7 +317,7 @@ async def job_with_many_events(api: Api, services: Services) -> Job:
 
 
 def connect_with_small_buffer(url: str) -> socket.socket:
-    """A connection of a client with hardly any room."""
+    """A connection whose receive buffer is as small as can be."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     address = urlsplit(url)
@@ -326,9 +326,9 @@ def connect_with_small_buffer(url: str) -> socket.socket:
 
 
 def is_reset(client: socket.socket) -> bool:
-    """Waits until the connection is reset, without reading."""
+    """Wait, without reading, until the connection is reset."""
     poll = select.poll()
-    poll.register(client, 0)  # errors are told unasked
+    poll.register(client, 0)  # errors are reported without being registered for
     return bool(poll.poll(20_000))
 
 

@@ -1,4 +1,4 @@
-"""The endpoint over HTTP: what it takes, what it refuses before anything runs, and how it answers."""
+"""The endpoint over HTTP: requests that it accepts and refuses, and its responses."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ TYPENAME = {"query": "{ __typename }"}
 
 
 def refused(reply: httpx.Response, status: int) -> str:
-    """The one sentence of a refusal, which is JSON with a code and the request's id, and nothing else."""
+    """The message of a request error, whose body is one error with a code and the request's id."""
     assert reply.status_code == status, reply.text
     body = reply.json()
     assert list(body) == ["errors"]

@@ -1,4 +1,4 @@
-"""A list that is asked for columns alone reads nothing else, and says the same."""
+"""A connection of which only columns are selected reads those columns alone, and has the same values."""
 
 import ast
 import os
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 
 def noun_of(connection: Any) -> str:
-    """What a connection is of."""
+    """The noun of a connection's nodes."""
     return str(get_named_type(get_named_type(connection.type).fields["nodes"].type))
 
 
@@ -80,7 +80,7 @@ COMPUTED: Mapping[Collection, set[str]] = {
     Collection.ITEMS: {"problems", "source"},
     Collection.PROJECTS: {"config"},
 }  # fmt: skip
-"""The attributes that are computed from whole rows; whoever selects one of them has whole rows read."""
+"""The attributes that are computed from whole rows: where one is selected, whole rows are read."""
 WHOLE_ROWS = {Collection.FROZEN_ITEMS}
 """The collections whose rows are always read as a whole."""
 
@@ -161,7 +161,7 @@ async def test_a_fragment_may_be_merged_in_one_place_and_not_in_another(
 
 
 def merging(random: Random) -> str:
-    """A document with fragments that are spread in several places, and merged in each with something else."""
+    """A document with fragments that are spread in several places, and merged with other selections in each."""
     columns = {"datasets": "Dataset", "finetunes": "Finetune", "jobs": "Job", "deployments": "Deployment"}
 
     def listed() -> str:
@@ -181,7 +181,7 @@ def merging(random: Random) -> str:
 
 
 def attributes_of(noun: str) -> list[str]:
-    """The attributes of a noun that are no objects."""
+    """The scalar attributes of a noun."""
     fields = NODES[noun].fields
     return [name for name in attributes_by_field(noun) if not selected(fields[name])]
 

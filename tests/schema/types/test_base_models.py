@@ -1,4 +1,4 @@
-"""Base models over GraphQL: everybody's."""
+"""Base models over GraphQL, which all users share."""
 
 import pytest
 

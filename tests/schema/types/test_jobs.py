@@ -1,4 +1,4 @@
-"""Jobs and their events over GraphQL, and the streams of them."""
+"""Jobs, pages of their events and subscriptions to them."""
 
 import asyncio
 import json
