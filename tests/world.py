@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import product
+from itertools import compress, product
 from typing import Any
 
 from sqlalchemy import text
@@ -151,7 +151,7 @@ def with_ids(value: Any, owners: Mapping[IdOf, Mapping[str, str]]) -> Any:
 
 def with_ids_of(value: Any, owner: Mapping[str, str]) -> Any:
     """The input with each placeholder replaced by an id of one owner."""
-    return with_ids(value, {id: owner for _, id in id_places_of(value)})
+    return with_ids(value, {placeholder: owner for _, placeholder in id_places_of(value)})
 
 
 def foreign_inputs(
@@ -161,21 +161,16 @@ def foreign_inputs(
 
     Yields the nouns that have ids of others, with one input for each of the others.
     """
-    placeholders = list(dict.fromkeys(id for _, id in id_places_of(value) if id.noun not in SHARED))
-    shared = {id: own for _, id in id_places_of(value) if id.noun in SHARED}
-    for foreign in product((True, False), repeat=len(placeholders)):
-        if any(foreign):
-            label = ", ".join(
-                id.noun for id, is_foreign in zip(placeholders, foreign, strict=True) if is_foreign
-            )
+    placeholders = list(dict.fromkeys(found for _, found in id_places_of(value)))
+    owned = [placeholder for placeholder in placeholders if placeholder.noun not in SHARED]
+    shared = {placeholder: own for placeholder in placeholders if placeholder.noun in SHARED}
+    for choice in product((True, False), repeat=len(owned)):
+        if foreign := list(compress(owned, choice)):
             inputs = []
             for other in others:
-                owners = {
-                    id: other if is_foreign else own
-                    for id, is_foreign in zip(placeholders, foreign, strict=True)
-                }
+                owners = {placeholder: other if placeholder in foreign else own for placeholder in owned}
                 inputs.append(with_ids(value, shared | owners))
-            yield label, inputs
+            yield ", ".join(placeholder.noun for placeholder in foreign), inputs
 
 
 def without_ids(response: str, ids: Mapping[str, str]) -> str:
@@ -185,7 +180,7 @@ def without_ids(response: str, ids: Mapping[str, str]) -> str:
     return response
 
 
-NAMES = [*(csv_table.name for csv_table in tables.metadata.sorted_tables), "procrastinate_jobs"]
+NAMES = [*(table.name for table in tables.metadata.sorted_tables), "procrastinate_jobs"]
 SNAPSHOT = " union all ".join(f"select '{name}', to_jsonb(t)::text from {name} t" for name in NAMES)  # noqa: S608 - our own names
 
 
