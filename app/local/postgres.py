@@ -206,8 +206,8 @@ def _require_access(user: str, *folders: Path) -> None:
         for ancestor in (*reversed(folder.parents), folder):
             if not _may_enter(entry, ancestor.stat()):
                 raise StartError(
-                    f"as root, luthier runs PostgreSQL as the user {user}, who cannot enter {ancestor} "
-                    f"on the way to {folder}: put it elsewhere, or run luthier as another user"
+                    f"as root, luthier runs PostgreSQL as the user {user}, who cannot enter {ancestor}: "
+                    f"allow it with chmod o+x, move {folder} elsewhere, or run luthier as another user"
                 )
 
 
