@@ -10,7 +10,7 @@ from domain import ids
 from domain.errors import Invalid
 from domain.ids import Noun
 from domain.reading import Reads
-from domain.rules import validated_name
+from domain.rules import is_storable_time, validated_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,8 @@ def new_key(
         raise Invalid(
             "`expiresAt` needs a time offset, such as Z.", reason="TIME_OFFSET_REQUIRED", field="expiresAt"
         )
+    if expires_at is not None and not is_storable_time(expires_at):
+        raise Invalid("`expiresAt` must be in the years 1 to 9999.", reason="OUT_OF_RANGE", field="expiresAt")
     if expires_at is not None and expires_at <= now:
         raise Invalid("`expiresAt` must be in the future.", reason="OUT_OF_RANGE", field="expiresAt")
     key = ApiKey(

@@ -1,6 +1,7 @@
 """Rules that many nouns share."""
 
 import re
+from datetime import UTC, datetime
 
 from domain.errors import Invalid
 from domain.texts import INVALID_CHARACTERS
@@ -35,6 +36,15 @@ def check_range(value: float, field: str, low: float, high: float, *, open_low: 
             reason="OUT_OF_RANGE",
             field=field,
         )
+
+
+def is_storable_time(value: datetime) -> bool:
+    """Whether a time is in the years 1 to 9999 in UTC, too: PostgreSQL stores others, and Python cannot read them."""
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 def format_number(number: float) -> str:

@@ -12,7 +12,7 @@ from domain.datasets import RunStatus
 from domain.errors import Invalid
 from domain.finetunes import ArtifactKind, InferenceSample
 from domain.job_events import Metric
-from domain.rules import TEXT_LIMIT, safe_name
+from domain.rules import TEXT_LIMIT, is_storable_time, safe_name
 from domain.status_updates import ReportedArtifact, ReportedResult, StatusUpdate, unprocessable_error
 from domain.texts import invalid_character
 from domain.training_points import TrainingPoint
@@ -37,14 +37,17 @@ def _file_name(name: str) -> str:
 
 def _time(value: object) -> object:
     try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else value
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
         raise ValueError("must be a time such as 2026-01-31T12:00:00Z") from None
+    if isinstance(time, datetime) and time.tzinfo and not is_storable_time(time):
+        raise ValueError("must be a time in the years 1 to 9999")
+    return time
 
 
 def _lines(value: object) -> object:
-    """The lines of one text, or of all texts of an array."""
-    texts = [value] if isinstance(value, str) else value
+    """The lines of one text, but for empty ones, or of all texts of an array."""
+    texts = value.splitlines() if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         return value  # which the field's own type refuses
     return [line for text in texts for line in text.splitlines()]
@@ -53,7 +56,8 @@ def _lines(value: object) -> object:
 Text = Annotated[str, Field(max_length=TEXT_LIMIT), BeforeValidator(_storable)]
 ShortText = Annotated[str, Field(max_length=100), BeforeValidator(_storable)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
-NonNegative = Annotated[float, Field(ge=0)]
+Number = Annotated[float, Field(ge=-MAX_BIGINT, le=MAX_BIGINT)]
+NonNegative = Annotated[float, Field(ge=0, le=MAX_BIGINT)]
 MAX_1000 = Field(max_length=1_000, fail_fast=True)  # else a body of 1 MiB makes half a million errors
 
 
@@ -67,8 +71,8 @@ class _Metrics(_Body):
     step: Count
     total_steps: Count | None = None
     epoch: NonNegative | None = None
-    train_loss: float | None = None
-    eval_loss: float | None = None
+    train_loss: Number | None = None
+    eval_loss: Number | None = None
     perplexity: NonNegative | None = None
     learning_rate: NonNegative | None = None
     tokens_per_second: NonNegative | None = None

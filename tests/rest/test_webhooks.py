@@ -222,7 +222,11 @@ async def test_an_artifact_that_is_not_in_storage_is_422_and_changes_nothing(
         {"status": "RUNNING", "metrics": {"step": 2**31}},
         {"status": "RUNNING", "metrics": {"step": 1, "train_loss": float("nan")}},
         {"status": "RUNNING", "metrics": {"step": 1, "train_loss": 10**400}},
+        {"status": "RUNNING", "metrics": {"step": 1, "train_loss": 2.0**64}},
+        {"status": "RUNNING", "metrics": {"step": 1, "learning_rate": 2.0**64}},
         {"status": "RUNNING", "metrics": {"step": 1, "at": "yesterday"}},
+        {"status": "RUNNING", "metrics": {"step": 1, "at": "0001-01-01T00:00:00+23:59"}},
+        {"status": "RUNNING", "metrics": {"step": 1, "at": "9999-12-31T23:59:59-23:59"}},
         {"status": "DONE", "result": {"model_size_gb": -1}},
         {"status": "DONE", "result": {"model_size_parameter": 2**63}},
         {"status": "DONE", "result": {"model_dtype": "x" * 101}},
@@ -271,6 +275,10 @@ def test_a_refusal_names_the_path_of_the_field(body: dict[str, Any], path: str, 
         [path],
         "UNPROCESSABLE",
     )
+
+
+def test_empty_lines_of_a_log_in_one_text_are_left_out() -> None:
+    assert read_status_update({"status": "RUNNING", "logs": "a\n\nb" + "\n" * 2_000}, NOW).logs == ("a", "b")
 
 
 def test_unknown_fields_and_nulls_are_ignored() -> None:

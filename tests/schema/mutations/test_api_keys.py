@@ -55,6 +55,7 @@ async def test_invalid_values_of_a_key_are_refused(api: Api) -> None:
         ({"name": " "}, "name"),
         ({"name": "x" * 201}, "name"),
         ({"name": "a", "expiresAt": "2020-01-01T00:00:00Z"}, "expiresAt"),
+        ({"name": "a", "expiresAt": "9999-12-31T23:59:59-23:59"}, "expiresAt"),
     ]
     for given, field in wrong:
         error = await api.refused("createApiKey", **given)
