@@ -1,1 +1,4 @@
-"""GraphQL mutations: inputs, payloads and root mutations, one file for each noun. They import types; no type imports them."""
+"""GraphQL mutations: inputs, payloads and root mutations. They import types; no type imports them.
+
+Its surface: one module for each noun.
+"""

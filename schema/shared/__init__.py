@@ -1,1 +1,4 @@
-"""Code shared by all nouns: nodes, connections, payloads, errors, scalars and projection. It names no noun."""
+"""Code shared by all nouns. It names no noun.
+
+Its surface: `connections`, `context`, `enums`, `errors`, `inputs`, `nodes`, `payloads` and `scalars`.
+"""

@@ -1,1 +1,4 @@
-"""GraphQL types and root queries: one file for each noun, each its surface. What a client reads may enter; no input, no write."""
+"""GraphQL types and root queries. What a client reads may enter; no input, no write.
+
+Its surface: one module for each noun.
+"""
