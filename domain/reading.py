@@ -158,7 +158,7 @@ async def require_in_project(
 async def require_locked_in_project(
     rows: LockingReads[P], id: str, project_id: str, *, viewer_id: str, field: str | None = None
 ) -> P:
-    """As `require_in_project`, and the object is locked until the transaction ends."""
+    """The viewer's object of a project, locked until the transaction ends; raises `NotFound` as `require_in_project` does."""
     found = await require_locked(rows, id, viewer_id=viewer_id, field=field)
     return _of_project(found, project_id, rows.noun, field=field)
 

@@ -59,7 +59,7 @@ async def pages(
     page: PageRequest,
     only: frozenset[str] | None,
 ) -> Mapping[str, PageResult[Any]]:
-    """The same page of each parent's list; with `only`, a result may have only these attributes (`PageResult.part`)."""
+    """A page of each parent's list; with a projection, a result may have a `part` with these attributes alone."""
     async with context.transactions.read() as store:
         return await collection_of(store, collection).pages(
             parents, page, parent_kind=by, where=where, projection=only, viewer_id=context.viewer_id

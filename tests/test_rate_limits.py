@@ -70,7 +70,7 @@ def passwords(services: Services) -> Counted:
 
 @pytest.fixture
 def services(services: Services) -> Services:
-    """The same ports with narrow limits."""
+    """The services, with narrow limits."""
     windows = WindowRateLimiter(LIMITS, BoundedMemoryStorage())
     return replace(
         services, passwords=Counted(services.passwords), rates=windows, external_api_key=KEY["x-api-key"]

@@ -163,7 +163,7 @@ class Watched:
 
 @pytest.fixture
 def services(services: Services) -> Services:
-    """The same ports, with a storage that is watched."""
+    """The services, with a storage that is watched."""
     return replace(services, storage=Watched(services.storage))
 
 

@@ -20,7 +20,7 @@ ITEMS = """items(first: 10) { nodes { values isValid origin generationTimeSecond
 
 @pytest.fixture
 def services(services: Services) -> Services:
-    """The same ports, with a key for external workers."""
+    """The services, with a key for external workers."""
     return replace(services, external_api_key=KEY["x-api-key"])
 
 

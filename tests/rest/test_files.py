@@ -20,7 +20,7 @@ CSV = ("table.csv", b"q,a\n1,2\n", "text/csv")
 
 @pytest.fixture
 def services(services: Services) -> Services:
-    """The same ports, with small limits."""
+    """The services, with small limits."""
     return replace(services, limits=UploadLimits(file_bytes=64 * KIB, project_bytes=150 * KIB))
 
 

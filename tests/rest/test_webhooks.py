@@ -40,7 +40,7 @@ RUN = """status error progress currentStep recentLogs modelSizeGb modelSizeParam
 
 @pytest.fixture
 def services(services: Services, request: pytest.FixtureRequest) -> Services:
-    """The same ports, with a key for external workers; a test may name another one."""
+    """The services, with a key for external workers; a test may name another one."""
     return replace(services, external_api_key=getattr(request, "param", KEY["x-api-key"]))
 
 

@@ -32,7 +32,7 @@ TABLE = b"question,answer\nCapital of France?,Paris\n"
 
 @pytest.fixture
 def services(wiring: Wiring, services: Services) -> Services:  # noqa: ARG001
-    """The same ports, with small limits."""
+    """The services, with small limits."""
     return replace(services, limits=UploadLimits(file_bytes=1_000, project_bytes=2_500))
 
 
