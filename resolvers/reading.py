@@ -54,25 +54,30 @@ async def pages(
     context: Context,
     parents: list[str],
     collection: Collection,
-    by: Parent | None,
+    parent_kind: Parent | None,
     where: Any,
     page: PageRequest,
-    only: frozenset[str] | None,
+    projection: frozenset[str] | None,
 ) -> Mapping[str, PageResult[Any]]:
     """A page of each parent's list; with a projection, a result may have a `part` with these attributes alone."""
     async with context.transactions.read() as store:
         return await collection_of(store, collection).pages(
-            parents, page, parent_kind=by, where=where, projection=only, viewer_id=context.viewer_id
+            parents,
+            page,
+            parent_kind=parent_kind,
+            where=where,
+            projection=projection,
+            viewer_id=context.viewer_id,
         )
 
 
 async def totals(
-    context: Context, parents: list[str], collection: Collection, by: Parent | None, where: Any
+    context: Context, parents: list[str], collection: Collection, parent_kind: Parent | None, where: Any
 ) -> Mapping[str, int]:
     """The number of rows of each parent's list, at most `COUNT_CEILING`."""
     async with context.transactions.read() as store:
         return await collection_of(store, collection).totals(
-            parents, parent_kind=by, where=where, viewer_id=context.viewer_id
+            parents, parent_kind=parent_kind, where=where, viewer_id=context.viewer_id
         )
 
 

@@ -148,10 +148,10 @@ def load_connection(
     `convert_row` converts rows that are no nodes to GraphQL objects.
     """
     key, noun = parent or info.context.viewer_id, collection.noun
-    only = required_attributes(info, noun) if noun else None
+    projection = required_attributes(info, noun) if noun else None
 
     def convert(found: PageResult[Any]) -> Connection[Any]:
         nodes = graphql_objects(noun, found) if noun else list(map(convert_row, found.rows))  # type: ignore[arg-type]
         return Connection(nodes=nodes, page=found, list_arguments=(collection, by, where))
 
-    return load(info, reading.pages, key, collection, by, where, page, only).then(convert)
+    return load(info, reading.pages, key, collection, by, where, page, projection).then(convert)
