@@ -68,13 +68,13 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
     async with (
         Listener(conninfo(settings.database_url), gateway.CHANNEL, job_events.CHANNEL) as listener,
         SqlKeyTable(database, listener) as keys,
-        open_rate_limiter(settings.rate_limits, settings.rate_limits_url) as rates,
+        open_rate_limiter(settings.rate_limits, settings.rate_limits_url) as rate_limiter,
     ):
         openai_gateway = Gateway(keys, runtime, log_writer)
         services = Services(
             transactions=transactions,
             storage=storage,
-            streams=JobStreams(listener, transactions),
+            job_streams=JobStreams(listener, transactions),
             passwords=Argon2Passwords(),
             tokens=JwtTokens(settings.secret_key),
             runtime=runtime,
@@ -86,7 +86,7 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
             limits=UploadLimits(settings.max_file_mb * MEBIBYTE, settings.max_project_mb * MEBIBYTE),
             external_api_key=settings.app_external_api_key,
             now=_now,
-            rates=rates,
+            rate_limiter=rate_limiter,
         )
         try:
             yield Wiring(

@@ -82,10 +82,10 @@ async def luthier_job(wiring: Wiring, dataset: Dataset) -> float:
         await store.jobs.add(job)
         await store.jobs.enqueue(job)
     committed = datetime.now(UTC)
-    async for recorded in wiring.services.streams.events(job.id, after=1):
+    async for recorded in wiring.services.job_streams.events(job.id, after=1):
         started = recorded.at
         break
-    async for _ in wiring.services.streams.events(job.id):  # to its end, so that jobs do not overlap
+    async for _ in wiring.services.job_streams.events(job.id):  # to its end, so that jobs do not overlap
         pass
     return (started - committed).total_seconds() * 1000
 

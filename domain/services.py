@@ -7,8 +7,8 @@ from pathlib import Path
 
 from domain.documents import UploadLimits
 from domain.ports.completions import Completions
-from domain.ports.event_streams import EventStreams
 from domain.ports.health import Health
+from domain.ports.job_streams import JobStreams
 from domain.ports.model_runtime import ModelRuntime
 from domain.ports.passwords import Passwords
 from domain.ports.rate_limiter import RateLimiter
@@ -24,7 +24,7 @@ class Services:
 
     transactions: Transactions
     storage: Storage
-    streams: EventStreams
+    job_streams: JobStreams
     passwords: Passwords
     tokens: Tokens
     runtime: ModelRuntime
@@ -36,5 +36,5 @@ class Services:
     limits: UploadLimits
     external_api_key: str | None
     now: Callable[[], datetime]
-    rates: RateLimiter | None
+    rate_limiter: RateLimiter | None
     """None when rate limits are off."""

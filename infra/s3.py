@@ -114,7 +114,7 @@ class S3Storage:
 
         boto3's own `upload_fileobj` would block a thread for as long as a slow client sends.
         """
-        upload = _Upload(self, key, media_type)
+        upload = _StreamUpload(self, key, media_type)
         try:
             async for chunk in chunks:
                 await upload.add(chunk)
@@ -179,7 +179,7 @@ class S3Storage:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-class _Upload:
+class _StreamUpload:
     """An upload of a stream into one object: one PUT where the stream is short, else a multipart upload."""
 
     def __init__(self, storage: S3Storage, key: str, media_type: str) -> None:

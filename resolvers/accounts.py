@@ -47,14 +47,14 @@ async def login(context: Context, email: str, password: str) -> Session:
 
 async def _count(context: Context, kind: CallKind, email: str) -> None:
     """Count an attempt; raises `RateLimited`."""
-    if (rates := context.services.rates) is not None:
-        await rates.hit(authentication_calls(kind, email, context.address))
+    if (rate_limiter := context.services.rate_limiter) is not None:
+        await rate_limiter.hit(authentication_calls(kind, email, context.address))
 
 
 async def _reset(context: Context, kind: CallKind, email: str) -> None:
     """Reset the count of an account whose owner has signed in."""
-    if (rates := context.services.rates) is not None:
-        await rates.reset(authentication_calls(kind, email, context.address)[0])
+    if (rate_limiter := context.services.rate_limiter) is not None:
+        await rate_limiter.reset(authentication_calls(kind, email, context.address)[0])
 
 
 def _session(context: Context, user: User) -> Session:

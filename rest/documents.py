@@ -39,7 +39,7 @@ MAX_FORM_OVERHEAD = 1_048_576
 
 
 @dataclass(slots=True)
-class _Upload:
+class _FormUpload:
     """The files of one request. `used_bytes` is what the project's documents have already."""
 
     services: Services
@@ -136,7 +136,7 @@ async def upload(request: Request) -> Response:
         return refusal(415, "UNSUPPORTED_MEDIA_TYPE", "Send the files as multipart/form-data.")
     _check_content_length(request, used_bytes)
     kind = request.query_params.get("kind")
-    received = _Upload(services_of(request), project_id, used_bytes, kind_of(kind) if kind else None)
+    received = _FormUpload(services_of(request), project_id, used_bytes, kind_of(kind) if kind else None)
     try:
         async for part in parts(request, boundary):
             await received.read(part)
@@ -147,7 +147,7 @@ async def upload(request: Request) -> Response:
     return JSONResponse({"files": [_json(document) for document in documents]}, status_code=201)
 
 
-async def _save(received: _Upload, viewer: str) -> list[Document]:
+async def _save(received: _FormUpload, viewer: str) -> list[Document]:
     services = received.services
     async with services.transactions.begin() as store:
         return await add_uploaded(
@@ -174,7 +174,7 @@ def _check_content_length(request: Request, used_bytes: int) -> None:
         check_project_quota(max(0, int(length) - MAX_FORM_OVERHEAD), used_bytes, services_of(request).limits)
 
 
-async def _discard(received: _Upload) -> None:
+async def _discard(received: _FormUpload) -> None:
     """Delete the files of a failed request from storage, now or by a background task."""
     for _, document in received.files:
         try:

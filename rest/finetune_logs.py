@@ -43,7 +43,7 @@ async def logs(request: Request) -> Response:
 
 
 async def _events(request: Request, job: Job, after: int) -> AsyncGenerator[str, None]:
-    async with aclosing(services_of(request).streams.events(job.id, after)) as events:
+    async with aclosing(services_of(request).job_streams.events(job.id, after)) as events:
         async for recorded in events:
             for name, data in await _rest_events(request, job, recorded):
                 yield event(name, json.dumps(data), id=str(recorded.seq))

@@ -17,8 +17,8 @@ def rate_limited(kind: CallKind) -> Callable[[Handler], Handler]:
     def decorate(handler: Handler) -> Handler:
         @wraps(handler)
         async def wrapped(request: Request) -> Response:
-            if (rates := services_of(request).rates) is not None:
-                await rates.hit([RateLimitedCall(kind, _caller(request))])
+            if (rate_limiter := services_of(request).rate_limiter) is not None:
+                await rate_limiter.hit([RateLimitedCall(kind, _caller(request))])
             return await handler(request)
 
         return wrapped

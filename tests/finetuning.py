@@ -16,7 +16,7 @@ FIELDS = {"input_field": "question", "output_field": "answer", "field_names": ("
 TINY = "luthier/tiny"
 FINETUNE = "finetune { id status modelName trainedItemCount trainedContentHash } job { id status type }"
 
-Rows = Sequence[tuple[str, str]]
+Pairs = Sequence[tuple[str, str]]
 
 
 async def new_project(api: Api, name: str = "Capitals", **values: Any) -> str:
@@ -25,7 +25,7 @@ async def new_project(api: Api, name: str = "Capitals", **values: Any) -> str:
     return str(payload["project"]["id"])
 
 
-async def new_dataset(services: Services, api: Api, project_id: str, rows: Rows = CAPITALS) -> str:
+async def new_dataset(services: Services, api: Api, project_id: str, rows: Pairs = CAPITALS) -> str:
     """Create a dataset that is DONE and has these rows as items; its id."""
     async with services.transactions.begin() as store:
         values = dict[str, Any](FIELDS)

@@ -17,7 +17,7 @@ from domain import ids
 from domain.ids import Noun
 from infra.db import tables
 from tests.introspection import NODES, SCHEMA
-from tests.world import SHARED, World
+from tests.sample_data import SHARED, SampleData
 
 NUMBERS = count(1_000)
 
@@ -184,7 +184,7 @@ def stored(id: str) -> str:
 class Listed:
     """A list of one user, with its expected `rows` in their order; the rows of `base` are never deleted."""
 
-    def __init__(self, place: str, owner: World, other_user: World, database: AsyncEngine) -> None:
+    def __init__(self, place: str, owner: SampleData, other_user: SampleData, database: AsyncEngine) -> None:
         self.place = place
         self.owner = owner
         self.other_user = other_user
@@ -213,7 +213,7 @@ class Listed:
         """How the rows are made."""
         return LINKED.get(self.place) or KINDS[self.noun]
 
-    async def response(self, world: World, **arguments: Any) -> dict[str, Any]:
+    async def response(self, sample: SampleData, **arguments: Any) -> dict[str, Any]:
         """The response to a query for a page by this user, with its errors."""
         types = {"first": "Int", "last": "Int", "after": "String", "before": "String", "id": "ID!"}
         given = ", ".join(f"{name}: ${name}" for name in arguments)
@@ -223,9 +223,9 @@ class Listed:
         variables = dict(arguments)
         if self.parent in NODES:
             field = f"node(id: $id) {{ ... on {self.parent} {{ {field} }} }}"
-            variables["id"] = world.ids[self.parent]
+            variables["id"] = sample.ids[self.parent]
         declared = ", ".join(f"${name}: {types[name]}" for name in variables)
-        return await world.api.raw(f"query{f'({declared})' if declared else ''} {{ {field} }}", **variables)
+        return await sample.api.raw(f"query{f'({declared})' if declared else ''} {{ {field} }}", **variables)
 
     async def page(self, **arguments: Any) -> dict[str, Any]:
         """A page of the owner's."""
@@ -275,30 +275,30 @@ class Listed:
             self.others += [row for row, _ in others]
             await self._copy(self.other_user, [values for _, values in others])
 
-    async def _copy(self, world: World, values: Sequence[dict[str, Any]]) -> None:
-        parent = {"parent": stored(world.ids[self.parent])} if self.parent in NODES else {}
+    async def _copy(self, sample: SampleData, values: Sequence[dict[str, Any]]) -> None:
+        parent = {"parent": stored(sample.ids[self.parent])} if self.parent in NODES else {}
         async with self.database.begin() as connection:
-            for statement in self._statements(world) if values else ():
+            for statement in self._statements(sample) if values else ():
                 given = {"rows": orjson.dumps(values).decode()} | (parent if ":parent" in statement else {})
                 await connection.execute(text(statement), given)
 
-    def _statements(self, world: World) -> list[str]:
-        """The statements that add copies of a row of the world."""
+    def _statements(self, sample: SampleData) -> list[str]:
+        """The statements that add copies of a row of the sample data."""
         table = tables.metadata.tables[self.kind.table]
         names = [f'"{column.name}"' for column in table.c if column.computed is None]
         made = ", ".join(f"made.{name}" for name in names)
         copied = f"{table.name} template, jsonb_populate_record(template, given) made"
         copies = (
             f"insert into {table.name} ({', '.join(names)}) "
-            f"select {made} {GIVEN}, {copied} where {self._template(world)}"
+            f"select {made} {GIVEN}, {copied} where {self._template(sample)}"
         )
         return [copies, *([f"{LINKS[self.kind.link]} {GIVEN}"] if self.kind.link else [])]
 
-    def _template(self, world: World) -> str:
+    def _template(self, sample: SampleData) -> str:
         """The condition of the row that is copied."""
         of, column = self.kind.of, self.kind.column
         if of is None:
-            return f"template.id = '{stored(world.ids[self.noun])}'"
+            return f"template.id = '{stored(sample.ids[self.noun])}'"
         first = f"select min({column}) from {self.kind.table} where {of} = :parent"  # noqa: S608
         return f"template.{of} = :parent and template.{column} = ({first})"
 

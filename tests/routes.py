@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 
 from app.asgi import REST
-from tests.world import (
+from tests.sample_data import (
     IdOf,
-    World,
+    SampleData,
 )
 
 OPEN = {"/", "/health", "/graphiql", "/graphiql/assets/{name}"}
@@ -43,9 +43,9 @@ def names(case: Case) -> dict[str, IdOf | str]:
     }
 
 
-def path_of(case: Case, given: Mapping[str, str], world: World) -> str:
+def path_of(case: Case, given: Mapping[str, str], sample: SampleData) -> str:
     """The path with values for its parameters."""
-    return case[1].format_map({**given, "filename": world.filename})
+    return case[1].format_map({**given, "filename": sample.filename})
 
 
 async def send(

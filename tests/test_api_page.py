@@ -29,7 +29,7 @@ from tests.clients import Api
 from tests.conftest import Worker
 from tests.external import KEY
 from tests.fakes.runtime import FakeRuntime
-from tests.rest.gateway_world import CHAT, FakeModel, serving, whole
+from tests.rest.gateway_fakes import CHAT, FakeModel, serving, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -58,8 +58,8 @@ PROGRAMS = {
 @pytest.fixture
 async def services(services: Services) -> AsyncIterator[Services]:
     """The ports with the rate limits of the page, and a key for external workers."""
-    async with open_rate_limiter(DOCUMENTED, "memory://") as rates:
-        yield replace(services, rates=rates, external_api_key=KEY["x-api-key"])
+    async with open_rate_limiter(DOCUMENTED, "memory://") as rate_limiter:
+        yield replace(services, rate_limiter=rate_limiter, external_api_key=KEY["x-api-key"])
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from infra.queue import EXPIRE
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.introspection import MUTATIONS, ids_in, mutation, takes
-from tests.world import IdOf, World, create_world, snapshot, with_ids_of
+from tests.sample_data import IdOf, SampleData, create_sample_data, snapshot, with_ids_of
 
 pytestmark = pytest.mark.anyio
 
@@ -58,9 +58,9 @@ def test_every_mutation_that_creates_an_object_takes_a_key() -> None:
 
 
 @pytest.fixture
-async def owner(api: Api, services: Services) -> World:
+async def owner(api: Api, services: Services) -> SampleData:
     """A user with an object of every noun."""
-    return await create_world(services, api)
+    return await create_sample_data(services, api)
 
 
 def document(name: str) -> str:
@@ -91,7 +91,7 @@ async def row_counts(database: AsyncEngine) -> Counter[str]:
 
 
 async def test_a_repeated_call_changes_nothing_and_has_the_same_result(
-    owner: World, database: AsyncEngine
+    owner: SampleData, database: AsyncEngine
 ) -> None:
     for name, (template, _) in CREATING.items():
         given = with_ids_of(template, owner.ids) | KEY
@@ -106,7 +106,9 @@ async def test_a_repeated_call_changes_nothing_and_has_the_same_result(
         assert second.get("text") is None or name == "initiateUpload", name
 
 
-async def test_a_different_call_with_the_same_key_is_refused(owner: World, database: AsyncEngine) -> None:
+async def test_a_different_call_with_the_same_key_is_refused(
+    owner: SampleData, database: AsyncEngine
+) -> None:
     for name, (template, other) in CREATING.items():
         given = with_ids_of(template, owner.ids) | KEY
         assert (await call(owner.api, name, given))["userErrors"] == [], name
@@ -118,7 +120,7 @@ async def test_a_different_call_with_the_same_key_is_refused(owner: World, datab
 
 
 async def test_ten_concurrent_calls_create_one_object_and_all_get_it(
-    owner: World, database: AsyncEngine
+    owner: SampleData, database: AsyncEngine
 ) -> None:
     for name, (template, _) in CREATING.items():
         given, before = with_ids_of(template, owner.ids), await row_counts(database)
@@ -131,7 +133,7 @@ async def test_ten_concurrent_calls_create_one_object_and_all_get_it(
         assert with_secret == {"createApiKey": 1, "createDeployment": 1, "initiateUpload": 10}.get(name, 0)
 
 
-async def test_of_different_concurrent_calls_with_one_key_one_succeeds(owner: World) -> None:
+async def test_of_different_concurrent_calls_with_one_key_one_succeeds(owner: SampleData) -> None:
     for name, (template, other) in CREATING.items():
         given = with_ids_of(template, owner.ids) | KEY
         calls = [call(owner.api, name, given | (other if number % 2 else {})) for number in range(10)]
@@ -142,7 +144,7 @@ async def test_of_different_concurrent_calls_with_one_key_one_succeeds(owner: Wo
         assert even != odd, name
 
 
-async def test_a_refused_call_does_not_use_up_its_key(owner: World) -> None:
+async def test_a_refused_call_does_not_use_up_its_key(owner: SampleData) -> None:
     wrong = {"projectId": "prj_none", "datasetId": "ds_none", "name": " "}
     for name, (template, _) in CREATING.items():
         given = with_ids_of(template, owner.ids) | KEY
@@ -155,7 +157,7 @@ async def test_a_refused_call_does_not_use_up_its_key(owner: World) -> None:
 
 
 async def test_a_fault_before_the_commit_rolls_back_the_object_and_the_key(
-    owner: World, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+    owner: SampleData, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any) -> None:
         raise RuntimeError("the process is killed before it commits")
@@ -179,7 +181,9 @@ async def test_a_key_is_valid_for_one_user_and_one_mutation(api: Api) -> None:
     assert len(set(made)) == 3
 
 
-async def test_an_object_that_was_deleted_is_not_created_again(owner: World, database: AsyncEngine) -> None:
+async def test_an_object_that_was_deleted_is_not_created_again(
+    owner: SampleData, database: AsyncEngine
+) -> None:
     given: dict[str, Any] = {"name": "new"} | KEY
     id = (await call(owner.api, "createProject", given))["project"]["id"]
     await owner.api.mutate("deleteProject", "deletedId", id=id)

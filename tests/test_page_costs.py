@@ -14,7 +14,7 @@ from infra.db import tables
 from tests.clients import Api
 from tests.jobs import new_project
 from tests.lists import KINDS, LINKED, Listed, places, row_type
-from tests.world import create_world
+from tests.sample_data import create_sample_data
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +72,7 @@ def blocks(plan: dict[str, Any]) -> int:
 async def test_a_page_at_the_end_of_a_long_list_costs_as_much_as_one_at_its_start(
     api: Api, services: Services, database: AsyncEngine, place: str
 ) -> None:
-    owner, other_user = await create_world(services, api), await create_world(services, api.other)
+    owner, other_user = await create_sample_data(services, api), await create_sample_data(services, api.other)
     for _ in range(2):
         await new_project(api)
     listed, table = Listed(place, owner, other_user, database), KINDS[row_type(place)].table

@@ -19,7 +19,7 @@ from tests.clients import Api
 from tests.introspection import LISTS
 from tests.jobs import new_project
 from tests.lists import KINDS, Listed, Row, places, row_type
-from tests.world import create_world
+from tests.sample_data import create_sample_data
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ PLACES = places()
 @pytest.fixture
 async def lists(api: Api, services: Services, database: AsyncEngine) -> dict[str, Listed]:
     """Every list of a user by name, with a few rows; another user has rows too."""
-    owner, other_user = await create_world(services, api), await create_world(services, api.other)
+    owner, other_user = await create_sample_data(services, api), await create_sample_data(services, api.other)
     for _ in range(2):
         await new_project(api)
     return {place: Listed(place, owner, other_user, database) for place in PLACES}

@@ -73,7 +73,10 @@ def services(services: Services) -> Services:
     """The services, with narrow limits."""
     windows = WindowRateLimiter(LIMITS, BoundedMemoryStorage())
     return replace(
-        services, passwords=Counted(services.passwords), rates=windows, external_api_key=KEY["x-api-key"]
+        services,
+        passwords=Counted(services.passwords),
+        rate_limiter=windows,
+        external_api_key=KEY["x-api-key"],
     )
 
 
@@ -378,7 +381,7 @@ async def test_signing_in_stands_alone_where_nothing_is_limited_too(
     wiring: Wiring, settings: Settings, services: Services
 ) -> None:
     app = Starlette(exception_handlers=HANDLERS)
-    add_routes(app, replace(wiring, services=replace(services, rates=None)), settings)
+    add_routes(app, replace(wiring, services=replace(services, rate_limiter=None)), settings)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
         given = {"email": "nobody@example.org", "password": "guess"}
@@ -412,10 +415,10 @@ async def test_sign_ups_are_bounded_by_e_mail_and_by_address(
 
 
 async def test_a_process_limits_what_its_setting_says(settings: Settings, wiring: Wiring) -> None:
-    assert (settings.rate_limits, wiring.services.rates) == (None, None)  # as `luthier up` sets it
+    assert (settings.rate_limits, wiring.services.rate_limiter) == (None, None)  # as `luthier up` sets it
     async with wire(
         settings.model_copy(update={"rate_limits": parse_rate_limits('{"reads": 7}')})
     ) as limited:
-        rates = limited.services.rates
-    assert isinstance(rates, WindowRateLimiter)
-    assert rates._limits == {**DOCUMENTED, CallKind.READS: Rate(7, 60)}
+        rate_limiter = limited.services.rate_limiter
+    assert isinstance(rate_limiter, WindowRateLimiter)
+    assert rate_limiter._limits == {**DOCUMENTED, CallKind.READS: Rate(7, 60)}

@@ -27,11 +27,11 @@ from tests.introspection import (
     selected,
     takes,
 )
-from tests.world import (
+from tests.sample_data import (
     SHARED,
     IdOf,
-    World,
-    create_world,
+    SampleData,
+    create_sample_data,
     foreign_inputs,
     id_places_of,
     snapshot,
@@ -94,15 +94,15 @@ STREAMS: dict[str, Input] = {"jobEvents": {"jobId": IdOf("Job")}}
 
 
 @pytest.fixture
-async def owner(api: Api, services: Services) -> World:
+async def owner(api: Api, services: Services) -> SampleData:
     """The user whose objects are to be protected."""
-    return await create_world(services, api)
+    return await create_sample_data(services, api)
 
 
 @pytest.fixture
-async def other_user(api: Api, services: Services) -> World:
+async def other_user(api: Api, services: Services) -> SampleData:
     """Another user with objects of every noun."""
-    return await create_world(services, api.other)
+    return await create_sample_data(services, api.other)
 
 
 def covered_places() -> set[str]:
@@ -143,7 +143,7 @@ def is_unauthenticated(response: str) -> bool:
 
 
 async def test_nodes_are_visible_to_their_owner_alone(
-    owner: World, other_user: World, anonymous: httpx.AsyncClient
+    owner: SampleData, other_user: SampleData, anonymous: httpx.AsyncClient
 ) -> None:
     one = "query($id: ID!) { node(id: $id) { __typename id } }"
     many = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
@@ -161,7 +161,7 @@ async def test_nodes_are_visible_to_their_owner_alone(
 
 
 async def test_every_query_by_id_finds_objects_for_their_owner_alone(
-    owner: World, other_user: World, anonymous: httpx.AsyncClient
+    owner: SampleData, other_user: SampleData, anonymous: httpx.AsyncClient
 ) -> None:
     for name, field in BY_ID.items():
         document, id = f"query($id: ID!) {{ {name}(id: $id) {{ id }} }}", owner.ids[str(field.type)]
@@ -178,18 +178,18 @@ async def test_the_viewer_is_the_signed_in_user(api: Api, anonymous: httpx.Async
     assert json.loads(await ask(anonymous, "{ viewer { id } }"))["data"] == {"viewer": None}
 
 
-async def reachable(world: World, selections: Callable[[Mapping[str, GraphQLField]], list[str]]) -> str:
+async def reachable(sample: SampleData, selections: Callable[[Mapping[str, GraphQLField]], list[str]]) -> str:
     """Everything in a user's lists, and everything that a user's objects refer to, as JSON."""
-    responses = [await world.api.gql(f"{{ {selection} }}") for selection in selections(LISTS)]
-    for noun, id in world.ids.items():
+    responses = [await sample.api.gql(f"{{ {selection} }}") for selection in selections(LISTS)]
+    for noun, id in sample.ids.items():
         for selection in selections(NODES[noun].fields):
             document = f"query($id: ID!) {{ node(id: $id) {{ ... on {noun} {{ {selection} }} }} }}"
-            responses.append(await world.api.gql(document, id=id))
+            responses.append(await sample.api.gql(document, id=id))
     return json.dumps(responses)
 
 
 async def test_lists_and_objects_refer_to_no_object_of_another_user_with_any_filter(
-    owner: World, other_user: World
+    owner: SampleData, other_user: SampleData
 ) -> None:
     of_owner = await reachable(owner, all_of)
     of_other_user = await reachable(other_user, lambda fields: filtered(fields, owner.ids["ApiKey"]))
@@ -199,7 +199,7 @@ async def test_lists_and_objects_refer_to_no_object_of_another_user_with_any_fil
     assert {noun for noun, id in owner.ids.items() if id in of_other_user} == SHARED
 
 
-async def test_lists_need_a_signed_in_user(owner: World, anonymous: httpx.AsyncClient) -> None:
+async def test_lists_need_a_signed_in_user(owner: SampleData, anonymous: httpx.AsyncClient) -> None:
     for name, field in LISTS.items():
         document = f"{{ {name} {selected(field)} }}"
         assert (await owner.api.gql(document))[name]["totalCount"] > 0
@@ -213,7 +213,7 @@ def code(name: str, response: str) -> str | None:
 
 
 async def test_no_mutation_accepts_ids_of_another_user_alone_or_with_own_ones(
-    owner: World, other_user: World, database: AsyncEngine
+    owner: SampleData, other_user: SampleData, database: AsyncEngine
 ) -> None:
     before, no_object = await snapshot(database), unknown_ids()
     seen, expected = {}, {}
@@ -229,7 +229,7 @@ async def test_no_mutation_accepts_ids_of_another_user_alone_or_with_own_ones(
 
 
 async def test_mutations_need_a_signed_in_user(
-    owner: World, anonymous: httpx.AsyncClient, database: AsyncEngine
+    owner: SampleData, anonymous: httpx.AsyncClient, database: AsyncEngine
 ) -> None:
     before = await snapshot(database)
     for name, case in CASES:
@@ -239,13 +239,15 @@ async def test_mutations_need_a_signed_in_user(
     assert await snapshot(database) == before
 
 
-async def test_the_owner_may_send_all_of_these_mutations(owner: World) -> None:
+async def test_the_owner_may_send_all_of_these_mutations(owner: SampleData) -> None:
     for name, case in CASES:
         response = await ask(owner.api.rest, mutation(name), input=with_ids_of(case, owner.ids))
         assert code(name, response) == ("CONFLICT" if name in IN_USE else None), response
 
 
-async def test_an_idempotency_key_of_one_user_is_not_that_of_another(owner: World, other_user: World) -> None:
+async def test_an_idempotency_key_of_one_user_is_not_that_of_another(
+    owner: SampleData, other_user: SampleData
+) -> None:
     cases = [(name, case) for name, case in CASES if takes(name, "idempotencyKey")]
     assert cases
     for name, case in cases:
@@ -267,7 +269,7 @@ async def subscribe(rest: httpx.AsyncClient, name: str, given: Mapping[str, str]
 
 
 async def test_streams_are_visible_to_their_owner_alone(
-    owner: World, other_user: World, anonymous: httpx.AsyncClient
+    owner: SampleData, other_user: SampleData, anonymous: httpx.AsyncClient
 ) -> None:
     missing = unknown_ids()
     for name, given in STREAMS.items():

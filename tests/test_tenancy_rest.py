@@ -13,9 +13,9 @@ from domain.services import Services
 from tests.clients import Api
 from tests.external import KEY
 from tests.routes import CASES, OPEN, Case, names, path_of, send
-from tests.world import (
-    World,
-    create_world,
+from tests.sample_data import (
+    SampleData,
+    create_sample_data,
     foreign_inputs,
     snapshot,
     unknown_ids,
@@ -52,15 +52,15 @@ def services(services: Services) -> Services:
 
 
 @pytest.fixture
-async def owner(api: Api, services: Services) -> World:
+async def owner(api: Api, services: Services) -> SampleData:
     """The user whose objects are to be protected."""
-    return await create_world(services, api)
+    return await create_sample_data(services, api)
 
 
 @pytest.fixture
-async def other_user(api: Api, services: Services) -> World:
+async def other_user(api: Api, services: Services) -> SampleData:
     """Another user with objects of every noun."""
-    return await create_world(services, api.other)
+    return await create_sample_data(services, api.other)
 
 
 def expected_of_owner(case: Case) -> int:
@@ -74,7 +74,7 @@ def test_every_path_of_the_application_is_tested_here(application: ASGIApp) -> N
 
 
 async def test_every_path_is_open_to_its_owner_alone(
-    owner: World, other_user: World, anonymous: httpx.AsyncClient, database: AsyncEngine
+    owner: SampleData, other_user: SampleData, anonymous: httpx.AsyncClient, database: AsyncEngine
 ) -> None:
     before, no_object = await snapshot(database), unknown_ids()
     seen, expected = {}, {}
@@ -96,7 +96,7 @@ async def test_every_path_is_open_to_its_owner_alone(
 
 
 async def test_the_key_of_external_workers_opens_their_paths_alone(
-    owner: World, other_user: World, anonymous: httpx.AsyncClient, database: AsyncEngine
+    owner: SampleData, other_user: SampleData, anonymous: httpx.AsyncClient, database: AsyncEngine
 ) -> None:
     before = await snapshot(database)
     for case in CASES:
@@ -109,14 +109,14 @@ async def test_the_key_of_external_workers_opens_their_paths_alone(
     assert await snapshot(database) == before
 
 
-async def ticket(world: World, path: str) -> str:
+async def ticket(sample: SampleData, path: str) -> str:
     """A user's ticket for a path."""
-    data = await world.api.gql("query($path: String!) { ticket(path: $path) { ticket } }", path=path)
+    data = await sample.api.gql("query($path: String!) { ticket(path: $path) { ticket } }", path=path)
     return str(data["ticket"]["ticket"])
 
 
 async def test_a_ticket_opens_one_path_with_the_rights_of_its_user(
-    owner: World, other_user: World, anonymous: httpx.AsyncClient
+    owner: SampleData, other_user: SampleData, anonymous: httpx.AsyncClient
 ) -> None:
     assert DOWNLOADS
     other = f"/api/projects/{owner.ids['Project']}/other"
@@ -150,7 +150,7 @@ async def ask_gateway(
 
 
 async def test_the_gateway_opens_a_project_to_its_own_keys_alone(
-    owner: World, other_user: World, anonymous: httpx.AsyncClient, database: AsyncEngine
+    owner: SampleData, other_user: SampleData, anonymous: httpx.AsyncClient, database: AsyncEngine
 ) -> None:
     before, project_id = await snapshot(database), owner.ids["Project"]
     for endpoint in ENDPOINTS:
@@ -167,7 +167,7 @@ async def test_the_gateway_opens_a_project_to_its_own_keys_alone(
 
 
 async def test_a_key_opens_no_model_but_that_of_its_deployment(
-    owner: World, other_user: World, anonymous: httpx.AsyncClient
+    owner: SampleData, other_user: SampleData, anonymous: httpx.AsyncClient
 ) -> None:
     project_id, statuses = other_user.ids["Project"], {}
     for endpoint in ENDPOINTS:

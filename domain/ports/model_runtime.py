@@ -37,7 +37,7 @@ class ModelRuntime(Protocol):
         """
         ...
 
-    def forget(self, model_id: str) -> None:
+    def invalidate(self, model_id: str) -> None:
         """Drop the cached address of a model, which turned out to be stale."""
         ...
 

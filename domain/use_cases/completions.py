@@ -14,7 +14,7 @@ async def complete(
     try:
         return await _complete_once(runtime, completions, model, request)
     except ModelUnreachable:  # it was unloaded or moved: the cached address is stale
-        runtime.forget(model if isinstance(model, str) else model.model_id)
+        runtime.invalidate(model if isinstance(model, str) else model.model_id)
         return await _complete_once(runtime, completions, model, request)
 
 

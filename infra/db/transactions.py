@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import cast
 
 import psycopg
-from psycopg.errors import QueryCanceled
+from psycopg.errors import DatetimeFieldOverflow, NumericValueOutOfRange, QueryCanceled
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -115,6 +115,9 @@ def _translated() -> Iterator[None]:
 
 def _translation(error: BaseException | None) -> DomainError | None:
     """The domain's error for one of the driver; None where it is a programming error."""
+    if isinstance(error, NumericValueOutOfRange | DatetimeFieldOverflow):
+        message = "A number or a time is outside of the range that can be stored and searched for."
+        return Invalid(message, reason="OUT_OF_RANGE")
     if isinstance(error, psycopg.DataError | UnicodeEncodeError):
         message = "A text has a character that can be neither stored nor searched for."
         return Invalid(message, reason="INVALID_TEXT")

@@ -25,7 +25,7 @@ class EventBatch(NamedTuple):
 
 
 class JobStreams:
-    """Follows jobs, as `domain.ports.event_streams` has it. Readers at the same position of a job share one read."""
+    """Follows jobs, as `domain.ports.job_streams` has it. Readers at the same position of a job share one read."""
 
     def __init__(self, listener: Listener, transactions: Transactions) -> None:
         self._listener = listener

@@ -31,7 +31,7 @@ class EmbeddedRuntime:
             raise Invalid(f"The model runtime has no model '{model}'.", reason="UNKNOWN_MODEL")
         return await self._upstreams.get(model.model_id, lambda: self._load(model))
 
-    def forget(self, model_id: str) -> None:
+    def invalidate(self, model_id: str) -> None:
         self._upstreams.invalidate(model_id)
 
     async def remove(self, model_id: str) -> None:

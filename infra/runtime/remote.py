@@ -34,7 +34,7 @@ class RemoteRuntime:
             return await self._upstreams.get(model, lambda: self._existing(model))
         return await self._upstreams.get(model.model_id, lambda: self._finetune(model))
 
-    def forget(self, model_id: str) -> None:
+    def invalidate(self, model_id: str) -> None:
         self._upstreams.invalidate(model_id)
 
     async def remove(self, model_id: str) -> None:

@@ -134,7 +134,7 @@ class Gateway:
         try:
             await self._forward_once(exchange)
         except _StaleAddressError:
-            self._runtime.forget(target if isinstance(target, str) else target.model_id)
+            self._runtime.invalidate(target if isinstance(target, str) else target.model_id)
             try:
                 await self._forward_once(exchange)
             except _StaleAddressError as stale:

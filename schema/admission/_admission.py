@@ -1,4 +1,4 @@
-"""Admission: a document is parsed, measured and validated once; its cost is computed for each request."""
+"""Admission: a document is parsed, analysed and validated once; its cost is computed for each request."""
 
 import re
 from collections import OrderedDict

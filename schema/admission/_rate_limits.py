@@ -60,15 +60,19 @@ async def _count(operation: ExecutionContext) -> None:
     document, schema = operation.graphql_document, operation.schema._schema  # noqa: SLF001 - so does strawberry
     node = get_operation_ast(document, operation.operation_name) if document else None
     context = operation.context
-    rates = context.services.rates if isinstance(context, Context) else None
-    if document is None or node is None or (rates is None and node.operation is not OperationType.MUTATION):
+    rate_limiter = context.services.rate_limiter if isinstance(context, Context) else None
+    if (
+        document is None
+        or node is None
+        or (rate_limiter is None and node.operation is not OperationType.MUTATION)
+    ):
         return
     names = counted_fields(schema, document, node, operation.variables or {})
     _require_sign_in_alone(names)
-    if rates is not None and names:
+    if rate_limiter is not None and names:
         key = client_key(context.viewer, context.address)
         counts = counts_by_kind(node.operation, names)
-        await rates.hit([RateLimitedCall(kind, key, count) for kind, count in counts.items()])
+        await rate_limiter.hit([RateLimitedCall(kind, key, count) for kind, count in counts.items()])
 
 
 def _require_sign_in_alone(names: Collection[str]) -> None:

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 
 MAX_LINES = 1000
+WithFinetuneStatus = Annotated[
+    RunStatus | None,
+    strawberry.argument(description="Only fine-tunes with this status; any status when absent or null."),
+]
 
 
 @node(Noun.FINETUNE, domain.Finetune)
@@ -259,12 +263,7 @@ class FinetuneQueries:
         self,
         info: Info,
         page: PageRequest,
-        status: Annotated[
-            RunStatus | None,
-            strawberry.argument(
-                description="Only fine-tunes with this status; any status when absent or null."
-            ),
-        ] = None,
+        status: WithFinetuneStatus = None,
     ) -> Connection[Finetune]:
         where = FinetuneFilter(status=status)
         return load_connection(info, Collection.FINETUNES, page, where=where)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain import projects as domain
-from domain.datasets import RunStatus
 from domain.documents import DocumentFilter, DocumentKind
 from domain.finetunes import FinetuneFilter
 from domain.ids import Noun
@@ -21,6 +20,7 @@ from schema.shared.context import Info
 from schema.shared.enums import register_enum
 from schema.shared.inputs import given_fields
 from schema.shared.nodes import Id, Node, convert, converted_from, load, load_node, node
+from schema.types.finetunes import WithFinetuneStatus
 from schema.types.jobs import OfJobType, WithJobStatus
 
 if TYPE_CHECKING:
@@ -193,12 +193,7 @@ class Project(Node):
         self,
         info: Info,
         page: PageRequest,
-        status: Annotated[
-            RunStatus | None,
-            strawberry.argument(
-                description="Only fine-tunes with this status; any status when absent or null."
-            ),
-        ] = None,
+        status: WithFinetuneStatus = None,
     ) -> Connection[Annotated["Finetune", strawberry.lazy("schema.types.finetunes")]]:
         where = FinetuneFilter(status=status)
         return load_connection(

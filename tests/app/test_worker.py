@@ -58,7 +58,7 @@ async def test_a_job_that_a_worker_holds_is_left_alone(
     trainer.may_end.clear()
     draining = asyncio.create_task(worker.drain())
     try:
-        async for recorded in services.streams.events(made["job"]["id"]):
+        async for recorded in services.job_streams.events(made["job"]["id"]):
             if recorded.kind == "LOG":
                 break
         await requeue_jobs(worker.queue, services, 20)

@@ -22,7 +22,7 @@ class FakeRuntime:
         name = model if isinstance(model, str) else model.model_id
         return Upstream(base_url=self.base_url, model=name)
 
-    def forget(self, model_id: str) -> None:
+    def invalidate(self, model_id: str) -> None:
         """Do nothing: nothing is cached."""
 
     async def remove(self, model_id: str) -> None:

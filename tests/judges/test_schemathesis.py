@@ -15,7 +15,7 @@ from graphql import FieldNode, GraphQLError, OperationDefinitionNode, parse
 from domain.services import Services
 from tests.clients import Api
 from tests.introspection import LISTS, MUTATIONS, QUERIES, id_places
-from tests.world import create_world
+from tests.sample_data import create_sample_data
 
 pytestmark = pytest.mark.anyio
 
@@ -80,7 +80,10 @@ def test_an_internal_error_is_recognized_by_status_or_code() -> None:
 async def test_random_queries_cause_no_internal_error(
     live: str, api: Api, services: Services, tmp_path: Path
 ) -> None:
-    kept, doomed = (await create_world(services, api)).ids, (await create_world(services, api)).ids
+    kept, doomed = (
+        (await create_sample_data(services, api)).ids,
+        (await create_sample_data(services, api)).ids,
+    )
     (tmp_path / "schemathesis.toml").write_text(configuration(kept, doomed, await cursors(api)))
     exchanges = await judged(f"{live}/graphql", api.token, tmp_path)
     assert [exchange for exchange in exchanges if exchange.faulty] == []

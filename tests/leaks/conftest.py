@@ -12,7 +12,7 @@ from domain.services import Services
 from tests.breaking import Breaking
 from tests.clients import Api
 from tests.external import KEY
-from tests.world import World, create_world
+from tests.sample_data import SampleData, create_sample_data
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def services(services: Services, parts: dict[str, Any]) -> Services:
 
 
 @pytest.fixture
-async def owner(api: Api, services: Services, database: AsyncEngine) -> World:
+async def owner(api: Api, services: Services, database: AsyncEngine) -> SampleData:
     """A user with an object of every noun; the item is from a document."""
-    made = await create_world(services, api)
+    made = await create_sample_data(services, api)
     async with database.begin() as connection:
         await connection.execute(text("update items set document_id = (select id from documents limit 1)"))
     return made

@@ -18,7 +18,7 @@ from graphql import (
 
 from tests.introspection import NODES, SCHEMA, selected
 from tests.leaks.faults import MASKED, SECRET, faults_logged, leaks
-from tests.world import World
+from tests.sample_data import SampleData
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +66,7 @@ def selection(name: str, field: GraphQLField) -> str:
     return f"{name}{f'({arguments})' if arguments else ''} {selected(field)}"
 
 
-def document_to(kind: GraphQLObjectType, inner: str, owner: World) -> str:
+def document_to(kind: GraphQLObjectType, inner: str, owner: SampleData) -> str:
     """A document that selects `inner` on an object of this type, wherever the schema has one."""
     roots: dict[Any, str] = {SCHEMA.query_type: "query", SCHEMA.mutation_type: "mutation"}
     if kind in roots:
@@ -84,7 +84,7 @@ def document_to(kind: GraphQLObjectType, inner: str, owner: World) -> str:
 
 
 async def test_the_fault_of_a_resolver_is_masked(
-    owner: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    owner: SampleData, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError(SECRET)
@@ -111,7 +111,7 @@ async def test_the_fault_of_a_resolver_is_masked(
 
 
 async def test_a_value_of_the_wrong_type_is_an_internal_error_and_is_not_shown(
-    owner: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    owner: SampleData, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fields = [
         (kind, name, field)

@@ -17,16 +17,16 @@ from rest.gateway import Gateway
 from tests.breaking import Breaking
 from tests.external import KEY
 from tests.leaks.faults import FAULTS, MASKED, SECRET, faults_logged, leaks
-from tests.rest.gateway_world import ASK, ROUTE
+from tests.rest.gateway_fakes import ASK, ROUTE
 from tests.routes import CASES, names, path_of, send
-from tests.world import World, with_ids_of
+from tests.sample_data import SampleData, with_ids_of
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
 async def test_the_fault_of_a_rest_route_is_masked(
-    owner: World,
+    owner: SampleData,
     anonymous: httpx.AsyncClient,
     parts: dict[str, Breaking],
     caplog: pytest.LogCaptureFixture,
@@ -49,7 +49,7 @@ async def test_the_fault_of_a_rest_route_is_masked(
         assert SECRET in line["error"]
 
 
-async def test_the_fault_of_the_storage_is_masked(owner: World, parts: dict[str, Breaking]) -> None:
+async def test_the_fault_of_the_storage_is_masked(owner: SampleData, parts: dict[str, Breaking]) -> None:
     with pytest.raises(Unavailable) as refused, _translated():
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": SECRET}}, "GetObject")
     project = f"/api/projects/{owner.ids['Project']}"
@@ -72,7 +72,7 @@ async def test_the_fault_of_the_storage_is_masked(owner: World, parts: dict[str,
 
 
 async def test_the_fault_of_a_download_is_masked(
-    owner: World, parts: dict[str, Breaking], caplog: pytest.LogCaptureFixture
+    owner: SampleData, parts: dict[str, Breaking], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def read(*_: Any, **__: Any) -> AsyncIterator[bytes]:
         yield b"question,ans"

@@ -10,8 +10,8 @@ import pytest
 from domain.job_events import RecordedEvent
 from domain.services import Services
 from tests.leaks.faults import MASKED, SECRET, faults_logged, leaks
+from tests.sample_data import SampleData
 from tests.schema.transports import websocket
-from tests.world import World
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ class FailingStreams:
 @asynccontextmanager
 async def failing_streams(services: Services, events: int) -> AsyncIterator[None]:
     """Every stream raises after a number of events."""
-    real = services.streams
+    real = services.job_streams
     object.__setattr__(services, "streams", FailingStreams(real, events))
     try:
         yield
@@ -48,7 +48,7 @@ async def failing_streams(services: Services, events: int) -> AsyncIterator[None
 FOLLOW = "subscription($id: ID!) { jobEvents(jobId: $id) { cursor } }"
 
 
-async def over_sse(_live: str, owner: World) -> list[Any]:
+async def over_sse(_live: str, owner: SampleData) -> list[Any]:
     """The results of a subscription over server-sent events."""
     body = {"query": FOLLOW, "variables": {"id": owner.ids["Job"]}}
     headers = {"accept": "text/event-stream"}
@@ -56,7 +56,7 @@ async def over_sse(_live: str, owner: World) -> list[Any]:
     return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
 
 
-async def over_a_websocket(live: str, owner: World) -> list[Any]:
+async def over_a_websocket(live: str, owner: SampleData) -> list[Any]:
     """The results of a subscription over a WebSocket, with the error that ends it."""
     found = []
     async with websocket(live, {"authorization": f"Bearer {owner.api.token}"}) as socket:
@@ -73,7 +73,12 @@ async def over_a_websocket(live: str, owner: World) -> list[Any]:
 @pytest.mark.parametrize("events", [0, 1])
 @pytest.mark.parametrize("transport", [over_sse, over_a_websocket])
 async def test_the_fault_of_a_subscription_is_masked(
-    live: str, owner: World, services: Services, caplog: pytest.LogCaptureFixture, transport: Any, events: int
+    live: str,
+    owner: SampleData,
+    services: Services,
+    caplog: pytest.LogCaptureFixture,
+    transport: Any,
+    events: int,
 ) -> None:
     async with failing_streams(services, events):
         *results, last = await transport(live, owner)
@@ -86,7 +91,7 @@ async def test_the_fault_of_a_subscription_is_masked(
 
 
 async def test_the_fault_of_a_stream_over_rest_is_masked(
-    owner: World, services: Services, caplog: pytest.LogCaptureFixture
+    owner: SampleData, services: Services, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = f"/api/projects/{owner.ids['Project']}/finetunes/{owner.ids['Finetune']}/logs/stream"
     async with failing_streams(services, 2):

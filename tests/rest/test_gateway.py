@@ -13,7 +13,7 @@ from starlette.types import Receive, Send
 
 from domain.errors import DomainError, Invalid, LimitExceeded, Unavailable
 from domain.ports.model_runtime import Upstream
-from tests.rest.gateway_world import (
+from tests.rest.gateway_fakes import (
     ASK,
     CHAT,
     COUNTED,
@@ -22,13 +22,13 @@ from tests.rest.gateway_world import (
     PROJECT,
     SECRET,
     STREAM,
-    GatewayWorld,
+    GatewaySetup,
     event,
+    gateway_setup,
     start,
     stream,
     text_event,
     whole,
-    world,
 )
 
 pytestmark = pytest.mark.anyio
@@ -44,12 +44,12 @@ UNKNOWN_KEY = {
 
 
 @pytest.fixture
-async def here() -> AsyncIterator[GatewayWorld]:
-    async with world() as here:
+async def here() -> AsyncIterator[GatewaySetup]:
+    async with gateway_setup() as here:
         yield here
 
 
-async def test_the_openai_client_gets_an_answer_and_it_is_logged(here: GatewayWorld) -> None:
+async def test_the_openai_client_gets_an_answer_and_it_is_logged(here: GatewaySetup) -> None:
     answer = await here.openai.chat.completions.create(**ASK)
 
     assert answer.choices[0].message.content == "Hello."
@@ -62,7 +62,7 @@ async def test_the_openai_client_gets_an_answer_and_it_is_logged(here: GatewayWo
     assert 0 < log.latency_ms < 5000
 
 
-async def test_the_answer_is_passed_on_unchanged_and_names_its_row(here: GatewayWorld) -> None:
+async def test_the_answer_is_passed_on_unchanged_and_names_its_row(here: GatewaySetup) -> None:
     raw = b'{ "choices":[],  "x_unknown": 1.50}\n'
     here.model.answer = whole(200, raw)
 
@@ -73,7 +73,7 @@ async def test_the_answer_is_passed_on_unchanged_and_names_its_row(here: Gateway
     assert answer.headers["x-request-id"] == (await here.log_writer.next()).id
 
 
-async def test_the_model_server_gets_its_own_name_and_key_and_all_else_as_it_was(here: GatewayWorld) -> None:
+async def test_the_model_server_gets_its_own_name_and_key_and_all_else_as_it_was(here: GatewaySetup) -> None:
     await here.ask(temperature=0.25, x_unknown={"kept": [1, None]}, api_base="http://elsewhere")
 
     [(path, headers, body)] = here.model.requests
@@ -85,7 +85,7 @@ async def test_the_model_server_gets_its_own_name_and_key_and_all_else_as_it_was
 
 
 async def test_a_stream_reaches_the_openai_client_without_the_counts_that_the_log_gets(
-    here: GatewayWorld,
+    here: GatewaySetup,
 ) -> None:
     here.model.answer = stream(STREAM)
 
@@ -100,7 +100,7 @@ async def test_a_stream_reaches_the_openai_client_without_the_counts_that_the_lo
     assert here.model.requests[0][2]["stream_options"] == {"include_usage": True}
 
 
-async def test_who_asks_for_the_counts_gets_them(here: GatewayWorld) -> None:
+async def test_who_asks_for_the_counts_gets_them(here: GatewaySetup) -> None:
     here.model.answer = stream(STREAM)
 
     streamed = await here.openai.chat.completions.create(
@@ -115,7 +115,7 @@ async def test_who_asks_for_the_counts_gets_them(here: GatewayWorld) -> None:
 @pytest.mark.parametrize("size", [1, 7, 100, 100_000])
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
 async def test_however_a_stream_is_cut_its_bytes_stay_but_for_the_counts(
-    here: GatewayWorld, size: int, newline: bytes
+    here: GatewaySetup, size: int, newline: bytes
 ) -> None:
     pieces = [
         b": ping\n\n",
@@ -136,7 +136,7 @@ async def test_however_a_stream_is_cut_its_bytes_stay_but_for_the_counts(
     assert (await here.log_writer.next()).completion_tokens == 2
 
 
-async def test_bare_prompts_are_completed_too_and_v1_may_be_left_out(here: GatewayWorld) -> None:
+async def test_bare_prompts_are_completed_too_and_v1_may_be_left_out(here: GatewaySetup) -> None:
     here.model.answer = whole(200, {"choices": [{"text": " Paris", "index": 0, "finish_reason": "length"}]})
 
     answer = await here.client.post(
@@ -157,7 +157,7 @@ async def test_bare_prompts_are_completed_too_and_v1_may_be_left_out(here: Gatew
     )
 
 
-async def test_the_models_of_a_key_are_listed(here: GatewayWorld) -> None:
+async def test_the_models_of_a_key_are_listed(here: GatewaySetup) -> None:
     assert [model.id async for model in here.openai.models.list()] == [MODEL]
 
 
@@ -166,7 +166,7 @@ async def test_the_models_of_a_key_are_listed(here: GatewayWorld) -> None:
     [("GET", "/chat/completions", 405), ("POST", "/models", 405), ("POST", "/embeddings", 404)],
 )
 async def test_what_is_not_served_is_refused_in_the_protocol(
-    here: GatewayWorld, method: str, path: str, status: int
+    here: GatewaySetup, method: str, path: str, status: int
 ) -> None:
     answer = await here.client.request(method, here.url + path)
 
@@ -176,7 +176,7 @@ async def test_what_is_not_served_is_refused_in_the_protocol(
 
 @pytest.mark.parametrize(("project", "secret"), [(PROJECT, "lk_wrong"), ("prj_2", SECRET), ("x", "y")])
 async def test_every_wrong_key_has_the_same_answer_and_no_row(
-    here: GatewayWorld, project: str, secret: str
+    here: GatewaySetup, project: str, secret: str
 ) -> None:
     url = here.url.replace(PROJECT, project) + "/chat/completions"
 
@@ -189,14 +189,14 @@ async def test_every_wrong_key_has_the_same_answer_and_no_row(
     assert here.log_writer.is_empty
 
 
-async def test_a_request_without_a_key_is_401(here: GatewayWorld) -> None:
+async def test_a_request_without_a_key_is_401(here: GatewaySetup) -> None:
     answer = await here.client.post(f"{here.url}/chat/completions", json=ASK)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
 @pytest.mark.parametrize("model", ["llama_other_v1", "", None, 7])
-async def test_a_model_that_is_not_the_keys_is_404(here: GatewayWorld, model: object) -> None:
+async def test_a_model_that_is_not_the_keys_is_404(here: GatewaySetup, model: object) -> None:
     answer = await here.ask(model=model)
 
     error = answer.json()["error"]
@@ -204,14 +204,14 @@ async def test_a_model_that_is_not_the_keys_is_404(here: GatewayWorld, model: ob
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"3", b"", b'{"model": NaN}', b"\xff"])
-async def test_a_body_that_is_no_json_object_is_400(here: GatewayWorld, body: bytes) -> None:
+async def test_a_body_that_is_no_json_object_is_400(here: GatewaySetup, body: bytes) -> None:
     answer = await here.ask(body)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
 
 
 @pytest.mark.parametrize("declared", [True, False])
-async def test_a_body_of_more_than_two_mebibytes_is_413(here: GatewayWorld, declared: bool) -> None:
+async def test_a_body_of_more_than_two_mebibytes_is_413(here: GatewaySetup, declared: bool) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(3):
             yield b" " * (1 << 20)
@@ -232,7 +232,7 @@ async def test_a_body_of_more_than_two_mebibytes_is_413(here: GatewayWorld, decl
     ],
 )
 async def test_an_unavailable_key_table_is_not_a_wrong_key(
-    here: GatewayWorld, refusal: DomainError, status: int, code: str
+    here: GatewaySetup, refusal: DomainError, status: int, code: str
 ) -> None:
     here.key_table.refusal = refusal
 
@@ -242,7 +242,7 @@ async def test_an_unavailable_key_table_is_not_a_wrong_key(
     assert answer.headers["retry-after"] == ("9" if status == 429 else "1")
 
 
-async def test_a_model_that_cannot_be_loaded_is_a_sentence_and_a_row(here: GatewayWorld) -> None:
+async def test_a_model_that_cannot_be_loaded_is_a_sentence_and_a_row(here: GatewaySetup) -> None:
     here.runtime.refusal = Invalid("The model file is damaged.")
 
     answer = await here.ask()
@@ -263,7 +263,7 @@ TOO_LONG = {
     "first", [event({"error": TOO_LONG}), b"error: " + json.dumps(TOO_LONG).encode() + b"\n\n"]
 )
 async def test_an_error_as_the_first_event_of_a_stream_is_an_error_status(
-    here: GatewayWorld, first: bytes
+    here: GatewaySetup, first: bytes
 ) -> None:
     here.model.answer = stream([first])
 
@@ -289,7 +289,7 @@ async def test_an_error_as_the_first_event_of_a_stream_is_an_error_status(
     ],
 )
 async def test_an_error_of_a_model_server_is_sent_in_the_protocol(
-    here: GatewayWorld, status: int, body: object, expected_status: int, code: str | None
+    here: GatewaySetup, status: int, body: object, expected_status: int, code: str | None
 ) -> None:
     here.model.answer = whole(status, body, {"retry-after": "7"})
 
@@ -309,7 +309,7 @@ async def nowhere() -> Upstream:
         return Upstream(base_url=f"http://127.0.0.1:{closed.getsockname()[1]}/v1", model="m")
 
 
-async def test_the_address_of_a_model_that_moved_is_requested_once_more(here: GatewayWorld) -> None:
+async def test_the_address_of_a_model_that_moved_is_requested_once_more(here: GatewaySetup) -> None:
     here.runtime.upstreams.insert(0, await nowhere())
 
     answer = await here.ask()
@@ -320,7 +320,7 @@ async def test_the_address_of_a_model_that_moved_is_requested_once_more(here: Ga
 
 @pytest.mark.parametrize("status", [401, 404])
 async def test_the_address_is_requested_once_more_where_another_model_has_it(
-    here: GatewayWorld, status: int
+    here: GatewaySetup, status: int
 ) -> None:
     async def refuse_once(receive: Receive, send: Send) -> None:
         here.model.answer = whole(200, CHAT)
@@ -335,7 +335,7 @@ async def test_the_address_is_requested_once_more_where_another_model_has_it(
 
 @pytest.mark.parametrize(("status", "expected_status"), [(401, 502), (404, 404)])
 async def test_a_model_server_that_keeps_refusing_is_not_asked_a_third_time(
-    here: GatewayWorld, status: int, expected_status: int
+    here: GatewaySetup, status: int, expected_status: int
 ) -> None:
     here.model.answer = whole(status, {"error": {"message": "no"}})
 
@@ -345,7 +345,7 @@ async def test_a_model_server_that_keeps_refusing_is_not_asked_a_third_time(
     assert (await here.log_writer.next()).status == expected_status
 
 
-async def test_a_model_server_that_is_down_is_502(here: GatewayWorld) -> None:
+async def test_a_model_server_that_is_down_is_502(here: GatewaySetup) -> None:
     here.runtime.upstreams = [await nowhere()]
 
     with pytest.raises(APIStatusError) as caught:
@@ -356,7 +356,7 @@ async def test_a_model_server_that_is_down_is_502(here: GatewayWorld) -> None:
     assert (log.status, log.error) == (502, "The model server does not answer.")
 
 
-async def test_an_answer_that_breaks_off_is_502_and_not_to_be_tried_again(here: GatewayWorld) -> None:
+async def test_an_answer_that_breaks_off_is_502_and_not_to_be_tried_again(here: GatewaySetup) -> None:
     async def break_off(_: Receive, send: Send) -> None:
         await start(send, 200, {"content-type": "application/json", "content-length": "100"})
         await send({"type": "http.response.body", "body": b'{"choices"', "more_body": True})
@@ -369,7 +369,7 @@ async def test_an_answer_that_breaks_off_is_502_and_not_to_be_tried_again(here: 
     assert (await here.log_writer.next()).finish == "error"
 
 
-async def test_a_stream_that_breaks_off_ends_with_an_error_and_not_as_if_whole(here: GatewayWorld) -> None:
+async def test_a_stream_that_breaks_off_ends_with_an_error_and_not_as_if_whole(here: GatewaySetup) -> None:
     here.model.answer = stream([text_event("Hel")], breaks_off=True)
     chunks = await here.openai.chat.completions.create(**ASK, stream=True)
 
@@ -381,14 +381,14 @@ async def test_a_stream_that_breaks_off_ends_with_an_error_and_not_as_if_whole(h
     assert log.error == "The model server broke off."
 
 
-async def test_the_body_of_a_stream_that_broke_off_is_cut(here: GatewayWorld) -> None:
+async def test_the_body_of_a_stream_that_broke_off_is_cut(here: GatewaySetup) -> None:
     here.model.answer = stream([text_event("Hel")], breaks_off=True)
 
     with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
         await here.ask(stream=True)
 
 
-async def test_an_error_of_the_model_amid_a_stream_is_passed_on_logged_and_cut(here: GatewayWorld) -> None:
+async def test_an_error_of_the_model_amid_a_stream_is_passed_on_logged_and_cut(here: GatewaySetup) -> None:
     boom, received_first = event({"error": {"message": "boom"}}), asyncio.Event()
 
     async def fail_late(_: Receive, send: Send) -> None:
@@ -410,7 +410,7 @@ async def test_an_error_of_the_model_amid_a_stream_is_passed_on_logged_and_cut(h
     assert (log.status, log.error, log.output, log.finish) == (200, "boom", "Hel", "error")
 
 
-async def test_a_stream_without_an_event_is_502(here: GatewayWorld) -> None:
+async def test_a_stream_without_an_event_is_502(here: GatewaySetup) -> None:
     here.model.answer = stream([])
 
     assert (await here.ask(stream=True)).status_code == 502
@@ -433,7 +433,7 @@ class EndlessAnswer:
         self.disconnected.set()
 
 
-async def test_a_client_that_leaves_a_stream_ends_the_generation_within_a_second(here: GatewayWorld) -> None:
+async def test_a_client_that_leaves_a_stream_ends_the_generation_within_a_second(here: GatewaySetup) -> None:
     here.model.answer = endless = EndlessAnswer(text_event("Hel"))
 
     async with here.stream() as answer:
@@ -444,7 +444,7 @@ async def test_a_client_that_leaves_a_stream_ends_the_generation_within_a_second
     assert (log.status, log.output, log.finish) == (200, "Hel", "client_disconnect")
 
 
-async def test_a_client_that_does_not_wait_for_its_answer_ends_the_generation_too(here: GatewayWorld) -> None:
+async def test_a_client_that_does_not_wait_for_its_answer_ends_the_generation_too(here: GatewaySetup) -> None:
     here.model.answer = endless = EndlessAnswer(b"")
     asking = asyncio.create_task(here.ask())
     await endless.started.wait()
@@ -456,7 +456,7 @@ async def test_a_client_that_does_not_wait_for_its_answer_ends_the_generation_to
     assert (log.status, log.output, log.finish) == (499, None, "client_disconnect")
 
 
-async def test_a_client_that_does_not_read_holds_the_model_back(here: GatewayWorld) -> None:
+async def test_a_client_that_does_not_read_holds_the_model_back(here: GatewaySetup) -> None:
     piece, sent, finished = text_event("x" * 65_000), [], asyncio.Event()
 
     async def pour(_: Receive, send: Send) -> None:
@@ -482,7 +482,7 @@ async def test_a_client_that_does_not_read_holds_the_model_back(here: GatewayWor
 
 
 async def test_an_error_of_our_own_is_masked_and_logged(
-    here: GatewayWorld, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    here: GatewaySetup, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_: object) -> Upstream:
         raise KeyError("internals")
@@ -499,7 +499,7 @@ async def test_an_error_of_our_own_is_masked_and_logged(
     assert log.id in caplog.text
 
 
-async def test_many_requests_at_once_keep_to_themselves(here: GatewayWorld) -> None:
+async def test_many_requests_at_once_keep_to_themselves(here: GatewaySetup) -> None:
     async def echo(_: Receive, send: Send) -> None:
         content = here.model.requests[-1][2]["messages"][0]["content"]
         await whole(200, {"choices": [{"message": {"content": content}}]})(_, send)
@@ -517,7 +517,7 @@ async def test_many_requests_at_once_keep_to_themselves(here: GatewayWorld) -> N
     assert {log.id for log in logs.values()} == {answer.headers["x-request-id"] for answer in answers}
 
 
-async def test_a_model_server_without_a_key_is_sent_none(here: GatewayWorld) -> None:
+async def test_a_model_server_without_a_key_is_sent_none(here: GatewaySetup) -> None:
     here.runtime.upstreams = [replace(here.here, api_key=None)]
 
     await here.ask()

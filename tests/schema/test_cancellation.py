@@ -151,7 +151,7 @@ async def test_a_stream_whose_source_is_cancelled_ends_with_an_internal_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     job = await queued_job(api, services)
-    monkeypatch.setattr(type(services.streams), "events", cancelled_between)
+    monkeypatch.setattr(type(services.job_streams), "events", cancelled_between)
     first, last = await ask(live, api, JOB_EVENTS, id=job.id, after=None)
     assert first["data"]["jobEvents"]["line"] == "said before"
     assert_internal_error(last, caplog)

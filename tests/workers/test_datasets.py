@@ -259,7 +259,7 @@ async def test_an_import_is_cancelled_at_once_while_its_rows_come_in(
 ) -> None:
     job = await start_job(services, await waiting(api, worker, csv_table(20_000)))
     handling = asyncio.ensure_future(handle(services, job))
-    async for recorded in services.streams.events(job.id):
+    async for recorded in services.job_streams.events(job.id):
         if isinstance(recorded.event, Progress):
             break
     began = time.perf_counter()
@@ -290,7 +290,7 @@ async def test_fifty_thousand_rows_come_in_within_seconds_and_flat_memory(
     before, began = _resident_mib(), time.perf_counter()
     handling = asyncio.ensure_future(handle(services, job))
     seen: list[tuple[float, float]] = []
-    async for recorded in services.streams.events(job.id):
+    async for recorded in services.job_streams.events(job.id):
         if isinstance(recorded.event, Progress):
             seen.append((recorded.event.progress, _resident_mib()))
             if recorded.event == Progress(0.9, "50,000 rows read"):

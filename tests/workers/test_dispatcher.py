@@ -78,7 +78,7 @@ async def test_watching_a_job_continues_after_the_database_was_unavailable(
 ) -> None:
     job = await start_job(services, (await queued_job(api, services)).id)
     outages = Outages(services.transactions, 1)
-    streams: Any = services.streams
+    streams: Any = services.job_streams
     watching = asyncio.create_task(type(streams)(streams._listener, outages).until_over(job))
     await outages.occurred.wait()
     async with services.transactions.begin() as store:
@@ -90,7 +90,7 @@ async def test_watching_a_job_continues_after_the_database_was_unavailable(
 async def test_a_job_that_cannot_be_watched_now_is_retried(api: Api, services: Services) -> None:
     job = await queued_job(api, services)
     watched = replace(
-        services, streams=FailingStreams(services.streams, Unavailable("The database is too busy."))
+        services, job_streams=FailingStreams(services.job_streams, Unavailable("The database is too busy."))
     )
     with pytest.raises(RetryableError):
         await dispatcher(watched, endless).work(job.id)
@@ -101,7 +101,9 @@ async def test_an_error_while_a_job_is_watched_fails_the_job_with_one_sentence(
     api: Api, services: Services
 ) -> None:
     job = await queued_job(api, services)
-    watched = replace(services, streams=FailingStreams(services.streams, RuntimeError("a fault of ours")))
+    watched = replace(
+        services, job_streams=FailingStreams(services.job_streams, RuntimeError("a fault of ours"))
+    )
     await dispatcher(watched, endless).work(job.id)
     ended = await current(services, job)
     assert (ended.status, ended.error) == (

@@ -79,7 +79,7 @@ async def training(
     trainer.may_end.clear()
     draining = asyncio.create_task(worker.drain())
     try:
-        async for recorded in services.streams.events(job_id):
+        async for recorded in services.job_streams.events(job_id):
             if recorded.event == LogLine("trained"):
                 break
         yield

@@ -15,37 +15,37 @@ from domain.store import Store
 from infra.db import tables
 from infra.db.projects import SqlProjects
 from tests.clients import Api
-from tests.world import World, create_world, snapshot
+from tests.sample_data import SampleData, create_sample_data, snapshot
 
 pytestmark = pytest.mark.anyio
 
-WRITES: dict[str, Callable[[Store, World], Awaitable[object]]] = {
-    "update": lambda store, world: store.projects.change(world.ids[Noun.PROJECT], {"name": "renamed"}),
+WRITES: dict[str, Callable[[Store, SampleData], Awaitable[object]]] = {
+    "update": lambda store, sample: store.projects.change(sample.ids[Noun.PROJECT], {"name": "renamed"}),
     "upsert": lambda store, _: store.base_models.upsert(CATALOG),
-    "delete": lambda store, world: store.deployments.delete(world.ids[Noun.DEPLOYMENT]),
-    "delete of many rows": lambda store, world: store.datasets.delete(world.ids[Noun.DATASET]),
-    "update returning": lambda store, world: store.items.set_deleted(
-        world.ids[Noun.DATASET], True, item_ids=[]
+    "delete": lambda store, sample: store.deployments.delete(sample.ids[Noun.DEPLOYMENT]),
+    "delete of many rows": lambda store, sample: store.datasets.delete(sample.ids[Noun.DATASET]),
+    "update returning": lambda store, sample: store.items.set_deleted(
+        sample.ids[Noun.DATASET], True, item_ids=[]
     ),
 }
 """One call for each kind of statement, on the store as the type checker would not let a caller use it."""
 
 
 @pytest.fixture
-async def world(api: Api, services: Services) -> World:
+async def sample(api: Api, services: Services) -> SampleData:
     """A user with an object of every noun."""
-    return await create_world(services, api)
+    return await create_sample_data(services, api)
 
 
 @pytest.mark.parametrize("kind", WRITES)
 async def test_a_write_through_a_read_store_is_refused_and_changes_nothing(
-    world: World, services: Services, database: AsyncEngine, kind: str
+    sample: SampleData, services: Services, database: AsyncEngine, kind: str
 ) -> None:
     before = await snapshot(database)
     async with services.transactions.read() as store:
         with pytest.raises(TypeError, match="writes"):
-            await WRITES[kind](cast(Store, store), world)
-        assert await require(store.projects, world.ids[Noun.PROJECT], viewer_id=world.api.user_id)
+            await WRITES[kind](cast(Store, store), sample)
+        assert await require(store.projects, sample.ids[Noun.PROJECT], viewer_id=sample.api.user_id)
     assert await snapshot(database) == before
 
 

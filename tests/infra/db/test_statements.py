@@ -21,7 +21,7 @@ from infra.db.engine import engine
 from infra.db.transactions import SqlTransactions
 from infra.queue import Enqueuer
 from tests.clients import Api
-from tests.world import create_world
+from tests.sample_data import create_sample_data
 
 pytestmark = pytest.mark.anyio
 
@@ -52,26 +52,26 @@ async def with_short_timeout(settings: Settings, wiring: Wiring) -> AsyncIterato
 async def test_a_statement_by_itself_finds_what_one_in_a_transaction_finds(
     api: Api, services: Services, noun: Noun
 ) -> None:
-    world, by = await create_world(services, api), LISTS[noun]
-    parent = api.user_id if by is None else world.ids[Noun[by.name]]
+    sample, by = await create_sample_data(services, api), LISTS[noun]
+    parent = api.user_id if by is None else sample.ids[Noun[by.name]]
     reader = attrgetter(Collection(noun).name.lower())
     found = []
     for opened in (services.transactions.read, services.transactions.begin):
         async with opened() as store:
-            rows = await reader(store).many([world.ids[noun], "garbage"], viewer_id=api.user_id)
+            rows = await reader(store).many([sample.ids[noun], "garbage"], viewer_id=api.user_id)
             page = (
                 await reader(store).pages([parent], PageRequest(), parent_kind=by, viewer_id=api.user_id)
             )[parent]
             found.append((rows, page.rows, page.cursor(0), page.has_next, page.has_previous))
     assert found[0] == found[1]
     rows, listed, *_ = found[0]
-    assert list(rows) == [world.ids[noun]]
-    assert rows[world.ids[noun]] in listed
+    assert list(rows) == [sample.ids[noun]]
+    assert rows[sample.ids[noun]] in listed
 
 
 async def test_the_same_page_of_many_parents_is_each_one_s_own(api: Api, services: Services) -> None:
-    worlds = [await create_world(services, api) for _ in range(3)]
-    parents = [world.ids["Project"] for world in worlds]
+    samples = [await create_sample_data(services, api) for _ in range(3)]
+    parents = [sample.ids["Project"] for sample in samples]
     async with services.transactions.read() as store:
         pages = await store.datasets.pages(
             [*parents, "prj_garbage"], PageRequest(), parent_kind=Parent.PROJECT, viewer_id=api.user_id

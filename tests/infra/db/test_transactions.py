@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.settings import Settings
-from domain.errors import Unavailable
+from domain.errors import Invalid, Unavailable
+from domain.services import Services
 from domain.use_cases import documents, projects
 from infra.db.engine import engine
 from infra.db.transactions import SqlTransactions
@@ -55,6 +57,23 @@ async def test_a_statement_that_takes_too_long_is_unavailable(
         with pytest.raises(Unavailable, match="timed out"):
             async with with_short_timeout.begin() as store:
                 await store.jobs.has_ended("job_1")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("99999999999::int", "OUT_OF_RANGE"),
+        ("'300000-01-01'::timestamptz", "OUT_OF_RANGE"),
+        ("convert_from('\\xff', 'UTF8')", "INVALID_TEXT"),
+    ],
+)
+async def test_a_value_that_the_database_cannot_hold_is_invalid(
+    services: Services, value: str, reason: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        async with services.transactions.begin() as store:
+            await cast(Any, store.jobs)._session.execute(text(f"select {value}"))
+    assert refused.value.reason == reason
 
 
 @pytest.fixture

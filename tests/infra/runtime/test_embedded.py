@@ -22,7 +22,7 @@ from infra.runtime.server import app
 from rest.gateway import Gateway
 from tests.infra.runtime.folder import FolderStorage, model_file
 from tests.infra.runtime.tiny import write_model
-from tests.rest.gateway_world import ASK, PROJECT, SECRET, FakeKeyTable, FakeLogWriter, serving
+from tests.rest.gateway_fakes import ASK, PROJECT, SECRET, FakeKeyTable, FakeLogWriter, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +52,7 @@ class EmbeddedSetup:
 
     async def upstream_now(self, model: ModelFile) -> Upstream:
         """The address of a model, not from the cache."""
-        self.runtime.forget(model.model_id)
+        self.runtime.invalidate(model.model_id)
         return await self.runtime.upstream(model)
 
 

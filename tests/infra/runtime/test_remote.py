@@ -13,7 +13,7 @@ from domain.errors import Invalid, Unavailable
 from domain.ports.model_runtime import ModelFile
 from infra.runtime.remote import RemoteRuntime
 from tests.infra.runtime.folder import FolderStorage, model_file
-from tests.rest.gateway_world import serving
+from tests.rest.gateway_fakes import serving
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +120,7 @@ async def test_a_name_that_the_server_does_not_know_is_invalid(ollama: RemoteSet
 
 async def test_a_fine_tune_is_installed_into_ollama_in_chunks_and_once(ollama: RemoteSetup) -> None:
     upstream = await ollama.runtime.upstream(ollama.model)
-    ollama.runtime.forget(ollama.model.model_id)
+    ollama.runtime.invalidate(ollama.model.model_id)
     await ollama.runtime.upstream(ollama.model)
 
     assert upstream.model == "finetune_a"
@@ -196,7 +196,7 @@ async def test_upstreams_are_cached_until_they_are_forgotten(other: RemoteSetup)
     other.server.models.clear()
     await other.runtime.upstream("llama3.2")
 
-    other.runtime.forget("llama3.2")
+    other.runtime.invalidate("llama3.2")
 
     with pytest.raises(Invalid):
         await other.runtime.upstream("llama3.2")

@@ -28,10 +28,10 @@ from schema.execution._executor import ColumnExecutor
 from schema.root import schema, schema_with_executor
 from schema.shared import connections
 from tests.clients import Api
+from tests.sample_data import SampleData, create_sample_data
 from tests.schema.execution import sample_schema as module
 from tests.schema.execution.random_queries import Queries, Value
 from tests.schema.execution.sample_schema import BAD, GOOD, NEAR, Branch, Leaf, Values, kinds
-from tests.world import World, create_world
 
 pytestmark = [
     pytest.mark.anyio,
@@ -51,8 +51,8 @@ def _warned() -> Iterator[None]:
 
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-WORLDS = int(os.environ.get("FUZZ_WORLDS", "100"))
-"""For how many `Values` 25 queries are run each; a longer run is `FUZZ_SEED=1000 FUZZ_WORLDS=1000`."""
+COUNT = int(os.environ.get("FUZZ_COUNT", "100"))
+"""For how many `Values` 25 queries are run each; a longer run is `FUZZ_SEED=1000 FUZZ_COUNT=1000`."""
 OPERATIONS = [OperationType.QUERY] * 3 + [OperationType.MUTATION]
 THING = "{ __typename ... on Named { name } ... on Leaf { whole } ... on Choosy { whole } ... on Branch { leaf { id } } }"
 SELECTIONS: dict[type, dict[str, str]] = {
@@ -172,7 +172,7 @@ async def test_both_executors_complete_any_attribute_value_alike() -> None:
 
 
 async def test_both_executors_answer_random_documents_alike() -> None:
-    for seed in range(SEED, SEED + WORLDS):
+    for seed in range(SEED, SEED + COUNT):
         random = seeded(seed)
         values, queries = Values(random, random.choice([0, 0.02, 0.1])), Queries(SCHEMA, random, value)
         for _ in range(25):
@@ -189,7 +189,7 @@ async def test_random_documents_are_valid() -> None:
 
 
 async def test_both_executors_send_the_same_events() -> None:
-    for seed in range(SEED, SEED + 5 * WORLDS):
+    for seed in range(SEED, SEED + 5 * COUNT):
         random = seeded(seed)
         values, queries = Values(random, random.choice([0, 0.1])), Queries(SCHEMA, random, value)
         document, variables = queries.document(OperationType.SUBSCRIPTION)
@@ -236,12 +236,12 @@ async def test_middleware_applies_to_attributes_too() -> None:
         assert set(map(str, found.data["here"]["leaves"])) == {"{'id': 'id_1id_1'}"}
 
 
-def argument_values(world: World, random: Random) -> Value:
+def argument_values(sample: SampleData, random: Random) -> Value:
     """Arguments with ids of a user's objects."""
-    ids = list(world.ids.values())
+    ids = list(sample.ids.values())
 
     def given(field: str, name: str, _: GraphQLArgument) -> str | None:
-        own = world.ids.get(f"{field[0].upper()}{field[1:]}", random.choice(ids))
+        own = sample.ids.get(f"{field[0].upper()}{field[1:]}", random.choice(ids))
         known = {"id": f'"{own}"', "ids": f'["{own}", "{random.choice(ids)}"]', "first": "2", "lines": "3"}
         return known.get(name)
 
@@ -259,11 +259,11 @@ async def test_both_executors_answer_alike_with_the_real_schema_and_data(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = seeded(SEED)
-    own = argument_values(await create_world(services, api), random)
+    own = argument_values(await create_sample_data(services, api), random)
     queries = Queries(schema._schema, random, own, depth=6, size=40, without=frozenset({"ticket", "health"}))
     api.rest.headers["x-request-id"] = "the-same"
     answered = 0
-    for _ in range(WORLDS // 2):
+    for _ in range(COUNT // 2):
         document, variables = queries.document()
         fast = await answer(api, document, variables)
         with monkeypatch.context() as patched:
@@ -273,7 +273,7 @@ async def test_both_executors_answer_alike_with_the_real_schema_and_data(
             stock = await answer(api, document, variables)
         assert fast == whole == stock, (document, variables)
         answered += fast[0] is not None
-    assert answered > WORLDS / 4
+    assert answered > COUNT / 4
 
 
 async def test_the_stock_executor_can_be_selected() -> None:

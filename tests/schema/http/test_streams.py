@@ -24,7 +24,7 @@ from app.settings import Settings
 from app.wiring import Wiring
 from domain.job_events import LogLine, RecordedEvent
 from domain.jobs import Job
-from domain.ports.event_streams import EventStreams
+from domain.ports.job_streams import JobStreams
 from domain.services import Services
 from edge.connection_quotas import ConnectionQuotas, Quota
 from schema.http._requests import MAX_BODY_BYTES
@@ -54,7 +54,7 @@ class Counted(Quota):
 class ObservedStreams:
     """Counts the events that were delivered and the streams that were closed."""
 
-    real: EventStreams
+    real: JobStreams
     delivered: int = 0
     closed: int = 0
 
@@ -98,12 +98,12 @@ async def quotas() -> ConnectionQuotas:
 
 @pytest.fixture
 def observed(wiring: Wiring) -> ObservedStreams:
-    return ObservedStreams(wiring.services.streams)
+    return ObservedStreams(wiring.services.job_streams)
 
 
 @pytest.fixture
 def services(services: Services, observed: ObservedStreams, clock: Clock) -> Services:
-    return replace(services, streams=observed, now=clock)
+    return replace(services, job_streams=observed, now=clock)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from schema.shared.nodes import NODE_TYPES
 from tests.clients import Api
 from tests.finetuning import new_dataset, new_project
 from tests.introspection import LISTS, NODES, selected
-from tests.world import create_world
+from tests.sample_data import create_sample_data
 
 pytestmark = pytest.mark.anyio
 
@@ -53,17 +53,17 @@ async def rows(api: Api, parent: str, parent_id: str, name: str, selection: str)
 async def test_every_attribute_has_the_same_value_alone_as_with_the_whole_row(
     api: Api, services: Services
 ) -> None:
-    world = await create_world(services, api)
+    sample = await create_sample_data(services, api)
     compared: set[tuple[str, str]] = set()
     for noun, parent, name in lists():
-        id, fields = world.ids[noun], NODES[noun].fields
+        id, fields = sample.ids[noun], NODES[noun].fields
         for field in attributes_by_field(noun):
             if (noun, field) in compared:  # another list of the same rows
                 continue
             selection = f"{field} {selected(fields[field])}"
             document = f"query($id: ID!) {{ node(id: $id) {{ ... on {noun} {{ id {selection} }} }} }}"
             whole = (await api.gql(document, id=id))["node"]
-            found = await rows(api, parent, world.ids.get(parent, ""), name, f"id {selection}")
+            found = await rows(api, parent, sample.ids.get(parent, ""), name, f"id {selection}")
             same = [row for row in found if row["id"] == id]
             assert same in ([], [whole]), (noun, parent, name, field)
             compared.update((noun, field) for _ in same)
@@ -188,19 +188,19 @@ def attributes_of(noun: str) -> list[str]:
 
 ROWS = ["nodes {{ {} }}", "edges {{ node {{ {} }} }}"]
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-DOCUMENTS = int(os.environ.get("FUZZ_WORLDS", "100")) // 4
+DOCUMENTS = int(os.environ.get("FUZZ_COUNT", "100")) // 4
 
 
 async def test_merged_selections_have_the_same_values_as_whole_rows(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, random = await create_world(services, api), Random(SEED)  # noqa: S311 - it keeps no secret
+    sample, random = await create_sample_data(services, api), Random(SEED)  # noqa: S311 - it keeps no secret
     for _ in range(DOCUMENTS):
         document = merging(random)
-        parts = await api.gql(document, id=world.ids["Project"])
+        parts = await api.gql(document, id=sample.ids["Project"])
         with monkeypatch.context() as patched:
             patched.setattr(connections, "required_attributes", lambda *_: None)
-            whole = await api.gql(document, id=world.ids["Project"])
+            whole = await api.gql(document, id=sample.ids["Project"])
         assert parts == whole, document
 
 

@@ -7,7 +7,7 @@ from domain.job_events import RecordedEvent
 from domain.jobs import Job
 
 
-class EventStreams(Protocol):
+class JobStreams(Protocol):
     """Follows jobs. The rows are the truth; a notification only causes a read of them."""
 
     def events(self, job_id: str, after: int = 0) -> AsyncGenerator[RecordedEvent, None]:

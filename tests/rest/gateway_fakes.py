@@ -146,7 +146,7 @@ class FakeUpstreams:
             raise self.refusal
         return self.upstreams.pop(0) if len(self.upstreams) > 1 else self.upstreams[0]
 
-    def forget(self, model_id: str) -> None:
+    def invalidate(self, model_id: str) -> None:
         self.forgotten.append(model_id)
 
     async def remove(self, model_id: str) -> None:
@@ -174,7 +174,7 @@ class FakeLogWriter:
 
 
 @dataclass
-class GatewayWorld:
+class GatewaySetup:
     """A gateway with fakes of everything that it uses. `url` ends before `/chat/completions`."""
 
     url: str
@@ -230,7 +230,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[GatewayWorld]:
+async def gateway_setup() -> AsyncIterator[GatewaySetup]:
     """A gateway before a model server, each on a port of its own."""
     model, key_table, runtime, log_writer = FakeModel(), FakeKeyTable(), FakeUpstreams(), FakeLogWriter()
     gateway = Gateway(key_table, runtime, log_writer)
@@ -242,4 +242,4 @@ async def world() -> AsyncIterator[GatewayWorld]:
         stack.push_async_callback(gateway.aclose)
         here = Upstream(base_url=f"{upstream}/v1", model="finetune_1", api_key="model-key")
         runtime.upstreams = [here]
-        yield GatewayWorld(url, model, here, key_table, runtime, log_writer, client, openai)
+        yield GatewaySetup(url, model, here, key_table, runtime, log_writer, client, openai)

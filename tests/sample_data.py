@@ -32,7 +32,7 @@ MODEL = b"not really a GGUF"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class SampleData:
     """The objects of a user: an id by noun, the file name of the fine-tune, and the secret of the key."""
 
     api: Api
@@ -42,7 +42,7 @@ class World:
     secret: str
 
 
-async def create_world(services: Services, api: Api) -> World:
+async def create_sample_data(services: Services, api: Api) -> SampleData:
     """Create an object of every noun through the application: upload, train, deploy and request."""
     project_id = await new_project(api)
     document_id = await upload(api, project_id, csv_table(3))
@@ -50,7 +50,7 @@ async def create_world(services: Services, api: Api) -> World:
     finetune_id, job_id, filename = await _train(services, api, project_id, dataset_id)
     deployment = await _deploy(services, api, project_id, finetune_id)
     log_id = await _log_request(services, deployment["id"], deployment["key_id"])
-    return World(
+    return SampleData(
         api=api,
         ids={
             "User": api.user_id,
