@@ -1,4 +1,4 @@
-"""How our own command is run as a child."""
+"""Command lines of our own program, to run as child processes."""
 
 import os
 import sys

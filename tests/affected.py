@@ -44,7 +44,7 @@ def affected_by(changed: set[str]) -> list[str]:
     next_level = {
         name for name, path in tests.items() if any(concerns(path, Path(other)) for other in changed)
     }
-    found = ["tests.test_house"]
+    found = ["tests.test_source_tree"]
     while level or next_level:
         found += sorted(level - set(found))
         next_level |= {name for module in level for name in graph.find_modules_that_directly_import(module)}

@@ -6,12 +6,12 @@ import pytest
 
 from tests.affected import Deadline, affected_by
 
-HOUSE = "tests/test_house.py"
+SOURCE_TREE = "tests/test_source_tree.py"
 
 
 def test_what_imports_a_changed_module_is_affected() -> None:
     importers = ["tests/schema/admission/test_limits.py", "tests/schema/test_engine.py"]
-    assert affected_by({"tests/schema/admission/attacks.py"}) == [HOUSE, *importers]
+    assert affected_by({"tests/schema/admission/attacks.py"}) == [SOURCE_TREE, *importers]
 
 
 def test_the_nearest_come_first() -> None:
@@ -22,11 +22,11 @@ def test_the_nearest_come_first() -> None:
 def test_a_changed_test_comes_before_what_imports_a_changed_module() -> None:
     changed = {"tests/schema/admission/attacks.py", "tests/schema/test_engine.py"}
     importers = ["tests/schema/test_engine.py", "tests/schema/admission/test_limits.py"]
-    assert affected_by(changed) == [HOUSE, *importers]
+    assert affected_by(changed) == [SOURCE_TREE, *importers]
 
 
 def test_a_file_that_is_no_module_affects_what_names_it() -> None:
-    assert affected_by({"Dockerfile"}) == [HOUSE, "tests/app/test_image.py", "tests/test_affected.py"]
+    assert affected_by({"Dockerfile"}) == [SOURCE_TREE, "tests/app/test_image.py", "tests/test_affected.py"]
 
 
 def test_a_conftest_affects_all_tests_below_it() -> None:
@@ -36,7 +36,7 @@ def test_a_conftest_affects_all_tests_below_it() -> None:
 
 
 def test_what_is_deleted_affects_nothing() -> None:
-    assert affected_by({"domain/deleted.py", "tests/test_deleted.py"}) == [HOUSE]
+    assert affected_by({"domain/deleted.py", "tests/test_deleted.py"}) == [SOURCE_TREE]
 
 
 @pytest.mark.parametrize(

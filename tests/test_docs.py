@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import PACKAGES, ROOT
+from tests.source_tree import PACKAGES, ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = re.compile(r"`([^`\n]+)`")

@@ -1,4 +1,4 @@
-"""The house's rules that no linter checks for us."""
+"""Rules on the source tree that no linter checks."""
 
 import ast
 from importlib.metadata import packages_distributions
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import PACKAGES, PYPROJECT, ROOT, sources
+from tests.source_tree import PACKAGES, PYPROJECT, ROOT, sources
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "sentencepiece")
 UNFINISHED = ("TO" + "DO", "FIX" + "ME", "X" * 3)
@@ -31,7 +31,7 @@ def test_every_top_level_package_is_shipped() -> None:
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_room_has_at_most_300_lines(path: Path) -> None:
+def test_a_module_has_at_most_300_lines(path: Path) -> None:
     # the tables are one list, which Alembic compares whole; a revision is what was done once
     is_list = path.name == "tables.py" or path.parent.name == "versions"
     assert is_list or len(path.read_text().splitlines()) <= 300
