@@ -38,11 +38,11 @@ class FailingStreams:
 async def failing_streams(services: Services, events: int) -> AsyncIterator[None]:
     """Every stream raises after a number of events."""
     real = services.job_streams
-    object.__setattr__(services, "streams", FailingStreams(real, events))
+    object.__setattr__(services, "job_streams", FailingStreams(real, events))
     try:
         yield
     finally:
-        object.__setattr__(services, "streams", real)
+        object.__setattr__(services, "job_streams", real)
 
 
 FOLLOW = "subscription($id: ID!) { jobEvents(jobId: $id) { cursor } }"
