@@ -94,19 +94,19 @@ def report(summary: RunSummary) -> str:
 def _overview(summary: RunSummary) -> list[str]:
     run, hyperparameters = summary.frozen.run, summary.frozen.run.hyperparameters
     left_out = summary.train.dropped + summary.held_out.dropped
-    cut = summary.train.truncated + summary.held_out.truncated
+    truncated = summary.train.truncated + summary.held_out.truncated
     return [
         f"# {run.model_name}",
         "",
-        f"{run.base_model_name}, tuned with {run.method} in {summary.seconds:.0f} s (seed {run.seed}).",
+        f"{run.base_model_name}, fine-tuned with {run.method} in {summary.seconds:.0f} s (seed {run.seed}).",
         "",
         f"- Trained on {len(summary.train.items)} items; {len(summary.held_out.items)} held out.",
-        f"- {left_out} items left out, {cut} cut to {hyperparameters.max_seq_length} tokens.",
-        f"- {hyperparameters.num_epochs:g} epochs, learning rate {hyperparameters.learning_rate:g}, warm-up {hyperparameters.warmup_ratio:g}.",
-        f"- Batch {hyperparameters.per_device_batch_size} x {hyperparameters.gradient_accumulation_steps}.",
+        f"- {left_out} items left out, {truncated} truncated to {hyperparameters.max_seq_length} tokens.",
+        f"- {hyperparameters.num_epochs:g} epochs, learning rate {hyperparameters.learning_rate:g}, warmup ratio {hyperparameters.warmup_ratio:g}.",
+        f"- Batch size per device {hyperparameters.per_device_batch_size}, gradient accumulation steps {hyperparameters.gradient_accumulation_steps}.",
         f"- Weight decay {hyperparameters.weight_decay:g}.",
         f"- LoRA rank {hyperparameters.lora_r}, alpha {hyperparameters.lora_alpha}, dropout {hyperparameters.lora_dropout:g}.",
-        f"- Tuned modules: {', '.join(hyperparameters.target_modules)}.",
+        f"- Target modules: {', '.join(hyperparameters.target_modules)}.",
         f"- Items: SHA-256 {summary.frozen.items_sha256}.",
         "",
     ]
@@ -125,14 +125,12 @@ def _curve(points: Sequence[TrainingPoint]) -> list[str]:
         (point.step, f"{point.epoch:.2f}", _number(point.train_loss), _number(point.eval_loss))
         for point in shown
     )
-    return ["## Curve", "", *_table(("Step", "Epoch", "Training loss", "Evaluation loss"), rows), ""]
+    return ["## Training curve", "", *_table(("Step", "Epoch", "Training loss", "Evaluation loss"), rows), ""]
 
 
 def _samples(samples: Sequence[InferenceSample], *, held_out: bool) -> list[str]:
-    note = (
-        "Questions that were held out." if held_out else "Questions that were trained on: none was held out."
-    )
-    head = ("Question", "Expected", "Base model", "Fine-tuned model")
+    note = "Held-out items." if held_out else "Training items: none was held out."
+    head = ("Prompt", "Expected", "Base model", "Fine-tuned model")
     rows = ((sample.prompt, sample.expected, sample.base_output, sample.tuned_output) for sample in samples)
     return ["## Samples", "", note, "", *_table(head, rows), ""]
 
@@ -145,7 +143,7 @@ def _parity(parity: ParityReport) -> list[str]:
         f"- Prompts compared: {parity.prompts_compared}",
         f"- Rendered chat template equal: {_yes_or_no(parity.template_matches)}",
         f"- Token ids equal: {_yes_or_no(parity.token_ids_match)}",
-        f"- Answers equal: {parity.outputs_matching} of {parity.prompts_compared}",
+        f"- Outputs equal: {parity.outputs_matching} of {parity.prompts_compared}",
         *([f"- {parity.detail}"] if parity.detail else []),
         "",
     ]
