@@ -42,7 +42,7 @@ MESSAGES_BY_NAME = (
 MESSAGES_BY_TEXT = (
     ("out of memory", OUT_OF_MEMORY),
     ("can't allocate memory", OUT_OF_MEMORY),
-    ("Target modules", "The base model has none of the target modules; choose others, or all-linear."),
+    ("Target modules", "The base model has none of the target modules; choose others."),
     ("no file named", "The base model comes without weights in safetensors, which is what is trained."),
     ("trust_remote_code", "The base model needs code of its own, and models' own code is never run here."),
     ("Unrecognized configuration class", "The base model is not a language model that answers in text."),

@@ -28,7 +28,6 @@ WHOLE_RUN = 1 - 1e-9
 STATE_FILE = "trainer_state.json"
 PROGRESS_START, PROGRESS_END = 0.05, 0.80  # of the whole run, while it trains
 SAVE_STEPS = 0.1  # one checkpoint every tenth of all steps
-PEFT_ALL_LINEAR = "all-linear"
 
 
 class TimedSFTTrainer(SFTTrainer):  # type: ignore[misc]
@@ -217,12 +216,11 @@ def _dataset(split: TokenizedSplit) -> Dataset:
 
 
 def _lora_config(hyperparameters: Hyperparameters) -> LoraConfig:
-    modules = hyperparameters.target_modules
     return LoraConfig(
         r=hyperparameters.lora_r,
         lora_alpha=hyperparameters.lora_alpha,
         lora_dropout=hyperparameters.lora_dropout,
-        target_modules=PEFT_ALL_LINEAR if PEFT_ALL_LINEAR in modules else list(modules),
+        target_modules=list(hyperparameters.target_modules),
         bias="none",
         task_type="CAUSAL_LM",
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.base_models import LINEAR_LAYERS
 from domain.finetunes import FinetuneMethod, Hyperparameters
 from domain.job_events import Metric, Progress
 from domain.ports.trainer import TrainingMessage, TrainingResult, TrainingRun
@@ -36,7 +37,7 @@ HYPERPARAMETERS = Hyperparameters(
     lora_r=32,
     lora_alpha=64,
     lora_dropout=0.0,
-    target_modules=("all-linear",),
+    target_modules=LINEAR_LAYERS,
     warmup_ratio=0.05,
     weight_decay=0.0,
 )

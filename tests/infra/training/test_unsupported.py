@@ -153,7 +153,7 @@ def test_errors_become_sentences_by_their_kind_their_text_or_their_cause() -> No
         OUT_OF_MEMORY,
         OUT_OF_MEMORY,
         "The disk is full; free some space and try again.",
-        "The base model has none of the target modules; choose others, or all-linear.",
+        "The base model has none of the target modules; choose others.",
         "The loss is no longer a number.",
         UNKNOWN,
     ]
