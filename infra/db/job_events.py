@@ -119,7 +119,7 @@ class SqlJobEvents(Reader[RecordedEvent]):
         return int(last)
 
     async def record(self, job_id: str, seq: int, new: Sequence[Event]) -> None:
-        """Add events behind `seq`, and notify the job's followers; the caller has locked the job's row."""
+        """Add events behind `seq`, and wake the readers of the job's stream; the caller has locked the job's row."""
         rows = [
             {
                 "job_id": job_id,

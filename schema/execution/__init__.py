@@ -1,7 +1,7 @@
 """The executor: results are computed column by column. It imports no noun, and neither `domain` nor `resolvers`.
 
 `_planner` plans how each field is resolved and completed, as a pure function of schema, document and variables; `_executor`
-follows the plan and falls back to graphql-core. The other modules serve these two.
+executes the plan and falls back to graphql-core. The other modules serve these two.
 """
 
 from schema.execution._bound_resolver import ONLY_ID, REQUIRED_ATTRIBUTES

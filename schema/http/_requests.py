@@ -12,7 +12,7 @@ from edge.bodies import read_body
 
 MAX_BODY_BYTES = 262_144
 MAX_JSON_DEPTH = 64
-"""Objects and lists inside each other. graphql-core follows them recursively, until the stack is exhausted."""
+"""Objects and lists inside each other. graphql-core visits them recursively, until the stack is exhausted."""
 
 JSON_TYPE = "application/json"
 

@@ -1,4 +1,4 @@
-"""Followers of a job: those at one position share each read, and none depends on a notification."""
+"""Readers of a job's stream: those at one position share each read, and none depends on a notification."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -19,7 +19,7 @@ from tests.jobs import queued_job, record_events, start_job, succeed
 
 pytestmark = pytest.mark.anyio
 
-FOLLOWERS = 40
+READERS = 40
 
 
 class CountedTransactions:
@@ -61,25 +61,25 @@ def counted(services: Services) -> CountedTransactions:
     return CountedTransactions(services.transactions)
 
 
-async def followed(streams: JobStreams, job: Job, after: int = 0) -> list[int]:
-    """The `seq` of every event that a follower gets, to the end."""
+async def read_seqs(streams: JobStreams, job: Job, after: int = 0) -> list[int]:
+    """The `seq` of every event that a reader gets, to the end."""
     async with asyncio.timeout(20), aclosing(streams.events(job.id, after)) as recorded:
         return [event.seq async for event in recorded]
 
 
-async def test_followers_at_one_position_of_a_job_share_a_read(
+async def test_readers_at_one_position_of_a_job_share_a_read(
     services: Services, job: Job, disconnected: Listener, counted: CountedTransactions
 ) -> None:
     streams = JobStreams(disconnected, counted)
-    readers = [asyncio.create_task(followed(streams, job)) for _ in range(FOLLOWERS)]
+    readers = [asyncio.create_task(read_seqs(streams, job)) for _ in range(READERS)]
     await record_events(services, job, LogLine("a"), LogLine("b"))
     await succeed(services, job)
     disconnected.wakeup(CHANNEL, job.id).notify()
-    assert await asyncio.gather(*readers) == [[1, 2, 3, 4, 5]] * FOLLOWERS
-    assert counted.count < FOLLOWERS / 4
+    assert await asyncio.gather(*readers) == [[1, 2, 3, 4, 5]] * READERS
+    assert counted.count < READERS / 4
 
 
-async def test_a_follower_waits_without_reading(
+async def test_a_reader_waits_without_reading(
     services: Services, job: Job, disconnected: Listener, counted: CountedTransactions
 ) -> None:
     streams = JobStreams(disconnected, counted)
@@ -93,7 +93,7 @@ async def test_a_follower_waits_without_reading(
         assert counted.count == 2
 
 
-async def test_a_follower_that_joins_waiting_ones_causes_no_second_read(
+async def test_a_reader_that_joins_waiting_ones_causes_no_second_read(
     services: Services, job: Job, disconnected: Listener, counted: CountedTransactions
 ) -> None:
     streams = JobStreams(disconnected, counted)
@@ -116,7 +116,7 @@ async def test_an_event_arrives_and_a_stream_ends_without_a_notification(
 ) -> None:
     monkeypatch.setattr("infra.events.listener.POLL_S", 0.05)
     streams = JobStreams(disconnected, services.transactions)
-    reader = asyncio.create_task(followed(streams, job))
+    reader = asyncio.create_task(read_seqs(streams, job))
     await record_events(services, job, LogLine("a"))
     await succeed(services, job)
     assert await reader == [1, 2, 3, 4]
@@ -125,7 +125,7 @@ async def test_an_event_arrives_and_a_stream_ends_without_a_notification(
 async def test_a_stream_ends_with_a_job_that_is_deleted(
     api: Api, services: Services, job: Job, disconnected: Listener
 ) -> None:
-    reader = asyncio.create_task(followed(JobStreams(disconnected, services.transactions), job, after=2))
+    reader = asyncio.create_task(read_seqs(JobStreams(disconnected, services.transactions), job, after=2))
     await api.mutate("deleteProject", "deletedId", id=job.project_id)
     disconnected.wakeup(CHANNEL, job.id).notify()
     assert await reader == []
@@ -136,4 +136,4 @@ async def test_a_stream_of_more_than_a_batch_is_complete(
 ) -> None:
     await record_events(services, job, *(LogLine(str(number)) for number in range(250)))
     await succeed(services, job)
-    assert await followed(JobStreams(disconnected, services.transactions), job) == list(range(1, 254))
+    assert await read_seqs(JobStreams(disconnected, services.transactions), job) == list(range(1, 254))
