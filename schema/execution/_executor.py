@@ -2,10 +2,13 @@
 
 graphql-core checks of every single value whether it is an error, can be awaited, is null, and where it would be
 reported, which takes most of the time of a long result; and each object of a list that has a resolver takes a task.
-Here two hooks, `execute_field` and `complete_value`, follow the plan instead. A value that is not of the expected class
-(null in a non-null field, an awaitable, an exception, a scalar out of its range) ends the attempt, and graphql-core
-executes the same field from its start: errors, their order and their paths are always its own. A resolver that only
-reads may then be called twice.
+Here two overridden methods, `execute_field` and `complete_value`, execute the plan instead. A value that is not of the
+expected class (null in a non-null field, an awaitable, an exception, a scalar out of its range) ends the attempt, and
+graphql-core executes the same field from its start: errors, their order and their paths are always its own. A resolver
+that only reads may then be called twice.
+
+`build_per_event_executor` is overridden for subscriptions. `_resolve` calls a single resolver with the arguments that
+were planned.
 """
 
 from collections.abc import Callable
