@@ -33,7 +33,7 @@ class ProjectConfigInput:
         "the default `maxSeqLength` of fine-tunes. 16 to 1,048,576. Default 2,048."
     )
     train_eval_split: float | None = optional(
-        "Fraction of the items of new datasets used for training, above 0 to 1; the rest is held out for "
+        "Fraction of the items of new datasets used for training, above 0, at most 1; the rest is held out for "
         "evaluation. At 1, and below 50 valid items, nothing is held out. Default 0.9."
     )
 

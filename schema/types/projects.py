@@ -78,7 +78,8 @@ class ProjectFilter:
     )
     stage: ProjectStage | None = strawberry.field(default=None, description="Only projects at this stage.")
     name_contains: str | None = strawberry.field(
-        default=None, description="Only projects with this text in their name, not case-sensitive."
+        default=None,
+        description="Only projects with this text in their name, at most 65,536 characters, not case-sensitive.",
     )
 
 
@@ -94,7 +95,7 @@ class ProjectConfig:
         "the default `maxSeqLength` of fine-tunes. 16 to 1,048,576. Default 2,048."
     )
     train_eval_split: float = strawberry.field(
-        description="Fraction of the items of new datasets used for training, above 0 to 1; the rest is held "
+        description="Fraction of the items of new datasets used for training, above 0, at most 1; the rest is held "
         "out for evaluation. At 1, and below 50 valid items, nothing is held out. Default 0.9."
     )
 

@@ -68,6 +68,8 @@ class RequestLog(Node):
 class LogFilter:
     since: datetime | None = optional("Only requests at or after this time.")
     until: datetime | None = optional("Only requests before this time.")
-    search: str | None = optional("Only requests with this text in `input` or `output`, not case-sensitive.")
+    search: str | None = optional(
+        "Only requests with this text in `input` or `output`, at most 65,536 characters, not case-sensitive."
+    )
     status: int | None = optional("Only requests with this HTTP status code.")
     api_key_id: strawberry.ID | None = optional("Only requests with this API key.")

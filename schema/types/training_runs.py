@@ -38,7 +38,7 @@ register_enum(
 @converted_from(domain.Hyperparameters)
 @strawberry.type(
     description="Hyperparameters of a fine-tune. A local worker trains with AdamW, and "
-    "computes the loss on the output of an item alone, not on its prompt."
+    "computes the loss on the output of an item alone, not on its prompt. Ranges and defaults: `HyperparametersInput`."
 )
 class Hyperparameters:
     num_epochs: float = strawberry.field(
