@@ -193,7 +193,7 @@ def check_file_size(size: int, limits: UploadLimits) -> None:
     """Raise `LimitExceeded` when a file is too large, `Invalid` when it is empty."""
     if size > limits.file_bytes:
         raise LimitExceeded(
-            f"The file exceeds the maximum size of {limits.file_bytes / MEBIBYTE:g} MB.",
+            f"The file exceeds the maximum size of {limits.file_bytes / MEBIBYTE:g} MiB.",
             reason="FILE_TOO_LARGE",
             field="sizeBytes",
             context={"limitBytes": limits.file_bytes},
@@ -206,7 +206,7 @@ def check_project_quota(size: int, present: int, limits: UploadLimits) -> None:
     """Raise `LimitExceeded` when `size` more bytes would exceed the project's limit; `present` are stored."""
     if present + size > limits.project_bytes:
         raise LimitExceeded(
-            f"The project's files would exceed {limits.project_bytes / MEBIBYTE:g} MB.",
+            f"The project's files would exceed {limits.project_bytes / MEBIBYTE:g} MiB.",
             reason="PROJECT_FULL",
             field="sizeBytes",
             context={"limitBytes": limits.project_bytes, "presentBytes": present},

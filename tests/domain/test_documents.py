@@ -78,10 +78,10 @@ def test_no_file_name_leads_out_of_its_folder(name: str) -> None:
 
 
 def test_the_limits_in_messages_are_in_megabytes() -> None:
-    with pytest.raises(LimitExceeded, match="exceeds the maximum size of 50 MB") as refused:
+    with pytest.raises(LimitExceeded, match="exceeds the maximum size of 50 MiB") as refused:
         check_file_size(LIMITS.file_bytes + 1, LIMITS)
     assert refused.value.context == {"limitBytes": LIMITS.file_bytes}
-    with pytest.raises(LimitExceeded, match="would exceed 500 MB"):
+    with pytest.raises(LimitExceeded, match="would exceed 500 MiB"):
         check_project_quota(1, LIMITS.project_bytes, LIMITS)
     check_file_size(LIMITS.file_bytes, LIMITS)
     check_project_quota(1, LIMITS.project_bytes - 1, LIMITS)
