@@ -182,7 +182,7 @@ def read(kind: type[S], **overrides: Any) -> S:
         if first["type"] == "string_pattern_mismatch":
             raise SettingsError(f"{name} is not a URL that begins with http:// or https://.") from None
         reason = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{name} is not right: {reason}.") from None
+        raise SettingsError(f"{name} is invalid: {reason}.") from None
 
 
 def read_settings(**overrides: Any) -> Settings:

@@ -53,7 +53,7 @@ ASSET_HEADERS = {
 def redirect_to_graphiql(_: Request) -> Response:
     """A redirect for browsers that open the server's address; 404 where the package was built without GraphiQL."""
     if not (BUILT / "index.html").is_file():
-        return refusal(404, "NOT_FOUND", "There is no page here: ask /graphql.")
+        return refusal(404, "NOT_FOUND", "There is no page here: the API is at /graphql.")
     return RedirectResponse("/graphiql")
 
 

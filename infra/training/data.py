@@ -52,7 +52,7 @@ class TokenizedSplit:
         warnings = []
         if self.truncated:
             warnings.append(
-                f"{self.truncated} {split} items were longer than {max_length} tokens and were cut."
+                f"{self.truncated} {split} items were longer than {max_length} tokens and were truncated."
             )
         if self.dropped:
             warnings.append(

@@ -94,7 +94,7 @@ class ReportingCallback(TrainerCallback):  # type: ignore[misc]
         self.reporter.report(Metric(point, state.max_steps, tokens_per_second))
         if not math.isfinite(logs.get("loss", 0.0)):
             raise TrainingFailed(
-                f"The loss is no longer a number at step {state.global_step}; use a lower learning rate."
+                f"The loss is not finite at step {state.global_step}; use a lower learning rate."
             )
         self._report_progress(state)
 

@@ -102,9 +102,7 @@ def prepare_inputs(frozen: FrozenRun) -> TrainingInputs:
         raise TrainingFailed(
             f"No item can be trained on: no answer fits into {length} tokens with its prompt."
         )
-    shortened = (
-        f"The base model reads {length} tokens at most, not {requested_length}; longer items were cut there."
-    )
+    shortened = f"The base model reads {length} tokens at most, not {requested_length}; longer items were truncated to that length."
     warnings = (
         *base_model.warnings,
         *([shortened] if length < requested_length else []),

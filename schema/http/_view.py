@@ -127,7 +127,7 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
         except CannotGetOperationTypeError as error:
             raise RequestError(400, error.as_http_error_reason()) from None
         except InvalidOperationTypeError:
-            message = "A GET may only ask queries: send a POST."
+            message = "GET executes queries only: send a POST."
             raise RequestError(405, message, headers={"Allow": "POST"}) from None
         return result_response(result, media_type)
 

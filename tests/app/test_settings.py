@@ -75,7 +75,7 @@ def test_a_setting_that_is_wrong_is_one_sentence_without_its_value(
     environment.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
         read_settings()
-    assert str(caught.value).startswith(f"{name} is not ")
+    assert str(caught.value).startswith((f"{name} is invalid: ", f"{name} is not a URL "))
     assert "\n" not in str(caught.value)
 
 

@@ -35,7 +35,7 @@ def test_items_that_are_cut_or_left_out_are_counted_and_named_in_warnings(base_m
     assert [tokenized.item for tokenized in split.items] == [HELLO, long_answer]
     assert max(len(tokenized.input_ids) for tokenized in split.items) == 40
     assert split.warnings("training", 40) == [
-        "1 training items were longer than 40 tokens and were cut.",
+        "1 training items were longer than 40 tokens and were truncated.",
         "1 training items were left out: their prompt alone fills 40 tokens.",
     ]
 

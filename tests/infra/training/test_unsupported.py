@@ -136,7 +136,7 @@ def test_a_base_model_that_cannot_be_exported_is_refused_before_hours_of_trainin
 
 def test_errors_become_sentences_by_their_kind_their_text_or_their_cause() -> None:
     wrapped = RuntimeError("while training")
-    wrapped.__cause__ = TrainingFailed("The loss is no longer a number.")
+    wrapped.__cause__ = TrainingFailed("The loss is not finite.")
     assert [
         user_message(error)
         for error in (
@@ -154,16 +154,16 @@ def test_errors_become_sentences_by_their_kind_their_text_or_their_cause() -> No
         OUT_OF_MEMORY,
         "The disk is full; free some space and try again.",
         "The base model has none of the target modules; choose others.",
-        "The loss is no longer a number.",
+        "The loss is not finite.",
         UNKNOWN,
     ]
 
 
-def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     entry = {"loss": float("nan"), "num_tokens": 8, "seconds": 1.0, "at": 0.0, "step": 3, "epoch": 1.0}
     state = TrainerState(log_history=[entry], global_step=3, max_steps=9)
     arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
-    with pytest.raises(TrainingFailed, match=r"no longer a number at step 3; use a lower learning rate\.$"):
+    with pytest.raises(TrainingFailed, match=r"not finite at step 3; use a lower learning rate\.$"):
         ReportingCallback(Reporter(io.BytesIO()), evaluates=False).on_log(
             arguments, state, TrainerControl(), logs=entry
         )
