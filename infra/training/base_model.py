@@ -1,4 +1,4 @@
-"""The base model: found on this machine or downloaded from the hub, with its tokenizer and chat template."""
+"""The base model: found on this machine or downloaded from the Hugging Face Hub, with its tokenizer and chat template."""
 
 import json
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class LocalBaseModel:
 
 
 def fetch_base_model(name: str, models_folder: Path) -> LocalBaseModel:
-    """The base model `name`: `luthier/tiny`, a folder below `models_folder`, or a download from the hub.
+    """The base model `name`: `luthier/tiny`, a folder below `models_folder`, or a download from the Hugging Face Hub.
 
     Raises `TrainingFailed` when its tokenizer has no end-of-sequence (EOS) token.
     """

@@ -110,7 +110,7 @@ def test_a_base_model_that_cannot_be_fetched_is_one_sentence(
     with pytest.raises(OSError, match="snapshot folder") as raised:
         fetch_base_model("some-one/some-model", tmp_path)
     assert user_message(raised.value) == (
-        "The base model is not on this machine, and the Hugging Face hub is switched off."
+        "The base model is not on this machine, and the Hugging Face Hub is switched off."
     )
 
 
@@ -118,7 +118,7 @@ def test_a_name_that_no_base_model_can_have_is_one_sentence(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="Repo id") as raised:
         fetch_base_model("not a model!!", tmp_path)
     assert (
-        user_message(raised.value) == "The base model's name is not one that the Hugging Face hub can have."
+        user_message(raised.value) == "The base model's name is not one that the Hugging Face Hub can have."
     )
 
 
