@@ -21,7 +21,7 @@ def changed_values(
     """
     for name in sorted(required & patch.keys()):
         if patch[name] is None:
-            raise Invalid(f"`{camel_case(name)}` cannot be null.", reason="REQUIRED", field=name)
+            raise Invalid(f"`{camel_case(name)}` cannot be null.", reason="REQUIRED", field=camel_case(name))
     changed = {name: value for name, value in patch.items() if getattr(before, name) != value}
     if not changed:
         raise Invalid("There is nothing to change in this update.", reason="NOTHING_TO_CHANGE")

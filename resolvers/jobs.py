@@ -25,7 +25,7 @@ async def cancel(context: Context, id: str) -> Job:
 async def stream_events(context: Context, job_id: str, after: int) -> AsyncGenerator[RecordedEvent, None]:
     """The events of a job after a `seq`, past and new, until the job ends; raises `NotFound`."""
     async with context.transactions.read() as store:
-        job = await require(store.jobs, job_id, viewer_id=context.viewer_id, field="job_id")
+        job = await require(store.jobs, job_id, viewer_id=context.viewer_id, field="jobId")
     async with aclosing(context.services.job_streams.events(job.id, after)) as events:
         async for recorded in events:
             yield recorded

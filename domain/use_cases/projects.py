@@ -8,7 +8,7 @@ from typing import Any
 from domain import ids
 from domain.errors import NotFound
 from domain.ids import Noun
-from domain.patches import changed_values
+from domain.patches import camel_case, changed_values
 from domain.projects import REQUIRED, Project
 from domain.reading import not_found_error, require_locked
 from domain.store import ReadStore, Store
@@ -46,12 +46,12 @@ async def _check_references(store: ReadStore, project: Project, changed: Mapping
             continue
         found = await reads.get(id, viewer_id=project.owner_id)
         if found is None or found.project_id != project.id:
-            raise NotFound(f"The project has no {noun} {id}.", reason="NOT_FOUND", field=name)
+            raise NotFound(f"The project has no {noun} {id}.", reason="NOT_FOUND", field=camel_case(name))
     if (model := changed.get("base_model_id")) and not await store.base_models.get(
         model, viewer_id=project.owner_id
     ):
         raise NotFound(
-            not_found_error(Noun.BASE_MODEL, model).message, reason="NOT_FOUND", field="base_model_id"
+            not_found_error(Noun.BASE_MODEL, model).message, reason="NOT_FOUND", field="baseModelId"
         )
 
 
