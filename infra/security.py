@@ -30,7 +30,6 @@ class Argon2Passwords:
         self._dummy_hash: str | None = None
 
     async def hash(self, password: str) -> str:
-        """A salted hash."""
         async with self._slots:
             return await asyncio.to_thread(self._hasher.hash, password)
 

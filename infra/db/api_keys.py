@@ -43,7 +43,6 @@ class SqlApiKeys(Reader[ApiKey]):
         return self.visible(viewer_id)
 
     async def add(self, key: ApiKey) -> None:
-        """Add a key."""
         await self._session.execute(insert(api_keys).values(**asdict(key)))
         await gateway.notify(self._session)
 

@@ -50,7 +50,6 @@ class SqlDeployments(Reader[Deployment]):
         return added_id is not None
 
     async def change(self, id: str, values: Mapping[str, Any]) -> None:
-        """Change some columns."""
         await self._session.execute(update(deployments).where(deployments.c.id == id).values(**values))
         await gateway.notify(self._session)
 

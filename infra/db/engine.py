@@ -50,7 +50,6 @@ class UuidBytesLoader(Loader):
     """Loads a UUID as its bytes: to make a `UUID` of it would double the time of reading a row."""
 
     def load(self, data: Buffer) -> bytes:
-        """The 16 bytes."""
         return bytes.fromhex(bytes(data).decode().replace("-", ""))
 
 

@@ -59,7 +59,6 @@ class SqlFinetunes(Reader[Finetune]):
             raise
 
     async def change(self, id: str, values: Mapping[str, Any]) -> None:
-        """Change some columns."""
         changed = update(finetunes).where(finetunes.c.id == id)
         await self._session.execute(changed.values(**_storable(values)))
 

@@ -37,7 +37,6 @@ class SqlIdempotency:
         )
 
     async def expire(self) -> None:
-        """Delete expired keys."""
         old = keys.c.created_at < func.now() - timedelta(seconds=KEY_TTL_S)
         await self._session.execute(delete(keys).where(old))
 

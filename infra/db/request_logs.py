@@ -44,7 +44,6 @@ class SqlRequestLogs(Reader[RequestLog]):
         return found
 
     async def add_many(self, logs: Sequence[RequestLog]) -> None:
-        """Add logs."""
         if logs:
             await self._session.execute(insert(request_logs), [asdict(log) for log in logs])
 

@@ -95,7 +95,6 @@ class Texts(TypeDecorator[tuple[str, ...]]):
         return None if value is None else [replace_invalid_characters(text) for text in value]
 
     def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], tuple[str, ...] | None]:  # noqa: ARG002
-        """The tuple."""
         return lambda value: None if value is None else tuple(value)
 
 

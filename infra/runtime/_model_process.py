@@ -33,7 +33,6 @@ class ModelProcess:
 
     @property
     def pid(self) -> int:
-        """The process id."""
         return self._process.pid
 
     @property

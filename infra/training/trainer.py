@@ -49,11 +49,9 @@ class ProcessTrainer:
                 raise TrainingFailed(_exit_reason(returncode))
 
     def rejection_reason(self, method: FinetuneMethod) -> str | None:
-        """Why a run by `method` is not even queued, as a sentence; None where it is."""
         return machine.rejection_reason(method)
 
     def unsupported_reason(self, method: FinetuneMethod) -> str | None:
-        """Why this machine cannot train by `method`, as a sentence; None where it can."""
         return machine.unsupported_reason(method)
 
     def _freeze(self, run: TrainingRun) -> None:
