@@ -51,11 +51,8 @@ class Query(
     ApiKeyQueries,
     HealthQueries,
 ):
-    """The root queries of all nouns."""
-
     @strawberry.field(description="Any object by its id.")
     def node(self, info: Info, id: Id) -> Node | None:
-        """An object of any noun."""
         return load_any_node(info, id)
 
     @strawberry.field(
@@ -87,12 +84,12 @@ class Mutation(
     DeploymentMutations,
     ApiKeyMutations,
 ):
-    """The mutations of all nouns."""
+    pass
 
 
 @strawberry.type(description="Root of all subscriptions.")
 class Subscription(JobSubscriptions):
-    """The subscriptions of all nouns."""
+    pass
 
 
 schema = Schema(

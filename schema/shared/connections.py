@@ -37,8 +37,6 @@ Before = Annotated[str | None, strawberry.argument(description="Only nodes befor
 
 @strawberry.type(description="Pagination state of a connection (Relay).")
 class PageInfo:
-    """Relay's `PageInfo`."""
-
     has_next_page: bool = strawberry.field(description="Whether the list has nodes after this page.")
     has_previous_page: bool = strawberry.field(description="Whether the list has nodes before this page.")
     start_cursor: str | None = strawberry.field(
@@ -51,8 +49,6 @@ class PageInfo:
 
 @strawberry.type(description="A node of a connection with its cursor.")
 class Edge(Generic[T]):
-    """Relay's edge."""
-
     cursor: str = strawberry.field(
         description="Opaque position of the node in the list, for `after` and `before`."
     )
@@ -61,8 +57,6 @@ class Edge(Generic[T]):
 
 @strawberry.type(description="One page of a list (Relay connection).")
 class Connection(Generic[T]):
-    """Relay's connection, with `nodes` and `totalCount`."""
-
     nodes: list[T] = strawberry.field(description="Objects of the page, without cursors.")
     page: strawberry.Private[PageResult[Any]]
     list_arguments: strawberry.Private[tuple[Any, ...]]

@@ -30,8 +30,6 @@ register_enum(
 
 @strawberry.type(description="Why a mutation was refused, as data.")
 class UserError:
-    """A `DomainError` in a payload."""
-
     code: ErrorCode = strawberry.field(description="Class of the error.")
     message: str = strawberry.field(description="Explanation in one English sentence.")
     field: list[str] | None = strawberry.field(

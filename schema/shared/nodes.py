@@ -28,8 +28,6 @@ Id = Annotated[
     "the same in GraphQL, REST paths, logs and file names."
 )
 class Node:
-    """Relay's `Node`."""
-
     id: strawberry.ID = strawberry.field(
         description="TypeID of the object: a prefix that names its type, "
         "and a suffix that sorts by creation time."

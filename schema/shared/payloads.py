@@ -64,8 +64,6 @@ def mutation(resolver: Callable[..., Awaitable[P]]) -> Any:
 
 @strawberry.input(description="The object to delete.")
 class DeleteInput:
-    """The input of every deletion."""
-
     id: strawberry.ID = strawberry.field(
         description="TypeID of the object; `NOT_FOUND` when it is unknown or already deleted."
     )
@@ -73,6 +71,4 @@ class DeleteInput:
 
 @strawberry.type(description="Result of a deletion.")
 class DeletePayload(Payload):
-    """The payload of every deletion."""
-
     deleted_id: strawberry.ID | None = payload_field("TypeID of the deleted object.")
