@@ -51,7 +51,7 @@ class Http(HttpToolsProtocol):
         self.scope["extensions"] = {TRANSPORT: extension}
 
     def on_headers_complete(self) -> None:
-        """Stop to count: what follows is the body."""
+        """Stop counting: what follows is the body."""
         self._head_bytes = None
         super().on_headers_complete()
 

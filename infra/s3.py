@@ -149,7 +149,7 @@ class S3Storage:
                 yield StoredObject(stored["Key"], stored["Size"], stored["ETag"].strip('"'))
 
     async def delete(self, prefix: str) -> None:
-        """Delete every object whose key begins so; an empty prefix would be the whole bucket."""
+        """Delete every object whose key begins with `prefix`; an empty prefix would be the whole bucket."""
         if not prefix:
             raise ValueError("Refusing to delete the whole bucket.")
         keys = [stored.key for stored in await self.keys(prefix)]

@@ -68,7 +68,7 @@ class Storage(Protocol):
 
     async def keys(self, prefix: str) -> list[StoredObject]: ...
     async def delete(self, prefix: str) -> None:
-        """Delete every object whose key begins so."""
+        """Delete every object whose key begins with `prefix`."""
         ...
 
     async def health(self) -> str:

@@ -18,7 +18,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The user of a valid token or ticket, and when the bearer token expires that it is or was made with."""
+    """The user of a valid bearer token or ticket.
+
+    `expires_at` is the bearer token's expiry, for a ticket that of the token it was created with.
+    """
 
     id: str
     expires_at: datetime

@@ -1,4 +1,4 @@
-"""Items as rows: read, filtered, counted and curated here; loaded and recomputed by `bulk_items`."""
+"""Items as rows: read, filtered, counted and corrected here; loaded and recomputed by `bulk_items`."""
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence

@@ -59,7 +59,7 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
 
     def wakeup(self, channel: str, payload: str = "") -> Wakeup:
-        """What a notification with this payload notifies, the same object for everybody who waits for it."""
+        """The wakeup of a channel and payload, one object for all who wait for it."""
         assert channel in self._channels
         wakeup = self._wakeups.get((channel, payload))
         if wakeup is None:

@@ -51,7 +51,10 @@ async def _download(storage: Storage, model: ModelFile, partial: Path) -> None:
 
 
 def _is_intact(path: Path, model: ModelFile) -> bool:
-    """Hashed before every load, which reads the file anyway: a damaged model may load and answer nonsense."""
+    """Whether the local copy has the recorded SHA-256; checked before every load, which reads the file anyway.
+
+    A damaged model may load and answer nonsense.
+    """
     with suppress(FileNotFoundError):
         if path.stat().st_size == model.size_bytes:
             with path.open("rb") as file:

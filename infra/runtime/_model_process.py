@@ -68,7 +68,7 @@ async def start(path: Path) -> ModelProcess:
 
 
 async def _spawn(path: Path, context: int, key: str) -> asyncio.subprocess.Process:
-    """In a session of its own, so that Ctrl-C in a terminal reaches only the supervisor."""
+    """Start the process in a session of its own, so that Ctrl-C in a terminal reaches only the supervisor."""
     command = module_command("infra.runtime.model_server", str(path), str(context), str(os.getpid()))
     env = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE_VARIABLES)}
     return await asyncio.create_subprocess_exec(
