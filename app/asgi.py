@@ -31,7 +31,7 @@ GC_THRESHOLDS = (50_000, 10, 10)
 """A response makes thousands of objects, all of them in use: the default of 700 would collect during each."""
 
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def application(settings: Settings) -> ASGIApp:
@@ -84,7 +84,7 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 async def _internal_error(request: Request, error: Exception) -> Response:
     """An unexpected error, without details; they are logged with the request's id."""
-    log.error("A request failed", exc_info=error, extra={"request_id": request.scope.get("request_id")})
+    logger.error("A request failed", exc_info=error, extra={"request_id": request.scope.get("request_id")})
     return refusal(500, "INTERNAL", INTERNAL_MESSAGE)
 
 

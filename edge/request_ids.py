@@ -6,7 +6,7 @@ import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -36,5 +36,5 @@ class RequestIds:
             await self._app({**scope, "request_id": request_id}, receive, send_with_id)
         except Exception:
             if scope["type"] == "websocket":  # Starlette's exception handler is not called for WebSockets
-                log.exception("A WebSocket failed", extra={"request_id": request_id})
+                logger.exception("A WebSocket failed", extra={"request_id": request_id})
             raise

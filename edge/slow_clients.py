@@ -13,7 +13,7 @@ TRANSPORT = "luthier.transport"
 `is_write_paused` says whether the next send would wait."""
 
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class SlowClient(ConnectionAbortedError):
@@ -70,7 +70,7 @@ class _Sender:
 
     def _abort(self) -> None:
         extra = {name: self._scope.get(name) for name in ("request_id", "viewer", "path")}
-        log.warning("A stream was aborted: its client read nothing for %g s", self._seconds, extra=extra)
+        logger.warning("A stream was aborted: its client read nothing for %g s", self._seconds, extra=extra)
         if "abort" not in self._transport:
             raise SlowClient
         self._transport["abort"]()

@@ -12,7 +12,7 @@ from domain.jobs import Job, JobType, Superseded
 from domain.services import Services
 from domain.use_cases import job_lifecycle
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Handler = Callable[[Services, Job], Awaitable[Mapping[str, Any] | None]]
 
@@ -48,7 +48,7 @@ class Dispatcher:
             if job is not None:
                 await self._end(job, await self._handle(job))
         except Superseded:
-            log.info(
+            logger.info(
                 "Job %s was stopped: it has ended, is deleted, or another worker has started it.", job_id
             )
         except Unavailable as error:
@@ -70,7 +70,7 @@ class Dispatcher:
         except Superseded:
             raise
         except Exception:
-            log.exception("Job %s failed.", job.id)
+            logger.exception("Job %s failed.", job.id)
             return InternalError(f"Something went wrong inside Luthier; its log says what, under {job.id}.")
         finally:
             await _stop(handling, watching)

@@ -50,7 +50,7 @@ EXPIRED = "The token has expired."
 ALLOWED_OPERATIONS = {"GET": {OperationType.QUERY}, "POST": set(OperationType)}
 """By HTTP method: GET is safe, so that following a link changes nothing."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class GraphQLView(GraphQL[GraphQLContext, None]):
@@ -100,7 +100,7 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
         except (Exception, CancelledError) as error:
             if isinstance(error, CancelledError) and is_cancelled():
                 raise
-            log.exception("A GraphQL request failed.", extra={"request_id": request_id})
+            logger.exception("A GraphQL request failed.", extra={"request_id": request_id})
             return internal_error_response(accepted.media_type, request_id)
 
     async def _execute(self, http: Request, accepted: AcceptedTypes) -> Response:

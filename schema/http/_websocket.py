@@ -36,7 +36,7 @@ MAX_MESSAGE_CHARACTERS = MAX_BODY_BYTES
 OPERATION_MESSAGES = ("subscribe", "complete")
 CLIENT_MESSAGES = ("connection_init", "ping", "pong", *OPERATION_MESSAGES)
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class CloseCode(IntEnum):
@@ -211,7 +211,7 @@ class BoundedHandler(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
         """Log the error, unless it is that the client has disconnected."""
         if not isinstance(error, WebSocketDisconnected):
             request_id = self.context.request_id
-            log.error("A GraphQL operation failed.", exc_info=error, extra={"request_id": request_id})
+            logger.error("A GraphQL operation failed.", exc_info=error, extra={"request_id": request_id})
 
     @staticmethod
     def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:  # noqa: ARG004 - strawberry's signature

@@ -62,7 +62,7 @@ def input_path(error: DomainError) -> list[str] | None:
     return [to_camel_case(part) for name in error.field for part in name.split(".")]
 
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 EXTENSION_CODES = {
     ErrorCode.INVALID: "BAD_USER_INPUT",
@@ -112,7 +112,7 @@ def mask_error(error: GraphQLError, request_id: str, *, suggest: bool = True) ->
             extensions |= cause.context
     elif (internal := _internal_error(error, cause)) is not None:
         extra = {"request_id": request_id, "path": error.path}
-        log.error("A GraphQL resolver failed.", exc_info=internal, extra=extra)
+        logger.error("A GraphQL resolver failed.", exc_info=internal, extra=extra)
         extensions["code"], message = "INTERNAL", INTERNAL_MESSAGE
     return GraphQLError(
         message, error.nodes, error.source, error.positions, error.path, extensions=extensions
