@@ -12,8 +12,8 @@ from domain.ids import Noun
 from domain.pages import PageRequest
 from domain.reading import Collection, Parent
 from resolvers import datasets as resolve
-from resolvers import items as items_resolve
-from resolvers import jobs as jobs_resolve
+from resolvers import items as resolve_items
+from resolvers import jobs as resolve_jobs
 from schema.execution import ONLY_ID
 from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
@@ -172,17 +172,17 @@ class Dataset(Node):
         metadata=ONLY_ID,
     )
     def content_hash(self, info: Info) -> str:
-        return load(info, items_resolve.content_hashes, self.id)
+        return load(info, resolve_items.content_hashes, self.id)
 
     @strawberry.field(
         description="The newest job that works on the dataset; null before the first.", metadata=ONLY_ID
     )
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
-        return load(info, jobs_resolve.latest, self.id).then(NODE_TYPES[Noun.JOB].from_domain)
+        return load(info, resolve_jobs.latest, self.id).then(NODE_TYPES[Noun.JOB].from_domain)
 
     @strawberry.field(description="Number of items and token statistics.", metadata=ONLY_ID)
     def stats(self, info: Info) -> DatasetStats:
-        return load(info, items_resolve.stats, self.id).then(DatasetStats.from_domain)
+        return load(info, resolve_items.stats, self.id).then(DatasetStats.from_domain)
 
     @strawberry.field(
         description="Field values of the first active items, in the order of "
@@ -192,7 +192,7 @@ class Dataset(Node):
         size = within_hundred(first)
         if self.record.status is not RunStatus.DONE:
             return []
-        found = load(info, items_resolve.sample, self.id, size)
+        found = load(info, resolve_items.sample, self.id, size)
         return found.then(lambda items: [list(item.values) for item in items])
 
     @connection("Documents that were imported into the dataset, newest first.", metadata=ONLY_ID)

@@ -9,7 +9,7 @@ from domain import documents as domain
 from domain.documents import DocumentKind, DocumentStatus
 from domain.ids import Noun
 from resolvers import documents as resolve
-from resolvers import jobs as jobs_resolve
+from resolvers import jobs as resolve_jobs
 from schema.execution import ONLY_ID
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
@@ -107,7 +107,7 @@ class Document(Node):
         description="The job that reads the file; null until the upload is complete.", metadata=ONLY_ID
     )
     def job(self, info: Info) -> Annotated["Job", strawberry.lazy("schema.types.jobs")] | None:
-        return load(info, jobs_resolve.latest, self.id).then(NODE_TYPES[Noun.JOB].from_domain)
+        return load(info, resolve_jobs.latest, self.id).then(NODE_TYPES[Noun.JOB].from_domain)
 
 
 @strawberry.type(

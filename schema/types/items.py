@@ -8,7 +8,7 @@ import strawberry
 from domain import items as domain
 from domain.ids import Noun
 from domain.items import ItemOrigin, ProblemCode, Split
-from resolvers import datasets as datasets_resolve
+from resolvers import datasets as resolve_datasets
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
 from schema.shared.inputs import given_fields
@@ -133,13 +133,13 @@ class DatasetItem(Node):
 
     @strawberry.field(description="The dataset that the item belongs to, also when it is `DELETED`.")
     def dataset(self, info: Info) -> Annotated["Dataset", strawberry.lazy("schema.types.datasets")]:
-        return load(info, datasets_resolve.including_deleted, self.record.dataset_id).then(
+        return load(info, resolve_datasets.including_deleted, self.record.dataset_id).then(
             NODE_TYPES[Noun.DATASET].from_domain
         )
 
     @strawberry.field(description="Field values as an object from field name to text.")
     def data(self, info: Info) -> JSON:
-        found = load(info, datasets_resolve.including_deleted, self.record.dataset_id)
+        found = load(info, resolve_datasets.including_deleted, self.record.dataset_id)
         return found.then(lambda dataset: dict(zip(dataset.field_names, self.record.values, strict=True)))
 
     @strawberry.field(description="The item that this one replaces; null when it is not a correction.")
