@@ -57,7 +57,7 @@ class Dispatcher:
     async def _handle(self, job: Job) -> Mapping[str, Any] | DomainError | None:
         """The handler's result or error. Raises `Superseded` as soon as the job is no longer this worker's."""
         handling = asyncio.ensure_future(self._handlers[job.type](self._services, job))
-        watching = asyncio.ensure_future(self._services.job_streams.until_over(job))
+        watching = asyncio.ensure_future(self._services.job_streams.until_ended(job))
         try:
             await asyncio.wait({handling, watching}, return_when=asyncio.FIRST_COMPLETED)
             return _result(handling, watching)

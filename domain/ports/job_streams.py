@@ -17,6 +17,6 @@ class JobStreams(Protocol):
         """
         ...
 
-    async def until_over(self, job: Job) -> None:
+    async def until_ended(self, job: Job) -> None:
         """Returns once the job has ended, is deleted, or another attempt of it has started."""
         ...

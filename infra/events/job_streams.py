@@ -45,15 +45,15 @@ class JobStreams:
             generation = batch.generation
             del batch  # a stream that waits holds no rows in memory
 
-    async def until_over(self, job: Job) -> None:
+    async def until_ended(self, job: Job) -> None:
         """Returns once the job has ended, is deleted, or another attempt of it has started."""
         wakeup, generation = self._listener.wakeup(CHANNEL, job.id), NEVER
         while True:
             generation = await wakeup.wait(generation)
-            if await self._is_over(job):
+            if await self._has_ended(job):
                 return
 
-    async def _is_over(self, job: Job) -> bool:
+    async def _has_ended(self, job: Job) -> bool:
         """False too while the database does not answer: work continues during an outage."""
         try:
             async with self._transactions.read() as store:
@@ -72,16 +72,16 @@ class JobStreams:
         return read
 
     async def _next_batch(self, wakeup: Wakeup, job_id: str, after: int, generation: int) -> EventBatch:
-        """The events after a position, once there are any, or an empty last batch when the job is over."""
+        """The events after a position, once there are any, or an empty last batch when the job has ended."""
         while True:
             # The generation is taken before the read: what is written during the read wakes the next one.
             generation = await wakeup.wait(generation)
             # A statement that is cancelled costs its connection, so it ends even when all readers have left.
-            recorded, is_over = await asyncio.shield(asyncio.create_task(self._read(job_id, after)))
+            recorded, has_ended = await asyncio.shield(asyncio.create_task(self._read(job_id, after)))
             if len(recorded) == BATCH:
                 return EventBatch(recorded, NEVER, is_last=False)
-            if recorded or is_over:
-                return EventBatch(recorded, generation, is_last=is_over or _is_final(recorded[-1]))
+            if recorded or has_ended:
+                return EventBatch(recorded, generation, is_last=has_ended or _is_final(recorded[-1]))
 
     async def _read(self, job_id: str, after: int) -> tuple[list[RecordedEvent], bool]:
         """The next events; where there are none, whether the job has ended or is deleted."""

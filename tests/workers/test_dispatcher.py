@@ -55,7 +55,7 @@ class FailingStreams:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._streams, name)
 
-    async def until_over(self, _job: Job) -> None:
+    async def until_ended(self, _job: Job) -> None:
         raise self._error
 
 
@@ -79,7 +79,7 @@ async def test_watching_a_job_continues_after_the_database_was_unavailable(
     job = await start_job(services, (await queued_job(api, services)).id)
     outages = Outages(services.transactions, 1)
     streams: Any = services.job_streams
-    watching = asyncio.create_task(type(streams)(streams._listener, outages).until_over(job))
+    watching = asyncio.create_task(type(streams)(streams._listener, outages).until_ended(job))
     await outages.occurred.wait()
     async with services.transactions.begin() as store:
         await job_lifecycle.cancel(store, job.id, viewer_id=job.owner_id)

@@ -67,8 +67,8 @@ class ObservedStreams:
         finally:
             self.closed += 1
 
-    async def until_over(self, job: Job) -> None:
-        await self.real.until_over(job)
+    async def until_ended(self, job: Job) -> None:
+        await self.real.until_ended(job)
 
 
 @dataclass
