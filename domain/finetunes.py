@@ -264,8 +264,8 @@ MAX_SEED = 2**31 - 1
 """The largest seed that NumPy, PyTorch and GraphQL's Int all accept."""
 
 
-UnavailableReason = Callable[[FinetuneMethod], str | None]
-"""The reason why Luthier's own workers cannot train by a method, as a sentence; None when they can."""
+RejectionReason = Callable[[FinetuneMethod], str | None]
+"""Why a run by a method is not even queued, as a sentence; None where it is."""
 
 
 def project_slug(name: str) -> str:

@@ -14,7 +14,7 @@ from domain.finetunes import (
     Hyperparameters,
     ItemSampling,
     NewFinetune,
-    UnavailableReason,
+    RejectionReason,
     model_name,
     training_already_running_error,
 )
@@ -27,15 +27,15 @@ from domain.store import ReadStore, Store
 
 
 async def create(
-    store: Store, new: NewFinetune, unavailable: UnavailableReason, *, viewer_id: str, now: datetime
+    store: Store, new: NewFinetune, rejection_reason: RejectionReason, *, viewer_id: str, now: datetime
 ) -> tuple[Finetune, Job]:
-    """A new fine-tune with frozen items, and its job. `unavailable` is not asked for an EXTERNAL run."""
+    """A new fine-tune with frozen items, and its job. `rejection_reason` is called for LOCAL runs only."""
     project = await require_locked(store.projects, new.project_id, viewer_id=viewer_id)
     require_active(project)
     base = await _require_base_model(store, new.base_model_name)
     overrides = dict(new.hyperparameters or {})
     hyperparameters = base.hyperparameters(overrides, max_seq_length=_max_seq_length(project, base))
-    method = _available_method(new, unavailable)
+    method = _accepted_method(new, rejection_reason)
     dataset = await _require_done_dataset(store, project, new.training_dataset_id)
     await _require_no_training(store, project)
     finetune = await _add(store, project, base, dataset, new, method, hyperparameters, now=now)
@@ -68,9 +68,9 @@ async def _require_base_model(store: ReadStore, name: str) -> BaseModel:
     return base
 
 
-def _available_method(new: NewFinetune, unavailable: UnavailableReason) -> FinetuneMethod:
+def _accepted_method(new: NewFinetune, rejection_reason: RejectionReason) -> FinetuneMethod:
     method = new.method or FinetuneMethod.LORA
-    reason = unavailable(method) if new.runner is Runner.LOCAL else None
+    reason = rejection_reason(method) if new.runner is Runner.LOCAL else None
     if reason is not None:
         raise Invalid(reason, reason="METHOD_UNAVAILABLE", field="method")
     return method
