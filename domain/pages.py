@@ -84,8 +84,8 @@ def dicts_of(columns: Mapping[str, Iterable[Any]], count: int) -> list[dict[str,
 class PageResult(Generic[T]):
     """The rows of one page of a parent's list, in the order of the list.
 
-    `cursor` gives the cursor of the row at an index. Where only some attributes were requested, `part` has
-    their columns and `rows` is empty.
+    `cursor` gives the cursor of the row at an index. Where only some attributes were requested, `partial_rows`
+    has their columns and `rows` is empty.
     """
 
     parent: str
@@ -93,8 +93,8 @@ class PageResult(Generic[T]):
     cursor: Callable[[int], str]
     has_next: bool = False
     has_previous: bool = False
-    part: Rows | None = None
+    partial_rows: Rows | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
-        return len(self.rows if self.part is None else self.part)
+        return len(self.rows if self.partial_rows is None else self.partial_rows)

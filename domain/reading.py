@@ -72,7 +72,7 @@ class PagedReads(Protocol):
     ) -> dict[str, PageResult[Any]]:
         """The page at the same position in each parent's list, in one statement; without `parent_kind` the parent is the viewer.
 
-        With a projection, a result may have a `part` with at least these attributes in place of `rows`.
+        With a projection, a result may have `partial_rows` with at least these attributes in place of `rows`.
         """
         ...
 

@@ -59,7 +59,7 @@ async def pages(
     page: PageRequest,
     projection: frozenset[str] | None,
 ) -> Mapping[str, PageResult[Any]]:
-    """A page of each parent's list; with a projection, a result may have a `part` with these attributes alone."""
+    """A page of each parent's list; with a projection, a result may have `partial_rows` with these attributes alone."""
     async with context.transactions.read() as store:
         return await collection_of(store, collection).pages(
             parents,

@@ -95,18 +95,18 @@ class SqlDatasets(Reader[Dataset]):
         await self._session.execute(insert(prompt_revisions).values(dataset_id=id, **asdict(revision)))
 
     async def revisions(self, ids: list[str], first: int) -> dict[str, list[PromptRevision]]:
-        newest = (
+        of_dataset = (
             select(prompt_revisions)
             .where(prompt_revisions.c.dataset_id == datasets.c.id)
             .order_by(prompt_revisions.c.id.desc())
             .limit(first)
         )
-        part = lateral(newest.correlate(datasets), name="part")
+        newest = lateral(of_dataset.correlate(datasets), name="newest")
         statement = (
-            select(part.c.dataset_id, part.c.prompt, part.c.created_at)
-            .select_from(datasets.join(part, literal(value=True)))
+            select(newest.c.dataset_id, newest.c.prompt, newest.c.created_at)
+            .select_from(datasets.join(newest, literal(value=True)))
             .where(datasets.c.id.in_(ids))
-            .order_by(part.c.id.desc())
+            .order_by(newest.c.id.desc())
         )
         found: dict[str, list[PromptRevision]] = {id: [] for id in ids}
         for dataset_id, prompt, created_at in await self._session.execute(statement):

@@ -145,7 +145,7 @@ class SqlItems(Reader[Item]):
         found = await self.pages(
             dataset_ids, page, parent_kind=Parent.DATASET, where=active, viewer_id=viewer_id
         )
-        return {dataset_id: list(part.rows) for dataset_id, part in found.items()}
+        return {dataset_id: list(page.rows) for dataset_id, page in found.items()}
 
     async def stats(
         self, dataset_ids: list[str], *, document_id: str | None = None, viewer_id: str

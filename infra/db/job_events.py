@@ -85,12 +85,12 @@ class SqlJobEvents(Reader[RecordedEvent]):
             .order_by(job_events.c.seq.desc())
             .limit(lines)
         )
-        part = lateral(last.correlate(jobs), name="part")
+        last_lines = lateral(last.correlate(jobs), name="last_lines")
         statement = (
-            select(jobs.c.id, part.c.line)
-            .select_from(jobs.join(part, literal(value=True)))
+            select(jobs.c.id, last_lines.c.line)
+            .select_from(jobs.join(last_lines, literal(value=True)))
             .where(jobs.c.id.in_(job_ids))
-            .order_by(jobs.c.id, part.c.seq)
+            .order_by(jobs.c.id, last_lines.c.seq)
         )
         found: dict[str, list[str]] = {id: [] for id in job_ids}
         for id, line in await self._session.execute(statement):

@@ -91,7 +91,7 @@ def lateral(parents: Any, page: Select[Any]) -> Select[Any]:
     """One lateral subquery per parent, all in one statement, in order."""
     rows = page.add_columns(
         func.row_number().over(order_by=page._order_by_clauses).label("row_in_page")  # noqa: SLF001
-    ).lateral("part")
+    ).lateral("page")
     return (
         select(parents.c[PARENT_NUMBER], *(column for column in rows.c if column.name != "row_in_page"))
         .select_from(parents.join(rows, literal(value=True)))

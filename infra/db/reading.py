@@ -151,9 +151,9 @@ class Reader(Generic[T]):
         outside = OutsidePage(columns.pop(HAS_EARLIER, ()), columns.pop(HAS_LATER, ()))
         return {
             parent: self._slice(
-                parent, Rows(columns, places), outside, page, viewer_tag, is_partial=projection is not None
+                parent, Rows(columns, indices), outside, page, viewer_tag, is_partial=projection is not None
             )
-            for parent, places in zip(parents, ranges, strict=True)
+            for parent, indices in zip(parents, ranges, strict=True)
         }
 
     @classmethod
@@ -270,15 +270,15 @@ class Reader(Generic[T]):
         is_partial: bool,
     ) -> PageResult[Any]:
         """A page from its rows and one row more if there are more."""
-        has_more, places = len(found.indices) > page.size, found.indices[: page.size]
-        rows = Rows(found.columns, places[::-1] if page.backward else places)
+        has_more, indices = len(found.indices) > page.size, found.indices[: page.size]
+        rows = Rows(found.columns, indices[::-1] if page.backward else indices)
         # An empty page has no row that says what is outside: its cursor was made of a row, so a row was there.
-        has_earlier = page.after is not None and (not places or outside.earlier[places[0]])
-        has_later = page.before is not None and (not places or outside.later[places[0]])
+        has_earlier = page.after is not None and (not indices or outside.earlier[indices[0]])
+        has_later = page.before is not None and (not indices or outside.later[indices[0]])
         return PageResult(
             parent=parent,
             rows=() if is_partial else tuple(map(self.build, rows.all())),
-            part=rows if is_partial else None,
+            partial_rows=rows if is_partial else None,
             cursor=lambda index: self.cursor(rows.at(index), viewer_tag),
             has_next=has_later or (has_more and not page.backward),
             has_previous=has_earlier or (has_more and page.backward),

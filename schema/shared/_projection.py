@@ -58,7 +58,9 @@ def required_attributes(info: Info, noun: Noun) -> frozenset[str] | None:
 def graphql_objects(noun: Noun, page: PageResult[Any]) -> Any:
     """The rows of a page as GraphQL objects; where only some columns were read, objects with those attributes alone."""
     cls = NODE_TYPES[noun]
-    return list(map(cls.from_domain, page.rows)) if page.part is None else PartialRows(cls, page.part)
+    if page.partial_rows is None:
+        return list(map(cls.from_domain, page.rows))
+    return PartialRows(cls, page.partial_rows)
 
 
 def _attributes_of_rows(

@@ -191,7 +191,7 @@ class DatasetStats:
 
     @classmethod
     def from_domain(cls, record: domain.DatasetStats) -> "DatasetStats":
-        by_split = [convert(SplitStats, part) for part in record.by_split]
+        by_split = [convert(SplitStats, split_stats) for split_stats in record.by_split]
         problems = [ProblemCount(code=code, count=count) for code, count in record.problems]
         return convert(cls, record, by_split=by_split, problems=problems)
 
