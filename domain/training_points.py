@@ -24,6 +24,6 @@ class TrainingPoint:
 class TrainingPoints(PagedReads, Protocol):
     """Reads and writes the training curves of fine-tunes."""
 
-    async def add(self, finetune_id: str, points: Sequence[TrainingPoint]) -> None:
+    async def upsert(self, finetune_id: str, points: Sequence[TrainingPoint]) -> None:
         """Upsert points by step; values that are not None replace the stored ones."""
         ...

@@ -169,7 +169,7 @@ async def _record(
     async with services.transactions.begin() as store:
         await store.job_events.append(job, events)
         if new:
-            await store.training_points.add(job.subject_id, [metric.point for metric in new])
+            await store.training_points.upsert(job.subject_id, [metric.point for metric in new])
             await store.finetunes.change(job.subject_id, {"metrics": metrics})
     return metrics
 

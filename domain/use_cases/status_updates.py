@@ -117,7 +117,7 @@ async def _record_progress(store: Store, finetune: Finetune, job: Job, update: S
     if metric is None:
         return finetune
     metrics = updated_metrics(finetune.metrics, metric)
-    await store.training_points.add(finetune.id, [metric.point])
+    await store.training_points.upsert(finetune.id, [metric.point])
     await store.finetunes.change(finetune.id, {"metrics": metrics})
     return replace(finetune, metrics=metrics)
 

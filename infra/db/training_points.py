@@ -27,7 +27,7 @@ class SqlTrainingPoints(Reader[TrainingPoint]):
     def build(self, row: Row) -> TrainingPoint:
         return TrainingPoint(**{field.name: row[field.name] for field in fields(TrainingPoint)})
 
-    async def add(self, finetune_id: str, points: Sequence[TrainingPoint]) -> None:
+    async def upsert(self, finetune_id: str, points: Sequence[TrainingPoint]) -> None:
         """Add points; where the step exists already, new measurements replace the old ones."""
         if not points:
             return
