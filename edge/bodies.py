@@ -15,7 +15,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """
     declared = header(scope["headers"], b"content-length")
     if len(declared) > len(str(limit)) or (declared.isdigit() and int(declared) > limit):
-        raise _too_large(limit)
+        raise _too_large_error(limit)
     body = bytearray()
     while True:
         message = await receive()
@@ -23,7 +23,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > limit:
-            raise _too_large(limit)
+            raise _too_large_error(limit)
         if not message.get("more_body"):
             return bytes(body)
 
@@ -33,5 +33,5 @@ def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in headers if key == name), "")
 
 
-def _too_large(limit: int) -> LimitExceeded:
+def _too_large_error(limit: int) -> LimitExceeded:
     return LimitExceeded(f"The body is larger than {limit:,} bytes.", reason="BODY_TOO_LARGE")

@@ -161,7 +161,7 @@ class S3Storage:
             Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
         )
         if errors := [error for error in answer.get("Errors", []) if error.get("Code") not in ABSENT]:
-            raise _unavailable(str(errors[0].get("Message", "")))
+            raise _unavailable_error(str(errors[0].get("Message", "")))
 
     async def health(self) -> str:
         try:
@@ -267,9 +267,9 @@ def _translated() -> Iterator[None]:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") in ABSENT:
             raise NotFound("There is no such object in storage.", reason="OBJECT_NOT_FOUND") from error
-        raise _unavailable(str(error)) from error
+        raise _unavailable_error(str(error)) from error
     except (BotoCoreError, HTTPClientError, RetriesExceededError) as error:
-        raise _unavailable(str(error)) from error
+        raise _unavailable_error(str(error)) from error
 
 
 def _is_denied(error: BaseException | None) -> bool:
@@ -277,7 +277,7 @@ def _is_denied(error: BaseException | None) -> bool:
     return status.get("HTTPStatusCode") == HTTPStatus.FORBIDDEN
 
 
-def _unavailable(reason: str) -> Unavailable:
+def _unavailable_error(reason: str) -> Unavailable:
     unavailable = Unavailable("The object storage does not answer.", reason="STORAGE_UNAVAILABLE")
     unavailable.add_note(reason)
     return unavailable

@@ -99,7 +99,7 @@ class _FormUpload:
         if not self.files:
             raise Invalid("The body has no `files`.", reason="FILE_REQUIRED", field="files")
         if self.kind is None:
-            raise kind_required()
+            raise kind_required_error()
         kind = self.kind
         return [
             replace(document, kind=kind, mime_type=media_type(kind, document.filename, declared))
@@ -112,10 +112,10 @@ def kind_of(text: str) -> DocumentKind:
     try:
         return DocumentKind(text.upper())
     except ValueError:
-        raise kind_required() from None
+        raise kind_required_error() from None
 
 
-def kind_required() -> Invalid:
+def kind_required_error() -> Invalid:
     """The refusal of an upload without a valid `kind`."""
     names = " or ".join(kind.lower() for kind in DocumentKind)
     return Invalid(

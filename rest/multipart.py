@@ -33,7 +33,7 @@ class Part:
         async for chunk in self.chunks:
             value += chunk
             if len(value) > limit:
-                raise _malformed(f"The field `{self.name}` is too long.")
+                raise _malformed_error(f"The field `{self.name}` is too long.")
         return value.decode(errors="replace").strip()
 
 
@@ -67,9 +67,9 @@ async def _events(request: Request, boundary: bytes) -> AsyncGenerator[Event, No
             for event in parser.parse(data):
                 yield event
     except ClientDisconnect:
-        raise _malformed("The upload was cut off.") from None
+        raise _malformed_error("The upload was cut off.") from None
     except MultipartError as error:
-        raise _malformed(f"The body is not well-formed multipart: {error}.") from None
+        raise _malformed_error(f"The body is not well-formed multipart: {error}.") from None
 
 
 async def _chunks(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
@@ -92,5 +92,5 @@ def _utf8(text: str) -> str:
     return text.encode("latin-1").decode(errors="replace")
 
 
-def _malformed(message: str) -> Invalid:
+def _malformed_error(message: str) -> Invalid:
     return Invalid(message, reason="INVALID_MULTIPART")

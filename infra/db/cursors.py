@@ -35,11 +35,11 @@ def decode(
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         version, name, tag, *values = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error):
-        raise _invalid(field) from None
+        raise _invalid_error(field) from None
     if (version, name, tag, len(values)) != (VERSION, list_name, viewer_tag, len(columns)):
-        raise _invalid(field)
+        raise _invalid_error(field)
     if not all(_fits(value, column) for value, column in zip(values, columns, strict=True)):
-        raise _invalid(field)
+        raise _invalid_error(field)
     return list(values)
 
 
@@ -53,5 +53,5 @@ def _fits(value: Any, column: ColumnElement[Any]) -> bool:
     return isinstance(value, str) and "\x00" not in value
 
 
-def _invalid(field: str) -> Invalid:
+def _invalid_error(field: str) -> Invalid:
     return Invalid("This cursor does not belong to this list.", reason="INVALID_CURSOR", field=field)

@@ -23,13 +23,13 @@ def training_context(path: Path) -> int:
         with path.open("rb") as file:
             tokens = _context(file)
     except (StructError, ValueError, IndexError, OverflowError) as error:
-        raise model_damaged() from error
+        raise model_damaged_error() from error
     if not 0 < tokens < MAX_CONTEXT_TOKENS:
-        raise model_damaged()
+        raise model_damaged_error()
     return tokens
 
 
-def model_damaged() -> Invalid:
+def model_damaged_error() -> Invalid:
     """The error for a file that llama.cpp does not load."""
     return Invalid(
         "The model file cannot be loaded: it is damaged, or not a GGUF that llama.cpp knows.",

@@ -12,7 +12,7 @@ import httpx
 from domain.errors import Unavailable
 from infra.python_modules import module_command
 from infra.runtime import MODEL_KEY
-from infra.runtime._gguf import model_damaged, training_context
+from infra.runtime._gguf import model_damaged_error, training_context
 
 LOAD_TIMEOUT_S = 600.0
 MAX_CONTEXT_TOKENS = 4096
@@ -85,7 +85,7 @@ async def _read_address(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
     line = await process.stdout.readline()
     if not line:
-        raise model_damaged()
+        raise model_damaged_error()
     return line.decode().strip()
 
 
@@ -97,9 +97,9 @@ async def _check_generates(model: ModelProcess) -> None:
         async with httpx.AsyncClient(timeout=LOAD_TIMEOUT_S, trust_env=False) as client:
             reply = await client.post(f"{model.base_url}/completions", json=body, headers=headers)
     except httpx.HTTPError as error:
-        raise model_damaged() from error
+        raise model_damaged_error() from error
     if reply.is_error:
-        raise model_damaged()
+        raise model_damaged_error()
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
