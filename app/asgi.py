@@ -60,7 +60,7 @@ def add_routes(app: Starlette, wiring: Wiring, settings: Settings) -> None:
     app.state.quotas = wiring.quotas
     origins = tuple(filter(None, settings.console_origins.split(",")))
     graphql = GraphQLView(
-        schema_with_executor(fast=settings.fast_execution),
+        schema_with_executor(by_column=settings.fast_execution),
         wiring.services,
         wiring.quotas,
         public_url=settings.public_url,

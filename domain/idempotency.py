@@ -19,7 +19,7 @@ class Idempotency(Protocol):
         """
         ...
 
-    async def remember(self, user_id: str, operation: str, key: str, result_id: str) -> None:
+    async def record_result(self, user_id: str, operation: str, key: str, result_id: str) -> None:
         """Store the result of the call that claimed the key."""
         ...
 

@@ -102,9 +102,9 @@ schema = Schema(
 )
 
 
-def schema_with_executor(*, fast: bool) -> Schema:
-    """The schema with the fast executor, or with strawberry's own."""
-    if fast:
+def schema_with_executor(*, by_column: bool) -> Schema:
+    """The schema with the column executor, or with strawberry's own."""
+    if by_column:
         return schema
     with_stock_executor = copy(schema)
     with_stock_executor.execution_context_class = StrawberryGraphQLCoreExecutionContext

@@ -165,7 +165,7 @@ async def test_a_fault_before_the_commit_rolls_back_the_object_and_the_key(
     for name, (template, _) in CREATING.items():
         given, before = with_ids_of(template, owner.ids) | KEY, await snapshot(database)
         with monkeypatch.context() as patched:
-            patched.setattr(SqlIdempotency, "remember", fail)
+            patched.setattr(SqlIdempotency, "record_result", fail)
             (error,) = (await owner.api.raw(document(name), input=given))["errors"]
         assert error["extensions"]["code"] == "INTERNAL"
         assert await snapshot(database) == before, name

@@ -34,7 +34,7 @@ async def run_idempotently(
     earlier = await store.idempotency.claim(viewer_id, operation, key, fingerprint)
     if earlier is None:
         created = await create()
-        await store.idempotency.remember(viewer_id, operation, key, result_id(created))
+        await store.idempotency.record_result(viewer_id, operation, key, result_id(created))
         return created
     earlier_fingerprint, earlier_id = earlier
     if earlier_fingerprint != fingerprint or earlier_id is None:

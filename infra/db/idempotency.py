@@ -30,7 +30,7 @@ class SqlIdempotency:
                 return found  # else it expired between the two statements
         return None
 
-    async def remember(self, user_id: str, operation: str, key: str, result_id: str) -> None:
+    async def record_result(self, user_id: str, operation: str, key: str, result_id: str) -> None:
         """Store the id of what the call made."""
         await self._session.execute(
             update(keys).where(_is_key(user_id, operation, key)).values(result_id=result_id)

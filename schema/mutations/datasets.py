@@ -124,7 +124,7 @@ class ImportDatasetInput:
     idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
 
-def values_of(input: Any, *without: str) -> dict[str, Any]:
+def _domain_values(input: Any, *without: str) -> dict[str, Any]:
     """The given fields of an input, with the values that the domain stores."""
     values = given_fields(input, *without)
     if (names := values.get("field_names")) is not None:
@@ -153,14 +153,14 @@ class DatasetMutations:
     @mutation
     async def create_dataset(self, info: Info, input: CreateDatasetInput) -> CreateDatasetPayload:
         """Creates a dataset without items, as the next version in its project."""
-        values = values_of(input, "project_id", "idempotency_key")
+        values = _domain_values(input, "project_id", "idempotency_key")
         made = await resolve.create(info.context, input.project_id, values, or_none(input.idempotency_key))
         return CreateDatasetPayload(dataset=Dataset.from_domain(made))
 
     @mutation
     async def update_dataset(self, info: Info, input: UpdateDatasetInput) -> UpdateDatasetPayload:
         """Changes a dataset: name and description at any time, other fields only while it is `PLANNING` and no job works on it."""
-        changed = await resolve.update(info.context, input.id, values_of(input, "id"))
+        changed = await resolve.update(info.context, input.id, _domain_values(input, "id"))
         return UpdateDatasetPayload(dataset=Dataset.from_domain(changed))
 
     @mutation

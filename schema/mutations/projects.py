@@ -72,7 +72,7 @@ class UpdateProjectInput:
     config: ProjectConfigInput | None = optional("Settings to change.")
 
 
-def flat(input: Any, *without: str) -> dict[str, Any]:
+def _flattened_values(input: Any, *without: str) -> dict[str, Any]:
     """An input's fields with those of its `config` beside them: the domain keeps one record."""
     config = or_none(input.config)
     values = {
@@ -96,14 +96,14 @@ class ProjectMutations:
     @mutation
     async def create_project(self, info: Info, input: CreateProjectInput) -> CreateProjectPayload:
         """Creates an empty project."""
-        values = flat(input, "idempotency_key")
+        values = _flattened_values(input, "idempotency_key")
         made = await resolve.create(info.context, values, or_none(input.idempotency_key))
         return CreateProjectPayload(project=Project.from_domain(made))
 
     @mutation
     async def update_project(self, info: Info, input: UpdateProjectInput) -> UpdateProjectPayload:
         """Changes the given fields of a project; an update that changes nothing is refused."""
-        changed = await resolve.update(info.context, input.id, flat(input, "id"))
+        changed = await resolve.update(info.context, input.id, _flattened_values(input, "id"))
         return UpdateProjectPayload(project=Project.from_domain(changed))
 
     @mutation

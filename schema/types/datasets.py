@@ -60,7 +60,7 @@ class PromptRevision:
     created_at: datetime = strawberry.field(description="Time when the prompt was replaced.")
 
 
-def within_hundred(first: int) -> int:
+def checked_length(first: int) -> int:
     """A list's length; raises `Invalid` unless it is from 1 to 100."""
     return PageRequest.of(first, None, None, None).size
 
@@ -161,7 +161,7 @@ class Dataset(Node):
         metadata=ONLY_ID,
     )
     def prompt_history(self, info: Info, first: RevisionCount = 20) -> list[PromptRevision]:
-        found = load(info, resolve.revisions, self.id, within_hundred(first))
+        found = load(info, resolve.revisions, self.id, checked_length(first))
         return found.then(
             lambda revisions: [convert(PromptRevision, revision) for revision in revisions], default=[]
         )
@@ -189,7 +189,7 @@ class Dataset(Node):
         "`fieldNames`; empty until the dataset is `DONE`."
     )
     def data_items_sample(self, info: Info, first: ItemCount = 10) -> list[list[str]]:
-        size = within_hundred(first)
+        size = checked_length(first)
         if self.record.status is not RunStatus.DONE:
             return []
         found = load(info, resolve_items.sample, self.id, size)

@@ -29,7 +29,7 @@ TICKET = '{ ticket(path: "/api/x") { ticket } }'
 MASKED = "Something went wrong inside Luthier."
 
 
-@pytest.fixture(params=[True, False], ids=["fast", "stock"])
+@pytest.fixture(params=[True, False], ids=["by_column", "stock"])
 async def application(
     request: pytest.FixtureRequest,
     wiring: Wiring,

@@ -1,4 +1,4 @@
-"""The fast executor has the same results as the stock one: values, their order, errors and their paths."""
+"""The column executor has the same results as the stock one: values, their order, errors and their paths."""
 
 import gc
 import os
@@ -75,7 +75,7 @@ SELECTIONS: dict[type, dict[str, str]] = {
 """The selections that read each attribute."""
 SCHEMA = kinds()
 AWAITABLE: Any = optimized_is_awaitable
-STOCK, FAST = StrawberryGraphQLCoreExecutionContext, ColumnExecutor
+STOCK, BY_COLUMN = StrawberryGraphQLCoreExecutionContext, ColumnExecutor
 
 
 def value(_field: str, _name: str, argument: GraphQLArgument) -> str | None:
@@ -130,7 +130,7 @@ async def run(
 async def both(document: str, variables: dict[str, Any], values: Values) -> list[bytes]:
     """The results of both executors, with the notes that mutations made."""
     parsed, answers = parse(document), []
-    for executor in (STOCK, FAST):
+    for executor in (STOCK, BY_COLUMN):
         values.notes.clear()
         values.operation = OperationState()
         answers.append(await run(executor, parsed, variables, values) + str(values.notes).encode())
@@ -166,8 +166,8 @@ async def test_both_executors_complete_any_attribute_value_alike() -> None:
             right = getattr(owner, name)
             for given in [*BAD, *NEAR.get(name, ()), *GOOD.get(name, ()), *values.strange(right)]:
                 setattr(owner, name, given)
-                stock, fast = await both(document, {}, values)
-                assert fast == stock, (document, given)
+                stock, by_column = await both(document, {}, values)
+                assert by_column == stock, (document, given)
             setattr(owner, name, right)
 
 
@@ -177,8 +177,8 @@ async def test_both_executors_answer_random_documents_alike() -> None:
         values, queries = Values(random, random.choice([0, 0.02, 0.1])), Queries(SCHEMA, random, value)
         for _ in range(25):
             document, variables = queries.document(random.choice(OPERATIONS))
-            stock, fast = await both(document, variables, values)
-            assert fast == stock, (seed, document, variables)
+            stock, by_column = await both(document, variables, values)
+            assert by_column == stock, (seed, document, variables)
 
 
 async def test_random_documents_are_valid() -> None:
@@ -193,8 +193,10 @@ async def test_both_executors_send_the_same_events() -> None:
         random = seeded(seed)
         values, queries = Values(random, random.choice([0, 0.1])), Queries(SCHEMA, random, value)
         document, variables = queries.document(OperationType.SUBSCRIPTION)
-        stock, fast = [await events(executor, document, variables, values) for executor in (STOCK, FAST)]
-        assert fast == stock, (seed, document, variables)
+        stock, by_column = [
+            await events(executor, document, variables, values) for executor in (STOCK, BY_COLUMN)
+        ]
+        assert by_column == stock, (seed, document, variables)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ async def test_keys_of_many_objects_are_read_with_one_call(
     monkeypatch.setattr(module, "found", counted)
     values = Values(seeded(1), 0)
     document = parse(f"{{ there {{ branches {{ {selection} branches {{ {selection} }} }} }} }}")
-    for executor in (STOCK, FAST):
+    for executor in (STOCK, BY_COLUMN):
         calls.clear()
         values.operation = OperationState()
         assert b"[]" in await run(executor, document, {}, values)
@@ -228,7 +230,7 @@ async def test_middleware_applies_to_attributes_too() -> None:
     document = parse("{ here { leaf { id } leaves { id } } }")
     values = Values(seeded(SEED), 0)
     values.root.leaves = values.leaves
-    for executor in (STOCK, FAST):
+    for executor in (STOCK, BY_COLUMN):
         found = execute(SCHEMA, document, context_value=values, executor_class=executor, middleware=[twice])
         assert isinstance(found, ExecutionResult)
         assert found.data
@@ -265,17 +267,17 @@ async def test_both_executors_answer_alike_with_the_real_schema_and_data(
     answered = 0
     for _ in range(COUNT // 2):
         document, variables = queries.document()
-        fast = await answer(api, document, variables)
+        by_column = await answer(api, document, variables)
         with monkeypatch.context() as patched:
             patched.setattr(connections, "required_attributes", lambda *_: None)
             whole = await answer(api, document, variables)
             patched.setattr(schema, "execution_context_class", STOCK)
             stock = await answer(api, document, variables)
-        assert fast == whole == stock, (document, variables)
-        answered += fast[0] is not None
+        assert by_column == whole == stock, (document, variables)
+        answered += by_column[0] is not None
     assert answered > COUNT / 4
 
 
 async def test_the_stock_executor_can_be_selected() -> None:
-    assert schema_with_executor(fast=False).execution_context_class is STOCK
-    assert issubclass(schema_with_executor(fast=True).execution_context_class, FAST)
+    assert schema_with_executor(by_column=False).execution_context_class is STOCK
+    assert issubclass(schema_with_executor(by_column=True).execution_context_class, BY_COLUMN)

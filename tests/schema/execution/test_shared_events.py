@@ -203,11 +203,15 @@ async def test_shared_results_equal_those_of_the_stock_executor(api: Api, servic
     )
     await succeed(services, job)
 
-    async def all_of(*, fast: bool) -> list[Any]:
+    async def all_of(*, by_column: bool) -> list[Any]:
         viewer = GraphQLContext(services=services, viewer=api.user_id, base_url="http://x", streams=True)
-        stream: Any = await schema_with_executor(fast=fast).stream(EVERYTHING, {"id": job.id}, viewer)
+        stream: Any = await schema_with_executor(by_column=by_column).stream(
+            EVERYTHING, {"id": job.id}, viewer
+        )
         return [sent(result) async for result in stream]
 
-    stock, *fast = await asyncio.gather(all_of(fast=False), *(all_of(fast=True) for _ in range(3)))
+    stock, *by_column = await asyncio.gather(
+        all_of(by_column=False), *(all_of(by_column=True) for _ in range(3))
+    )
     assert len(stock) == 7
-    assert [results == stock for results in fast] == [True] * 3
+    assert [results == stock for results in by_column] == [True] * 3
