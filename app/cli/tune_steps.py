@@ -151,7 +151,7 @@ def _dataset(
     client: Client, project_id: str, document_id: str, headers: list[str], fields: tuple[str, str]
 ) -> tuple[str, dict[str, Any]]:
     input_field, output_field = fields
-    made = client.mutate(
+    created = client.mutate(
         "createDataset",
         "dataset { id }",
         projectId=project_id,
@@ -159,7 +159,7 @@ def _dataset(
         outputField=output_field,
         fieldNames=headers,
     )
-    dataset_id = made["dataset"]["id"]
+    dataset_id = created["dataset"]["id"]
     started = client.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=document_id)
     return dataset_id, client.wait(started["job"]["id"])["result"]
 
@@ -188,7 +188,7 @@ def _train(
 ) -> dict[str, Any]:
     with steps.step(f"Training of {options.base}, GGUF"):
         hyperparameters = {} if options.epochs is None else {"hyperparameters": {"numEpochs": options.epochs}}
-        made = client.mutate(
+        created = client.mutate(
             "createFinetune",
             "finetune { id }",
             projectId=project_id,
@@ -196,7 +196,7 @@ def _train(
             trainingDatasetId=dataset_id,
             **hyperparameters,
         )
-        finetune_id = made["finetune"]["id"]
+        finetune_id = created["finetune"]["id"]
         with _cancel_on_interrupt(client, finetune_id):
             path = f"/api/projects/{project_id}/finetunes/{finetune_id}/logs/stream"
             _follow_training(client, path, steps.console)
@@ -273,16 +273,16 @@ def _update_progress(bar: Progress, task: TaskID, name: str, data: dict[str, Any
 
 
 def _deploy(client: Client, project_id: str, finetune: dict[str, Any], prompt: str) -> ServedModel:
-    made = client.mutate(
+    created = client.mutate(
         "createDeployment",
         "apiKey job { id } deployment { id baseUrl modelName }",
         projectId=project_id,
         finetuneId=finetune["id"],
     )
-    client.wait(made["job"]["id"])
+    client.wait(created["job"]["id"])
     return ServedModel(
-        base_url=made["deployment"]["baseUrl"],
-        model=made["deployment"]["modelName"],
-        key=made["apiKey"],
+        base_url=created["deployment"]["baseUrl"],
+        model=created["deployment"]["modelName"],
+        key=created["apiKey"],
         example_prompt=prompt,
     )

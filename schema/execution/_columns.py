@@ -181,6 +181,6 @@ def _objects(columns: Mapping[str, Iterable[Any]], count: int) -> list[dict[str,
     empty = dict.fromkeys(columns)
     objects = [empty.copy() for _ in range(count)]
     for name, values in columns.items():
-        for made, value in zip(objects, values, strict=True):
-            made[name] = value
+        for result_object, value in zip(objects, values, strict=True):
+            result_object[name] = value
     return objects

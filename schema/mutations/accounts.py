@@ -51,8 +51,8 @@ class AccountMutations:
     @mutation
     async def register(self, info: Info, input: RegisterInput) -> RegisterPayload:
         """Creates an account and signs it in."""
-        made = await resolve.register(info.context, input.email, input.password, input.name)
-        return _signed_in(info, RegisterPayload, made)
+        created = await resolve.register(info.context, input.email, input.password, input.name)
+        return _signed_in(info, RegisterPayload, created)
 
     @mutation
     async def login(self, info: Info, input: LoginInput) -> LoginPayload:

@@ -154,8 +154,8 @@ class DatasetMutations:
     async def create_dataset(self, info: Info, input: CreateDatasetInput) -> CreateDatasetPayload:
         """Creates a dataset without items, as the next version in its project."""
         values = _domain_values(input, "project_id", "idempotency_key")
-        made = await resolve.create(info.context, input.project_id, values, or_none(input.idempotency_key))
-        return CreateDatasetPayload(dataset=Dataset.from_domain(made))
+        created = await resolve.create(info.context, input.project_id, values, or_none(input.idempotency_key))
+        return CreateDatasetPayload(dataset=Dataset.from_domain(created))
 
     @mutation
     async def update_dataset(self, info: Info, input: UpdateDatasetInput) -> UpdateDatasetPayload:

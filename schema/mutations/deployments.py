@@ -48,7 +48,7 @@ class DeploymentMutations:
     @mutation
     async def create_deployment(self, info: Info, input: CreateDeploymentInput) -> CreateDeploymentPayload:
         """Deploys a model at the project's OpenAI-compatible endpoint, with a first API key."""
-        made = await resolve.create(
+        created = await resolve.create(
             info.context,
             input.project_id,
             or_none(input.model_name),
@@ -56,9 +56,9 @@ class DeploymentMutations:
             or_none(input.idempotency_key),
         )
         return CreateDeploymentPayload(
-            deployment=Deployment.from_domain(made.deployment),
-            job=Job.from_domain(made.job),
-            api_key=made.secret,
+            deployment=Deployment.from_domain(created.deployment),
+            job=Job.from_domain(created.job),
+            api_key=created.secret,
         )
 
     @mutation

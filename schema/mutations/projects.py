@@ -97,8 +97,8 @@ class ProjectMutations:
     async def create_project(self, info: Info, input: CreateProjectInput) -> CreateProjectPayload:
         """Creates an empty project."""
         values = _flattened_values(input, "idempotency_key")
-        made = await resolve.create(info.context, values, or_none(input.idempotency_key))
-        return CreateProjectPayload(project=Project.from_domain(made))
+        created = await resolve.create(info.context, values, or_none(input.idempotency_key))
+        return CreateProjectPayload(project=Project.from_domain(created))
 
     @mutation
     async def update_project(self, info: Info, input: UpdateProjectInput) -> UpdateProjectPayload:
