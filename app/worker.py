@@ -14,7 +14,7 @@ from app.wiring import wire
 from domain.jobs import JobType
 from domain.services import Services
 from domain.use_cases import job_lifecycle
-from infra.queue import DEFAULT, DELETE_FILES, EXPIRE, REQUEUE, RUN_JOB, TRAINING, UNLOAD, Retry
+from infra.queue import ALIASES, DEFAULT, DELETE_FILES, EXPIRE, REQUEUE, RUN_JOB, TRAINING, UNLOAD, Retry
 from workers import datasets, deployments, documents, finetunes
 from workers.dispatcher import Dispatcher, Handler
 
@@ -48,11 +48,13 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
     """Register the functions of all tasks with the queue."""
     dispatcher = Dispatcher(services, HANDLERS)
 
-    @queue.task(name=RUN_JOB, retry=Retry(Exception))  # `job_lifecycle.start` fails a job that never succeeds
+    @queue.task(
+        name=RUN_JOB, aliases=ALIASES[RUN_JOB], retry=Retry(Exception)
+    )  # `job_lifecycle.start` fails a job that never succeeds
     async def run_job(job_id: str) -> None:
         await dispatcher.work(job_id)
 
-    @queue.task(name=DELETE_FILES, retry=Retry(Exception))
+    @queue.task(name=DELETE_FILES, aliases=ALIASES[DELETE_FILES], retry=Retry(Exception))
     async def delete_files(prefixes: list[str]) -> None:
         for prefix in prefixes:
             await services.storage.delete(prefix)
@@ -64,14 +66,14 @@ def register(queue: procrastinate.App, services: Services, *, stalled_s: float) 
             await finetunes.delete_work_folder(services, model_id)
 
     @queue.periodic(cron="*/10 * * * *")
-    @queue.task(name=EXPIRE, queueing_lock=EXPIRE, queue=DEFAULT)
+    @queue.task(name=EXPIRE, aliases=ALIASES[EXPIRE], queueing_lock=EXPIRE, queue=DEFAULT)
     async def expire_records(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it to every periodic task
         async with services.transactions.begin() as store:
             await store.background_tasks.delete_files(await store.documents.expire())
             await store.idempotency.expire()
 
     @queue.periodic(cron="* * * * * */5")  # the sixth field is seconds
-    @queue.task(name=REQUEUE, queueing_lock=REQUEUE, queue=DEFAULT)
+    @queue.task(name=REQUEUE, aliases=ALIASES[REQUEUE], queueing_lock=REQUEUE, queue=DEFAULT)
     async def requeue(timestamp: int) -> None:  # noqa: ARG001 - Procrastinate passes it to every periodic task
         await requeue_jobs(queue, services, stalled_s)
 

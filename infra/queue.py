@@ -8,8 +8,15 @@ from procrastinate.jobs import Job as QueuedJob
 
 from domain.documents import UPLOAD_EXPIRY_S
 
-RUN_JOB, DELETE_FILES, UNLOAD = "luthier.work", "luthier.purge", "luthier.unload"
-REQUEUE, EXPIRE = "luthier.rescue", "luthier.tidy"
+RUN_JOB, DELETE_FILES, UNLOAD = "luthier.run_job", "luthier.delete_files", "luthier.unload"
+REQUEUE, EXPIRE = "luthier.requeue", "luthier.expire"
+ALIASES = {
+    RUN_JOB: ["luthier.work"],
+    DELETE_FILES: ["luthier.purge"],
+    REQUEUE: ["luthier.rescue"],
+    EXPIRE: ["luthier.tidy"],
+}
+"""Earlier names of tasks, under which jobs may still be in the queue."""
 DEFAULT, TRAINING = "default", "training"
 QUEUES = {"FINETUNE": TRAINING}
 """Job types with a queue of their own: one machine trains one model at a time."""

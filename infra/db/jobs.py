@@ -27,13 +27,13 @@ from infra.db.engine import driver_connection
 from infra.db.job_events import SqlJobEvents
 from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import jobs, projects
-from infra.queue import RUN_JOB, Enqueuer
+from infra.queue import ALIASES, RUN_JOB, Enqueuer
 
 ACTIVE = sorted(set(JobStatus) - FINAL)
 ORPHANED_LOCK = 4_839_201_378  # any number, as long as every worker uses the same
 QUEUED = text(
     "select args->>'job_id' from procrastinate_jobs "
-    "where task_name = :task and status in ('todo', 'doing') and args->>'job_id' = any(:ids)"
+    "where task_name = any(:tasks) and status in ('todo', 'doing') and args->>'job_id' = any(:ids)"
 )
 """Which of some jobs are queued or run by a worker."""
 
@@ -166,7 +166,9 @@ class SqlJobs(SqlJobReads):
                 not_(_waits_for_its_document()),
             )
         )
-        queued = set(await self._session.scalars(QUEUED, {"task": RUN_JOB, "ids": list(active)}))
+        queued = set(
+            await self._session.scalars(QUEUED, {"tasks": [RUN_JOB, *ALIASES[RUN_JOB]], "ids": list(active)})
+        )
         return [job for id, job in active.items() if id not in queued]
 
 

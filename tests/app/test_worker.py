@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from procrastinate.tasks import configure_task
 
 from app.worker import HANDLERS, requeue_jobs
 from domain.services import Services
@@ -48,6 +49,23 @@ async def test_what_is_in_the_queue_or_not_ours_to_work_is_left_alone(
     await create_finetune(api, other, await new_dataset(services, api, other), runner="EXTERNAL")
     await requeue_jobs(worker.queue, services, 20)
     assert await queued(worker) == [local["job"]["id"]]
+
+
+async def test_a_job_that_was_queued_under_an_earlier_name_of_its_task_is_not_requeued_and_runs(
+    api: Api, services: Services, worker: Worker
+) -> None:
+    job = await queued_job(api, services)
+    manager = worker.queue.job_manager
+    await configure_task(name="luthier.work", job_manager=manager).defer_async(job_id=job.id)
+    await configure_task(name="luthier.purge", job_manager=manager).defer_async(prefixes=["documents/none/"])
+    for periodic in ("luthier.rescue", "luthier.tidy"):
+        await configure_task(name=periodic, job_manager=manager).defer_async(timestamp=0)
+    await requeue_jobs(worker.queue, services, 20)
+    assert await queued(worker) == []
+    await worker.drain()
+    assert await manager.list_jobs_async() == []
+    ended = await api.gql("query($id: ID!) { job(id: $id) { status } }", id=job.id)
+    assert ended["job"]["status"] == "FAILED"
 
 
 async def test_a_job_that_a_worker_holds_is_left_alone(
