@@ -31,6 +31,8 @@ class RunStatus(StrEnum):
     DELETED = "DELETED"
 
 
+UNFINISHED = frozenset({RunStatus.PLANNING, RunStatus.RUNNING})
+"""The statuses of a run whose job has not ended."""
 RUN_STATUS_OF_JOB = {
     JobStatus.QUEUED: RunStatus.PLANNING,
     JobStatus.RUNNING: RunStatus.RUNNING,

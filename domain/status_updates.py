@@ -8,7 +8,6 @@ from domain.finetunes import ArtifactKind, InferenceSample
 from domain.job_events import Metric
 
 UNPROCESSABLE = "UNPROCESSABLE"
-UNDER_WAY = frozenset({RunStatus.PLANNING, RunStatus.RUNNING})
 ALLOWED_TRANSITIONS = {
     RunStatus.PLANNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),
     RunStatus.RUNNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),

@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from domain.datasets import Dataset, RunStatus
+from domain.datasets import UNFINISHED, Dataset, RunStatus
 from domain.errors import Conflict, Unauthenticated
 from domain.finetunes import Finetune
 from domain.ids import Noun
 from domain.jobs import Superseded
 from domain.reading import not_found_error, require
 from domain.services import Services
-from domain.status_updates import UNDER_WAY, StatusUpdate
+from domain.status_updates import StatusUpdate
 from domain.use_cases import generation_results, status_updates
 from domain.use_cases.generation_results import ResultFile
 from edge.bearer_tokens import bearer_token
@@ -35,7 +35,7 @@ async def update_dataset_status(request: Request) -> Response:
     services = services_of(request)
     dataset = await _dataset(request, request.path_params["dataset_id"])
     update = read_status_update(await json_object(request), services.now())
-    if update.status is not RunStatus.DONE or dataset.status not in UNDER_WAY:
+    if update.status is not RunStatus.DONE or dataset.status not in UNFINISHED:
         return _response(await _update_dataset(services, dataset, update, []))
     await asyncio.to_thread(services.work_folder.mkdir, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=services.work_folder, prefix="results-") as folder:
@@ -67,7 +67,7 @@ async def update_finetune_status(request: Request) -> Response:
 
 
 async def _update_finetune(services: Services, finetune: Finetune, update: StatusUpdate) -> Finetune:
-    is_end = update.status is RunStatus.DONE and finetune.status in UNDER_WAY
+    is_end = update.status is RunStatus.DONE and finetune.status in UNFINISHED
     artifacts = (
         await status_updates.stored_artifacts(services.storage, finetune, update.result) if is_end else []
     )

@@ -19,6 +19,7 @@ from domain.jobs import Job, JobStatus, Superseded
 from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingMessage, TrainingResult, TrainingRun
 from domain.reading import not_found_error, require
 from domain.services import Services
+from domain.texts import replace_invalid_characters
 from workers.batched_stream import BatchedStream
 from workers.dispatcher import record_events
 
@@ -41,7 +42,7 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
             result = await _train(services, job, finetune, await _run(services, finetune, dataset, folder))
             finetune = await _publish(services, job, finetune, result)
         except TrainingFailed as error:
-            raise Invalid(_clean(str(error)), reason="TRAINING_FAILED") from error
+            raise Invalid(replace_invalid_characters(str(error)), reason="TRAINING_FAILED") from error
         except (asyncio.CancelledError, Superseded):
             if not await _keeps_checkpoint(services, job):
                 await _discard(services, finetune)
@@ -148,13 +149,10 @@ def _split(batch: Iterable[TrainingMessage]) -> tuple[list[Event], list[Training
         else:
             if isinstance(message, Progress):
                 events = [event for event in events if not isinstance(event, Progress)]
-            events.append(LogLine(_clean(message.line)) if isinstance(message, LogLine) else message)
+            events.append(
+                LogLine(replace_invalid_characters(message.line)) if isinstance(message, LogLine) else message
+            )
     return events, results
-
-
-def _clean(text: str) -> str:
-    """The text without NUL characters, which PostgreSQL cannot store."""
-    return text.replace("\x00", "\ufffd")
 
 
 async def _record(
@@ -204,7 +202,7 @@ def _parity_lines(result: TrainingResult) -> list[Event]:
     """A failed parity, in the log too: the fine-tune is DONE, but its GGUF answers wrongly."""
     if result.parity is None or result.parity.passed:
         return []
-    detail = _clean(result.parity.detail or "no detail was given")
+    detail = replace_invalid_characters(result.parity.detail or "no detail was given")
     return [LogLine(f"ERROR: the GGUF does not answer as the fine-tuned model did: {detail}")]
 
 

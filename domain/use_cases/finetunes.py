@@ -5,7 +5,7 @@ from typing import Any
 
 from domain import ids
 from domain.base_models import BaseModel
-from domain.datasets import RUN_STATUS_OF_JOB, Dataset, RunStatus
+from domain.datasets import RUN_STATUS_OF_JOB, UNFINISHED, Dataset, RunStatus
 from domain.errors import Conflict, Invalid
 from domain.finetunes import (
     MAX_SEED,
@@ -162,7 +162,7 @@ async def delete(store: Store, id: str, *, viewer_id: str) -> str:
     found = await require(store.finetunes, id, viewer_id=viewer_id)
     await store.projects.lock(found.project_id, viewer_id=viewer_id)  # always before its objects: no deadlock
     finetune = await require_locked(store.finetunes, id, viewer_id=viewer_id)
-    if finetune.status in {RunStatus.PLANNING, RunStatus.RUNNING}:
+    if finetune.status in UNFINISHED:
         raise Conflict(
             "The fine-tune is still being trained; cancel it first.", reason="TRAINING_RUNNING", field="id"
         )

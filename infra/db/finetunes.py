@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from domain.datasets import RunStatus
+from domain.datasets import UNFINISHED
 from domain.finetunes import (
     Artifact,
     Finetune,
@@ -90,7 +90,7 @@ class SqlFinetunes(Reader[Finetune]):
 
     async def running_in(self, project_id: str) -> str | None:
         """The id of the project's fine-tune that is PLANNING or RUNNING."""
-        running = finetunes.c.status.in_([RunStatus.PLANNING, RunStatus.RUNNING])
+        running = finetunes.c.status.in_(UNFINISHED)
         statement = select(finetunes.c.id).where(finetunes.c.project_id == project_id, running)
         return await self._session.scalar(statement)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Table, case, delete, exists, func, insert, literal, select, update
 
-from domain.datasets import RunStatus
+from domain.datasets import UNFINISHED, RunStatus
 from domain.deployments import DeploymentStatus
 from domain.documents import DocumentStatus
 from domain.ids import Noun
@@ -37,7 +37,7 @@ LAST_JOB_STATUS = (
 
 STAGE = case(
     (
-        _has(finetunes, finetunes.c.status.in_([RunStatus.PLANNING, RunStatus.RUNNING])),
+        _has(finetunes, finetunes.c.status.in_(UNFINISHED)),
         ProjectStage.TRAINING.value,
     ),
     (_has(datasets, datasets.c.status == RunStatus.RUNNING), ProjectStage.GENERATING.value),
