@@ -122,20 +122,23 @@ class HasProject(Protocol):
 P = TypeVar("P", bound=HasProject)
 
 
-def not_found_error(noun: Noun, id: str, *, field: str | None = None) -> NotFound:
+def not_found_error(noun: Noun, id: str, *, field: str | None = None, reason: str | None = None) -> NotFound:
     """The error for an id of a missing object, or of one that the viewer may not see.
 
-    `field` is the input field of the id.
+    `field` is the input field of the id; `reason` is `<NOUN>_NOT_FOUND` unless given.
     """
     sentence = f"There is no {noun.words} {id}." if id.strip() else f"There is no {noun.words} with this id."
-    return NotFound(sentence, reason=f"{noun.name}_NOT_FOUND", field=field or ID_FIELDS.get(noun, "id"))
+    reason = reason or f"{noun.name}_NOT_FOUND"
+    return NotFound(sentence, reason=reason, field=field or ID_FIELDS.get(noun, "id"))
 
 
-async def require(rows: Reads[T], id: str, *, viewer_id: str, field: str | None = None) -> T:
+async def require(
+    rows: Reads[T], id: str, *, viewer_id: str, field: str | None = None, reason: str | None = None
+) -> T:
     """The viewer's object; raises `NotFound`."""
     found = await rows.get(id, viewer_id=viewer_id)
     if found is None:
-        raise not_found_error(rows.noun, id, field=field)
+        raise not_found_error(rows.noun, id, field=field, reason=reason)
     return found
 
 
@@ -148,11 +151,17 @@ async def require_locked(rows: LockingReads[T], id: str, *, viewer_id: str, fiel
 
 
 async def require_in_project(
-    rows: Reads[P], id: str, project_id: str, *, viewer_id: str, field: str | None = None
+    rows: Reads[P],
+    id: str,
+    project_id: str,
+    *,
+    viewer_id: str,
+    field: str | None = None,
+    reason: str | None = None,
 ) -> P:
     """The viewer's object of a project; raises `NotFound`, also for an object of another project."""
-    found = await require(rows, id, viewer_id=viewer_id, field=field)
-    return _of_project(found, project_id, rows.noun, field=field)
+    found = await require(rows, id, viewer_id=viewer_id, field=field, reason=reason)
+    return _of_project(found, project_id, rows.noun, field=field, reason=reason)
 
 
 async def require_locked_in_project(
@@ -163,7 +172,7 @@ async def require_locked_in_project(
     return _of_project(found, project_id, rows.noun, field=field)
 
 
-def _of_project(found: P, project_id: str, noun: Noun, *, field: str | None) -> P:
+def _of_project(found: P, project_id: str, noun: Noun, *, field: str | None, reason: str | None = None) -> P:
     if found.project_id != project_id:
-        raise not_found_error(noun, found.id, field=field)
+        raise not_found_error(noun, found.id, field=field, reason=reason)
     return found

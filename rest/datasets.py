@@ -16,10 +16,9 @@ from domain.errors import Conflict, Invalid
 from domain.files.csv_writer import BOM, csv_line
 from domain.items import Item, ItemSelection, Split
 from domain.rate_limits import CallKind
-from domain.reading import require_in_project
 from domain.rules import safe_name
 from domain.store import Transactions
-from rest.endpoints import endpoint, services_of, viewer_id
+from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.rate_limits import rate_limited
 from rest.streaming import ClosingStreamingResponse, batched
 
@@ -81,9 +80,7 @@ def _choice(request: Request, name: str, choices: type[Choice]) -> Choice | None
 
 async def _require_done(request: Request, viewer: str) -> Dataset:
     """The dataset of the path; raises `NotFound`, or `Conflict` while it is not DONE."""
-    project_id, dataset_id = request.path_params["project_id"], request.path_params["dataset_id"]
-    async with services_of(request).transactions.read() as store:
-        dataset = await require_in_project(store.datasets, dataset_id, project_id, viewer_id=viewer)
+    dataset = await require_of_path(request, lambda store: store.datasets, "dataset_id", viewer_id=viewer)
     if dataset.status is not RunStatus.DONE:
         raise Conflict(
             f"The dataset is {dataset.status}; it can be downloaded once it is DONE.", reason="NOT_READY"

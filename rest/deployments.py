@@ -10,11 +10,10 @@ from starlette.routing import Route
 from domain.deployments import Deployment
 from domain.files.csv_writer import BOM, csv_line
 from domain.rate_limits import CallKind
-from domain.reading import require_in_project
 from domain.request_logs import RequestLog
 from domain.rules import safe_name
 from domain.store import Transactions
-from rest.endpoints import endpoint, services_of, viewer_id
+from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.rate_limits import rate_limited
 from rest.streaming import ClosingStreamingResponse, batched
 
@@ -25,20 +24,16 @@ COLUMNS = ("date", "input", "output")
 @rate_limited(CallKind.READS)
 async def logs_download(request: Request) -> Response:
     """A deployment's requests as CSV, oldest first."""
-    deployment = await _require(request, viewer_id(request, allow_ticket=True))
+    viewer = viewer_id(request, allow_ticket=True)
+    deployment = await require_of_path(
+        request, lambda store: store.deployments, "deployment_id", viewer_id=viewer
+    )
     filename = f"{safe_name(deployment.model_name)}_logs.csv"
     return ClosingStreamingResponse(
         batched(_lines(services_of(request).transactions, deployment)),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
-
-
-async def _require(request: Request, viewer: str) -> Deployment:
-    """The deployment of the path; raises `NotFound`."""
-    project_id, deployment_id = request.path_params["project_id"], request.path_params["deployment_id"]
-    async with services_of(request).transactions.read() as store:
-        return await require_in_project(store.deployments, deployment_id, project_id, viewer_id=viewer)
 
 
 async def _lines(transactions: Transactions, deployment: Deployment) -> AsyncGenerator[str, None]:

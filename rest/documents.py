@@ -22,10 +22,10 @@ from domain.ids import Noun
 from domain.ports.storage import ObjectChanged, Storage
 from domain.projects import require_active
 from domain.rate_limits import CallKind
-from domain.reading import require, require_in_project
+from domain.reading import require
 from domain.services import Services
 from domain.use_cases.documents import add_uploaded
-from rest.endpoints import endpoint, services_of, viewer_id
+from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.errors import refusal
 from rest.file_responses import file_response
 from rest.multipart import Part, boundary_of, parts
@@ -207,7 +207,8 @@ def _json(document: Document) -> dict[str, Any]:
 @rate_limited(CallKind.READS)
 async def download(request: Request) -> Response:
     """The file of a document, unchanged."""
-    document = await _require(request)
+    viewer = viewer_id(request, allow_ticket=True)
+    document = await require_of_path(request, lambda store: store.documents, "document_id", viewer_id=viewer)
     if not document.is_stored:
         raise Conflict("The document's upload is not complete.", reason="NOT_READY")
     storage = services_of(request).storage
@@ -232,15 +233,6 @@ async def _etag(storage: Storage, document: Document) -> str:
     if stored.size != document.size_bytes:
         raise ObjectChanged
     return stored.etag
-
-
-async def _require(request: Request) -> Document:
-    """The document of the path; raises `NotFound`."""
-    viewer, id = viewer_id(request, allow_ticket=True), request.path_params["document_id"]
-    async with services_of(request).transactions.read() as store:
-        return await require_in_project(
-            store.documents, id, request.path_params["project_id"], viewer_id=viewer
-        )
 
 
 ROUTES = [

@@ -3,14 +3,16 @@
 import json
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.errors import DomainError, Invalid, SignInRequired
 from domain.ports.tokens import Viewer
+from domain.reading import HasProject, Reads, require_in_project
 from domain.services import Services
+from domain.store import ReadStore
 from edge.bearer_tokens import bearer_token, viewer_of
 from edge.bodies import read_body
 from edge.connection_quotas import ConnectionQuotas
@@ -20,6 +22,7 @@ MAX_JSON = 1_048_576
 """Bytes of a JSON body."""
 
 
+P = TypeVar("P", bound=HasProject)
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -62,6 +65,19 @@ def authenticate(request: Request, *, allow_ticket: bool = False) -> Viewer:
 def viewer_id(request: Request, *, allow_ticket: bool = False) -> str:
     """The id of the authenticated viewer; raises `SignInRequired`."""
     return authenticate(request, allow_ticket=allow_ticket).id
+
+
+async def require_of_path(
+    request: Request, reads_of: Callable[[ReadStore], Reads[P]], parameter: str, *, viewer_id: str
+) -> P:
+    """The viewer's object whose id is in the path beside that of its project; raises `NotFound`."""
+    async with services_of(request).transactions.read() as store:
+        return await require_in_project(
+            reads_of(store),
+            request.path_params[parameter],
+            request.path_params["project_id"],
+            viewer_id=viewer_id,
+        )
 
 
 async def json_object(request: Request) -> dict[str, Any]:

@@ -13,10 +13,9 @@ from domain.finetunes import Finetune
 from domain.job_events import Checkpoint, LogLine, Metric, Progress, RecordedEvent, StatusChanged, seq_of
 from domain.jobs import FINAL, Job, JobStatus
 from domain.rate_limits import CallKind
-from domain.reading import require_in_project
 from domain.use_cases import finetunes
 from edge.event_streams import EventStream, event
-from rest.endpoints import authenticate, endpoint, quotas_of, services_of
+from rest.endpoints import authenticate, endpoint, quotas_of, require_of_path, services_of
 from rest.rate_limits import rate_limited
 
 
@@ -24,14 +23,14 @@ from rest.rate_limits import rate_limited
 @rate_limited(CallKind.READS)
 async def logs(request: Request) -> Response:
     """Events from `Last-Event-ID` on, past and new; ends with the training or when the token expires."""
-    viewer, finetune_id = authenticate(request, allow_ticket=True), request.path_params["finetune_id"]
+    viewer = authenticate(request, allow_ticket=True)
     request.scope["viewer"] = viewer.id  # for the log of a slow client
     after = seq_of(request.headers.get("last-event-id"))
+    finetune = await require_of_path(
+        request, lambda store: store.finetunes, "finetune_id", viewer_id=viewer.id
+    )
     async with services_of(request).transactions.read() as store:
-        await require_in_project(
-            store.finetunes, finetune_id, request.path_params["project_id"], viewer_id=viewer.id
-        )
-        _, job = await finetunes.require_with_job(store, finetune_id, viewer_id=viewer.id)
+        _, job = await finetunes.require_with_job(store, finetune.id, viewer_id=viewer.id)
     return EventStream(
         _events(request, job, after),
         remaining_s=(viewer.expires_at - services_of(request).now()).total_seconds(),

@@ -14,9 +14,8 @@ from domain.errors import Conflict, NotFound
 from domain.finetunes import Artifact, Finetune, require_gguf
 from domain.ports.storage import Storage
 from domain.rate_limits import CallKind
-from domain.reading import require_in_project
 from domain.rules import safe_name
-from rest.endpoints import endpoint, services_of, viewer_id
+from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.file_responses import file_response
 from rest.rate_limits import rate_limited
 from rest.streaming import ClosingStreamingResponse
@@ -65,9 +64,7 @@ async def archive(request: Request) -> Response:
 async def _require(request: Request) -> Finetune:
     """The fine-tune of the path; raises `NotFound`."""
     viewer = viewer_id(request, allow_ticket=True)
-    project_id, finetune_id = request.path_params["project_id"], request.path_params["finetune_id"]
-    async with services_of(request).transactions.read() as store:
-        return await require_in_project(store.finetunes, finetune_id, project_id, viewer_id=viewer)
+    return await require_of_path(request, lambda store: store.finetunes, "finetune_id", viewer_id=viewer)
 
 
 async def _file(request: Request, finetune: Finetune, file: Artifact) -> Response:

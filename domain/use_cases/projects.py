@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from domain import ids
-from domain.errors import NotFound
 from domain.ids import Noun
 from domain.patches import camel_case, changed_values
 from domain.projects import REQUIRED, Project
-from domain.reading import not_found_error, require_locked
+from domain.reading import HasProject, Reads, require, require_in_project, require_locked
 from domain.store import ReadStore, Store
 from domain.use_cases import accounts
 
@@ -38,20 +37,18 @@ async def update(
 
 async def _check_references(store: ReadStore, project: Project, changed: Mapping[str, Any]) -> None:
     """Raise `NotFound` unless dataset and fine-tune are of the project, and the base model exists."""
-    for name, reads, noun in (
-        ("training_dataset_id", store.datasets, "dataset"),
-        ("finetune_id", store.finetunes, "fine-tune"),
-    ):
-        if (id := changed.get(name)) is None:
-            continue
-        found = await reads.get(id, viewer_id=project.owner_id)
-        if found is None or found.project_id != project.id:
-            raise NotFound(f"The project has no {noun} {id}.", reason="NOT_FOUND", field=camel_case(name))
-    if (model := changed.get("base_model_id")) and not await store.base_models.get(
-        model, viewer_id=project.owner_id
-    ):
-        raise NotFound(
-            not_found_error(Noun.BASE_MODEL, model).message, reason="NOT_FOUND", field="baseModelId"
+    references: dict[str, Reads[HasProject]] = {
+        "training_dataset_id": store.datasets,
+        "finetune_id": store.finetunes,
+    }
+    for name, reads in references.items():
+        if (id := changed.get(name)) is not None:
+            await require_in_project(
+                reads, id, project.id, viewer_id=project.owner_id, field=camel_case(name), reason="NOT_FOUND"
+            )
+    if model := changed.get("base_model_id"):
+        await require(
+            store.base_models, model, viewer_id=project.owner_id, field="baseModelId", reason="NOT_FOUND"
         )
 
 
