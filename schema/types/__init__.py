@@ -1,4 +1,4 @@
-"""GraphQL types and root queries. What a client reads may enter; no input, no write.
+"""GraphQL types, the filters of their lists, and root queries. No mutation's input and no write may enter.
 
 Its surface: one module for each noun.
 """
