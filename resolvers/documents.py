@@ -11,7 +11,7 @@ from domain.documents import (
     new_document,
     not_uploaded_error,
 )
-from domain.errors import DomainError, Invalid
+from domain.errors import DomainError
 from domain.jobs import Job
 from domain.ports.storage import PresignedPut
 from domain.reading import require
@@ -83,11 +83,3 @@ async def delete(context: Context, id: str) -> str:
     """Delete a document and its file."""
     async with context.transactions.begin() as store:
         return await documents.delete(store, id, viewer_id=context.viewer_id)
-
-
-def ticket(context: Context, path: str) -> tuple[str, datetime]:
-    """A ticket for one REST path, and its expiry; raises `Invalid` for another path."""
-    path = path.partition("?")[0]
-    if not path.startswith("/api/"):
-        raise Invalid("A ticket is for a path below /api/.", reason="INVALID_PATH", field="path")
-    return context.services.tokens.ticket(context.viewer_id, path, context.expires_at)

@@ -34,6 +34,7 @@ from schema.types.job_events import EVENT_TYPES, JobSubscriptions
 from schema.types.jobs import JobQueries
 from schema.types.projects import ProjectQueries
 from schema.types.request_logs import RequestLog
+from schema.types.tickets import TicketQueries
 
 MAX_NODES = 100
 
@@ -43,6 +44,7 @@ class Query(
     AccountQueries,
     ProjectQueries,
     DocumentQueries,
+    TicketQueries,
     DatasetQueries,
     BaseModelQueries,
     FinetuneQueries,

@@ -8,7 +8,6 @@ import strawberry
 from domain import documents as domain
 from domain.documents import DocumentKind, DocumentStatus
 from domain.ids import Noun
-from resolvers import documents as resolve
 from resolvers import jobs as resolve_jobs
 from schema.execution import ONLY_ID
 from schema.shared.context import Info
@@ -110,33 +109,8 @@ class Document(Node):
         return load(info, resolve_jobs.latest, self.id).then(NODE_TYPES[Noun.JOB].from_domain)
 
 
-@strawberry.type(
-    description="A short-lived credential for one REST path, for clients that cannot send a bearer token."
-)
-class Ticket:
-    ticket: str = strawberry.field(description="Value of the query parameter `ticket`.")
-    expires_at: datetime = strawberry.field(description="Expiry time, 10 minutes after creation.")
-
-
 @strawberry.type
 class DocumentQueries:
     @strawberry.field(description="A document of the viewer by its id.")
     def document(self, info: Info, id: Id) -> Document | None:
         return load_node(info, id, Noun.DOCUMENT)
-
-    @strawberry.field(
-        description="Creates a ticket for one REST download or event stream, for links and `EventSource`, "
-        "which cannot send a bearer token. Append it to the path as `?ticket=`."
-    )
-    async def ticket(
-        self,
-        info: Info,
-        path: Annotated[
-            str,
-            strawberry.argument(
-                description="REST path below `/api/`, such as a `downloadUrl`; a query string is ignored."
-            ),
-        ],
-    ) -> Ticket:
-        ticket, expires_at = resolve.ticket(info.context, path)
-        return Ticket(ticket=ticket, expires_at=expires_at)
