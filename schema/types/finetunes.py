@@ -21,16 +21,16 @@ from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
 from schema.shared.nodes import NODE_TYPES, Id, Node, convert, load, load_node, node
 from schema.shared.scalars import BigInt
-from schema.types.training_runs import (
+from schema.types.finetune_runs import (
     Artifact,
     Hyperparameters,
     InferenceSample,
     ParityReport,
     TrainingMetrics,
-    TrainingPoint,
     artifacts_of,
     path_of,
 )
+from schema.types.training_points import TrainingPoint
 
 if TYPE_CHECKING:
     from schema.types.base_models import BaseModel

@@ -16,7 +16,7 @@ from schema.execution import SharedEvent
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
 from schema.shared.nodes import convert
-from schema.types.training_runs import TrainingPoint
+from schema.types.training_points import TrainingPoint
 
 register_enum(
     JobStatus,
