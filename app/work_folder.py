@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from app.local.supervisor import StartError
+from app.failures import StartError
 
 PATTERNS = ("document-*", "import-*")
 """Folders that are used for one attempt of a job. A fine-tune's folder has checkpoints, and is kept."""

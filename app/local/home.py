@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from app.local.supervisor import StartError
+from app.failures import StartError
 
 ALREADY_UP = 3  # the exit code of `luthier up` on a home that is locked
 PRIVATE = 0o700

@@ -16,9 +16,10 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
+from app.failures import StartError
 from app.local.home import PRIVATE, Home
 from app.local.orphans import wait_or_kill
-from app.local.supervisor import Child, StartError, Step, Supervisor
+from app.local.supervisor import Child, Step, Supervisor
 
 ROLE = "luthier"
 DATABASE = "luthier"

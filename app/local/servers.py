@@ -10,11 +10,12 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
-from app.local.database import require_database
+from app.database import require_database
+from app.failures import StartError
 from app.local.home import Home, Secrets, lock_home, read_secrets, require_port, write_private
 from app.local.orphans import stop_orphans
 from app.local.postgres import database_url, remove_socket_folder, start_postgres
-from app.local.supervisor import Child, StartError, Step, Supervisor, serve
+from app.local.supervisor import Child, Step, Supervisor, serve
 from app.program import PROGRAM
 
 BUCKET = "luthier"

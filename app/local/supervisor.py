@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from app.failures import Failure
+from app.failures import StartError
 from app.local.orphans import write_record
 from app.program import child_command
 
@@ -28,15 +28,6 @@ FAILURE_GRACE_S = (
 POLL_S = 0.02
 TAIL_LINES = 3
 TAIL_BYTES = 4096
-
-
-class StartError(Failure):
-    """A part could not be started, or died: one sentence for the user, and the exit code."""
-
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.message = message
-        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, kw_only=True)

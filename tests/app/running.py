@@ -19,7 +19,7 @@ UP = """
 import asyncio, functools, logging, os, sys
 from pathlib import Path
 from app.local.servers import Commands, up
-from app.local.supervisor import StartError
+from app.failures import StartError
 
 home, port, fake = sys.argv[1:]
 play = lambda part: (sys.executable, "-I", "-S", fake, part, home)

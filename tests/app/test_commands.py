@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from app.cli import main
 from app.cli.signals import SignalHandler, Stopped, handle_signals
-from app.local.database import UNREADABLE
+from app.database import UNREADABLE
 from app.local.home import free_port
 from app.program import PROGRAM
 from tests.app.running import OUR_VARIABLES, open_folder

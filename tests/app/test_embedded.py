@@ -16,10 +16,10 @@ import pytest
 from botocore.config import Config
 from mypy_boto3_s3 import S3Client
 
+from app.failures import StartError
 from app.local.home import Home, free_port
 from app.local.postgres import database_url, socket_folder
 from app.local.servers import Commands, servers
-from app.local.supervisor import StartError
 from tests.app.running import at_work, open_folder, refusal, up
 
 pytestmark = pytest.mark.anyio

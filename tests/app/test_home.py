@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.failures import StartError
 from app.local.home import free_port, lock_home, read_secrets, require_port
-from app.local.supervisor import StartError
 
 
 def test_a_new_home_is_private_and_its_secrets_are_read_by_their_owner_alone(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from app.failures import StartError
 from app.local.orphans import stop_orphans, write_record
-from app.local.supervisor import Child, StartError, Step, Supervisor, serve
+from app.local.supervisor import Child, Step, Supervisor, serve
 
 pytestmark = pytest.mark.anyio
 

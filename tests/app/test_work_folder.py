@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.local.supervisor import StartError
+from app.failures import StartError
 from app.work_folder import use_work_folder
 
 LEFT = ("document-abc", "import-xyz")

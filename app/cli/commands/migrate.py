@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from app.local.database import require_database
+from app.database import require_database
 from app.migrations import migrate, store_catalog
 from app.settings import DatabaseSettings, read
 

@@ -6,7 +6,7 @@ import click
 import uvicorn
 
 from app.asgi import application
-from app.local.database import require_database
+from app.database import require_database
 from app.logs import configure
 from app.serving import OPTIONS, proxies
 from app.settings import read_settings

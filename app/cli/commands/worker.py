@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from app.local.database import require_database
+from app.database import require_database
 from app.logs import configure
 from app.settings import read_settings
 from app.work_folder import use_work_folder

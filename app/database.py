@@ -3,7 +3,7 @@
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from app.local.supervisor import StartError
+from app.failures import StartError
 
 CONNECT_TIMEOUT_S = 5
 UNREADABLE = (
