@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.python_modules import module_command
+from infra.child_processes import module_command
 
 PROGRAM = module_command("app.cli")
 _CHILD = Path(__file__).with_name("local") / "child.py"

@@ -27,11 +27,13 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.local.servers import servers
+from benchmarks.machine import PYTHON_PATH
 from domain import ids
 from domain.api_keys import new_key
 from domain.deployments import DeploymentStatus
 from domain.ports.storage import Storage
 from domain.projects import ProjectStatus, TaskType
+from infra.child_processes import module_command
 from infra.db.engine import conninfo, engine
 from infra.db.gateway import CHANNEL
 from infra.db.tables import api_keys, deployments, metadata, projects, request_logs, users
@@ -155,9 +157,9 @@ async def _serve(app: ASGIApp) -> None:
 @asynccontextmanager
 async def _process(*role: str) -> AsyncIterator[tuple[int, int]]:
     """A process of this module in another role; its id and its port."""
-    command = (sys.executable, "-m", "benchmarks.gateway", *role)
+    command = module_command("benchmarks.gateway", *role)
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe)
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, env={**os.environ, **PYTHON_PATH})
     try:
         assert process.stdout is not None
         yield process.pid, int(await process.stdout.readline())

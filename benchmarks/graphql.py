@@ -24,6 +24,7 @@ from benchmarks.machine import Server
 from benchmarks.peers.postgraphile import install, postgraphile, prepare
 from benchmarks.profiled import profile
 from domain import ids
+from infra.child_processes import module_command
 from infra.db.engine import conninfo, engine
 
 ROUNDS, SECONDS, CONNECTIONS = 5, 4.0, 8
@@ -116,13 +117,13 @@ async def running(*, peers: bool = True, program: tuple[str, ...] = PROGRAM) -> 
         servers = {OURS: ours}
         if peers:
             await prepare(database)
-            bare = machine.module("benchmarks.peers.bare")
+            bare = module_command("benchmarks.peers.bare")
             servers[PEER] = await stack.enter_async_context(postgraphile(url))
             servers[BARE] = await stack.enter_async_context(
                 machine.announced(*bare, env={"DATABASE_URL": url})
             )
         child = await stack.enter_async_context(
-            machine.process(*machine.module("benchmarks.load"), core=machine.REST)
+            machine.process(*module_command("benchmarks.load"), core=machine.REST)
         )
         yield Bench(servers, Loader(child), str(ids.uuid_of(viewer, "user")), token)
 
@@ -227,7 +228,7 @@ def _head(rounds: int, seconds: float, reach: Figures) -> list[str]:
 
 async def profiles(seconds: float) -> None:
     """Print where our time goes, query by query."""
-    async with running(peers=False, program=machine.module("benchmarks.profiled")) as bench:
+    async with running(peers=False, program=module_command("benchmarks.profiled")) as bench:
         for query in QUERIES:
             await bench.run_round(OURS, query, seconds)
             done = bench.loader.round(bench.ask(OURS, query), seconds, CONNECTIONS)

@@ -31,6 +31,8 @@ REGISTER = """mutation($input: RegisterInput!) {
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 PINNED = len(CORES) > 1
 SERVER, REST = (CORES[0], CORES[1]) if PINNED else (0, 0)
+PYTHON_PATH = {"PYTHONPATH": str(Path(__file__).parents[1])}
+"""The environment variable by which children find this package, which is not installed."""
 
 
 @contextmanager
@@ -78,7 +80,12 @@ async def process(
     pipe, limit = asyncio.subprocess.PIPE, 1 << 24
     with on(core):
         child = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=log, env={**os.environ, **(env or {})}, limit=limit
+            *command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=log,
+            env={**os.environ, **PYTHON_PATH, **(env or {})},
+            limit=limit,
         )
     try:
         yield child
@@ -162,11 +169,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def module(name: str, *arguments: str) -> tuple[str, ...]:
-    """The command of a module of ours."""
-    return (sys.executable, "-m", name, *arguments)
 
 
 def where() -> str:

@@ -20,10 +20,12 @@ from app.migrations import migrate, store_catalog
 from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire
 from app.worker import register
+from benchmarks.machine import PYTHON_PATH
 from domain.accounts import new_user
 from domain.datasets import Dataset
 from domain.jobs import JobType, new_job
 from domain.use_cases import accounts, datasets, projects
+from infra.child_processes import module_command
 from infra.db.engine import driver_connection
 
 ROUNDS = 200
@@ -135,9 +137,13 @@ async def main() -> None:
 
 async def with_worker(settings: Settings, variables: dict[str, str]) -> tuple[list[float], list[float]]:
     """Measure while a worker process runs."""
-    environment = variables | {"LUTHIER_RUNTIME_URL": "http://127.0.0.1:9", "LUTHIER_RUNTIME_TOKEN": "none"}
+    environment = (
+        variables
+        | PYTHON_PATH
+        | {"LUTHIER_RUNTIME_URL": "http://127.0.0.1:9", "LUTHIER_RUNTIME_TOKEN": "none"}
+    )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.pickup", "worker", env=environment, stdout=asyncio.subprocess.PIPE
+        *module_command("benchmarks.pickup", "worker"), env=environment, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     await process.stdout.readline()

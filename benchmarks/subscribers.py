@@ -23,6 +23,7 @@ from benchmarks.subscriber_clients import BATCH, Arrivals, Clients, Events, Sock
 from domain.job_events import LogLine
 from domain.jobs import Job
 from domain.store import Transactions
+from infra.child_processes import module_command
 from infra.db.engine import engine
 from infra.db.transactions import SqlTransactions
 from infra.queue import Enqueuer, open_queue
@@ -196,7 +197,7 @@ def _row(shape: Shape, count: int, found: Result) -> str:
 
 async def profiles(subscribers: int, events: int, every_s: float) -> None:
     """Print where the time goes while one event is sent to everybody."""
-    program = machine.module("benchmarks.profiled")
+    program = module_command("benchmarks.profiled")
     async with machine.database_environment() as variables:
         for shape in SHAPES[:2]:
             async with running(variables, shape.kind.__name__, 1, every_s, *program) as run:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from domain.errors import Unavailable
-from infra.python_modules import module_command
+from infra.child_processes import module_command
 from infra.runtime import MODEL_KEY
 from infra.runtime._gguf import model_damaged_error, training_context
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import xllamacpp
 
-from infra.python_modules import signal_on_parent_death
+from infra.child_processes import signal_on_parent_death
 from infra.runtime import MODEL_KEY
 
 PARALLEL = 2

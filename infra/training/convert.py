@@ -4,7 +4,7 @@ import os
 import runpy
 import signal
 
-from infra.python_modules import signal_on_parent_death
+from infra.child_processes import signal_on_parent_death
 
 if __name__ == "__main__":
     signal_on_parent_death(int(os.environ["PARENT_PID"]), signal.SIGKILL)

@@ -9,7 +9,7 @@ import sys
 
 import xllamacpp
 
-from infra.python_modules import signal_on_parent_death
+from infra.child_processes import signal_on_parent_death
 
 
 def serve(path: str, context: int, threads: int) -> None:

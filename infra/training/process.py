@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.python_modules import signal_on_parent_death
+from infra.child_processes import signal_on_parent_death
 from infra.training.error_messages import user_message
 from infra.training.frozen_run import read_run
 from infra.training.messages import Failed

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from infra.python_modules import module_command
+from infra.child_processes import module_command
 from infra.training.reporter import Reporter
 
 STOP_POLL_S = 0.2

@@ -11,7 +11,7 @@ from pathlib import Path
 from domain.finetunes import FinetuneMethod
 from domain.job_events import LogLine
 from domain.ports.trainer import TrainingFailed, TrainingMessage, TrainingRun
-from infra.python_modules import module_command
+from infra.child_processes import module_command
 from infra.training import machine
 from infra.training.frozen_run import FrozenRun, write_run
 from infra.training.messages import Failed, decode

@@ -87,7 +87,7 @@ def test_the_command_line_runs_our_modules(command: tuple[str, ...]) -> None:
 def test_no_other_module_is_run_by_its_name_and_no_interpreter_started_that_is_not_isolated() -> None:
     paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     found = {str(path.relative_to(ROOT)) for path in paths if _runs_modules(ast.parse(path.read_text()))}
-    assert found == {"infra/python_modules.py"}
+    assert found == {"infra/child_processes.py"}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def _is_text(node: ast.AST, text: str) -> bool:
 
 def test_a_process_whose_parent_died_before_it_asked_gets_the_signal_at_once() -> None:
     program = (
-        "import signal; from infra.python_modules import signal_on_parent_death; "
+        "import signal; from infra.child_processes import signal_on_parent_death; "
         "signal_on_parent_death(1 << 30, signal.SIGTERM); signal.pause()"
     )
     done = subprocess.run([sys.executable, "-c", program], timeout=10, check=False)

@@ -1,4 +1,4 @@
-"""Child processes that run a module of Luthier's own."""
+"""Child processes: the command that runs a module of Luthier's own, and the signal when the parent dies."""
 
 import ctypes
 import os
