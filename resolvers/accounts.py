@@ -61,9 +61,9 @@ def _session(context: Context, user: User) -> Session:
     return Session(user, *context.services.tokens.issue(user.id))
 
 
-async def usage(context: Context, ids: list[str]) -> Mapping[str, Usage]:
-    """The usage of the viewer; other accounts are absent."""
-    viewer = context.viewer_id
+async def usage(context: Context, ids: list[str], viewer_id: str | None) -> Mapping[str, Usage]:
+    """The usage of a viewer, who is the context's where none is given; other accounts are absent."""
+    viewer = viewer_id or context.viewer_id
     if viewer not in ids:
         return {}
     async with context.transactions.read() as store:

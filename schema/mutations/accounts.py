@@ -52,19 +52,18 @@ class AccountMutations:
     async def register(self, info: Info, input: RegisterInput) -> RegisterPayload:
         """Creates an account and signs it in."""
         created = await resolve.register(info.context, input.email, input.password, input.name)
-        return _signed_in(info, RegisterPayload, created)
+        return _signed_in(RegisterPayload, created)
 
     @mutation
     async def login(self, info: Info, input: LoginInput) -> LoginPayload:
         """Signs in with e-mail address and password, and issues a bearer token."""
         session = await resolve.login(info.context, input.email, input.password)
-        return _signed_in(info, LoginPayload, session)
+        return _signed_in(LoginPayload, session)
 
 
-def _signed_in(info: Info, payload: type[P], session: domain.Session) -> P:
-    info.context.viewer = session.user.id  # the fields of the payload are read as the new viewer
+def _signed_in(payload: type[P], session: domain.Session) -> P:
     return payload(
-        user=User.from_domain(session.user),
+        user=User.from_domain(session.user, viewer_id=session.user.id),
         access_token=session.access_token,
         token_type="bearer",  # noqa: S106 - its kind, not the token
         expires_at=session.expires_at,

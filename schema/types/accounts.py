@@ -7,7 +7,6 @@ import strawberry
 from domain import accounts as domain
 from domain.ids import Noun
 from resolvers import accounts as resolve
-from schema.execution import ONLY_ID
 from schema.shared.context import Info
 from schema.shared.nodes import Node, convert, converted_from, load, load_node, node
 from schema.shared.scalars import BigInt
@@ -34,6 +33,8 @@ class Usage:
 @node(Noun.USER, domain.User)
 @strawberry.type(description="A user account.")
 class User(Node):
+    viewer_id: strawberry.Private[str | None]
+    """The viewer to read `usage` as, where that is not the viewer of the operation."""
     email: str = strawberry.field(description="E-mail address in lower case, used to sign in.")
     name: str = strawberry.field(description="Display name of the user.")
     current_plan: str = strawberry.field(description="Name of the plan: `self-hosted`.")
@@ -43,12 +44,12 @@ class User(Node):
     created_at: datetime = strawberry.field(description="Creation time.")
 
     @classmethod
-    def from_domain(cls, record: domain.User) -> "User":
-        return convert(cls, record)
+    def from_domain(cls, record: domain.User, *, viewer_id: str | None = None) -> "User":
+        return convert(cls, record, viewer_id=viewer_id)
 
-    @strawberry.field(description="Resource usage of the account.", metadata=ONLY_ID)
+    @strawberry.field(description="Resource usage of the account.")
     def usage(self, info: Info) -> Usage:
-        return load(info, resolve.usage, self.id).then(lambda usage: convert(Usage, usage))
+        return load(info, resolve.usage, self.id, self.viewer_id).then(lambda usage: convert(Usage, usage))
 
 
 @strawberry.type

@@ -74,6 +74,23 @@ async def test_an_email_has_one_account_whatever_its_case(api: Api, anonymous: h
     ]
 
 
+async def test_the_usage_in_a_payload_of_login_is_that_of_the_new_user_whoever_sent_it(
+    api: Api, anonymous: httpx.AsyncClient
+) -> None:
+    user = "user { id usage { finetuneJobs datasetsCount } } userErrors { message }"
+    document = f"mutation($input: LoginInput!) {{ login(input: $input) {{ {user} }} }}"
+    theirs = (await post(anonymous, REGISTER, email="u@example.org", password="secret", name="U"))["data"]
+    for client, token in ((anonymous, None), (api.rest, api.token)):
+        found = await post(client, document, token, email="u@example.org", password="secret")
+        assert found["data"]["login"] == {
+            "user": {
+                "id": theirs["register"]["user"]["id"],
+                "usage": {"finetuneJobs": 0, "datasetsCount": 0},
+            },
+            "userErrors": [],
+        }
+
+
 async def test_login_gives_a_token_and_a_wrong_password_none(anonymous: httpx.AsyncClient) -> None:
     await post(anonymous, REGISTER, email="c@example.org", password="secret", name="C")
     right = (await post(anonymous, LOGIN, email="C@example.org", password="secret"))["data"]["login"]
