@@ -20,7 +20,7 @@ from domain.ports.passwords import Passwords
 from domain.rate_limits import DOCUMENTED, CallKind, Rate, RateLimits
 from domain.services import Services
 from infra.rate_limiter import BoundedMemoryStorage, WindowRateLimiter
-from schema.admission._rate_limits import counted_fields, counts_by_kind
+from schema.admission._rate_limits import MUTATION_KINDS, SIGN_IN_MUTATIONS, counted_fields, counts_by_kind
 from schema.root import schema
 from tests.clients import Api
 from tests.external import KEY
@@ -158,8 +158,7 @@ def counted(document: str, **variables: Any) -> dict[CallKind, int]:
         ),
         ("query($gone: Boolean!) { viewer @skip(if: $gone) { id } }", {}),
         (SUBSCRIPTION, {CallKind.READS: 1}),
-        ("mutation { generateChunks previewDataset generateDataset analyzePrompt }", {CallKind.GENERATE: 4}),
-        ("mutation { createFinetune cancelFinetune a: resumeFinetune }", {CallKind.TRAIN: 3}),
+        ("mutation { createFinetune cancelFinetune a: createFinetune }", {CallKind.TRAIN: 3}),
         (
             "mutation { initiateUpload createProject a: deleteProject createFinetune }",
             {CallKind.UPLOADS: 1, CallKind.WRITES: 2, CallKind.TRAIN: 1},
@@ -168,6 +167,12 @@ def counted(document: str, **variables: Any) -> dict[CallKind, int]:
 )
 def test_each_root_field_that_runs_is_counted_once(document: str, expected: dict[CallKind, int]) -> None:
     assert counted(document, no=True) == expected
+
+
+def test_each_mutation_with_a_kind_of_its_own_is_in_the_schema() -> None:
+    mutation = schema._schema.mutation_type
+    assert mutation is not None
+    assert {*MUTATION_KINDS, *SIGN_IN_MUTATIONS} <= set(mutation.fields)
 
 
 async def test_an_operation_beyond_a_limit_is_refused_and_says_when_to_come_back(api: Api) -> None:

@@ -1,6 +1,6 @@
 """Rate limits on operations: all root fields of an operation are counted before any of them runs.
 
-A mutation that signs in must therefore be the only root field: those after it would run as a user who was not counted.
+A mutation that signs in must be the only root field: a refusal by its own rate limit would make the other results null.
 """
 
 from collections import Counter
@@ -30,13 +30,8 @@ from resolvers.context import Context
 
 MUTATION_KINDS: Mapping[str, CallKind] = {
     "initiateUpload": CallKind.UPLOADS,
-    "generateChunks": CallKind.GENERATE,
-    "previewDataset": CallKind.GENERATE,
-    "generateDataset": CallKind.GENERATE,
-    "analyzePrompt": CallKind.GENERATE,
     "createFinetune": CallKind.TRAIN,
     "cancelFinetune": CallKind.TRAIN,
-    "resumeFinetune": CallKind.TRAIN,
 }
 """The kind of call that a mutation is; any other is a write."""
 
@@ -78,8 +73,7 @@ async def _count(operation: ExecutionContext) -> None:
 def _require_sign_in_alone(names: Collection[str]) -> None:
     """Raise `Invalid` where an operation signs in and has other root fields.
 
-    Fields after the sign-in would run as a user on whom nothing was counted, and a refused sign-in would make the
-    results of the others null.
+    A sign-in that its own rate limit refuses would make the results of the others null.
     """
     sign_in = next((name for name in names if name in SIGN_IN_MUTATIONS), None)
     if sign_in is not None and len(names) > 1:
