@@ -13,7 +13,7 @@ from graphql import OperationDefinitionNode, parse
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from app.asgi import HANDLERS, REST, add_routes
+from app.asgi import HANDLERS, REST, add_routes, with_middleware
 from app.settings import Settings, parse_rate_limits
 from app.wiring import Wiring, wire
 from domain.ports.passwords import Passwords
@@ -387,7 +387,7 @@ async def test_signing_in_stands_alone_where_nothing_is_limited_too(
 ) -> None:
     app = Starlette(exception_handlers=HANDLERS)
     add_routes(app, replace(wiring, services=replace(services, rate_limiter=None)), settings)
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(with_middleware(app, settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
         given = {"email": "nobody@example.org", "password": "guess"}
         login = "login(input: $input) { user { id } }"

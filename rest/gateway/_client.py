@@ -22,10 +22,6 @@ STREAM_HEADERS = [(name.encode(), value.encode()) for name, value in event_strea
 Header = tuple[bytes, bytes]
 
 
-class ClientDisconnectedError(Exception):
-    """The client closed the connection before the end of its response."""
-
-
 def api_key_of(scope: Scope) -> str:
     """The API key of a request; raises `OpenAIError` 401 without one."""
     secret = bearer_token(header(scope["headers"], b"authorization"))
@@ -36,13 +32,11 @@ def api_key_of(scope: Scope) -> str:
 
 
 async def request_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body; raises `OpenAIError` 413 when it is too long, and `ClientDisconnectedError`."""
+    """The whole body; raises `OpenAIError` 413 when it is too long, and `ClientDisconnect`."""
     try:
         return await read_body(scope, receive, MAX_BODY)
     except LimitExceeded as error:
         raise OpenAIError(413, error.message, code="request_too_large") from None
-    except ClientDisconnect:
-        raise ClientDisconnectedError from None
 
 
 class ResponseWriter:
@@ -90,7 +84,7 @@ class ResponseWriter:
 
 @asynccontextmanager
 async def cancel_on_disconnect(receive: Receive, response: ResponseWriter) -> AsyncIterator[None]:
-    """Cancel the block when the client disconnects; raises `ClientDisconnectedError`. The body must have been read."""
+    """Cancel the block when the client disconnects; raises `ClientDisconnect`. The body must have been read."""
     task = asyncio.current_task()
     assert task is not None
     disconnected = False
@@ -108,7 +102,7 @@ async def cancel_on_disconnect(receive: Receive, response: ResponseWriter) -> As
         yield
     except asyncio.CancelledError:
         if disconnected and task.uncancel() == 0:
-            raise ClientDisconnectedError from None
+            raise ClientDisconnect from None
         raise
     finally:
         watcher.cancel()

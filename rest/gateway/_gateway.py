@@ -13,6 +13,7 @@ from time import perf_counter
 
 import aiohttp
 import orjson
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from domain import ids
@@ -22,7 +23,6 @@ from domain.ports.gateway import KeyTable, RequestLogWriter
 from domain.ports.model_runtime import ModelRuntime, Upstream
 from edge.event_streams import MEDIA_TYPE
 from rest.gateway._client import (
-    ClientDisconnectedError,
     Header,
     ResponseWriter,
     api_key_of,
@@ -75,7 +75,7 @@ class Gateway:
         response = ResponseWriter(send, ids.new(Noun.REQUEST_LOG))
         try:
             await self._dispatch(scope, receive, response)
-        except ClientDisconnectedError:
+        except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - every error is sent in the protocol
             await response.send_error(_client_error(error, response.request_id))
@@ -119,7 +119,7 @@ class Gateway:
         try:
             async with cancel_on_disconnect(receive, exchange.response):
                 await self._forward(exchange)
-        except ClientDisconnectedError:
+        except ClientDisconnect:
             exchange.set_disconnected()
         except Exception as error:  # noqa: BLE001 - every error is sent in the protocol
             client_error = _client_error(error, exchange.response.request_id)

@@ -1,7 +1,6 @@
 """The GraphQL endpoint: HTTP, `graphql-transport-ws` and SSE on one path."""
 
 import logging
-import uuid
 from asyncio import CancelledError
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -89,7 +88,7 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
 
     async def _respond(self, request: Request) -> Response | None:
         """The response, also to what fails; None where the client has disconnected."""
-        accepted, request_id = JSON_ONLY, str(request.scope.get("request_id", ""))
+        accepted, request_id = JSON_ONLY, request.scope["request_id"]
         try:
             accepted = negotiate(request.headers.get("accept"))
             return await self._execute(request, accepted)
@@ -166,7 +165,7 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
             base_url=self._public_url or _base_url(scope, request.headers.get("host")),
             streams=scope["type"] == "websocket",
             address=request.client.host if request.client else None,
-            request_id=scope.get("request_id") or str(uuid.uuid4()),
+            request_id=scope["request_id"],
         )
 
     async def on_ws_connect(self, context: GraphQLContext) -> UnsetType | dict[str, object] | None:
