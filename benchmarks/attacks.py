@@ -58,9 +58,9 @@ def bodies() -> dict[str, bytes]:
 async def send(client: httpx.AsyncClient, server: Server, attack: Attack) -> None:
     cpu, began = server.cpu(), perf_counter()
     try:
-        reply = await client.post(server.url, content=attack.body, headers=HEADERS)
-        errors = reply.json().get("errors") or [{}]
-        attack.code = _shown(errors[0].get("extensions", {})) or str(reply.status_code)
+        response = await client.post(server.url, content=attack.body, headers=HEADERS)
+        errors = response.json().get("errors") or [{}]
+        attack.code = _shown(errors[0].get("extensions", {})) or str(response.status_code)
     except httpx.TransportError:
         attack.code = "cut off"
     attack.times_ms.append((perf_counter() - began) * 1000)

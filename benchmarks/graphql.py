@@ -145,8 +145,8 @@ async def _answer(ask: Ask) -> Any:
         ask.headers | {"content-type": "application/json"},
     )
     async with httpx.AsyncClient() as client:
-        reply = await client.request(ask.method, url, headers=headers, content=ask.body)
-    body = reply.raise_for_status().json()
+        response = await client.request(ask.method, url, headers=headers, content=ask.body)
+    body = response.raise_for_status().json()
     found = body if isinstance(body, list) else next(iter(body["data"].values()))
     return [found] if "id" in found else found  # a viewer is one row
 

@@ -148,11 +148,11 @@ async def _answers(server: Server) -> None:
     async with asyncio.timeout(START_TIMEOUT_S), httpx.AsyncClient() as client:
         while True:
             try:
-                reply = await client.post(server.url, json={"query": "{ __typename }"})
+                response = await client.post(server.url, json={"query": "{ __typename }"})
             except httpx.TransportError:
                 await asyncio.sleep(0.05)
             else:
-                reply.raise_for_status()
+                response.raise_for_status()
                 return
 
 

@@ -29,8 +29,8 @@ class Api:
 
     async def raw(self, document: str, /, **variables: Any) -> dict[str, Any]:
         """The GraphQL response: `data` and `errors`."""
-        reply = await self.rest.post("/graphql", json={"query": document, "variables": variables})
-        body: dict[str, Any] = reply.json()
+        response = await self.rest.post("/graphql", json={"query": document, "variables": variables})
+        body: dict[str, Any] = response.json()
         return body
 
     async def gql(self, document: str, /, **variables: Any) -> dict[str, Any]:
@@ -77,8 +77,8 @@ INPUT_TYPES = {
 async def sign_up(rest: httpx.AsyncClient) -> Api:
     """Register a new user, and sign the client in."""
     input = {"email": f"user{next(NUMBERS)}@example.org", "password": "correct horse", "name": "A User"}
-    reply = await rest.post("/graphql", json={"query": REGISTER, "variables": {"input": input}})
-    payload = reply.json()["data"]["register"]
+    response = await rest.post("/graphql", json={"query": REGISTER, "variables": {"input": input}})
+    payload = response.json()["data"]["register"]
     assert payload["userErrors"] == [], payload
     rest.headers["authorization"] = f"Bearer {payload['accessToken']}"
     return Api(rest, payload["user"]["id"], payload["accessToken"])

@@ -21,13 +21,13 @@ def csv_table(count: int, *, first: int = 0) -> str:
 async def upload(api: Api, project_id: str, content: str | bytes, name: str = "table.csv") -> str:
     """Upload a dataset file that no worker has read yet; the id of its document."""
     body = content.encode() if isinstance(content, str) else content
-    reply = await api.rest.post(
+    response = await api.rest.post(
         f"/api/projects/{project_id}/files",
         data={"kind": "dataset_upload"},
         files=[("files", (name, body, "application/octet-stream"))],
     )
-    assert reply.status_code == 201, reply.text
-    return str(reply.json()["files"][0]["id"])
+    assert response.status_code == 201, response.text
+    return str(response.json()["files"][0]["id"])
 
 
 async def new_qa_dataset(api: Api, project_id: str | None = None, **values: Any) -> str:

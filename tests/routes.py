@@ -54,5 +54,5 @@ async def send(
     """The status and the body of the response."""
     method, template = case
     assert (template in SENT) == (method in {"POST", "PUT"})
-    reply = await client.request(method, path, headers=headers, **SENT.get(template, {}))
-    return reply.status_code, reply.text
+    response = await client.request(method, path, headers=headers, **SENT.get(template, {}))
+    return response.status_code, response.text

@@ -113,8 +113,8 @@ class Reader:
             curl(text) if example.language == "sh" else self._operation(text, self._filled(example.variables))
         )
         async with httpx.AsyncClient(base_url=self.url) as client:
-            reply = await client.request(**{"method": "POST"} | request)
-        self._compare(example.outcome, reply.text or str(reply.status_code))
+            response = await client.request(**{"method": "POST"} | request)
+        self._compare(example.outcome, response.text or str(response.status_code))
 
     def _filled(self, text: str) -> str:
         filled = VARIES.sub(lambda match: self.values.get(match[0], match[0]), text)

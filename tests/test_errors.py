@@ -122,8 +122,8 @@ def test_a_reason_with_a_status_of_its_own_is_given_and_is_of_a_kind_that_fits()
 async def test_a_query_is_refused_at_the_top(api: Api, transactions: Breaking) -> None:
     for kind in KINDS:
         transactions.error = error = refusal(kind)
-        reply = await api.rest.post("/graphql", json={"query": "{ viewer { id } }"}, headers=REQUEST)
-        (shown,) = reply.json()["errors"]
+        response = await api.rest.post("/graphql", json={"query": "{ viewer { id } }"}, headers=REQUEST)
+        (shown,) = response.json()["errors"]
         assert (shown["message"], shown["path"]) == (error.message, ["viewer"])
         assert shown["extensions"] == {
             "code": EXTENSION_CODES[error.code],
@@ -132,7 +132,7 @@ async def test_a_query_is_refused_at_the_top(api: Api, transactions: Breaking) -
             "requestId": "the-request",
             **({"kind": "reads", "retryAfter": 7} if kind is RateLimited else {}),
         }
-        assert reply.json()["data"] in (None, {"viewer": None})
+        assert response.json()["data"] in (None, {"viewer": None})
 
 
 async def test_a_mutation_is_refused_in_its_payload(api: Api, transactions: Breaking) -> None:
@@ -161,12 +161,16 @@ async def test_a_mutation_is_refused_in_its_payload(api: Api, transactions: Brea
 async def test_a_rest_call_is_refused_with_a_status(api: Api, transactions: Breaking) -> None:
     for kind in KINDS:
         transactions.error = error = refusal(kind)
-        reply = await api.rest.get("/api/projects/prj_1/documents/doc_1/download", headers=REQUEST)
-        assert reply.status_code == STATUS[error.code]
-        assert reply.json() == {"detail": error.message, "error_code": error.reason, "context": error.context}
-        assert reply.headers["x-request-id"] == "the-request"
-        assert ("www-authenticate" in reply.headers) == (reply.status_code == 401)
-        assert reply.headers.get("retry-after") == ("7" if kind is RateLimited else None)
+        response = await api.rest.get("/api/projects/prj_1/documents/doc_1/download", headers=REQUEST)
+        assert response.status_code == STATUS[error.code]
+        assert response.json() == {
+            "detail": error.message,
+            "error_code": error.reason,
+            "context": error.context,
+        }
+        assert response.headers["x-request-id"] == "the-request"
+        assert ("www-authenticate" in response.headers) == (response.status_code == 401)
+        assert response.headers.get("retry-after") == ("7" if kind is RateLimited else None)
 
 
 async def test_the_openai_endpoint_refuses_in_its_own_shape() -> None:
@@ -175,14 +179,17 @@ async def test_the_openai_endpoint_refuses_in_its_own_shape() -> None:
         gateway = Gateway(Breaking(error=error), Breaking(), Breaking())
         transport = httpx.ASGITransport(RequestIds(Starlette(routes=[Mount("/public", gateway)])))
         async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
-            reply = await client.get("/public/prj_1/models", headers={"authorization": "Bearer lk_key"})
+            response = await client.get("/public/prj_1/models", headers={"authorization": "Bearer lk_key"})
         status, code = DOMAIN_ERRORS[error.code]
-        assert reply.status_code == status
-        assert reply.json()["error"].keys() == {"message", "type", "param", "code"}
-        assert (reply.json()["error"]["message"], reply.json()["error"]["code"]) == (error.message, code)
-        assert "x-request-id" in reply.headers
+        assert response.status_code == status
+        assert response.json()["error"].keys() == {"message", "type", "param", "code"}
+        assert (response.json()["error"]["message"], response.json()["error"]["code"]) == (
+            error.message,
+            code,
+        )
+        assert "x-request-id" in response.headers
         expected = {429: "7" if kind is RateLimited else "1", 503: "1"}
-        assert reply.headers.get("retry-after") == expected.get(status)
+        assert response.headers.get("retry-after") == expected.get(status)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +203,7 @@ async def test_the_openai_endpoint_refuses_in_its_own_shape() -> None:
 async def test_what_has_no_endpoint_is_refused_in_the_same_shape(
     anonymous: httpx.AsyncClient, method: str, path: str, status: int, reason: str
 ) -> None:
-    reply = await anonymous.request(method, path)
-    assert (reply.status_code, reply.json()["error_code"]) == (status, reason)
-    assert reply.json().keys() == {"detail", "error_code", "context"}
-    assert "x-request-id" in reply.headers
+    response = await anonymous.request(method, path)
+    assert (response.status_code, response.json()["error_code"]) == (status, reason)
+    assert response.json().keys() == {"detail", "error_code", "context"}
+    assert "x-request-id" in response.headers

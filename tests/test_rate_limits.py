@@ -99,8 +99,8 @@ async def connect(application: ASGIApp) -> AsyncIterator[ConnectClient]:
 
 async def ask(client: httpx.AsyncClient, document: str, **variables: Any) -> dict[str, Any]:
     """The whole answer to an operation."""
-    reply = await client.post("/graphql", json={"query": document, "variables": variables})
-    answer: dict[str, Any] = reply.json()
+    response = await client.post("/graphql", json={"query": document, "variables": variables})
+    answer: dict[str, Any] = response.json()
     return answer
 
 
@@ -198,10 +198,10 @@ async def test_an_operation_beyond_a_limit_is_refused_and_says_when_to_come_back
 async def test_over_http_a_refusal_is_a_429_that_says_when_to_come_back(api: Api) -> None:
     document = {"query": "{ a: viewer { id } b: viewer { id } c: viewer { id } }"}
     accept = {"accept": "application/graphql-response+json"}
-    replies = [await api.rest.post("/graphql", json=document, headers=accept) for _ in range(2)]
-    assert [reply.status_code for reply in replies] == [200, 429]
-    error = replies[1].json()["errors"][0]
-    assert replies[1].headers["retry-after"] == str(error["extensions"]["retryAfter"])
+    responses = [await api.rest.post("/graphql", json=document, headers=accept) for _ in range(2)]
+    assert [response.status_code for response in responses] == [200, 429]
+    error = responses[1].json()["errors"][0]
+    assert responses[1].headers["retry-after"] == str(error["extensions"]["retryAfter"])
 
 
 async def test_of_an_operation_that_is_refused_nothing_runs_and_nothing_is_counted(api: Api) -> None:
@@ -239,10 +239,10 @@ async def test_the_signed_out_are_counted_by_address(api: Api, connect: ConnectC
 async def test_a_subscription_counts_as_one_read_over_an_event_stream(live: str, api: Api) -> None:
     headers = {"authorization": f"Bearer {api.token}", "accept": "text/event-stream"}
     async with httpx.AsyncClient(base_url=live, headers=headers) as rest:
-        replies = [await rest.post("/graphql", json={"query": SUBSCRIPTION}) for _ in range(6)]
-    limited = ["RATE_LIMITED" in reply.text for reply in replies]
+        responses = [await rest.post("/graphql", json={"query": SUBSCRIPTION}) for _ in range(6)]
+    limited = ["RATE_LIMITED" in response.text for response in responses]
     assert limited == [False] * 5 + [True]
-    assert '"retryAfter":' in replies[-1].text
+    assert '"retryAfter":' in responses[-1].text
 
 
 async def test_operations_over_a_websocket_are_counted_with_the_others(live: str, api: Api) -> None:
@@ -275,15 +275,15 @@ async def test_every_path_of_rest_but_the_free_ones_is_limited(
     anonymous: httpx.AsyncClient, api: Api, method: str, path: str
 ) -> None:
     headers = {"authorization": f"Bearer {api.token}"} | (KEY if path.startswith("/api/external/") else {})
-    replies = [await anonymous.request(method, path, headers=headers) for _ in range(6)]
-    statuses = [reply.status_code for reply in replies]
+    responses = [await anonymous.request(method, path, headers=headers) for _ in range(6)]
+    statuses = [response.status_code for response in responses]
     assert (429 in statuses) is not (path == "/" or path.startswith(FREE)), statuses
     if 429 in statuses:
         kind, free = ("uploads", 2) if method == "POST" else ("reads", 5)
         assert statuses.index(429) == free
-        wait_s = int(replies[-1].headers["retry-after"])
+        wait_s = int(responses[-1].headers["retry-after"])
         assert 1 <= wait_s <= 60
-        assert replies[-1].json() == {
+        assert responses[-1].json() == {
             "detail": f"At most {free} {kind} are allowed per minute; try again in {wait_s} seconds.",
             "error_code": "RATE_LIMITED",
             "context": {"kind": kind, "retryAfter": wait_s},
@@ -294,8 +294,8 @@ async def test_a_ticket_counts_as_its_user(api: Api, connect: ConnectClient) -> 
     path = "/api/projects/prj_x/documents/doc_x/download"
     ticket = (await api.gql(f'{{ ticket(path: "{path}") {{ ticket }} }}'))["ticket"]["ticket"]
     rest = [await connect(f"192.0.2.{number}") for number in range(5)]
-    replies = [await client.get(path, params={"ticket": ticket}) for client in rest]
-    assert [reply.status_code for reply in replies] == [404] * 4 + [429]
+    responses = [await client.get(path, params={"ticket": ticket}) for client in rest]
+    assert [response.status_code for response in responses] == [404] * 4 + [429]
 
 
 async def test_of_an_upload_beyond_the_limit_no_byte_is_read(api: Api) -> None:

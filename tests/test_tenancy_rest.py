@@ -145,8 +145,8 @@ async def ask_gateway(
     method = "GET" if endpoint.endswith("models") else "POST"
     body = {"model": model, "prompt": "a question", "messages": [{"role": "user", "content": "a question"}]}
     headers = {"authorization": f"Bearer {secret}"} if secret else {}
-    reply = await client.request(method, f"/public/{project_id}/{endpoint}", json=body, headers=headers)
-    return reply.status_code, reply.text
+    response = await client.request(method, f"/public/{project_id}/{endpoint}", json=body, headers=headers)
+    return response.status_code, response.text
 
 
 async def test_the_gateway_opens_a_project_to_its_own_keys_alone(

@@ -95,10 +95,10 @@ async def _check_generates(model: ModelProcess) -> None:
     body = {"prompt": "a", "max_tokens": 1}
     try:
         async with httpx.AsyncClient(timeout=LOAD_TIMEOUT_S, trust_env=False) as client:
-            reply = await client.post(f"{model.base_url}/completions", json=body, headers=headers)
+            response = await client.post(f"{model.base_url}/completions", json=body, headers=headers)
     except httpx.HTTPError as error:
         raise model_damaged_error() from error
-    if reply.is_error:
+    if response.is_error:
         raise model_damaged_error()
 
 

@@ -40,33 +40,33 @@ class EmbeddedRuntime:
 
     async def health(self) -> str:
         try:
-            reply = await self._client.get("/health", timeout=HEALTH_TIMEOUT_S)
+            response = await self._client.get("/health", timeout=HEALTH_TIMEOUT_S)
         except httpx.HTTPError:
             return "the model runtime does not answer"
-        return "connected" if reply.is_success else f"the model runtime answers {reply.status_code}"
+        return "connected" if response.is_success else f"the model runtime answers {response.status_code}"
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
     async def _load(self, model: ModelFile) -> Upstream:
-        reply = await self._send("POST", "/models", asdict(model))
-        return Upstream(**reply.json())
+        response = await self._send("POST", "/models", asdict(model))
+        return Upstream(**response.json())
 
     async def _send(self, method: str, path: str, body: object = None) -> httpx.Response:
         try:
-            reply = await self._client.request(method, path, json=body)
+            response = await self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise Unavailable("The model runtime does not answer; try again in a moment.") from error
-        if reply.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-            problem = reply.json()
+        if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            problem = response.json()
             raise Invalid(problem["detail"], reason=problem["error_code"])
-        if reply.is_error:
-            raise Unavailable(_detail(reply))
-        return reply
+        if response.is_error:
+            raise Unavailable(_detail(response))
+        return response
 
 
-def _detail(reply: httpx.Response) -> str:
-    if reply.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        return str(reply.json()["detail"])
-    return f"The model runtime answered {reply.status_code}."
+def _detail(response: httpx.Response) -> str:
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return str(response.json()["detail"])
+    return f"The model runtime answered {response.status_code}."

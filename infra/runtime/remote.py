@@ -71,9 +71,9 @@ class RemoteRuntime:
 
     async def _model_names(self) -> set[str]:
         """The names of the server's models; Ollama's also without `:latest`, which its own API lets requests omit."""
-        reply = await self._send("GET", f"{self._base_url}/models")
+        response = await self._send("GET", f"{self._base_url}/models")
         try:
-            names = {str(model["id"]) for model in reply.json()["data"] or ()}
+            names = {str(model["id"]) for model in response.json()["data"] or ()}
         except (ValueError, KeyError, TypeError) as error:
             raise Unavailable("The model server does not speak the OpenAI protocol.") from error
         return names | {name.removesuffix(":latest") for name in names}
@@ -100,24 +100,24 @@ class RemoteRuntime:
             await self._send("POST", url, content=content, headers=size, timeout=INSTALL_TIMEOUT_S)
 
     async def _is_ollama(self) -> bool:
-        reply = await self._send("GET", f"{self._root}/api/version", missing=True)
-        return reply.is_success and "version" in reply.text
+        response = await self._send("GET", f"{self._root}/api/version", missing=True)
+        return response.is_success and "version" in response.text
 
     async def _send(self, method: str, url: str, *, missing: bool = False, **request: Any) -> httpx.Response:
         """The response. Raises `Unavailable` for an error status; with `missing`, only from 500 on."""
         try:
-            reply = await self._client.request(method, url, **request)
+            response = await self._client.request(method, url, **request)
         except httpx.HTTPError as error:
             raise Unavailable("The model server does not answer; try again in a moment.") from error
-        if reply.is_error and not (missing and reply.status_code < 500):
-            raise Unavailable(f"The model server answered {reply.status_code}{_error_detail(reply)}.")
-        return reply
+        if response.is_error and not (missing and response.status_code < 500):
+            raise Unavailable(f"The model server answered {response.status_code}{_error_detail(response)}.")
+        return response
 
 
-def _error_detail(reply: httpx.Response) -> str:
+def _error_detail(response: httpx.Response) -> str:
     """The message in an error's body, as Ollama and others send it, when it is short."""
     try:
-        error = reply.json()["error"]
+        error = response.json()["error"]
     except (ValueError, KeyError, TypeError):
         return ""
     text = error.get("message") if isinstance(error, dict) else error

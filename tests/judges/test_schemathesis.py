@@ -38,8 +38,8 @@ class Exchange:
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:
         """One entry of an HTTP archive."""
-        sent, reply = entry["request"]["postData"]["text"], entry["response"]
-        return cls(json.loads(sent)["query"], reply["status"], json.loads(reply["content"]["text"]))
+        sent, response = entry["request"]["postData"]["text"], entry["response"]
+        return cls(json.loads(sent)["query"], response["status"], json.loads(response["content"]["text"]))
 
     @property
     def errors(self) -> list[Any]:

@@ -100,12 +100,12 @@ async def test_the_fault_of_a_resolver_is_masked(
             with monkeypatch.context() as patched:
                 patched.setattr(resolver(field), "wrapped_func", resolve)
                 headers = {"x-request-id": place}
-                reply = await owner.api.rest.post("/graphql", json={"query": document}, headers=headers)
-            (error,) = reply.json().get("errors") or [None]
-            assert error, (place, document, reply.text)
+                response = await owner.api.rest.post("/graphql", json={"query": document}, headers=headers)
+            (error,) = response.json().get("errors") or [None]
+            assert error, (place, document, response.text)
             assert (error["message"], error["path"][-1]) == (MASKED, name), (place, error)
             assert error["extensions"] == {"code": "INTERNAL", "requestId": place}
-            assert not leaks(reply.text + str(reply.headers))
+            assert not leaks(response.text + str(response.headers))
             (line,) = faults_logged(caplog, place)
             assert (line["path"], SECRET in line["error"]) == (error["path"], True)
 
@@ -124,8 +124,8 @@ async def test_a_value_of_the_wrong_type_is_an_internal_error_and_is_not_shown(
         with monkeypatch.context() as patched:
             patched.setattr(resolver(field), "wrapped_func", lambda *_, **__: {SECRET: 1})
             headers = {"x-request-id": place}
-            reply = await owner.api.rest.post("/graphql", json={"query": document}, headers=headers)
-        (error,) = reply.json()["errors"]
+            response = await owner.api.rest.post("/graphql", json={"query": document}, headers=headers)
+        (error,) = response.json()["errors"]
         assert (error["message"], error["extensions"]["code"]) == (MASKED, "INTERNAL")
-        assert not leaks(reply.text)
+        assert not leaks(response.text)
         assert len(faults_logged(caplog, place)) == 1

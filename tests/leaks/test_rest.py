@@ -59,9 +59,9 @@ async def test_the_fault_of_the_storage_is_masked(owner: SampleData, parts: dict
         (RuntimeError(SECRET), 500, "INTERNAL"),
     ):
         parts["storage"].error = error
-        reply = await owner.api.rest.get(path)
-        assert (reply.status_code, reply.json()["error_code"]) == (status, code)
-        assert not leaks(reply.text)
+        response = await owner.api.rest.get(path)
+        assert (response.status_code, response.json()["error_code"]) == (status, code)
+        assert not leaks(response.text)
         upload = await owner.api.rest.post(
             f"{project}/files",
             data={"kind": "dataset_upload"},
@@ -81,9 +81,9 @@ async def test_the_fault_of_a_download_is_masked(
     real = parts["storage"].real
     parts["storage"].real = StorageWithRead(real, read)
     path = f"/api/projects/{owner.ids['Project']}/documents/{owner.ids['Document']}/download"
-    reply = await owner.api.rest.get(path, headers={"x-request-id": "the-download"})
-    assert reply.text in {"question,ans", ""} or reply.status_code == 500
-    assert not leaks(reply.text)
+    response = await owner.api.rest.get(path, headers={"x-request-id": "the-download"})
+    assert response.text in {"question,ans", ""} or response.status_code == 500
+    assert not leaks(response.text)
     (line,) = faults_logged(caplog, "the-download")
     assert SECRET in line["error"]
 
@@ -120,8 +120,8 @@ async def test_the_fault_of_the_gateway_is_masked(error: Exception, caplog: pyte
         transport = httpx.ASGITransport(RequestIds(Starlette(routes=[Mount("/public", gateway)])))
         async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
             headers = {"authorization": "Bearer lk_key"}
-            reply = await client.post("/public/prj_1/chat/completions", json=ASK, headers=headers)
-        assert (reply.status_code, reply.json()["error"]["type"]) == (500, "server_error")
-        assert not leaks(reply.text + str(reply.headers))
-        (line,) = faults_logged(caplog, reply.headers["x-request-id"])
+            response = await client.post("/public/prj_1/chat/completions", json=ASK, headers=headers)
+        assert (response.status_code, response.json()["error"]["type"]) == (500, "server_error")
+        assert not leaks(response.text + str(response.headers))
+        (line,) = faults_logged(caplog, response.headers["x-request-id"])
         assert SECRET in line["error"]

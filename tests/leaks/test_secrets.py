@@ -44,10 +44,12 @@ async def test_an_error_of_the_database_is_masked_and_logged_without_its_values(
     ]
     for table, column, document, values in calls:
         async with renamed_column(database, table, column):
-            reply = await api.rest.post("/graphql", json={"query": document, "variables": {"input": values}})
-        (error,) = reply.json()["errors"]
+            response = await api.rest.post(
+                "/graphql", json={"query": document, "variables": {"input": values}}
+            )
+        (error,) = response.json()["errors"]
         assert (error["message"], error["extensions"]["code"]) == (MASKED, "INTERNAL")
-        assert not leaks(reply.text)
+        assert not leaks(response.text)
         (line,) = faults_logged(caplog, error["extensions"]["requestId"])
         assert "UndefinedColumn" in line["error"]
         assert not [value for value in (*values.values(), "$argon2") if value in line["error"]]

@@ -95,7 +95,7 @@ async def test_the_fault_of_a_stream_over_rest_is_masked(
 ) -> None:
     path = f"/api/projects/{owner.ids['Project']}/finetunes/{owner.ids['Finetune']}/logs/stream"
     async with failing_streams(services, 2):
-        reply = await owner.api.rest.get(path, headers={"x-request-id": "the-stream"})
-    assert not leaks(reply.text)
+        response = await owner.api.rest.get(path, headers={"x-request-id": "the-stream"})
+    assert not leaks(response.text)
     (line,) = faults_logged(caplog, "the-stream")
     assert SECRET in line["error"]

@@ -30,19 +30,19 @@ async def download(api: Api, dataset_id: str, **params: str) -> httpx.Response:
     return await api.rest.get(url, params=params)
 
 
-def rows(reply: httpx.Response) -> list[list[str]]:
-    text = reply.content.decode("utf-8")
+def rows(response: httpx.Response) -> list[list[str]]:
+    text = response.content.decode("utf-8")
     assert text.startswith(BOM)
     return list(csv.reader(io.StringIO(text.removeprefix(BOM), newline=""), strict=True))
 
 
 async def test_a_download_is_a_table_that_spreadsheets_open_rightly(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker, TRICKY, name="Größe & mehr")
-    reply = await download(api, dataset_id)
-    assert reply.status_code == 200
-    assert reply.headers["content-type"] == "text/csv; charset=utf-8"
-    assert reply.headers["content-disposition"] == 'attachment; filename="Gr__e___mehr_v1.csv"'
-    assert rows(reply) == [
+    response = await download(api, dataset_id)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert response.headers["content-disposition"] == 'attachment; filename="Gr__e___mehr_v1.csv"'
+    assert rows(response) == [
         ["question", "answer"],
         ['a, "b"\nc', "'=SUM(A1)"],
         ["  ünï ", "-3.5"],
@@ -51,9 +51,9 @@ async def test_a_download_is_a_table_that_spreadsheets_open_rightly(api: Api, wo
 
 
 async def test_json_lines_keep_the_texts_as_they_are(api: Api, worker: Worker) -> None:
-    reply = await download(api, await imported_dataset(api, worker, TRICKY), format="jsonl")
-    assert reply.headers["content-type"] == "application/jsonl"
-    assert [json.loads(line) for line in reply.text.splitlines()] == [
+    response = await download(api, await imported_dataset(api, worker, TRICKY), format="jsonl")
+    assert response.headers["content-type"] == "application/jsonl"
+    assert [json.loads(line) for line in response.text.splitlines()] == [
         {"question": 'a, "b"\nc', "answer": "=SUM(A1)"},
         {"question": "  ünï ", "answer": "-3.5"},
         {"question": "@x", "answer": "😀"},
@@ -98,15 +98,15 @@ async def test_an_unknown_choice_is_refused_in_words(api: Api, worker: Worker) -
         ({"items": "some"}, "INVALID_PARAMETER", "`items` is one of active, valid, all, not 'some'."),
         ({"split": "test"}, "INVALID_PARAMETER", "`split` is one of PREVIEW, TRAIN, EVAL, not 'test'."),
     ):
-        reply = await download(api, dataset_id, **params)
-        assert reply.status_code == 400
-        assert reply.json() == {"detail": detail, "error_code": reason, "context": {}}
+        response = await download(api, dataset_id, **params)
+        assert response.status_code == 400
+        assert response.json() == {"detail": detail, "error_code": reason, "context": {}}
 
 
 async def test_a_dataset_that_is_not_done_is_not_ready(api: Api) -> None:
-    reply = await download(api, await new_qa_dataset(api))
-    assert (reply.status_code, reply.json()["error_code"]) == (409, "NOT_READY")
-    assert reply.json()["detail"] == "The dataset is PLANNING; it can be downloaded once it is DONE."
+    response = await download(api, await new_qa_dataset(api))
+    assert (response.status_code, response.json()["error_code"]) == (409, "NOT_READY")
+    assert response.json()["detail"] == "The dataset is PLANNING; it can be downloaded once it is DONE."
 
 
 async def test_only_the_owner_downloads_and_only_from_its_project(
@@ -118,14 +118,14 @@ async def test_only_the_owner_downloads_and_only_from_its_project(
         "/"
     )[3]
     moved = url.replace(url.split("/")[3], elsewhere)
-    replies: list[Any] = [
+    responses: list[Any] = [
         await anonymous.get(url),
         await api.other.rest.get(url),
         await api.rest.get(moved),
         await api.rest.get(url.replace(dataset_id, "ds_garbage")),
     ]
-    assert [reply.status_code for reply in replies] == [401, 404, 404, 404]
-    assert {reply.json()["error_code"] for reply in replies[1:]} == {"DATASET_NOT_FOUND"}
+    assert [response.status_code for response in responses] == [401, 404, 404, 404]
+    assert {response.json()["error_code"] for response in responses[1:]} == {"DATASET_NOT_FOUND"}
 
 
 async def test_a_ticket_opens_this_download_alone(

@@ -48,12 +48,12 @@ async def log(services: Services, deployment_id: str, *exchanges: tuple[str, str
 async def test_the_requests_are_rows_of_a_csv_oldest_first(api: Api, services: Services) -> None:
     id, path = await deployed(api)
     await log(services, id, ("Zürich, wo?", "In der\nSchweiz"), ('say "hi"', None))
-    reply = await api.rest.get(path)
-    assert reply.status_code == 200
-    assert reply.headers["content-type"] == "text/csv; charset=utf-8"
-    assert reply.headers["content-disposition"] == 'attachment; filename="meta_llama_3_logs.csv"'
-    assert reply.content.startswith(b"\xef\xbb\xbfdate,input,output\r\n")
-    assert list(csv.reader(io.StringIO(reply.content.decode("utf-8-sig"), newline=""))) == [
+    response = await api.rest.get(path)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert response.headers["content-disposition"] == 'attachment; filename="meta_llama_3_logs.csv"'
+    assert response.content.startswith(b"\xef\xbb\xbfdate,input,output\r\n")
+    assert list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"), newline=""))) == [
         ["date", "input", "output"],
         ["2026-01-01T12:00:00.000+00:00", "Zürich, wo?", "In der\nSchweiz"],
         ["2026-01-01T12:00:01.000+00:00", 'say "hi"', ""],
@@ -63,8 +63,8 @@ async def test_the_requests_are_rows_of_a_csv_oldest_first(api: Api, services: S
 async def test_what_a_caller_wrote_does_not_run_as_a_formula(api: Api, services: Services) -> None:
     id, path = await deployed(api)
     await log(services, id, ("=HYPERLINK(1)", "@cmd"))
-    reply = await api.rest.get(path)
-    assert reply.content.decode().endswith(",'=HYPERLINK(1),'@cmd\r\n")
+    response = await api.rest.get(path)
+    assert response.content.decode().endswith(",'=HYPERLINK(1),'@cmd\r\n")
 
 
 async def test_more_rows_than_one_fetch_all_come(api: Api, services: Services) -> None:
@@ -86,5 +86,5 @@ async def test_anothers_log_is_not_found_and_nobodys_needs_a_token(
         (api.rest, f"/api/projects/{elsewhere}/deployments/{id}/logs_download", 404, "DEPLOYMENT_NOT_FOUND"),
         (api.rest, path.replace(id, "garbage"), 404, "DEPLOYMENT_NOT_FOUND"),
     ):
-        reply = await client.get(url)
-        assert (reply.status_code, reply.json()["error_code"]) == (status, reason)
+        response = await client.get(url)
+        assert (response.status_code, response.json()["error_code"]) == (status, reason)

@@ -34,9 +34,9 @@ async def url(api: Api) -> str:
 
 
 async def test_the_upload_comes_back_as_it_was(api: Api, url: str) -> None:
-    reply = await api.rest.get(url)
-    assert reply.status_code == 200
-    assert hashlib.sha256(reply.content).digest() == hashlib.sha256(CONTENT).digest()
+    response = await api.rest.get(url)
+    assert response.status_code == 200
+    assert hashlib.sha256(response.content).digest() == hashlib.sha256(CONTENT).digest()
     expected = {
         "content-type": "text/csv",
         "content-length": str(SIZE),
@@ -46,12 +46,16 @@ async def test_the_upload_comes_back_as_it_was(api: Api, url: str) -> None:
         "content-disposition": 'attachment; filename="Gr__e_und_mehr.csv"; '
         "filename*=UTF-8''Gr%C3%BC%C3%9Fe%20und%20mehr.csv",
     }
-    assert {name: reply.headers[name] for name in expected} == expected
+    assert {name: response.headers[name] for name in expected} == expected
 
 
 async def test_head_tells_the_size_without_the_bytes(api: Api, url: str) -> None:
-    reply = await api.rest.head(url)
-    assert (reply.status_code, reply.headers["content-length"], reply.content) == (200, str(SIZE), b"")
+    response = await api.rest.head(url)
+    assert (response.status_code, response.headers["content-length"], response.content) == (
+        200,
+        str(SIZE),
+        b"",
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,17 +70,17 @@ async def test_head_tells_the_size_without_the_bytes(api: Api, url: str) -> None
     ],
 )
 async def test_a_range_gives_that_part(api: Api, url: str, range_header: str, first: int, last: int) -> None:
-    reply = await api.rest.get(url, headers={"range": range_header})
-    assert (reply.status_code, reply.content) == (206, CONTENT[first : last + 1])
-    assert reply.headers["content-range"] == f"bytes {first}-{last}/{SIZE}"
-    assert reply.headers["content-length"] == str(last - first + 1)
+    response = await api.rest.get(url, headers={"range": range_header})
+    assert (response.status_code, response.content) == (206, CONTENT[first : last + 1])
+    assert response.headers["content-range"] == f"bytes {first}-{last}/{SIZE}"
+    assert response.headers["content-length"] == str(last - first + 1)
 
 
 @pytest.mark.parametrize("range_header", ["bytes=1500000-", "bytes=-0", "bytes=99999999-99999999"])
 async def test_a_range_past_the_end_is_416(api: Api, url: str, range_header: str) -> None:
-    reply = await api.rest.get(url, headers={"range": range_header})
-    assert (reply.status_code, reply.json()["error_code"]) == (416, "RANGE_NOT_SATISFIABLE")
-    assert reply.headers["content-range"] == f"bytes */{SIZE}"
+    response = await api.rest.get(url, headers={"range": range_header})
+    assert (response.status_code, response.json()["error_code"]) == (416, "RANGE_NOT_SATISFIABLE")
+    assert response.headers["content-range"] == f"bytes */{SIZE}"
 
 
 @pytest.mark.parametrize(
@@ -106,8 +110,10 @@ async def test_an_upload_that_is_not_complete_cannot_be_downloaded(api: Api) -> 
         fileType="",
         kind="DATASET_UPLOAD",
     )
-    reply = await api.rest.get(f"/api/projects/{project_id}/documents/{initiated['document']['id']}/download")
-    assert (reply.status_code, reply.json()["error_code"]) == (409, "NOT_READY")
+    response = await api.rest.get(
+        f"/api/projects/{project_id}/documents/{initiated['document']['id']}/download"
+    )
+    assert (response.status_code, response.json()["error_code"]) == (409, "NOT_READY")
 
 
 async def test_only_the_owner_gets_it_and_only_under_its_project(
@@ -124,8 +130,8 @@ async def test_other_bytes_in_the_place_of_an_upload_are_not_given_as_the_upload
 ) -> None:
     key = f"documents/{url.split('/')[-2]}/Gr__e_und_mehr.csv"
     await put_object(services, key, CONTENT[:-1])  # until it was read, its size is all that is known of it
-    reply = await api.rest.get(url)
-    assert (reply.status_code, reply.json()["error_code"]) == (409, "FILE_CHANGED")
+    response = await api.rest.get(url)
+    assert (response.status_code, response.json()["error_code"]) == (409, "FILE_CHANGED")
     await put_object(services, key, CONTENT)
     assert (await api.rest.get(url)).content == CONTENT
 
@@ -134,8 +140,8 @@ async def test_bytes_that_storage_lost_are_404_and_no_broken_answer(
     api: Api, services: Services, url: str
 ) -> None:
     await services.storage.delete(f"documents/{url.split('/')[-2]}/")
-    reply = await api.rest.get(url)
-    assert (reply.status_code, reply.json()["error_code"]) == (404, "OBJECT_NOT_FOUND")
+    response = await api.rest.get(url)
+    assert (response.status_code, response.json()["error_code"]) == (404, "OBJECT_NOT_FOUND")
 
 
 class Watched:
@@ -173,8 +179,8 @@ async def test_a_client_that_leaves_stops_the_reading(
     storage: Any = services.storage
     storage.stalls = True
     async with httpx.AsyncClient(base_url=live, headers=api.rest.headers) as client:
-        async with client.stream("GET", url) as reply:
-            await anext(reply.aiter_raw())
+        async with client.stream("GET", url) as response:
+            await anext(response.aiter_raw())
         async with asyncio.timeout(10):
             await storage.closed.wait()
 

@@ -82,9 +82,9 @@ async def test_a_malformed_result_is_422_and_nothing_changes(
         services, place + "a.json", json.dumps([{"values": {"question": "q", "answer": "a"}}]).encode()
     )
     await put_object(services, place + "b.json", content)
-    reply = await report_status(anonymous, id, "DONE")
-    assert (reply.status_code, reply.json()["error_code"]) == (422, "UNPROCESSABLE")
-    assert "b.json" in reply.json()["detail"]
+    response = await report_status(anonymous, id, "DONE")
+    assert (response.status_code, response.json()["error_code"]) == (422, "UNPROCESSABLE")
+    assert "b.json" in response.json()["detail"]
     assert await shown_dataset(api, id, "status stats { total }") == {
         "status": "PLANNING",
         "stats": {"total": 0},

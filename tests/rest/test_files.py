@@ -42,9 +42,9 @@ async def stored(services: Services) -> set[str]:
 
 
 async def test_many_files_are_kept_under_their_clean_names(api: Api, services: Services) -> None:
-    reply = await send(api, await new_project(api), CSV, ("../../Ünï.csv", b"a,b\nc,d\n", "text/csv"))
-    assert reply.status_code == 201
-    files = reply.json()["files"]
+    response = await send(api, await new_project(api), CSV, ("../../Ünï.csv", b"a,b\nc,d\n", "text/csv"))
+    assert response.status_code == 201
+    files = response.json()["files"]
     assert [file | {"id": "", "created_at": ""} for file in files] == [
         {
             "id": "", "filename": name, "kind": "dataset_upload", "status": "processing", "mime_type": "text/csv",
@@ -59,8 +59,8 @@ async def test_many_files_are_kept_under_their_clean_names(api: Api, services: S
 
 @pytest.mark.parametrize("kind", ["raw_doc", "RAW_DOC"])
 async def test_the_kind_may_come_in_any_case(api: Api, kind: str) -> None:
-    reply = await send(api, await new_project(api), ("a.pdf", b"%PDF-", "application/pdf"), kind=kind)
-    assert reply.json()["files"][0]["kind"] == "raw_doc"
+    response = await send(api, await new_project(api), ("a.pdf", b"%PDF-", "application/pdf"), kind=kind)
+    assert response.json()["files"][0]["kind"] == "raw_doc"
 
 
 async def test_the_kind_may_stand_in_the_query(api: Api) -> None:
@@ -82,8 +82,8 @@ HEADERS = {"content-type": "multipart/form-data; boundary=X"}
 async def test_the_kind_may_come_after_the_files(api: Api) -> None:
     body = form(FILE, 'name="other"\r\n\r\nnobody reads this', 'name="kind"\r\n\r\ndataset_upload')
     url = f"/api/projects/{await new_project(api)}/files"
-    reply = await api.rest.post(url, content=body, headers=HEADERS)
-    assert (reply.status_code, reply.json()["files"][0]["mime_type"]) == (201, "text/csv")
+    response = await api.rest.post(url, content=body, headers=HEADERS)
+    assert (response.status_code, response.json()["files"][0]["mime_type"]) == (201, "text/csv")
 
 
 async def test_a_form_may_arrive_byte_by_byte_and_with_text_after_its_end(
@@ -94,9 +94,9 @@ async def test_a_form_may_arrive_byte_by_byte_and_with_text_after_its_end(
             yield bytes([byte])
 
     url = f"/api/projects/{await new_project(api)}/files"
-    reply = await api.rest.post(url, content=body(), headers=HEADERS)
-    assert (reply.status_code, reply.json()["files"][0]["size_bytes"]) == (201, 8)
-    stored = await services.storage.head(f"documents/{reply.json()['files'][0]['id']}/table.csv")
+    response = await api.rest.post(url, content=body(), headers=HEADERS)
+    assert (response.status_code, response.json()["files"][0]["size_bytes"]) == (201, 8)
+    stored = await services.storage.head(f"documents/{response.json()['files'][0]['id']}/table.csv")
     assert stored is not None
     assert stored.size == 8
 
@@ -104,8 +104,8 @@ async def test_a_form_may_arrive_byte_by_byte_and_with_text_after_its_end(
 async def test_a_file_name_that_is_not_utf_8_is_kept_with_replacements(api: Api) -> None:
     body = form('name="kind"\r\n\r\ndataset_upload', FILE).replace(b"table.csv", b"t\xe4ble.csv")
     url = f"/api/projects/{await new_project(api)}/files"
-    reply = await api.rest.post(url, content=body, headers=HEADERS)
-    assert reply.json()["files"][0]["filename"] == "t\ufffdble.csv"
+    response = await api.rest.post(url, content=body, headers=HEADERS)
+    assert response.json()["files"][0]["filename"] == "t\ufffdble.csv"
 
 
 @pytest.mark.parametrize(
@@ -130,24 +130,24 @@ async def test_an_invalid_form_is_400_and_leaves_nothing(
     api: Api, services: Services, body: bytes, reason: str
 ) -> None:
     before, project_id = await stored(services), await new_project(api)
-    reply = await api.rest.post(f"/api/projects/{project_id}/files", content=body, headers=HEADERS)
-    assert (reply.status_code, reply.json()["error_code"]) == (400, reason)
+    response = await api.rest.post(f"/api/projects/{project_id}/files", content=body, headers=HEADERS)
+    assert (response.status_code, response.json()["error_code"]) == (400, reason)
     assert await documents(api, project_id) == []
     assert await stored(services) == before
 
 
 async def test_one_bad_file_keeps_the_others_out(api: Api, services: Services) -> None:
     before, project_id = await stored(services), await new_project(api)
-    reply = await send(api, project_id, CSV, ("empty.csv", b"", "text/csv"))
-    assert (reply.status_code, reply.json()["error_code"]) == (400, "FILE_EMPTY")
+    response = await send(api, project_id, CSV, ("empty.csv", b"", "text/csv"))
+    assert (response.status_code, response.json()["error_code"]) == (400, "FILE_EMPTY")
     assert await documents(api, project_id) == []
     assert await stored(services) == before
 
 
 async def test_more_files_than_a_hundred_are_413(api: Api, services: Services) -> None:
     before, project_id = await stored(services), await new_project(api)
-    reply = await send(api, project_id, *[("a.csv", b"q,a", "text/csv")] * 101)
-    assert (reply.status_code, reply.json()["error_code"]) == (413, "TOO_MANY_FILES")
+    response = await send(api, project_id, *[("a.csv", b"q,a", "text/csv")] * 101)
+    assert (response.status_code, response.json()["error_code"]) == (413, "TOO_MANY_FILES")
     assert await stored(services) == before
 
 
@@ -161,9 +161,9 @@ async def test_too_large_a_file_is_413_before_it_has_come_in(api: Api, services:
             sent += KIB
             yield b"x" * KIB
 
-    reply = await api.rest.post(f"/api/projects/{project_id}/files", content=body(), headers=HEADERS)
-    assert (reply.status_code, reply.json()["error_code"]) == (413, "FILE_TOO_LARGE")
-    assert reply.json()["context"] == {"limitBytes": 64 * KIB}
+    response = await api.rest.post(f"/api/projects/{project_id}/files", content=body(), headers=HEADERS)
+    assert (response.status_code, response.json()["error_code"]) == (413, "FILE_TOO_LARGE")
+    assert response.json()["context"] == {"limitBytes": 64 * KIB}
     assert sent < 100 * KIB
     assert await stored(services) == before
 
@@ -172,9 +172,9 @@ async def test_a_full_project_takes_no_more(api: Api, services: Services) -> Non
     project_id, file = await new_project(api), ("a.csv", b"x" * 60 * KIB, "text/csv")
     assert (await send(api, project_id, file, file)).status_code == 201
     before = await stored(services)
-    reply = await send(api, project_id, file)
-    assert (reply.status_code, reply.json()["error_code"]) == (413, "PROJECT_FULL")
-    assert reply.json()["context"] == {"limitBytes": 150 * KIB, "presentBytes": 120 * KIB}
+    response = await send(api, project_id, file)
+    assert (response.status_code, response.json()["error_code"]) == (413, "PROJECT_FULL")
+    assert response.json()["context"] == {"limitBytes": 150 * KIB, "presentBytes": 120 * KIB}
     assert await stored(services) == before
     assert len(await documents(api, project_id)) == 2
 
@@ -203,8 +203,8 @@ async def test_anothers_project_is_404_and_its_body_is_not_read(api: Api) -> Non
 async def test_what_is_no_form_is_415(api: Api) -> None:
     url = f"/api/projects/{await new_project(api)}/files"
     for headers in ({"content-type": "text/csv"}, {"content-type": "multipart/form-data"}, {}):
-        reply = await api.rest.post(url, content=b"q,a\n", headers=headers)
-        assert (reply.status_code, reply.json()["error_code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+        response = await api.rest.post(url, content=b"q,a\n", headers=headers)
+        assert (response.status_code, response.json()["error_code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 async def test_nobody_uploads_without_signing_in(anonymous: httpx.AsyncClient) -> None:

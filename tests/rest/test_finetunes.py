@@ -44,17 +44,17 @@ async def test_each_file_is_downloaded_by_its_name(api: Api, services: Services,
     assert config.headers["content-type"].startswith("application/json")
     assert (await api.rest.get(f"{path_of(made)}/artifacts/{FILENAME}")).content == MODEL
     for name in ("nothing.json", "..%2F..%2Fsecrets", "training_config.json%00"):
-        reply = await api.rest.get(f"{path_of(made)}/artifacts/{name}")
-        assert reply.status_code == 404
+        response = await api.rest.get(f"{path_of(made)}/artifacts/{name}")
+        assert response.status_code == 404
 
 
 async def test_all_files_come_as_one_archive(api: Api, services: Services, worker: Worker) -> None:
     made = await trained_finetune(services, api, worker)
     for name in ("artifacts.zip", "artifacts/artifacts.zip"):
-        reply = await api.rest.get(f"{path_of(made)}/{name}")
-        assert (reply.status_code, reply.headers["content-type"]) == (200, "application/zip")
-        assert 'filename="luthier_tiny_capitals_v1.zip"' in reply.headers["content-disposition"]
-        with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
+        response = await api.rest.get(f"{path_of(made)}/{name}")
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/zip")
+        assert 'filename="luthier_tiny_capitals_v1.zip"' in response.headers["content-disposition"]
+        with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
             assert archive.testzip() is None
             assert {name: archive.read(name) for name in archive.namelist()} == {
                 FILENAME: MODEL,
@@ -67,8 +67,8 @@ async def test_what_is_not_there_yet_is_not_ready(api: Api, services: Services) 
     made = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
     path = path_of({"project_id": project_id, "id": made["finetune"]["id"]})
     for name in ("download", "artifacts.zip"):
-        reply = await api.rest.get(f"{path}/{name}")
-        assert (reply.status_code, reply.json()["error_code"]) == (409, "NOT_READY")
+        response = await api.rest.get(f"{path}/{name}")
+        assert (response.status_code, response.json()["error_code"]) == (409, "NOT_READY")
     assert (await api.rest.get(f"{path}/artifacts/model.gguf")).status_code == 404
 
 
@@ -93,5 +93,5 @@ async def test_anothers_files_are_not_found_and_nobodys_need_a_token(
             (api.rest, path_of(made | {"project_id": elsewhere}), 404, "FINETUNE_NOT_FOUND"),
             (api.rest, path_of(made | {"id": "garbage"}), 404, "FINETUNE_NOT_FOUND"),
         ):
-            reply = await client.get(f"{path}/{name}")
-            assert (reply.status_code, reply.json()["error_code"]) == (status, reason)
+            response = await client.get(f"{path}/{name}")
+            assert (response.status_code, response.json()["error_code"]) == (status, reason)

@@ -27,16 +27,16 @@ async def linked(anonymous: httpx.AsyncClient) -> list[str]:
 async def test_the_page_runs_only_scripts_of_ours_and_calls_only_this_host(
     anonymous: httpx.AsyncClient,
 ) -> None:
-    reply = await anonymous.get("/graphiql")
-    (nonce,) = set(re.findall(r'nonce="([^"]*)"', reply.text))
-    assert reply.status_code == 200
-    assert reply.headers["content-type"] == "text/html; charset=utf-8"
-    assert reply.headers["cache-control"] == "no-store"
-    assert reply.headers["x-content-type-options"] == "nosniff"
-    assert reply.headers["referrer-policy"] == "no-referrer"
-    assert reply.headers["cross-origin-opener-policy"] == "same-origin"
-    assert "microphone=()" in reply.headers["permissions-policy"]
-    assert reply.headers["content-security-policy"].split("; ") == [
+    response = await anonymous.get("/graphiql")
+    (nonce,) = set(re.findall(r'nonce="([^"]*)"', response.text))
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["cross-origin-opener-policy"] == "same-origin"
+    assert "microphone=()" in response.headers["permissions-policy"]
+    assert response.headers["content-security-policy"].split("; ") == [
         "default-src 'none'",
         f"script-src 'nonce-{nonce}'",
         "worker-src 'self'",
@@ -76,12 +76,12 @@ def test_no_file_names_a_source_map_or_a_style_sheet_font_or_image_elsewhere() -
 
 async def test_a_file_is_kept_for_ever_and_a_worker_may_load_nothing(anonymous: httpx.AsyncClient) -> None:
     (name,) = (path.name for path in (graphiql.BUILT / "assets").glob("graphql.worker-*.js"))
-    reply = await anonymous.get(f"/graphiql/assets/{name}", headers={"accept-encoding": "identity"})
-    assert reply.headers["content-type"] == "text/javascript; charset=utf-8"
-    assert reply.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert reply.headers["content-security-policy"].startswith("default-src 'none'")
-    assert reply.headers["x-content-type-options"] == "nosniff"
-    assert reply.content == (graphiql.BUILT / "assets" / name).read_bytes()
+    response = await anonymous.get(f"/graphiql/assets/{name}", headers={"accept-encoding": "identity"})
+    assert response.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.content == (graphiql.BUILT / "assets" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,12 @@ async def test_a_file_is_compressed_for_who_takes_that(
     anonymous: httpx.AsyncClient, accepted: str, encoding: str | None
 ) -> None:
     link = (await linked(anonymous))[0]
-    reply = await anonymous.get(link, headers={"accept-encoding": accepted})
-    assert reply.headers.get("content-encoding") == encoding
-    assert reply.headers["vary"] == "Accept-Encoding"
-    assert reply.content == (graphiql.BUILT / link.removeprefix("/graphiql/")).read_bytes()  # httpx unpacks
+    response = await anonymous.get(link, headers={"accept-encoding": accepted})
+    assert response.headers.get("content-encoding") == encoding
+    assert response.headers["vary"] == "Accept-Encoding"
+    assert (
+        response.content == (graphiql.BUILT / link.removeprefix("/graphiql/")).read_bytes()
+    )  # httpx unpacks
 
 
 def test_what_is_compressed_is_what_lies_beside_it() -> None:
@@ -131,13 +133,13 @@ async def test_a_file_that_a_browser_has_is_not_sent_again(anonymous: httpx.Asyn
     ],
 )
 async def test_no_other_file_is_served(anonymous: httpx.AsyncClient, name: str) -> None:
-    reply = await anonymous.get(f"/graphiql/assets/{name}")
-    assert (reply.status_code, reply.json()["error_code"]) == (404, "NOT_FOUND")
+    response = await anonymous.get(f"/graphiql/assets/{name}")
+    assert (response.status_code, response.json()["error_code"]) == (404, "NOT_FOUND")
 
 
 async def test_the_servers_address_leads_a_browser_to_the_page(anonymous: httpx.AsyncClient) -> None:
-    reply = await anonymous.get("/")
-    assert (reply.status_code, reply.headers["location"]) == (307, "/graphiql")
+    response = await anonymous.get("/")
+    assert (response.status_code, response.headers["location"]) == (307, "/graphiql")
     assert (await anonymous.get("/", follow_redirects=True)).headers["content-type"].startswith("text/html")
     assert (await anonymous.post("/")).status_code == 405
 
@@ -146,8 +148,8 @@ async def test_a_package_without_graphiql_answers_503(
     anonymous: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graphiql, "BUILT", tmp_path)
-    reply = await anonymous.get("/graphiql")
-    assert (reply.status_code, reply.json()["detail"]) == (
+    response = await anonymous.get("/graphiql")
+    assert (response.status_code, response.json()["detail"]) == (
         503,
         "GraphiQL was left out when this Luthier was built.",
     )

@@ -70,8 +70,8 @@ async def form(watched: MemoryWatch) -> AsyncIterator[bytes]:
 async def download(client: httpx.AsyncClient, url: str, watched: MemoryWatch) -> int:
     """The bytes of a download, counted and forgotten."""
     size = 0
-    async with client.stream("GET", url) as reply:
-        async for chunk in reply.aiter_bytes(MIB):
+    async with client.stream("GET", url) as response:
+        async for chunk in response.aiter_bytes(MIB):
             size += len(chunk)
             watched.measure()
     return size
@@ -85,9 +85,9 @@ async def test_a_hundred_megabytes_go_up_in_flat_memory(
         api = await sign_up(client)
         url = f"/api/projects/{await new_project(api)}"
         watched = MemoryWatch(pid)
-        reply = await client.post(f"{url}/files", content=form(watched), headers=HEADERS)
-        assert reply.status_code == 201, reply.text
-        assert reply.json()["files"][0]["size_bytes"] == SIZE
+        response = await client.post(f"{url}/files", content=form(watched), headers=HEADERS)
+        assert response.status_code == 201, response.text
+        assert response.json()["files"][0]["size_bytes"] == SIZE
         assert watched.growth < GROWTH
 
 

@@ -66,8 +66,8 @@ async def test_a_training_is_updated_from_its_first_step_to_its_model(
 ) -> None:
     metrics = {"step": 5, "epoch": 0.5, "train_loss": 2.0}
     more: dict[str, Any] = {"progress": 0.5, "current_step": "Training", "logs": ["one", "two\nthree"]}
-    reply = await report_status(anonymous, finetune, "RUNNING", **more, metrics=metrics)
-    assert (reply.status_code, reply.json()) == (200, {"id": finetune, "status": "RUNNING"})
+    response = await report_status(anonymous, finetune, "RUNNING", **more, metrics=metrics)
+    assert (response.status_code, response.json()) == (200, {"id": finetune, "status": "RUNNING"})
     found = await shown(api, finetune)
     assert (found["status"], found["progress"], found["currentStep"]) == ("RUNNING", 0.5, "Training")
     assert found["recentLogs"] == ["one", "two", "three"]
@@ -78,7 +78,7 @@ async def test_a_training_is_updated_from_its_first_step_to_its_model(
     key = await model_key(api, finetune)
     await put_object(services, key, MODEL)
     await put_object(services, f"finetunes/{finetune}/config.json", b"{}")
-    reply = await report_status(
+    response = await report_status(
         anonymous,
         finetune,
         "DONE",
@@ -89,7 +89,7 @@ async def test_a_training_is_updated_from_its_first_step_to_its_model(
             "artifacts": [{"filename": "config.json", "kind": "CONFIG", "sha256": "A" * 64}],
         },
     )  # fmt: skip
-    assert (reply.status_code, reply.json()["status"]) == (200, "DONE")
+    assert (response.status_code, response.json()["status"]) == (200, "DONE")
     found = await shown(api, finetune)
     assert found | {"recentLogs": []} == {
         "status": "DONE", "error": None, "progress": 1.0, "currentStep": None, "recentLogs": [],
@@ -139,11 +139,11 @@ async def test_a_run_moves_only_as_it_may(
     else:
         id = await new_qa_dataset(api, project_id)
     for before, status in zip((None, *path), path, strict=False):
-        reply = await report_status(anonymous, id, status)
+        response = await report_status(anonymous, id, status)
         if before in {None, "RUNNING", status}:
-            assert (reply.status_code, reply.json()) == (200, {"id": id, "status": status})
+            assert (response.status_code, response.json()) == (200, {"id": id, "status": status})
         else:
-            assert (reply.status_code, reply.json()["error_code"]) == (409, "INVALID_TRANSITION")
+            assert (response.status_code, response.json()["error_code"]) == (409, "INVALID_TRANSITION")
 
 
 async def test_a_failure_has_the_error_of_the_worker(
@@ -172,17 +172,17 @@ async def test_luthiers_own_runs_take_no_reports(
 ) -> None:
     project_id = await new_project(api)
     made = await create_finetune(api, project_id, await new_dataset(services, api, project_id))
-    reply = await report_status(anonymous, made["finetune"]["id"], "RUNNING")
-    assert (reply.status_code, reply.json()["error_code"]) == (409, "NOT_EXTERNAL")
+    response = await report_status(anonymous, made["finetune"]["id"], "RUNNING")
+    assert (response.status_code, response.json()["error_code"]) == (409, "NOT_EXTERNAL")
 
 
 async def test_reports_that_come_at_once_end_a_run_once(
     api: Api, anonymous: httpx.AsyncClient, finetune: str
 ) -> None:
-    replies = await asyncio.gather(
+    responses = await asyncio.gather(
         *(report_status(anonymous, finetune, "DONE", logs=["end"]) for _ in range(6))
     )
-    assert [reply.status_code for reply in replies] == [200] * 6
+    assert [response.status_code for response in responses] == [200] * 6
     found = await shown(api, finetune, "recentLogs job { attempts events(kinds: [STATUS]) { totalCount } }")
     assert found == {"recentLogs": ["end"], "job": {"attempts": 1, "events": {"totalCount": 3}}}
 
@@ -191,8 +191,8 @@ async def test_an_artifact_that_is_not_in_storage_is_422_and_changes_nothing(
     api: Api, anonymous: httpx.AsyncClient, finetune: str
 ) -> None:
     files = [{"filename": "model.gguf", "kind": "GGUF", "sha256": SHA256}]
-    reply = await report_status(anonymous, finetune, "DONE", result={"artifacts": files}, logs=["x"])
-    assert (reply.status_code, reply.json()["error_code"]) == (422, "UNPROCESSABLE")
+    response = await report_status(anonymous, finetune, "DONE", result={"artifacts": files}, logs=["x"])
+    assert (response.status_code, response.json()["error_code"]) == (422, "UNPROCESSABLE")
     found = await shown(api, finetune, "status recentLogs artifacts { filename }")
     assert found == {"status": "PLANNING", "recentLogs": [], "artifacts": []}
 
@@ -242,11 +242,11 @@ async def test_a_report_that_breaks_a_rule_is_422_in_one_sentence(
     api: Api, anonymous: httpx.AsyncClient, body: dict[str, Any]
 ) -> None:
     id = await new_qa_dataset(api)
-    reply = await anonymous.put(
+    response = await anonymous.put(
         f"/api/external/training-datasets/{id}/update-status", headers=KEY, content=json.dumps(body)
     )
-    assert (reply.status_code, reply.json()["error_code"]) == (422, "UNPROCESSABLE")
-    assert re.fullmatch(r"`[\w.\[\]]+` [^\n]{1,200}\.", reply.json()["detail"])
+    assert (response.status_code, response.json()["error_code"]) == (422, "UNPROCESSABLE")
+    assert re.fullmatch(r"`[\w.\[\]]+` [^\n]{1,200}\.", response.json()["detail"])
     assert (await shown_dataset(api, id, "status"))["status"] == "PLANNING"
 
 
@@ -326,8 +326,8 @@ async def test_who_may_report(api: Api, anonymous: httpx.AsyncClient, finetune: 
 async def test_an_empty_key_opens_nothing(api: Api, anonymous: httpx.AsyncClient, finetune: str) -> None:
     url, body = f"/api/external/finetunes/{finetune}/update-status", {"status": "RUNNING"}
     for headers in ({"x-api-key": ""}, {"x-api-key": "no"}):
-        reply = await anonymous.put(url, json=body, headers=headers)
-        assert (reply.status_code, reply.json()["error_code"]) == (401, "INVALID_API_KEY")
+        response = await anonymous.put(url, json=body, headers=headers)
+        assert (response.status_code, response.json()["error_code"]) == (401, "INVALID_API_KEY")
     assert (await shown(api, finetune, "status"))["status"] == "PLANNING"
 
 
@@ -338,13 +338,13 @@ async def test_an_update_that_is_superseded_three_times_is_a_conflict(
         raise Superseded
 
     monkeypatch.setattr(status_updates, "update_finetune", superseded)
-    reply = await report_status(anonymous, finetune, "RUNNING")
-    assert (reply.status_code, reply.json()["error_code"]) == (409, "RUN_CHANGED")
+    response = await report_status(anonymous, finetune, "RUNNING")
+    assert (response.status_code, response.json()["error_code"]) == (409, "RUN_CHANGED")
 
 
 async def test_a_body_that_is_too_large_is_413(anonymous: httpx.AsyncClient, finetune: str) -> None:
-    reply = await report_status(anonymous, finetune, "RUNNING", logs="x" * 1_048_577)
-    assert (reply.status_code, reply.json()["error_code"]) == (413, "BODY_TOO_LARGE")
+    response = await report_status(anonymous, finetune, "RUNNING", logs="x" * 1_048_577)
+    assert (response.status_code, response.json()["error_code"]) == (413, "BODY_TOO_LARGE")
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,9 @@ async def test_an_internal_error_is_json_with_status_500(
 ) -> None:
     monkeypatch.setattr(type(services.tokens), "ticket", cancelled)
     media = "application/graphql-response+json"
-    reply = await api.rest.post("/graphql", json={"query": TICKET}, headers={"accept": media})
-    assert reply.status_code == 500
-    assert reply.headers["content-type"].startswith(media)
+    response = await api.rest.post("/graphql", json={"query": TICKET}, headers={"accept": media})
+    assert response.status_code == 500
+    assert response.headers["content-type"].startswith(media)
 
 
 @pytest.mark.parametrize("ask", STREAMED)

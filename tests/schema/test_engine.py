@@ -27,8 +27,8 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_syntax_error_has_a_code_and_the_requests_id(anonymous: httpx.AsyncClient) -> None:
-    reply = await anonymous.post("/graphql", json={"query": "{"}, headers={"x-request-id": "r-1"})
-    (error,) = reply.json()["errors"]
+    response = await anonymous.post("/graphql", json={"query": "{"}, headers={"x-request-id": "r-1"})
+    (error,) = response.json()["errors"]
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "requestId": "r-1"}
     assert error["message"].startswith("Syntax Error")
 
@@ -36,8 +36,8 @@ async def test_a_syntax_error_has_a_code_and_the_requests_id(anonymous: httpx.As
 async def test_a_syntax_error_ends_an_event_stream_with_an_error(live: str, api: Api) -> None:
     headers = {"authorization": f"Bearer {api.token}", "accept": "text/event-stream"}
     async with httpx.AsyncClient(base_url=live, headers=headers) as rest:
-        reply = await rest.post("/graphql", json={"query": "{"})
-    data = next(line for line in reply.text.splitlines() if line.startswith("data: {"))
+        response = await rest.post("/graphql", json={"query": "{"})
+    data = next(line for line in response.text.splitlines() if line.startswith("data: {"))
     assert json.loads(data.removeprefix("data: "))["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
@@ -59,22 +59,22 @@ async def test_a_document_with_several_operations_needs_an_operation_name(api: A
     document = "query A { viewer { id } } query B { health { version } }"
     body = await api.raw(document)
     assert "Must provide operation name" in body["errors"][0]["message"]
-    reply = await api.rest.post("/graphql", json={"query": document, "operationName": "A"})
-    assert reply.json()["data"] == {"viewer": {"id": api.user_id}}
+    response = await api.rest.post("/graphql", json={"query": document, "operationName": "A"})
+    assert response.json()["data"] == {"viewer": {"id": api.user_id}}
 
 
 @pytest.mark.parametrize("body", [b"not json", b'"text"', b"[]", b"[" * 100_000, b"null", b'{"query": 1}'])
 async def test_a_malformed_body_is_answered_with_a_json_error(
     anonymous: httpx.AsyncClient, body: bytes
 ) -> None:
-    reply = await anonymous.post("/graphql", content=body, headers={"content-type": "application/json"})
-    assert reply.status_code == 400
-    assert reply.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    response = await anonymous.post("/graphql", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(anonymous: httpx.AsyncClient) -> None:
-    reply = await anonymous.post("/graphql", json={"query": "#" * 300_000})
-    assert reply.status_code == 413
+    response = await anonymous.post("/graphql", json={"query": "#" * 300_000})
+    assert response.status_code == 413
 
 
 async def test_an_internal_error_of_a_resolver_is_masked_and_logged(
@@ -92,8 +92,8 @@ async def test_an_internal_error_of_a_resolver_is_masked_and_logged(
 
 async def test_a_limit_error_names_the_limit_and_a_remedy(anonymous: httpx.AsyncClient) -> None:
     document = "{ projects(first: 100) { nodes { datasets(first: 100) { nodes { id } } } } }"
-    reply = await anonymous.post("/graphql", json={"query": document}, headers={"x-request-id": "r-1"})
-    body, cost = reply.json(), 1 + 100 * 102
+    response = await anonymous.post("/graphql", json={"query": document}, headers={"x-request-id": "r-1"})
+    body, cost = response.json(), 1 + 100 * 102
     assert "data" not in body
     assert body["extensions"] == {"cost": cost}
     (error,) = body["errors"]
@@ -115,8 +115,8 @@ async def test_every_response_reports_its_cost(api: Api) -> None:
 async def streamed(rest: httpx.AsyncClient, document: str, **variables: Any) -> list[dict[str, Any]]:
     """The results of an operation over server-sent events."""
     body = {"query": document, "variables": variables}
-    reply = await rest.post("/graphql", json=body, headers={"accept": "text/event-stream"})
-    lines = (line.removeprefix("data: ") for line in reply.text.splitlines() if line.startswith("data: {"))
+    response = await rest.post("/graphql", json=body, headers={"accept": "text/event-stream"})
+    lines = (line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: {"))
     return [json.loads(line) for line in lines]
 
 
@@ -163,8 +163,8 @@ NUMBER = "query($n: Int) { projects(first: $n) { totalCount } }"
 )
 async def test_invalid_values_are_bad_user_input(api: Api, document: str, variables: str) -> None:
     content = f'{{"query": {json.dumps(document)}, "variables": {variables}}}'
-    reply = await api.rest.post("/graphql", content=content, headers={"content-type": "application/json"})
-    codes = [error["extensions"]["code"] for error in reply.json()["errors"]]
+    response = await api.rest.post("/graphql", content=content, headers={"content-type": "application/json"})
+    codes = [error["extensions"]["code"] for error in response.json()["errors"]]
     assert codes == ["BAD_USER_INPUT"] * len(codes)
 
 
@@ -186,9 +186,9 @@ async def test_twenty_megabytes_are_refused_before_they_are_sent(anonymous: http
             yield b"x" * 1_048_576
 
     headers = {"content-type": "application/json"}
-    reply = await anonymous.post("/graphql", content=megabytes(), headers=headers)
-    assert reply.status_code == 413
-    assert reply.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    response = await anonymous.post("/graphql", content=megabytes(), headers=headers)
+    assert response.status_code == 413
+    assert response.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
     assert sent < 3
 
 
@@ -286,10 +286,10 @@ async def test_an_operation_of_a_disconnected_client_leaves_no_statement(
 
 async def test_signed_out_clients_may_introspect_the_schema(anonymous: httpx.AsyncClient) -> None:
     body = {"query": get_introspection_query(one_of=True, input_value_deprecation=True)}
-    reply = (await anonymous.post("/graphql", json=body)).json()
-    assert "errors" not in reply
-    assert len(reply["data"]["__schema"]["types"]) > 100
-    assert reply["extensions"] == {"cost": INTROSPECTION_COST}
+    response = (await anonymous.post("/graphql", json=body)).json()
+    assert "errors" not in response
+    assert len(response["data"]["__schema"]["types"]) > 100
+    assert response["extensions"] == {"cost": INTROSPECTION_COST}
 
 
 def test_every_domain_error_has_an_extension_code() -> None:

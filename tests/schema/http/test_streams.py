@@ -135,9 +135,9 @@ async def sse(url: str, token: str, job_id: str) -> AsyncIterator[httpx.Response
     body = {"query": FOLLOW, "variables": {"id": job_id}}
     async with (
         httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as rest,
-        rest.stream("POST", "/graphql", json=body) as reply,
+        rest.stream("POST", "/graphql", json=body) as response,
     ):
-        yield reply
+        yield response
 
 
 @asynccontextmanager
@@ -203,14 +203,14 @@ async def test_the_limit_on_a_users_streams_counts_every_transport(
         assert (refused["type"], refused["id"]) == ("error", "2")
         (error,) = refused["payload"]
         assert (error["extensions"]["code"], error["extensions"]["retryAfter"]) == ("RATE_LIMITED", 5)
-        async with sse(live, api.token, job.id) as reply:
-            body = json.loads(await reply.aread())
-        assert (reply.status_code, reply.headers["retry-after"]) == (429, "5")
+        async with sse(live, api.token, job.id) as response:
+            body = json.loads(await response.aread())
+        assert (response.status_code, response.headers["retry-after"]) == (429, "5")
         assert body["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
-        reply = await rest.get(log)
-        assert (reply.status_code, reply.json()["error_code"]) == (429, "RATE_LIMITED")
-        async with sse(live, api.other.token, job.id) as reply:
-            assert reply.status_code == 200  # another user's are counted apart
+        response = await rest.get(log)
+        assert (response.status_code, response.json()["error_code"]) == (429, "RATE_LIMITED")
+        async with sse(live, api.other.token, job.id) as response:
+            assert response.status_code == 200  # another user's are counted apart
     await wait_until_released(quotas.subscriptions, api.user_id)
     await wait_until_released(quotas.subscriptions, api.other.user_id)
 
@@ -231,12 +231,12 @@ async def test_a_stream_releases_its_quota_however_it_ends(
         await received(socket)
         assert quotas.subscriptions.open_count(api.user_id) == 1
     await wait_until_released(quotas.subscriptions, api.user_id)
-    async with sse(live, api.token, job.id) as reply:
-        await anext(reply.aiter_lines())
+    async with sse(live, api.token, job.id) as response:
+        await anext(response.aiter_lines())
     await wait_until_released(quotas.subscriptions, api.user_id)
-    async with sse(live, api.token, job.id) as reply:
+    async with sse(live, api.token, job.id) as response:
         await succeed(services, await start_job(services, job.id))
-        assert (await reply.aread()).endswith(b"event: complete\ndata: \n\n")
+        assert (await response.aread()).endswith(b"event: complete\ndata: \n\n")
     await wait_until_released(quotas.subscriptions, api.user_id)
     await wait_until_released(quotas.websockets, api.user_id)
     assert observed.closed == 4
@@ -299,7 +299,7 @@ async def test_streams_end_when_the_token_expires(
         await subscribe(socket, "1", job.id)
         assert await closed(socket) == (4403, "The token has expired.")
         heard = (await events.aread()).decode()
-        delivered = [(await reply.aread()).decode() for reply in (followed, opened_by_ticket)]
+        delivered = [(await response.aread()).decode() for response in (followed, opened_by_ticket)]
     *_, last, complete, end = heard.split("\n\n")
     assert json.loads(last.partition("data: ")[2])["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     assert (complete, end) == ("event: complete\ndata: ", "")
@@ -439,8 +439,8 @@ async def test_an_idle_stream_sends_keep_alive_comments(
 ) -> None:
     monkeypatch.setattr("edge.event_streams.KEEP_ALIVE_S", 0.05)
     job = await queued_job(api, services)
-    async with sse(live, api.token, job.id) as reply:
-        async for line in reply.aiter_lines():
+    async with sse(live, api.token, job.id) as response:
+        async for line in response.aiter_lines():
             if line.startswith(":"):
                 break
         assert line == ": keep-alive"

@@ -26,14 +26,14 @@ pytestmark = pytest.mark.anyio
 TYPENAME = {"query": "{ __typename }"}
 
 
-def refused(reply: httpx.Response, status: int) -> str:
+def refused(response: httpx.Response, status: int) -> str:
     """The message of a request error, whose body is one error with a code and the request's id."""
-    assert reply.status_code == status, reply.text
-    body = reply.json()
+    assert response.status_code == status, response.text
+    body = response.json()
     assert list(body) == ["errors"]
     (error,) = body["errors"]
-    assert error["extensions"] == {"code": "BAD_USER_INPUT", "requestId": reply.headers["x-request-id"]}
-    assert reply.headers["cache-control"] == "no-store"
+    assert error["extensions"] == {"code": "BAD_USER_INPUT", "requestId": response.headers["x-request-id"]}
+    assert response.headers["cache-control"] == "no-store"
     return str(error["message"])
 
 
@@ -58,20 +58,20 @@ async def test_the_response_has_the_preferred_media_type(
 ) -> None:
     del anonymous.headers["accept"]
     headers = {} if accept is None else {"accept": accept}
-    reply = await anonymous.post("/graphql", json=TYPENAME, headers=headers)
-    assert (reply.status_code, reply.headers["content-type"]) == (200, f"{media}; charset=utf-8")
-    assert reply.json() == {"data": {"__typename": "Query"}} | _extensions(reply)
+    response = await anonymous.post("/graphql", json=TYPENAME, headers=headers)
+    assert (response.status_code, response.headers["content-type"]) == (200, f"{media}; charset=utf-8")
+    assert response.json() == {"data": {"__typename": "Query"}} | _extensions(response)
 
 
-def _extensions(reply: httpx.Response) -> dict[str, Any]:
-    body = reply.json()
+def _extensions(response: httpx.Response) -> dict[str, Any]:
+    body = response.json()
     return {"extensions": body["extensions"]} if "extensions" in body else {}
 
 
 @pytest.mark.parametrize("accept", ["text/html", f"{JSON_TYPE};q=0", "*/*;q=nonsense", "image/png, text/*"])
 async def test_other_media_types_are_not_acceptable(anonymous: httpx.AsyncClient, accept: str) -> None:
-    reply = await anonymous.post("/graphql", json=TYPENAME, headers={"accept": accept})
-    assert JSON_TYPE in refused(reply, 406)
+    response = await anonymous.post("/graphql", json=TYPENAME, headers={"accept": accept})
+    assert JSON_TYPE in refused(response, 406)
 
 
 @given(st.text(max_size=60))
@@ -113,15 +113,15 @@ async def test_a_malformed_request_is_refused_with_a_sentence(
 ) -> None:
     for accept in (JSON_TYPE, GRAPHQL_TYPE):
         headers = {"content-type": JSON_TYPE, "accept": accept}
-        reply = await anonymous.post("/graphql", content=content, headers=headers)
-        assert says in refused(reply, 400)
-        assert reply.headers["content-type"].startswith(accept)
+        response = await anonymous.post("/graphql", content=content, headers=headers)
+        assert says in refused(response, 400)
+        assert response.headers["content-type"].startswith(accept)
 
 
 async def test_of_duplicate_keys_the_last_counts(anonymous: httpx.AsyncClient) -> None:
     content = b'{"query": "{ other }", "query": "{ __typename }"}'
-    reply = await anonymous.post("/graphql", content=content, headers={"content-type": JSON_TYPE})
-    assert reply.json()["data"] == {"__typename": "Query"}
+    response = await anonymous.post("/graphql", content=content, headers={"content-type": JSON_TYPE})
+    assert response.json()["data"] == {"__typename": "Query"}
 
 
 @given(st.integers(0, MAX_JSON_DEPTH * 2), st.booleans())
@@ -147,8 +147,8 @@ def test_every_response_is_valid_json(value: Any) -> None:
 
 async def test_brackets_in_strings_do_not_count_as_depth(anonymous: httpx.AsyncClient) -> None:
     query = "query($name: String!) { __type(name: $name) { name } }"
-    reply = await anonymous.post("/graphql", json={"query": query, "variables": {"name": "[{" * 5_000}})
-    assert reply.json()["data"] == {"__type": None}
+    response = await anonymous.post("/graphql", json={"query": query, "variables": {"name": "[{" * 5_000}})
+    assert response.json()["data"] == {"__type": None}
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,8 @@ async def test_brackets_in_strings_do_not_count_as_depth(anonymous: httpx.AsyncC
 async def test_other_content_types_are_refused(
     anonymous: httpx.AsyncClient, headers: dict[str, str], says: str
 ) -> None:
-    reply = await anonymous.post("/graphql", content=json.dumps(TYPENAME).encode(), headers=headers)
-    assert says in refused(reply, 415)
+    response = await anonymous.post("/graphql", content=json.dumps(TYPENAME).encode(), headers=headers)
+    assert says in refused(response, 415)
 
 
 async def test_a_body_with_a_content_length_above_the_limit_is_not_read(anonymous: httpx.AsyncClient) -> None:
@@ -180,8 +180,8 @@ async def test_a_body_with_a_content_length_above_the_limit_is_not_read(anonymou
 
     for length in (str(MAX_BODY_BYTES + 1), "9" * 5_000):
         headers = {"content-type": JSON_TYPE, "content-length": length}
-        reply = await anonymous.post("/graphql", content=body(), headers=headers)
-        assert f"{MAX_BODY_BYTES:,}" in refused(reply, 413)
+        response = await anonymous.post("/graphql", content=body(), headers=headers)
+        assert f"{MAX_BODY_BYTES:,}" in refused(response, 413)
     assert not read
 
 
@@ -194,19 +194,19 @@ async def test_a_streamed_body_is_refused_once_it_exceeds_the_limit(anonymous: h
             sent += 65_536
             yield b" " * 65_536
 
-    reply = await anonymous.post("/graphql", content=body(), headers={"content-type": JSON_TYPE})
-    assert f"{MAX_BODY_BYTES:,}" in refused(reply, 413)
+    response = await anonymous.post("/graphql", content=body(), headers={"content-type": JSON_TYPE})
+    assert f"{MAX_BODY_BYTES:,}" in refused(response, 413)
     assert sent <= MAX_BODY_BYTES + 2 * 65_536
 
 
 async def test_get_executes_queries_and_refuses_mutations(api: Api) -> None:
     params = {"query": "query($id: ID!) { node(id: $id) { id } }", "variables": json.dumps({"id": "x"})}
-    reply = await api.rest.get("/graphql", params=params)
-    assert (reply.status_code, reply.json()["data"]) == (200, {"node": None})
+    response = await api.rest.get("/graphql", params=params)
+    assert (response.status_code, response.json()["data"]) == (200, {"node": None})
     create = 'mutation { createProject(input: {name: "by link"}) { project { id } } }'
-    reply = await api.rest.get("/graphql", params={"query": create})
-    assert "POST" in refused(reply, 405)
-    assert reply.headers["allow"] == "POST"
+    response = await api.rest.get("/graphql", params={"query": create})
+    assert "POST" in refused(response, 405)
+    assert response.headers["allow"] == "POST"
     assert (await api.gql("{ projects { totalCount } }"))["projects"] == {"totalCount": 0}
     for wrong in ({}, {"query": ""}, {"query": "{ __typename }", "variables": "{"}):
         refused(await api.rest.get("/graphql", params=wrong), 400)
@@ -214,25 +214,25 @@ async def test_get_executes_queries_and_refuses_mutations(api: Api) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 async def test_other_methods_are_not_allowed(anonymous: httpx.AsyncClient, method: str) -> None:
-    reply = await anonymous.request(method, "/graphql")
-    assert (reply.status_code, reply.headers["allow"]) == (405, "GET, POST")
+    response = await anonymous.request(method, "/graphql")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
 
 
 @pytest.mark.parametrize("query", ["{", "{ nothing }", "query($id: ID!) { node(id: $id) { id } }"])
 async def test_a_request_error_has_no_data(anonymous: httpx.AsyncClient, query: str) -> None:
     for accept, status in ((JSON_TYPE, 200), (GRAPHQL_TYPE, 400)):
-        reply = await anonymous.post("/graphql", json={"query": query}, headers={"accept": accept})
-        assert reply.status_code == status
-        assert "data" not in reply.json()
-        assert reply.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+        response = await anonymous.post("/graphql", json={"query": query}, headers={"accept": accept})
+        assert response.status_code == status
+        assert "data" not in response.json()
+        assert response.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
 async def test_a_field_error_leaves_the_other_fields_and_the_status(anonymous: httpx.AsyncClient) -> None:
     query = '{ __typename job(id: "x") { id } }'
-    reply = await anonymous.post("/graphql", json={"query": query}, headers={"accept": GRAPHQL_TYPE})
-    assert reply.status_code == 200
-    assert "data" in reply.json()
-    assert [error["extensions"]["code"] for error in reply.json()["errors"]] == ["UNAUTHENTICATED"]
+    response = await anonymous.post("/graphql", json={"query": query}, headers={"accept": GRAPHQL_TYPE})
+    assert response.status_code == 200
+    assert "data" in response.json()
+    assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["UNAUTHENTICATED"]
 
 
 @pytest.mark.parametrize(
@@ -250,10 +250,10 @@ def test_the_code_of_a_request_error_determines_the_status(
     extensions: dict[str, Any], status: int, header: tuple[str, str] | None
 ) -> None:
     error = GraphQLError("No.", extensions=extensions)
-    reply = result_response(ExecutionResult(data=None, errors=[error]), GRAPHQL_TYPE)
-    assert reply.status_code == status
-    assert header is None or reply.headers[header[0]] == header[1]
-    assert orjson.loads(reply.body) == {"errors": [{"message": "No.", "extensions": extensions}]}
+    response = result_response(ExecutionResult(data=None, errors=[error]), GRAPHQL_TYPE)
+    assert response.status_code == status
+    assert header is None or response.headers[header[0]] == header[1]
+    assert orjson.loads(response.body) == {"errors": [{"message": "No.", "extensions": extensions}]}
     assert result_response(ExecutionResult(data=None, errors=[error]), JSON_TYPE).status_code == 200
     at_a_field = GraphQLError("No.", path=["field"], extensions=extensions)
     assert result_response(ExecutionResult(data=None, errors=[at_a_field]), GRAPHQL_TYPE).status_code == 200
@@ -266,11 +266,11 @@ async def test_an_internal_error_of_the_endpoint_is_masked_and_logged(
         raise RuntimeError("the inside of Luthier")
 
     monkeypatch.setattr(GraphQLView, "get_context", broken)
-    reply = await anonymous.post("/graphql", json=TYPENAME, headers={"x-request-id": "r-1"})
-    assert reply.status_code == 500
-    (error,) = reply.json()["errors"]
+    response = await anonymous.post("/graphql", json=TYPENAME, headers={"x-request-id": "r-1"})
+    assert response.status_code == 500
+    (error,) = response.json()["errors"]
     assert error["extensions"] == {"code": "INTERNAL", "requestId": "r-1"}
-    assert "the inside" not in reply.text
+    assert "the inside" not in response.text
     (record,) = [record for record in caplog.records if record.name == "schema.http._view"]
     assert (vars(record)["request_id"], "the inside of Luthier" in caplog.text) == ("r-1", True)
 
@@ -279,7 +279,7 @@ async def test_invalid_tokens_are_unauthenticated(api: Api, services: Services) 
     ticket, _ = services.tokens.ticket(api.user_id, "/graphql")
     for token in ("garbage", ticket, "x" * 50_000, f"{api.token}x"):
         headers = {"authorization": f"Bearer {token}"}
-        reply = await api.rest.post(
+        response = await api.rest.post(
             "/graphql", json={"query": "{ projects { totalCount } }"}, headers=headers
         )
-        assert reply.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

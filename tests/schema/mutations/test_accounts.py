@@ -25,8 +25,8 @@ VIEWER = "{ viewer { id email usage { queriesUsed finetuneJobs datasetsCount tok
 async def post(rest: httpx.AsyncClient, document: str, token: str | None = None, **given: str) -> dict:  # type: ignore[type-arg]
     headers = {"authorization": f"Bearer {token}"} if token else {}
     body = {"query": document, "variables": {"input": given} if given else {}}
-    reply = await rest.post("/graphql", json=body, headers=headers)
-    return dict(reply.json())
+    response = await rest.post("/graphql", json=body, headers=headers)
+    return dict(response.json())
 
 
 async def test_registering_signs_in(anonymous: httpx.AsyncClient) -> None:

@@ -43,10 +43,10 @@ async def initiate(api: Api, project_id: str, **given: Any) -> dict[str, Any]:
 
 async def put(initiated: dict[str, Any], content: bytes, **headers: str) -> int:
     async with httpx.AsyncClient() as browser:
-        reply = await browser.put(
+        response = await browser.put(
             initiated["uploadUrl"], content=content, headers=initiated["headers"] | headers
         )
-    return reply.status_code
+    return response.status_code
 
 
 async def shown(api: Api, id: str) -> Any:
@@ -234,8 +234,8 @@ async def test_bytes_put_after_the_completion_are_neither_imported_nor_downloade
     await api.mutate("completeUpload", "job { id }", **completion(initiated))
     await worker.drain()
     assert await put(initiated, TABLE.replace(b"Paris", b"Lyons")) == 200  # the URL works for an hour
-    reply = await api.rest.get((await shown(api, id))["downloadUrl"])
-    assert (reply.status_code, reply.json()["error_code"]) == (409, "FILE_CHANGED")
+    response = await api.rest.get((await shown(api, id))["downloadUrl"])
+    assert (response.status_code, response.json()["error_code"]) == (409, "FILE_CHANGED")
     dataset_id = await new_qa_dataset(api, project_id)
     await api.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=id)
     await drain_queue(worker)

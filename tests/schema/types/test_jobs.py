@@ -128,10 +128,10 @@ async def events_over_sse(
     body = {"query": JOB_EVENTS, "variables": {"id": job_id, "after": after}}
     async with (
         httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as rest,
-        rest.stream("POST", "/graphql", json=body) as reply,
+        rest.stream("POST", "/graphql", json=body) as response,
     ):
         name = ""
-        async for line in reply.aiter_lines():
+        async for line in response.aiter_lines():
             field, _, value = line.partition(": ")
             if field == "event":
                 name = value
