@@ -47,7 +47,7 @@ class OpenAICompletions:
             IndexError,
             TypeError,
             ValueError,
-        ) as error:  # the client does not validate answers
+        ) as error:  # the client does not validate responses
             raise Unavailable(PROTOCOL_ERROR) from error
 
     async def aclose(self) -> None:

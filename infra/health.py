@@ -42,9 +42,9 @@ class HealthCheck:
         return CONNECTED
 
 
-async def _within_timeout(answer: Awaitable[str]) -> str:
+async def _within_timeout(health: Awaitable[str]) -> str:
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            return await answer
+            return await health
     except TimeoutError:
         return "does not answer"

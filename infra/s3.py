@@ -157,10 +157,10 @@ class S3Storage:
             await self._run(self._delete, keys[first : first + DELETE_BATCH])
 
     def _delete(self, keys: list[str]) -> None:
-        answer = self._s3.delete_objects(
+        response = self._s3.delete_objects(
             Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
         )
-        if errors := [error for error in answer.get("Errors", []) if error.get("Code") not in ABSENT]:
+        if errors := [error for error in response.get("Errors", []) if error.get("Code") not in ABSENT]:
             raise _unavailable_error(str(errors[0].get("Message", "")))
 
     async def health(self) -> str:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from rest.errors import refusal
 
 BUILT = Path(__file__).parent / "pages" / "graphiql"
-NONCE = "NONCE_OF_THE_ANSWER"
+NONCE = "NONCE_OF_THE_RESPONSE"
 """The placeholder of the nonce in the built page."""
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".ttf": "font/ttf"}
 NAME = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)

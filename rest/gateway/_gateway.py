@@ -235,7 +235,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > limit:
-            raise OpenAIError(502, "The model server's answer is too long.", headers=NO_RETRY)
+            raise OpenAIError(502, "The model server's response is too long.", headers=NO_RETRY)
     return bytes(body)
 
 

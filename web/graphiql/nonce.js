@@ -1,4 +1,4 @@
-// The page's policy allows only <style> elements that carry the answer's nonce. Monaco makes its own without one.
+// The page's policy allows only <style> elements that carry the response's nonce. Monaco makes its own without one.
 const { nonce } = document.querySelector("script[nonce]");
 const createElement = Document.prototype.createElement;
 
