@@ -1,6 +1,6 @@
 """How much the gateway costs: requests and streams per second through it and past it, alternated in one run.
 
-`python -m benchmarks.gateway`. A model server that answers at once, the gateway with its real key table and
+`python -m benchmarks.gateway`. A model server that responds at once, the gateway with its real key table and
 log writer on the embedded PostgreSQL, and the load are three processes on this machine's loopback.
 """
 
@@ -49,7 +49,7 @@ REQUESTS, STREAMS = 4_000, 400
 WARM_UP = 200
 LIMIT_S = 240
 MODEL = "benchmark"
-ASK = {"model": MODEL, "messages": [{"role": "user", "content": "What is the capital of France?"}]}
+CHAT_REQUEST = {"model": MODEL, "messages": [{"role": "user", "content": "What is the capital of France?"}]}
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ EVENTS = [
 
 
 async def model_server(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer at once."""
+    """Respond at once."""
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])  # uvicorn's question whether there is a lifespan
     body = (await receive())["body"]
@@ -171,7 +171,7 @@ async def _process(*role: str) -> AsyncIterator[tuple[int, int]]:
 # --- the load
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
+async def _send_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
     """One request on an open connection, read to its end."""
     writer.write(request)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -184,7 +184,7 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reque
 
 
 def _request(target: Target, *, streamed: bool) -> bytes:
-    body = orjson.dumps(ASK | {"stream": streamed})
+    body = orjson.dumps(CHAT_REQUEST | {"stream": streamed})
     head = f"POST {target.path}/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {target.key}"
     return f"{head}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -196,7 +196,7 @@ async def _round(target: Target, count: int, *, streamed: bool) -> RoundResult:
         reader, writer = await asyncio.open_connection("127.0.0.1", target.port, limit=1 << 20)
         for _ in left:
             began = perf_counter()
-            await _ask(reader, writer, request)
+            await _send_request(reader, writer, request)
             times.append((perf_counter() - began) * 1000)
         writer.close()
 

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.graphql` prints the table of the README; `--seconds 1 --rounds 2` is a quick look, and
 `--profile` prints instead where the time of our own process goes. One process each, the same PostgreSQL, the same
-rows and the same fields; before anything is timed, the three answers are compared value by value.
+rows and the same fields; before anything is timed, the three results are compared value by value.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import uvloop
 
 from app.program import PROGRAM
 from benchmarks import machine, rows
-from benchmarks.load import Ask, Figures, Loader
+from benchmarks.load import Figures, Loader, Request
 from benchmarks.machine import Server
 from benchmarks.peers.postgraphile import install, postgraphile, prepare
 from benchmarks.profiled import profile
@@ -69,7 +69,7 @@ QUERIES = (
 
 @dataclass(frozen=True)
 class RoundResult:
-    """One round, and the CPU that each answer took of its server, in µs."""
+    """One round, and the CPU that each response took of its server, in µs."""
 
     figures: Figures
     cpu: float
@@ -84,22 +84,22 @@ class Bench:
     owner: str
     token: str
 
-    def ask(self, name: str, query: Query) -> Ask:
+    def request(self, name: str, query: Query) -> Request:
         """A query as a request to one of the servers."""
         port = self.servers[name].port
         if name == BARE:
-            return Ask(port, "GET", f"{query.path}?owner={self.owner}", {}, "")
+            return Request(port, "GET", f"{query.path}?owner={self.owner}", {}, "")
         headers = {"Accept": "application/json"}
         if name == OURS:
             headers["Authorization"] = f"Bearer {self.token}"
         text = query.ours if name == OURS else query.peer % self.owner
-        return Ask(port, "POST", "/graphql", headers, orjson.dumps({"query": text}).decode())
+        return Request(port, "POST", "/graphql", headers, orjson.dumps({"query": text}).decode())
 
     async def run_round(self, name: str, query: Query, seconds: float) -> RoundResult:
         """One round of one server."""
         server = self.servers[name]
         before = server.cpu()
-        figures = await self.loader.round(self.ask(name, query), seconds, CONNECTIONS)
+        figures = await self.loader.round(self.request(name, query), seconds, CONNECTIONS)
         return RoundResult(figures, (server.cpu() - before) / figures.count * 1e6)
 
 
@@ -128,24 +128,24 @@ async def running(*, peers: bool = True, program: tuple[str, ...] = PROGRAM) -> 
         yield Bench(servers, Loader(child), str(ids.uuid_of(viewer, "user")), token)
 
 
-# --- whether they answer the same
+# --- whether they return the same
 
 
 async def compare(bench: Bench, query: Query) -> None:
-    """Stops the run unless all three answer the same rows."""
-    answers = {name: plain(await _answer(bench.ask(name, query))) for name in bench.servers}
-    if not answers[OURS] or any(answer != answers[OURS] for answer in answers.values()):
-        shown = "\n".join(f"{name}: {str(answer)[:300]}" for name, answer in answers.items())
-        raise SystemExit(f"{query.name}: the answers differ\n{shown}")
+    """Stops the run unless all three return the same rows."""
+    results = {name: plain(await _result(bench.request(name, query))) for name in bench.servers}
+    if not results[OURS] or any(result != results[OURS] for result in results.values()):
+        shown = "\n".join(f"{name}: {str(result)[:300]}" for name, result in results.items())
+        raise SystemExit(f"{query.name}: the results differ\n{shown}")
 
 
-async def _answer(ask: Ask) -> Any:
+async def _result(request: Request) -> Any:
     url, headers = (
-        f"http://127.0.0.1:{ask.port}{ask.path}",
-        ask.headers | {"content-type": "application/json"},
+        f"http://127.0.0.1:{request.port}{request.path}",
+        request.headers | {"content-type": "application/json"},
     )
     async with httpx.AsyncClient() as client:
-        response = await client.request(ask.method, url, headers=headers, content=ask.body)
+        response = await client.request(request.method, url, headers=headers, content=request.body)
     body = response.raise_for_status().json()
     found = body if isinstance(body, list) else next(iter(body["data"].values()))
     return [found] if "id" in found else found  # a viewer is one row
@@ -187,7 +187,7 @@ async def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> str:
         for query in QUERIES:
             await compare(bench, query)
         reach = await bench.loader.round(
-            Ask(bench.servers[BARE].port, "GET", "/plain", {}, ""), 1.0, CONNECTIONS
+            Request(bench.servers[BARE].port, "GET", "/plain", {}, ""), 1.0, CONNECTIONS
         )
         for query in QUERIES:
             table += await _rows(bench, query, rounds, seconds)
@@ -219,7 +219,7 @@ def _row(query: Query, name: str, found: dict[str, list[RoundResult]]) -> str:
 def _head(rounds: int, seconds: float, reach: Figures) -> list[str]:
     how = f"Medians of {rounds} alternated rounds of {seconds:g} s over {CONNECTIONS} connections; {machine.where()}."
     return [
-        f"{how} The load itself reaches {reach.rate:,.0f}/s against an empty answer.",
+        f"{how} The load itself reaches {reach.rate:,.0f}/s against an empty response.",
         "",
         "| query | server | a second | of PostGraphile | p50 ms | p99 ms | bytes | CPU µs |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
@@ -231,7 +231,7 @@ async def profiles(seconds: float) -> None:
     async with running(peers=False, program=module_command("benchmarks.profiled")) as bench:
         for query in QUERIES:
             await bench.run_round(OURS, query, seconds)
-            done = bench.loader.round(bench.ask(OURS, query), seconds, CONNECTIONS)
+            done = bench.loader.round(bench.request(OURS, query), seconds, CONNECTIONS)
             print(f"\n### {query.name}\n\n{await profile(bench.servers[OURS].pid, done)}")
 
 

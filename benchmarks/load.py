@@ -1,7 +1,7 @@
 """The load generator: a process that keeps a few connections busy and times each response.
 
-`python -m benchmarks.load` reads one round a line from standard input and answers each with a line of figures.
-It parses no more of an answer than where it ends.
+`python -m benchmarks.load` reads one round a line from standard input and prints a line of figures for each.
+Of a response it parses no more than where it ends.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Ask:
+class Request:
     """One HTTP request, sent again and again."""
 
     port: int
@@ -39,7 +39,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Figures:
-    """One round: answers a second, milliseconds of the median and of the slowest hundredth, bytes of a body."""
+    """One round: responses a second, milliseconds of the median and of the slowest hundredth, bytes of a body."""
 
     count: int
     seconds: float
@@ -49,53 +49,53 @@ class Figures:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Responses a second."""
         return self.count / self.seconds
 
 
 class Connection(asyncio.Protocol):
-    """Asks, reads to the end of the answer, asks again until the time is over."""
+    """Sends the request, reads the response to its end, and sends again until the time is over."""
 
-    def __init__(self, request: bytes, until: float) -> None:
-        self.request = request
+    def __init__(self, encoded: bytes, until: float) -> None:
+        self.encoded = encoded
         self.until = until
         self.times: list[float] = []
         self.size = 0
         self.over = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the first time."""
+        """Send the request for the first time."""
         self.transport = transport
-        self._ask()
+        self._send()
 
-    def _ask(self) -> None:
+    def _send(self) -> None:
         self.began = perf_counter()
-        self.head, self.left, self.size = b"", -1, 0
-        self.transport.write(self.request)  # type: ignore[attr-defined]
+        self.head, self.remaining, self.size = b"", -1, 0
+        self.transport.write(self.encoded)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
-        """Count what came until the answer is whole."""
-        if self.left == -1:
+        """Count what came until the response is complete."""
+        if self.remaining == -1:
             self.head += data
             head, end, data = self.head.partition(HEAD_END)
             if not end:
                 return
             self._read_head(head)
         self.size += len(data)
-        if self.size == self.left or (self.left == -2 and data.endswith(LAST_CHUNK)):
-            self._answered()
+        if self.size == self.remaining or (self.remaining == -2 and data.endswith(LAST_CHUNK)):
+            self._completed()
 
     def _read_head(self, head: bytes) -> None:
         if b" 200 " not in head.partition(b"\r\n")[0]:
             self.over.set_exception(RuntimeError(head.decode()))
         _, found, rest = head.lower().partition(b"content-length:")
-        self.left = int(rest.partition(b"\r\n")[0]) if found else -2  # -2: in chunks
+        self.remaining = int(rest.partition(b"\r\n")[0]) if found else -2  # -2: in chunks
 
-    def _answered(self) -> None:
+    def _completed(self) -> None:
         now = perf_counter()
         self.times.append((now - self.began) * 1000)
         if now < self.until:
-            self._ask()
+            self._send()
         else:
             self.transport.close()
             self.over.set_result(None)
@@ -106,12 +106,12 @@ class Connection(asyncio.Protocol):
             self.over.set_exception(error or ConnectionResetError("the server hung up"))
 
 
-async def load(ask: Ask, seconds: float, connections: int) -> Figures:
+async def load(request: Request, seconds: float, connections: int) -> Figures:
     """Send one request after the other over each of these connections for so many seconds."""
     loop, began = asyncio.get_running_loop(), perf_counter()
-    request, until = ask.encoded(), perf_counter() + seconds
+    encoded, until = request.encoded(), perf_counter() + seconds
     opened = [
-        (await loop.create_connection(lambda: Connection(request, until), "127.0.0.1", ask.port))[1]
+        (await loop.create_connection(lambda: Connection(encoded, until), "127.0.0.1", request.port))[1]
         for _ in range(connections)
     ]
     await asyncio.gather(*(connection.over for connection in opened))
@@ -126,7 +126,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
         round = orjson.loads(line)
-        figures = await load(Ask(**round["ask"]), round["seconds"], round["connections"])
+        figures = await load(Request(**round["request"]), round["seconds"], round["connections"])
         print(orjson.dumps(asdict(figures)).decode(), flush=True)
 
 
@@ -136,11 +136,11 @@ class Loader:
 
     child: asyncio.subprocess.Process
 
-    async def round(self, ask: Ask, seconds: float, connections: int) -> Figures:
+    async def round(self, request: Request, seconds: float, connections: int) -> Figures:
         """Run one round there."""
         assert self.child.stdin is not None
         assert self.child.stdout is not None
-        order = {"ask": asdict(ask), "seconds": seconds, "connections": connections}
+        order = {"request": asdict(request), "seconds": seconds, "connections": connections}
         self.child.stdin.write(orjson.dumps(order) + b"\n")
         line = await asyncio.wait_for(self.child.stdout.readline(), seconds + 30)
         return Figures(**orjson.loads(line))

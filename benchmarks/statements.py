@@ -152,12 +152,12 @@ async def ask(api: httpx.AsyncClient, query: str, first: int) -> tuple[int, int]
     """How many statements a query took, and what it cost."""
     with recorded_statements() as statements:
         body = {"query": f"query($first: Int) {{ {query} }}", "variables": {"first": first}}
-        answer = (await api.post("/graphql", json=body)).json()
-    if answer.get("errors"):
-        raise SystemExit(f"{answer['errors'][0]['message']} {query}")
-    found = next(iter(answer["data"].values()))["nodes"]
+        response = (await api.post("/graphql", json=body)).json()
+    if response.get("errors"):
+        raise SystemExit(f"{response['errors'][0]['message']} {query}")
+    found = next(iter(response["data"].values()))["nodes"]
     assert len(found) == first, f"{len(found)} of {first} rows"
-    return len(statements), answer.get("extensions", {}).get("cost", 0)
+    return len(statements), response.get("extensions", {}).get("cost", 0)
 
 
 async def measure() -> str:

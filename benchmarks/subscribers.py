@@ -38,7 +38,7 @@ LIMITED = (
 LIMITS = {f"MAX_{name}": "100000" for name in LIMITED}
 QUIET_S = 15.0
 """How often idle streams query anyway: the idle CPU includes one query for each job."""
-SETTLED_S = 2.0
+IDLE_DELAY_S = 2.0
 WARM_UP = 50
 
 
@@ -84,10 +84,10 @@ class Run:
     async def measure(self, shape: Shape, count: int, watched: list[Job], events: int) -> Result:
         """Subscribe, measure the memory, commit events, and collect the arrival times."""
         await self._connect(shape, WARM_UP, watched, closed=True)
-        await asyncio.sleep(SETTLED_S)
+        await asyncio.sleep(IDLE_DELAY_S)
         before = self.server.memory()
         clients = await self._connect(shape, count, watched)
-        await asyncio.sleep(SETTLED_S)
+        await asyncio.sleep(IDLE_DELAY_S)
         memory = (self.server.memory() - before) / count
         idle = await self._idle()
         began, before_events = perf_counter(), self.server.cpu()

@@ -1,7 +1,7 @@
 """The floor: the same rows as JSON from Starlette and psycopg by hand-written SQL, with nothing between.
 
 `python -m benchmarks.peers.bare` takes libpq's DATABASE_URL and prints its port. No token is checked, no id is
-translated, no field is chosen: what an answer costs here, no API over these rows can save.
+translated, no field is chosen: what a response costs here, no API over these rows can save.
 """
 
 import os
@@ -59,14 +59,14 @@ def nested(found: list[dict[str, Any]]) -> Any:
 def endpoint(sql: str, shape: Shape) -> Callable[[Request], Awaitable[Response]]:
     """The rows of a statement, of the owner in the query string."""
 
-    async def answer(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         async with request.app.state.pool.connection() as connection:
             cursor = connection.cursor(row_factory=dict_row, binary=True)
             await cursor.execute(sql, (request.query_params["owner"],))
             found = await cursor.fetchall()
         return Response(orjson.dumps(shape(found)), media_type="application/json")
 
-    return answer
+    return respond
 
 
 async def plain(_: Request) -> Response:
