@@ -145,20 +145,20 @@ class FallbackRateLimiter:
 
     async def hit(self, calls: Sequence[RateLimitedCall]) -> None:
         """Count all of the calls, or none; raises `RateLimited`."""
-        if not await self._ask(self._shared.hit, calls):
+        if not await self._try_shared(self._shared.hit, calls):
             await self._local.hit(calls)
 
     async def reset(self, call: RateLimitedCall) -> None:
         """Delete what was counted under the call's kind and key, in Redis and in this process."""
-        await self._ask(self._shared.reset, call)
+        await self._try_shared(self._shared.reset, call)
         await self._local.reset(call)
 
-    async def _ask(self, request: Callable[[T], Awaitable[None]], argument: T) -> bool:
-        """Whether Redis answered; raises `RateLimited` where that was the answer."""
+    async def _try_shared(self, request: Callable[[T], Awaitable[None]], argument: T) -> bool:
+        """Whether the call reached Redis; raises `RateLimited` where Redis refused it."""
         if not await self._acquire_connection():
             return False
         try:
-            return self._may_ask() and await self._ask_now(request, argument)
+            return self._may_call_shared() and await self._call_shared(request, argument)
         finally:
             self._connections.release()
 
@@ -170,7 +170,7 @@ class FallbackRateLimiter:
             return False
         return True
 
-    async def _ask_now(self, request: Callable[[T], Awaitable[None]], argument: T) -> bool:
+    async def _call_shared(self, request: Callable[[T], Awaitable[None]], argument: T) -> bool:
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
                 await request(argument)
@@ -183,8 +183,8 @@ class FallbackRateLimiter:
         self._mark_available()
         return True
 
-    def _may_ask(self) -> bool:
-        """Whether to ask Redis; while it is unavailable one call every `RETRY_S` seconds does."""
+    def _may_call_shared(self) -> bool:
+        """Whether to call Redis: always while it is available, else once every `RETRY_S` seconds."""
         now = time.monotonic()
         if self._retry_at is not None:
             if now < self._retry_at:
