@@ -67,7 +67,7 @@ async def model(wiring: Wiring, runtime: FakeRuntime, monkeypatch: pytest.Monkey
     """A fake model server with one response in place of the fine-tuned model; `tests/test_main_job.py` uses a trained one."""
     choice = {"index": 0, "message": {"role": "assistant", "content": TOKYO}, "finish_reason": "stop"}
     fake = FakeModel()
-    fake.answer = whole(200, CHAT | {"choices": [choice]})
+    fake.respond = whole(200, CHAT | {"choices": [choice]})
     async with serving(fake) as url:
         runtime.base_url = f"{url}/v1"
         monkeypatch.setattr(wiring.gateway, "_runtime", runtime)

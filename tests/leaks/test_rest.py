@@ -17,7 +17,7 @@ from rest.gateway import Gateway
 from tests.breaking import Breaking
 from tests.external import KEY
 from tests.leaks.faults import FAULTS, MASKED, SECRET, faults_logged, leaks
-from tests.rest.gateway_fakes import ASK, ROUTE
+from tests.rest.gateway_fakes import CHAT_REQUEST, ROUTE
 from tests.routes import CASES, names, path_of, send
 from tests.sample_data import SampleData, with_ids_of
 
@@ -120,7 +120,7 @@ async def test_the_fault_of_the_gateway_is_masked(error: Exception, caplog: pyte
         transport = httpx.ASGITransport(RequestIds(Starlette(routes=[Mount("/public", gateway)])))
         async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
             headers = {"authorization": "Bearer lk_key"}
-            response = await client.post("/public/prj_1/chat/completions", json=ASK, headers=headers)
+            response = await client.post("/public/prj_1/chat/completions", json=CHAT_REQUEST, headers=headers)
         assert (response.status_code, response.json()["error"]["type"]) == (500, "server_error")
         assert not leaks(response.text + str(response.headers))
         (line,) = faults_logged(caplog, response.headers["x-request-id"])

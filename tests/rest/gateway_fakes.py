@@ -26,7 +26,7 @@ ROUTE = Route(
     model_name=MODEL,
     target=ModelFile(model_id="finetune_1", s3_key="finetunes/finetune_1/m.gguf", size_bytes=1, sha256="0"),
 )
-ASK: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hello?"}]}
+CHAT_REQUEST: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hello?"}]}
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 
 
@@ -49,36 +49,36 @@ COUNTED = event(
 DONE = event(b"[DONE]")
 STREAM = [text_event("Hel"), text_event("lo."), text_event("", "stop"), COUNTED, DONE]
 
-Answering = Callable[[Receive, Send], Awaitable[None]]
+Respond = Callable[[Receive, Send], Awaitable[None]]
 
 
-def whole(status: int, body: object, headers: Mapping[str, str] | None = None) -> Answering:
-    """An answer at once."""
+def whole(status: int, body: object, headers: Mapping[str, str] | None = None) -> Respond:
+    """A whole response at once."""
 
-    async def answer(_: Receive, send: Send) -> None:
+    async def respond(_: Receive, send: Send) -> None:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         lines = {"content-type": "application/json"} | dict(headers or {})
         await start(send, status, lines)
         await send({"type": "http.response.body", "body": raw})
 
-    return answer
+    return respond
 
 
-def stream(pieces: Sequence[bytes], *, breaks_off: bool = False) -> Answering:
+def stream(pieces: Sequence[bytes], *, breaks_off: bool = False) -> Respond:
     """A stream of bytes, in the pieces in which they are sent."""
 
-    async def answer(_: Receive, send: Send) -> None:
+    async def respond(_: Receive, send: Send) -> None:
         await start(send, 200, {"content-type": "text/event-stream"})
         for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         if not breaks_off:
             await send({"type": "http.response.body"})
 
-    return answer
+    return respond
 
 
 async def start(send: Send, status: int, headers: Mapping[str, str]) -> None:
-    """The head of an answer."""
+    """Send the status and the headers of a response."""
     lines = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": lines})
 
@@ -95,10 +95,10 @@ CHAT = {
 
 
 class FakeModel:
-    """A model server with a configurable answer, which records its requests."""
+    """A model server with a configurable response, which records its requests."""
 
     def __init__(self) -> None:
-        self.answer: Answering = whole(200, CHAT)
+        self.respond: Respond = whole(200, CHAT)
         self.requests: list[tuple[str, dict[str, str], Any]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,7 +109,7 @@ class FakeModel:
             body, more = body + message.get("body", b""), message.get("more_body", False)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.requests.append((scope["path"], headers, json.loads(body)))
-        await self.answer(receive, send)
+        await self.respond(receive, send)
 
 
 class FakeKeyTable:
@@ -138,7 +138,7 @@ class FakeUpstreams:
     def __init__(self) -> None:
         self.upstreams: list[Upstream] = []
         self.refusal: DomainError | None = None
-        self.forgotten: list[str] = []
+        self.invalidated: list[str] = []
 
     async def upstream(self, model: ModelFile | str) -> Upstream:
         assert model == ROUTE.target
@@ -147,7 +147,7 @@ class FakeUpstreams:
         return self.upstreams.pop(0) if len(self.upstreams) > 1 else self.upstreams[0]
 
     def invalidate(self, model_id: str) -> None:
-        self.forgotten.append(model_id)
+        self.invalidated.append(model_id)
 
     async def remove(self, model_id: str) -> None:
         raise NotImplementedError(model_id)
@@ -179,21 +179,21 @@ class GatewaySetup:
 
     url: str
     model: FakeModel
-    here: Upstream
+    upstream: Upstream
     key_table: FakeKeyTable
     runtime: FakeUpstreams
     log_writer: FakeLogWriter
     client: httpx.AsyncClient
     openai: AsyncOpenAI
 
-    async def ask(self, body: object = None, secret: str = SECRET, **change: object) -> httpx.Response:
-        raw = body if isinstance(body, bytes) else json.dumps(ASK | change)
+    async def send(self, body: object = None, secret: str = SECRET, **change: object) -> httpx.Response:
+        raw = body if isinstance(body, bytes) else json.dumps(CHAT_REQUEST | change)
         headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
         return await self.client.post(f"{self.url}/chat/completions", content=raw, headers=headers)
 
     def stream(self) -> AbstractAsyncContextManager[httpx.Response]:
         headers = {"authorization": f"Bearer {SECRET}"}
-        body = ASK | {"stream": True}
+        body = CHAT_REQUEST | {"stream": True}
         return self.client.stream("POST", f"{self.url}/chat/completions", json=body, headers=headers)
 
 
@@ -235,11 +235,11 @@ async def gateway_setup() -> AsyncIterator[GatewaySetup]:
     model, key_table, runtime, log_writer = FakeModel(), FakeKeyTable(), FakeUpstreams(), FakeLogWriter()
     gateway = Gateway(key_table, runtime, log_writer)
     async with AsyncExitStack() as stack:
-        upstream = await stack.enter_async_context(serving(model))
+        model_url = await stack.enter_async_context(serving(model))
         url = await stack.enter_async_context(serving(gateway)) + f"/public/{PROJECT}/v1"
         client = await stack.enter_async_context(httpx.AsyncClient())
         openai = await stack.enter_async_context(AsyncOpenAI(base_url=url, api_key=SECRET, max_retries=0))
         stack.push_async_callback(gateway.aclose)
-        here = Upstream(base_url=f"{upstream}/v1", model="finetune_1", api_key="model-key")
-        runtime.upstreams = [here]
-        yield GatewaySetup(url, model, here, key_table, runtime, log_writer, client, openai)
+        upstream = Upstream(base_url=f"{model_url}/v1", model="finetune_1", api_key="model-key")
+        runtime.upstreams = [upstream]
+        yield GatewaySetup(url, model, upstream, key_table, runtime, log_writer, client, openai)

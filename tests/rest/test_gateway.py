@@ -14,8 +14,8 @@ from starlette.types import Receive, Send
 from domain.errors import DomainError, Invalid, LimitExceeded, Unavailable
 from domain.ports.model_runtime import Upstream
 from tests.rest.gateway_fakes import (
-    ASK,
     CHAT,
+    CHAT_REQUEST,
     COUNTED,
     DONE,
     MODEL,
@@ -44,67 +44,71 @@ UNKNOWN_KEY = {
 
 
 @pytest.fixture
-async def here() -> AsyncIterator[GatewaySetup]:
-    async with gateway_setup() as here:
-        yield here
+async def gateway() -> AsyncIterator[GatewaySetup]:
+    async with gateway_setup() as gateway:
+        yield gateway
 
 
-async def test_the_openai_client_gets_an_answer_and_it_is_logged(here: GatewaySetup) -> None:
-    answer = await here.openai.chat.completions.create(**ASK)
+async def test_the_openai_client_gets_a_response_and_it_is_logged(gateway: GatewaySetup) -> None:
+    response = await gateway.openai.chat.completions.create(**CHAT_REQUEST)
 
-    assert answer.choices[0].message.content == "Hello."
-    log = await here.log_writer.next()
+    assert response.choices[0].message.content == "Hello."
+    log = await gateway.log_writer.next()
     assert (log.deployment_id, log.api_key_id) == ("dep_1", "key_1")
-    assert (log.input, log.messages, log.output) == ("Hello?", ASK["messages"], "Hello.")
+    assert (log.input, log.messages, log.output) == ("Hello?", CHAT_REQUEST["messages"], "Hello.")
     assert (log.status, log.finish, log.error, log.streamed) == (200, "stop", None, False)
     assert (log.prompt_tokens, log.completion_tokens) == (5, 2)
     assert (log.endpoint, log.time_to_first_token_ms) == ("chat/completions", None)
     assert 0 < log.latency_ms < 5000
 
 
-async def test_the_answer_is_passed_on_unchanged_and_names_its_row(here: GatewaySetup) -> None:
+async def test_the_response_is_passed_on_unchanged_and_names_its_row(gateway: GatewaySetup) -> None:
     raw = b'{ "choices":[],  "x_unknown": 1.50}\n'
-    here.model.answer = whole(200, raw)
+    gateway.model.respond = whole(200, raw)
 
-    answer = await here.ask()
+    response = await gateway.send()
 
-    assert (answer.status_code, answer.content) == (200, raw)
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-request-id"] == (await here.log_writer.next()).id
+    assert (response.status_code, response.content) == (200, raw)
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"] == (await gateway.log_writer.next()).id
 
 
-async def test_the_model_server_gets_its_own_name_and_key_and_all_else_as_it_was(here: GatewaySetup) -> None:
-    await here.ask(temperature=0.25, x_unknown={"kept": [1, None]}, api_base="http://elsewhere")
+async def test_the_model_server_gets_its_own_name_and_key_and_all_else_as_it_was(
+    gateway: GatewaySetup,
+) -> None:
+    await gateway.send(temperature=0.25, x_unknown={"kept": [1, None]}, api_base="http://elsewhere")
 
-    [(path, headers, body)] = here.model.requests
+    [(path, headers, body)] = gateway.model.requests
     assert path == "/v1/chat/completions"
     assert headers["authorization"] == "Bearer model-key"
     assert SECRET not in str(headers)
     changes = {"model": "finetune_1", "temperature": 0.25, "x_unknown": {"kept": [1, None]}}
-    assert body == ASK | changes | {"api_base": "http://elsewhere"}
+    assert body == CHAT_REQUEST | changes | {"api_base": "http://elsewhere"}
 
 
 async def test_a_stream_reaches_the_openai_client_without_the_counts_that_the_log_gets(
-    here: GatewaySetup,
+    gateway: GatewaySetup,
 ) -> None:
-    here.model.answer = stream(STREAM)
+    gateway.model.respond = stream(STREAM)
 
-    chunks = [chunk async for chunk in await here.openai.chat.completions.create(**ASK, stream=True)]
+    chunks = [
+        chunk async for chunk in await gateway.openai.chat.completions.create(**CHAT_REQUEST, stream=True)
+    ]
 
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello."
-    log = await here.log_writer.next()
+    log = await gateway.log_writer.next()
     assert (log.output, log.finish, log.streamed) == ("Hello.", "stop", True)
     assert (log.prompt_tokens, log.completion_tokens) == (5, 2)
     assert log.time_to_first_token_ms is not None
     assert 0 < log.time_to_first_token_ms <= log.latency_ms
-    assert here.model.requests[0][2]["stream_options"] == {"include_usage": True}
+    assert gateway.model.requests[0][2]["stream_options"] == {"include_usage": True}
 
 
-async def test_who_asks_for_the_counts_gets_them(here: GatewaySetup) -> None:
-    here.model.answer = stream(STREAM)
+async def test_who_asks_for_the_counts_gets_them(gateway: GatewaySetup) -> None:
+    gateway.model.respond = stream(STREAM)
 
-    streamed = await here.openai.chat.completions.create(
-        **ASK, stream=True, stream_options={"include_usage": True}
+    streamed = await gateway.openai.chat.completions.create(
+        **CHAT_REQUEST, stream=True, stream_options={"include_usage": True}
     )
     chunks = [chunk async for chunk in streamed]
 
@@ -115,7 +119,7 @@ async def test_who_asks_for_the_counts_gets_them(here: GatewaySetup) -> None:
 @pytest.mark.parametrize("size", [1, 7, 100, 100_000])
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
 async def test_however_a_stream_is_cut_its_bytes_stay_but_for_the_counts(
-    here: GatewaySetup, size: int, newline: bytes
+    gateway: GatewaySetup, size: int, newline: bytes
 ) -> None:
     pieces = [
         b": ping\n\n",
@@ -127,27 +131,29 @@ async def test_however_a_stream_is_cut_its_bytes_stay_but_for_the_counts(
         b"data: rest",
     ]
     whole_stream = b"".join(pieces).replace(b"\n", newline)
-    here.model.answer = stream([whole_stream[at : at + size] for at in range(0, len(whole_stream), size)])
+    gateway.model.respond = stream([whole_stream[at : at + size] for at in range(0, len(whole_stream), size)])
 
-    answer = await here.ask(stream=True)
+    response = await gateway.send(stream=True)
 
-    assert answer.content == whole_stream.replace(COUNTED.replace(b"\n", newline), b"")
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert (await here.log_writer.next()).completion_tokens == 2
+    assert response.content == whole_stream.replace(COUNTED.replace(b"\n", newline), b"")
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert (await gateway.log_writer.next()).completion_tokens == 2
 
 
-async def test_bare_prompts_are_completed_too_and_v1_may_be_left_out(here: GatewaySetup) -> None:
-    here.model.answer = whole(200, {"choices": [{"text": " Paris", "index": 0, "finish_reason": "length"}]})
+async def test_bare_prompts_are_completed_too_and_v1_may_be_left_out(gateway: GatewaySetup) -> None:
+    gateway.model.respond = whole(
+        200, {"choices": [{"text": " Paris", "index": 0, "finish_reason": "length"}]}
+    )
 
-    answer = await here.client.post(
-        here.url.removesuffix("/v1") + "/completions",
+    response = await gateway.client.post(
+        gateway.url.removesuffix("/v1") + "/completions",
         json={"model": MODEL, "prompt": "The capital is"},
         headers={"authorization": f"Bearer {SECRET}"},
     )
 
-    assert answer.json()["choices"][0]["text"] == " Paris"
-    assert here.model.requests[0][0] == "/v1/completions"
-    log = await here.log_writer.next()
+    assert response.json()["choices"][0]["text"] == " Paris"
+    assert gateway.model.requests[0][0] == "/v1/completions"
+    log = await gateway.log_writer.next()
     assert (log.endpoint, log.input, log.messages, log.output, log.finish) == (
         "completions",
         "The capital is",
@@ -157,8 +163,8 @@ async def test_bare_prompts_are_completed_too_and_v1_may_be_left_out(here: Gatew
     )
 
 
-async def test_the_models_of_a_key_are_listed(here: GatewaySetup) -> None:
-    assert [model.id async for model in here.openai.models.list()] == [MODEL]
+async def test_the_models_of_a_key_are_listed(gateway: GatewaySetup) -> None:
+    assert [model.id async for model in gateway.openai.models.list()] == [MODEL]
 
 
 @pytest.mark.parametrize(
@@ -166,62 +172,62 @@ async def test_the_models_of_a_key_are_listed(here: GatewaySetup) -> None:
     [("GET", "/chat/completions", 405), ("POST", "/models", 405), ("POST", "/embeddings", 404)],
 )
 async def test_what_is_not_served_is_refused_in_the_protocol(
-    here: GatewaySetup, method: str, path: str, status: int
+    gateway: GatewaySetup, method: str, path: str, status: int
 ) -> None:
-    answer = await here.client.request(method, here.url + path)
+    response = await gateway.client.request(method, gateway.url + path)
 
-    assert answer.status_code == status
-    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert response.status_code == status
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
 @pytest.mark.parametrize(("project", "secret"), [(PROJECT, "lk_wrong"), ("prj_2", SECRET), ("x", "y")])
-async def test_every_wrong_key_has_the_same_answer_and_no_row(
-    here: GatewaySetup, project: str, secret: str
+async def test_every_wrong_key_has_the_same_response_and_no_row(
+    gateway: GatewaySetup, project: str, secret: str
 ) -> None:
-    url = here.url.replace(PROJECT, project) + "/chat/completions"
+    url = gateway.url.replace(PROJECT, project) + "/chat/completions"
 
-    answer = await here.client.post(
+    response = await gateway.client.post(
         url, content=b"not even json", headers={"authorization": f"Bearer {secret}"}
     )
 
-    assert (answer.status_code, answer.json()) == (401, UNKNOWN_KEY)
-    assert answer.headers["x-request-id"].startswith("log_")
-    assert here.log_writer.is_empty
+    assert (response.status_code, response.json()) == (401, UNKNOWN_KEY)
+    assert response.headers["x-request-id"].startswith("log_")
+    assert gateway.log_writer.is_empty
 
 
-async def test_a_request_without_a_key_is_401(here: GatewaySetup) -> None:
-    answer = await here.client.post(f"{here.url}/chat/completions", json=ASK)
+async def test_a_request_without_a_key_is_401(gateway: GatewaySetup) -> None:
+    response = await gateway.client.post(f"{gateway.url}/chat/completions", json=CHAT_REQUEST)
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
 @pytest.mark.parametrize("model", ["llama_other_v1", "", None, 7])
-async def test_a_model_that_is_not_the_keys_is_404(here: GatewaySetup, model: object) -> None:
-    answer = await here.ask(model=model)
+async def test_a_model_that_is_not_the_keys_is_404(gateway: GatewaySetup, model: object) -> None:
+    response = await gateway.send(model=model)
 
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"], error["param"]) == (404, "model_not_found", "model")
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (404, "model_not_found", "model")
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"3", b"", b'{"model": NaN}', b"\xff"])
-async def test_a_body_that_is_no_json_object_is_400(here: GatewaySetup, body: bytes) -> None:
-    answer = await here.ask(body)
+async def test_a_body_that_is_no_json_object_is_400(gateway: GatewaySetup, body: bytes) -> None:
+    response = await gateway.send(body)
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_json")
 
 
 @pytest.mark.parametrize("declared", [True, False])
-async def test_a_body_of_more_than_two_mebibytes_is_413(here: GatewaySetup, declared: bool) -> None:
+async def test_a_body_of_more_than_two_mebibytes_is_413(gateway: GatewaySetup, declared: bool) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(3):
             yield b" " * (1 << 20)
 
     content: Any = b" " * (3 << 20) if declared else pieces()
     headers = {"authorization": f"Bearer {SECRET}"}
-    answer = await here.client.post(f"{here.url}/chat/completions", content=content, headers=headers)
+    response = await gateway.client.post(f"{gateway.url}/chat/completions", content=content, headers=headers)
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
-    assert here.model.requests == []
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "request_too_large")
+    assert gateway.model.requests == []
 
 
 @pytest.mark.parametrize(
@@ -232,23 +238,23 @@ async def test_a_body_of_more_than_two_mebibytes_is_413(here: GatewaySetup, decl
     ],
 )
 async def test_an_unavailable_key_table_is_not_a_wrong_key(
-    here: GatewaySetup, refusal: DomainError, status: int, code: str
+    gateway: GatewaySetup, refusal: DomainError, status: int, code: str
 ) -> None:
-    here.key_table.refusal = refusal
+    gateway.key_table.refusal = refusal
 
-    answer = await here.ask()
+    response = await gateway.send()
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-    assert answer.headers["retry-after"] == ("9" if status == 429 else "1")
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert response.headers["retry-after"] == ("9" if status == 429 else "1")
 
 
-async def test_a_model_that_cannot_be_loaded_is_a_sentence_and_a_row(here: GatewaySetup) -> None:
-    here.runtime.refusal = Invalid("The model file is damaged.")
+async def test_a_model_that_cannot_be_loaded_is_a_sentence_and_a_row(gateway: GatewaySetup) -> None:
+    gateway.runtime.refusal = Invalid("The model file is damaged.")
 
-    answer = await here.ask()
+    response = await gateway.send()
 
-    assert (answer.status_code, answer.json()["error"]["message"]) == (502, "The model file is damaged.")
-    log = await here.log_writer.next()
+    assert (response.status_code, response.json()["error"]["message"]) == (502, "The model file is damaged.")
+    log = await gateway.log_writer.next()
     assert (log.status, log.error, log.finish) == (502, "The model file is damaged.", "error")
 
 
@@ -263,15 +269,15 @@ TOO_LONG = {
     "first", [event({"error": TOO_LONG}), b"error: " + json.dumps(TOO_LONG).encode() + b"\n\n"]
 )
 async def test_an_error_as_the_first_event_of_a_stream_is_an_error_status(
-    here: GatewaySetup, first: bytes
+    gateway: GatewaySetup, first: bytes
 ) -> None:
-    here.model.answer = stream([first])
+    gateway.model.respond = stream([first])
 
     with pytest.raises(BadRequestError) as caught:
-        await here.openai.chat.completions.create(**ASK, stream=True)
+        await gateway.openai.chat.completions.create(**CHAT_REQUEST, stream=True)
 
     assert caught.value.code == "context_length_exceeded"
-    log = await here.log_writer.next()
+    log = await gateway.log_writer.next()
     assert (log.status, log.error) == (400, TOO_LONG["message"])
 
 
@@ -289,106 +295,106 @@ async def test_an_error_as_the_first_event_of_a_stream_is_an_error_status(
     ],
 )
 async def test_an_error_of_a_model_server_is_sent_in_the_protocol(
-    here: GatewaySetup, status: int, body: object, expected_status: int, code: str | None
+    gateway: GatewaySetup, status: int, body: object, expected_status: int, code: str | None
 ) -> None:
-    here.model.answer = whole(status, body, {"retry-after": "7"})
+    gateway.model.respond = whole(status, body, {"retry-after": "7"})
 
-    answer = await here.ask()
+    response = await gateway.send()
 
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"]) == (expected_status, code)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (expected_status, code)
     assert set(error) == {"message", "type", "param", "code"}
-    assert answer.headers.get("x-should-retry") == ("false" if status == 500 else None)
-    assert answer.headers.get("retry-after") == (None if code == "context_length_exceeded" else "7")
-    assert (await here.log_writer.next()).status == expected_status
+    assert response.headers.get("x-should-retry") == ("false" if status == 500 else None)
+    assert response.headers.get("retry-after") == (None if code == "context_length_exceeded" else "7")
+    assert (await gateway.log_writer.next()).status == expected_status
 
 
-async def nowhere() -> Upstream:
-    """An address at which nobody answers."""
+async def unreachable() -> Upstream:
+    """An address on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         return Upstream(base_url=f"http://127.0.0.1:{closed.getsockname()[1]}/v1", model="m")
 
 
-async def test_the_address_of_a_model_that_moved_is_requested_once_more(here: GatewaySetup) -> None:
-    here.runtime.upstreams.insert(0, await nowhere())
+async def test_the_address_of_a_model_that_moved_is_requested_once_more(gateway: GatewaySetup) -> None:
+    gateway.runtime.upstreams.insert(0, await unreachable())
 
-    answer = await here.ask()
+    response = await gateway.send()
 
-    assert (answer.status_code, here.runtime.forgotten) == (200, ["finetune_1"])
-    assert (await here.log_writer.next()).status == 200
+    assert (response.status_code, gateway.runtime.invalidated) == (200, ["finetune_1"])
+    assert (await gateway.log_writer.next()).status == 200
 
 
 @pytest.mark.parametrize("status", [401, 404])
 async def test_the_address_is_requested_once_more_where_another_model_has_it(
-    here: GatewaySetup, status: int
+    gateway: GatewaySetup, status: int
 ) -> None:
     async def refuse_once(receive: Receive, send: Send) -> None:
-        here.model.answer = whole(200, CHAT)
+        gateway.model.respond = whole(200, CHAT)
         await whole(status, {"error": {"message": "Invalid API Key"}})(receive, send)
 
-    here.model.answer = refuse_once
+    gateway.model.respond = refuse_once
 
-    answer = await here.ask()
+    response = await gateway.send()
 
-    assert (answer.status_code, here.runtime.forgotten) == (200, ["finetune_1"])
+    assert (response.status_code, gateway.runtime.invalidated) == (200, ["finetune_1"])
 
 
 @pytest.mark.parametrize(("status", "expected_status"), [(401, 502), (404, 404)])
 async def test_a_model_server_that_keeps_refusing_is_not_asked_a_third_time(
-    here: GatewaySetup, status: int, expected_status: int
+    gateway: GatewaySetup, status: int, expected_status: int
 ) -> None:
-    here.model.answer = whole(status, {"error": {"message": "no"}})
+    gateway.model.respond = whole(status, {"error": {"message": "no"}})
 
-    answer = await here.ask()
+    response = await gateway.send()
 
-    assert (answer.status_code, len(here.model.requests)) == (expected_status, 2)
-    assert (await here.log_writer.next()).status == expected_status
+    assert (response.status_code, len(gateway.model.requests)) == (expected_status, 2)
+    assert (await gateway.log_writer.next()).status == expected_status
 
 
-async def test_a_model_server_that_is_down_is_502(here: GatewaySetup) -> None:
-    here.runtime.upstreams = [await nowhere()]
+async def test_a_model_server_that_is_down_is_502(gateway: GatewaySetup) -> None:
+    gateway.runtime.upstreams = [await unreachable()]
 
     with pytest.raises(APIStatusError) as caught:
-        await here.openai.chat.completions.create(**ASK)
+        await gateway.openai.chat.completions.create(**CHAT_REQUEST)
 
     assert (caught.value.status_code, caught.value.code) == (502, "upstream_down")
-    log = await here.log_writer.next()
+    log = await gateway.log_writer.next()
     assert (log.status, log.error) == (502, "The model server does not answer.")
 
 
-async def test_an_answer_that_breaks_off_is_502_and_not_to_be_tried_again(here: GatewaySetup) -> None:
+async def test_a_response_that_breaks_off_is_502_and_not_to_be_tried_again(gateway: GatewaySetup) -> None:
     async def break_off(_: Receive, send: Send) -> None:
         await start(send, 200, {"content-type": "application/json", "content-length": "100"})
         await send({"type": "http.response.body", "body": b'{"choices"', "more_body": True})
 
-    here.model.answer = break_off
+    gateway.model.respond = break_off
 
-    answer = await here.ask()
+    response = await gateway.send()
 
-    assert (answer.status_code, answer.headers["x-should-retry"]) == (502, "false")
-    assert (await here.log_writer.next()).finish == "error"
+    assert (response.status_code, response.headers["x-should-retry"]) == (502, "false")
+    assert (await gateway.log_writer.next()).finish == "error"
 
 
-async def test_a_stream_that_breaks_off_ends_with_an_error_and_not_as_if_whole(here: GatewaySetup) -> None:
-    here.model.answer = stream([text_event("Hel")], breaks_off=True)
-    chunks = await here.openai.chat.completions.create(**ASK, stream=True)
+async def test_a_stream_that_breaks_off_ends_with_an_error_and_not_as_if_whole(gateway: GatewaySetup) -> None:
+    gateway.model.respond = stream([text_event("Hel")], breaks_off=True)
+    chunks = await gateway.openai.chat.completions.create(**CHAT_REQUEST, stream=True)
 
     assert (await anext(chunks)).choices[0].delta.content == "Hel"
     with pytest.raises(APIError, match="broke off"):
         await anext(chunks)
-    log = await here.log_writer.next()
+    log = await gateway.log_writer.next()
     assert (log.status, log.output, log.finish) == (200, "Hel", "error")
     assert log.error == "The model server broke off."
 
 
-async def test_the_body_of_a_stream_that_broke_off_is_cut(here: GatewaySetup) -> None:
-    here.model.answer = stream([text_event("Hel")], breaks_off=True)
+async def test_the_body_of_a_stream_that_broke_off_is_cut(gateway: GatewaySetup) -> None:
+    gateway.model.respond = stream([text_event("Hel")], breaks_off=True)
 
     with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
-        await here.ask(stream=True)
+        await gateway.send(stream=True)
 
 
-async def test_an_error_of_the_model_amid_a_stream_is_passed_on_logged_and_cut(here: GatewaySetup) -> None:
+async def test_an_error_of_the_model_amid_a_stream_is_passed_on_logged_and_cut(gateway: GatewaySetup) -> None:
     boom, received_first = event({"error": {"message": "boom"}}), asyncio.Event()
 
     async def fail_late(_: Receive, send: Send) -> None:
@@ -397,26 +403,26 @@ async def test_an_error_of_the_model_amid_a_stream_is_passed_on_logged_and_cut(h
         await received_first.wait()
         await send({"type": "http.response.body", "body": boom})
 
-    here.model.answer = fail_late
-    async with here.stream() as answer:
-        pieces = answer.aiter_raw()
+    gateway.model.respond = fail_late
+    async with gateway.stream() as response:
+        pieces = response.aiter_raw()
         assert await anext(pieces) == text_event("Hel")
         received_first.set()
         assert await anext(pieces) == boom
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
             await anext(pieces)
 
-    log = await here.log_writer.next()
+    log = await gateway.log_writer.next()
     assert (log.status, log.error, log.output, log.finish) == (200, "boom", "Hel", "error")
 
 
-async def test_a_stream_without_an_event_is_502(here: GatewaySetup) -> None:
-    here.model.answer = stream([])
+async def test_a_stream_without_an_event_is_502(gateway: GatewaySetup) -> None:
+    gateway.model.respond = stream([])
 
-    assert (await here.ask(stream=True)).status_code == 502
+    assert (await gateway.send(stream=True)).status_code == 502
 
 
-class EndlessAnswer:
+class EndlessResponse:
     """A response without an end, and events for its start and the client's disconnect."""
 
     def __init__(self, first: bytes) -> None:
@@ -433,30 +439,34 @@ class EndlessAnswer:
         self.disconnected.set()
 
 
-async def test_a_client_that_leaves_a_stream_ends_the_generation_within_a_second(here: GatewaySetup) -> None:
-    here.model.answer = endless = EndlessAnswer(text_event("Hel"))
+async def test_a_client_that_leaves_a_stream_ends_the_generation_within_a_second(
+    gateway: GatewaySetup,
+) -> None:
+    gateway.model.respond = endless = EndlessResponse(text_event("Hel"))
 
-    async with here.stream() as answer:
-        assert await anext(answer.aiter_bytes()) == text_event("Hel")
+    async with gateway.stream() as response:
+        assert await anext(response.aiter_bytes()) == text_event("Hel")
 
     await asyncio.wait_for(endless.disconnected.wait(), 1)
-    log = await here.log_writer.next()
+    log = await gateway.log_writer.next()
     assert (log.status, log.output, log.finish) == (200, "Hel", "client_disconnect")
 
 
-async def test_a_client_that_does_not_wait_for_its_answer_ends_the_generation_too(here: GatewaySetup) -> None:
-    here.model.answer = endless = EndlessAnswer(b"")
-    asking = asyncio.create_task(here.ask())
+async def test_a_client_that_does_not_wait_for_its_response_ends_the_generation_too(
+    gateway: GatewaySetup,
+) -> None:
+    gateway.model.respond = endless = EndlessResponse(b"")
+    request = asyncio.create_task(gateway.send())
     await endless.started.wait()
 
-    asking.cancel()
+    request.cancel()
 
     await asyncio.wait_for(endless.disconnected.wait(), 1)
-    log = await here.log_writer.next()
+    log = await gateway.log_writer.next()
     assert (log.status, log.output, log.finish) == (499, None, "client_disconnect")
 
 
-async def test_a_client_that_does_not_read_holds_the_model_back(here: GatewaySetup) -> None:
+async def test_a_client_that_does_not_read_holds_the_model_back(gateway: GatewaySetup) -> None:
     piece, sent, finished = text_event("x" * 65_000), [], asyncio.Event()
 
     async def pour(_: Receive, send: Send) -> None:
@@ -467,59 +477,59 @@ async def test_a_client_that_does_not_read_holds_the_model_back(here: GatewaySet
         await send({"type": "http.response.body"})
         finished.set()
 
-    here.model.answer = pour
-    async with here.stream() as answer:
+    gateway.model.respond = pour
+    async with gateway.stream() as response:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(finished.wait(), 0.3)
         held_at = len(sent)
-        received = sum([len(chunk) async for chunk in answer.aiter_raw()])
+        received = sum([len(chunk) async for chunk in response.aiter_raw()])
 
     assert held_at < 400
     assert received == len(piece) * 1000
-    output = (await here.log_writer.next()).output
+    output = (await gateway.log_writer.next()).output
     assert output is not None
     assert len(output) == 1 << 20
 
 
 async def test_an_error_of_our_own_is_masked_and_logged(
-    here: GatewaySetup, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    gateway: GatewaySetup, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_: object) -> Upstream:
         raise KeyError("internals")
 
-    monkeypatch.setattr(here.runtime, "upstream", fail)
+    monkeypatch.setattr(gateway.runtime, "upstream", fail)
 
     with caplog.at_level(logging.ERROR, logger="rest.gateway._gateway"):
-        answer = await here.ask()
+        response = await gateway.send()
 
-    assert answer.status_code == 500
-    assert "internals" not in answer.text
-    log = await here.log_writer.next()
-    assert (log.status, log.id) == (500, answer.headers["x-request-id"])
+    assert response.status_code == 500
+    assert "internals" not in response.text
+    log = await gateway.log_writer.next()
+    assert (log.status, log.id) == (500, response.headers["x-request-id"])
     assert log.id in caplog.text
 
 
-async def test_many_requests_at_once_keep_to_themselves(here: GatewaySetup) -> None:
+async def test_many_requests_at_once_keep_to_themselves(gateway: GatewaySetup) -> None:
     async def echo(_: Receive, send: Send) -> None:
-        content = here.model.requests[-1][2]["messages"][0]["content"]
+        content = gateway.model.requests[-1][2]["messages"][0]["content"]
         await whole(200, {"choices": [{"message": {"content": content}}]})(_, send)
 
-    here.model.answer = echo
+    gateway.model.respond = echo
     words = [f"word {number}" for number in range(50)]
 
-    answers = await asyncio.gather(
-        *(here.ask(messages=[{"role": "user", "content": word}]) for word in words)
+    responses = await asyncio.gather(
+        *(gateway.send(messages=[{"role": "user", "content": word}]) for word in words)
     )
 
-    assert [answer.json()["choices"][0]["message"]["content"] for answer in answers] == words
-    logs = {log.input: log for log in [await here.log_writer.next() for _ in words]}
+    assert [response.json()["choices"][0]["message"]["content"] for response in responses] == words
+    logs = {log.input: log for log in [await gateway.log_writer.next() for _ in words]}
     assert {word: logs[word].output for word in words} == {word: word for word in words}
-    assert {log.id for log in logs.values()} == {answer.headers["x-request-id"] for answer in answers}
+    assert {log.id for log in logs.values()} == {response.headers["x-request-id"] for response in responses}
 
 
-async def test_a_model_server_without_a_key_is_sent_none(here: GatewaySetup) -> None:
-    here.runtime.upstreams = [replace(here.here, api_key=None)]
+async def test_a_model_server_without_a_key_is_sent_none(gateway: GatewaySetup) -> None:
+    gateway.runtime.upstreams = [replace(gateway.upstream, api_key=None)]
 
-    await here.ask()
+    await gateway.send()
 
-    assert "authorization" not in here.model.requests[0][1]
+    assert "authorization" not in gateway.model.requests[0][1]

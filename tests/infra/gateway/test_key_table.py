@@ -58,18 +58,18 @@ async def idle(database: AsyncEngine, settings: Settings) -> AsyncIterator[KeyTa
 
 
 @pytest.fixture
-async def here(idle: KeyTableSetup) -> AsyncIterator[KeyTableSetup]:
+async def key_table(idle: KeyTableSetup) -> AsyncIterator[KeyTableSetup]:
     """A table that is kept up to date."""
     async with idle.listener, idle.keys:
         yield idle
 
 
-async def test_a_key_leads_to_its_fine_tune_by_either_name(here: KeyTableSetup) -> None:
-    finetune_id = await here.rows.finetune(ADAPTER, GGUF)
-    deployment_id = await here.rows.deployment("demo", finetune_id)
-    key_id, secret = await here.rows.key(deployment_id)
+async def test_a_key_leads_to_its_fine_tune_by_either_name(key_table: KeyTableSetup) -> None:
+    finetune_id = await key_table.rows.finetune(ADAPTER, GGUF)
+    deployment_id = await key_table.rows.deployment("demo", finetune_id)
+    key_id, secret = await key_table.rows.key(deployment_id)
 
-    route = await here.route(secret)
+    route = await key_table.route(secret)
 
     assert route == Route(
         deployment_id=deployment_id,
@@ -82,14 +82,14 @@ async def test_a_key_leads_to_its_fine_tune_by_either_name(here: KeyTableSetup) 
             sha256="ab",
         ),
     )
-    assert await here.route(secret, "llama/3.2_demo_v1") == route
-    assert await here.keys.model_names(here.rows.project_id, secret) == ["demo"]
+    assert await key_table.route(secret, "llama/3.2_demo_v1") == route
+    assert await key_table.keys.model_names(key_table.rows.project_id, secret) == ["demo"]
 
 
-async def test_a_deployment_without_a_fine_tune_is_the_runtimes_own_model(here: KeyTableSetup) -> None:
-    _, secret = await here.rows.key(await here.rows.deployment("llama3.2"))
+async def test_a_deployment_without_a_fine_tune_is_the_runtimes_own_model(key_table: KeyTableSetup) -> None:
+    _, secret = await key_table.rows.key(await key_table.rows.deployment("llama3.2"))
 
-    assert (await here.route(secret, "llama3.2")).target == "llama3.2"
+    assert (await key_table.route(secret, "llama3.2")).target == "llama3.2"
 
 
 async def test_a_key_of_a_moment_ago_works_before_it_is_in_the_table(idle: KeyTableSetup) -> None:
@@ -115,37 +115,39 @@ async def test_a_deployment_that_was_not_ready_a_moment_ago_works(idle: KeyTable
     assert await idle.keys.model_names(idle.rows.project_id, secret) == ["demo"]
 
 
-async def test_a_revoked_key_is_out_of_the_table_within_a_second(here: KeyTableSetup) -> None:
-    key_id, secret = await here.rows.key(await here.rows.deployment())
-    await here.until(secret, known=True)
+async def test_a_revoked_key_is_out_of_the_table_within_a_second(key_table: KeyTableSetup) -> None:
+    key_id, secret = await key_table.rows.key(await key_table.rows.deployment())
+    await key_table.until(secret, known=True)
 
-    await here.rows.change(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=NOW))
+    await key_table.rows.change(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=NOW))
 
-    await here.until(secret, known=False)
+    await key_table.until(secret, known=False)
     with pytest.raises(Unauthenticated):
-        await here.route(secret)
+        await key_table.route(secret)
 
 
-async def test_every_key_that_does_not_fit_has_the_same_answer(here: KeyTableSetup) -> None:
-    _, secret = await here.rows.key(await here.rows.deployment())
-    _, late = await here.rows.key(await here.rows.deployment("b"), expires_at=NOW - timedelta(seconds=1))
-    _, revoked = await here.rows.key(await here.rows.deployment("c"), revoked_at=NOW)
-    _, account = await here.rows.key(None)
-    other = await add_project(here.rows.engine)
+async def test_every_key_that_does_not_fit_has_the_same_response(key_table: KeyTableSetup) -> None:
+    _, secret = await key_table.rows.key(await key_table.rows.deployment())
+    _, late = await key_table.rows.key(
+        await key_table.rows.deployment("b"), expires_at=NOW - timedelta(seconds=1)
+    )
+    _, revoked = await key_table.rows.key(await key_table.rows.deployment("c"), revoked_at=NOW)
+    _, account = await key_table.rows.key(None)
+    other = await add_project(key_table.rows.engine)
     messages = set()
 
     for project_id, given in [
         (other.project_id, secret),
-        (here.rows.project_id, late),
-        (here.rows.project_id, revoked),
-        (here.rows.project_id, account),
-        (here.rows.project_id, "lk_guess"),
+        (key_table.rows.project_id, late),
+        (key_table.rows.project_id, revoked),
+        (key_table.rows.project_id, account),
+        (key_table.rows.project_id, "lk_guess"),
         ("garbage", secret),
     ]:
         with pytest.raises(Unauthenticated) as by_route:
-            await here.keys.route(project_id, given, "demo")
+            await key_table.keys.route(project_id, given, "demo")
         with pytest.raises(Unauthenticated) as by_list:
-            await here.keys.model_names(project_id, given)
+            await key_table.keys.model_names(project_id, given)
         messages |= {by_route.value.message, by_list.value.message}
 
     assert messages == {"The API key is not one of this project's."}
@@ -155,61 +157,65 @@ async def test_every_key_that_does_not_fit_has_the_same_answer(here: KeyTableSet
     "status", [status for status in DeploymentStatus if status is not DeploymentStatus.READY]
 )
 async def test_a_deployment_that_is_not_ready_is_not_found(
-    here: KeyTableSetup, status: DeploymentStatus
+    key_table: KeyTableSetup, status: DeploymentStatus
 ) -> None:
-    _, secret = await here.rows.key(await here.rows.deployment(status=status))
+    _, secret = await key_table.rows.key(await key_table.rows.deployment(status=status))
 
     with pytest.raises(NotFound, match="'demo' does not exist"):
-        await here.route(secret)
+        await key_table.route(secret)
 
 
-async def test_another_deployments_model_is_not_found(here: KeyTableSetup) -> None:
-    await here.rows.deployment("other")
-    _, secret = await here.rows.key(await here.rows.deployment("demo"))
+async def test_another_deployments_model_is_not_found(key_table: KeyTableSetup) -> None:
+    await key_table.rows.deployment("other")
+    _, secret = await key_table.rows.key(await key_table.rows.deployment("demo"))
 
     with pytest.raises(NotFound, match="'other' does not exist"):
-        await here.route(secret, "other")
+        await key_table.route(secret, "other")
 
 
-async def test_a_model_is_found_once_its_file_is_there(here: KeyTableSetup) -> None:
-    finetune_id = await here.rows.finetune()
-    _, secret = await here.rows.key(await here.rows.deployment("demo", finetune_id))
+async def test_a_model_is_found_once_its_file_is_there(key_table: KeyTableSetup) -> None:
+    finetune_id = await key_table.rows.finetune()
+    _, secret = await key_table.rows.key(await key_table.rows.deployment("demo", finetune_id))
     with pytest.raises(NotFound):
-        await here.route(secret)
+        await key_table.route(secret)
 
-    await here.rows.change(update(finetunes).where(finetunes.c.id == finetune_id).values(artifacts=(GGUF,)))
+    await key_table.rows.change(
+        update(finetunes).where(finetunes.c.id == finetune_id).values(artifacts=(GGUF,))
+    )
 
-    assert isinstance((await here.route(secret)).target, ModelFile)
+    assert isinstance((await key_table.route(secret)).target, ModelFile)
 
 
 async def test_without_the_database_known_keys_go_on_and_others_are_not_called_wrong(
-    here: KeyTableSetup,
+    key_table: KeyTableSetup,
 ) -> None:
-    _, known = await here.rows.key(await here.rows.deployment())
-    _, unknown = await here.rows.key(await here.rows.deployment("new"))
-    await here.until(known, known=True)
-    await here.until(unknown, known=True)  # or a read that began before the deletion could still bring it
-    await here.rows.change(delete(deployments).where(deployments.c.model_name == "new"))
-    await here.until(unknown, known=False)
+    _, known = await key_table.rows.key(await key_table.rows.deployment())
+    _, unknown = await key_table.rows.key(await key_table.rows.deployment("new"))
+    await key_table.until(known, known=True)
+    await key_table.until(
+        unknown, known=True
+    )  # or a read that began before the deletion could still bring it
+    await key_table.rows.change(delete(deployments).where(deployments.c.model_name == "new"))
+    await key_table.until(unknown, known=False)
 
-    await here.proxy.stop()
+    await key_table.proxy.stop()
 
-    assert (await here.route(known)).model_name == "demo"
+    assert (await key_table.route(known)).model_name == "demo"
     with pytest.raises(NotFound):
-        await here.route(known, "other")
+        await key_table.route(known, "other")
     with pytest.raises(Unavailable, match="cannot be checked now"):
-        await here.route(unknown)
+        await key_table.route(unknown)
     with pytest.raises(Unavailable):
-        await here.keys.model_names(here.rows.project_id, unknown)
+        await key_table.keys.model_names(key_table.rows.project_id, unknown)
 
 
-async def test_what_changed_during_an_outage_is_known_after_it(here: KeyTableSetup) -> None:
-    key_id, secret = await here.rows.key(await here.rows.deployment())
-    await here.until(secret, known=True)
-    await here.proxy.stop()
-    await here.rows.change(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=NOW))
-    assert (await here.route(secret)).api_key_id == key_id
+async def test_what_changed_during_an_outage_is_known_after_it(key_table: KeyTableSetup) -> None:
+    key_id, secret = await key_table.rows.key(await key_table.rows.deployment())
+    await key_table.until(secret, known=True)
+    await key_table.proxy.stop()
+    await key_table.rows.change(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=NOW))
+    assert (await key_table.route(secret)).api_key_id == key_id
 
-    await here.proxy.start()
+    await key_table.proxy.start()
 
-    await here.until(secret, known=False)
+    await key_table.until(secret, known=False)

@@ -44,7 +44,7 @@ class LogWriterSetup:
 
 
 @pytest.fixture
-async def here(database: AsyncEngine, settings: Settings) -> AsyncIterator[LogWriterSetup]:
+async def log_writer(database: AsyncEngine, settings: Settings) -> AsyncIterator[LogWriterSetup]:
     rows = await add_project(database)
     deployment_id = await rows.deployment()
     key_id, _ = await rows.key(deployment_id)
@@ -87,39 +87,39 @@ def _statements(own: AsyncEngine) -> list[str]:
     return sent
 
 
-async def test_a_request_is_stored_when_write_returns(here: LogWriterSetup) -> None:
-    await here.writer.write(here.log)
+async def test_a_request_is_stored_when_write_returns(log_writer: LogWriterSetup) -> None:
+    await log_writer.writer.write(log_writer.log)
 
-    assert await here.stored() == [here.log]
+    assert await log_writer.stored() == [log_writer.log]
 
 
-async def test_what_is_unknown_of_a_request_is_null(here: LogWriterSetup) -> None:
+async def test_what_is_unknown_of_a_request_is_null(log_writer: LogWriterSetup) -> None:
     names = ("messages", "output", "error", "prompt_tokens", "completion_tokens", "finish", "api_key_id")
     unknown: dict[str, Any] = dict.fromkeys(names)
-    log = replace(here.log, time_to_first_token_ms=None, **unknown)
+    log = replace(log_writer.log, time_to_first_token_ms=None, **unknown)
 
-    await here.writer.write(log)
+    await log_writer.writer.write(log)
 
-    assert await here.stored() == [log]
-    async with here.rows.engine.connect() as connection:
+    assert await log_writer.stored() == [log]
+    async with log_writer.rows.engine.connect() as connection:
         nothing = select(request_logs.c.id).where(request_logs.c.messages.is_(None))
         assert log.id in (await connection.scalars(nothing)).all()
 
 
-async def test_requests_at_the_same_time_are_stored_by_few_statements(here: LogWriterSetup) -> None:
-    logs = [here.another(input=str(number)) for number in range(300)]
+async def test_requests_at_the_same_time_are_stored_by_few_statements(log_writer: LogWriterSetup) -> None:
+    logs = [log_writer.another(input=str(number)) for number in range(300)]
 
-    await asyncio.gather(*(here.writer.write(log) for log in logs))
+    await asyncio.gather(*(log_writer.writer.write(log) for log in logs))
 
-    assert await here.stored() == sorted(logs, key=lambda log: log.id)
-    assert here.statements.count("insert") <= 3
+    assert await log_writer.stored() == sorted(logs, key=lambda log: log.id)
+    assert log_writer.statements.count("insert") <= 3
 
 
-async def test_a_request_that_is_written_twice_is_one_row(here: LogWriterSetup) -> None:
-    await asyncio.gather(here.writer.write(here.log), here.writer.write(here.log))
-    await here.writer.write(here.log)
+async def test_a_request_that_is_written_twice_is_one_row(log_writer: LogWriterSetup) -> None:
+    await asyncio.gather(log_writer.writer.write(log_writer.log), log_writer.writer.write(log_writer.log))
+    await log_writer.writer.write(log_writer.log)
 
-    assert await here.stored() == [here.log]
+    assert await log_writer.stored() == [log_writer.log]
 
 
 @pytest.mark.parametrize(
@@ -133,80 +133,84 @@ async def test_a_request_that_is_written_twice_is_one_row(here: LogWriterSetup) 
     ],
 )
 async def test_a_text_is_stored_but_for_what_postgresql_cannot_store(
-    here: LogWriterSetup, given: str, stored: str
+    log_writer: LogWriterSetup, given: str, stored: str
 ) -> None:
-    await here.writer.write(replace(here.log, input=given, output=given, messages=[given, {given: given}]))
+    await log_writer.writer.write(
+        replace(log_writer.log, input=given, output=given, messages=[given, {given: given}])
+    )
 
-    [log] = await here.stored()
+    [log] = await log_writer.stored()
     assert (log.input, log.output, log.messages) == (stored, stored, [stored, {stored: stored}])
 
 
 async def test_one_request_that_is_rejected_does_not_make_the_others_fail(
-    here: LogWriterSetup, caplog: pytest.LogCaptureFixture
+    log_writer: LogWriterSetup, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good = [here.another(), here.another()]
-    bad = here.another(status=1 << 40)
+    good = [log_writer.another(), log_writer.another()]
+    bad = log_writer.another(status=1 << 40)
 
     with caplog.at_level(logging.ERROR, logger="infra.gateway.log_writer"):
-        await asyncio.gather(*(here.writer.write(log) for log in (good[0], bad, good[1])))
+        await asyncio.gather(*(log_writer.writer.write(log) for log in (good[0], bad, good[1])))
 
-    assert await here.stored() == good
+    assert await log_writer.stored() == good
     assert "1 request logs are lost" in caplog.text
 
 
 async def test_requests_of_what_was_deleted_meanwhile_do_not_make_the_others_fail(
-    here: LogWriterSetup,
+    log_writer: LogWriterSetup,
 ) -> None:
-    gone = await here.rows.deployment("gone")
-    key_id, _ = await here.rows.key(here.log.deployment_id)
-    await here.rows.change(delete(deployments).where(deployments.c.id == gone))
-    await here.rows.change(delete(api_keys).where(api_keys.c.id == key_id))
-    orphan = here.another(api_key_id=key_id)
+    gone = await log_writer.rows.deployment("gone")
+    key_id, _ = await log_writer.rows.key(log_writer.log.deployment_id)
+    await log_writer.rows.change(delete(deployments).where(deployments.c.id == gone))
+    await log_writer.rows.change(delete(api_keys).where(api_keys.c.id == key_id))
+    orphan = log_writer.another(api_key_id=key_id)
 
-    await asyncio.gather(*(here.writer.write(log) for log in (here.another(deployment_id=gone), orphan)))
+    await asyncio.gather(
+        *(log_writer.writer.write(log) for log in (log_writer.another(deployment_id=gone), orphan))
+    )
 
-    assert await here.stored() == [replace(orphan, api_key_id=None)]
+    assert await log_writer.stored() == [replace(orphan, api_key_id=None)]
 
 
 async def test_requests_are_queued_while_the_database_is_down_and_stored_after_it(
-    here: LogWriterSetup,
+    log_writer: LogWriterSetup,
 ) -> None:
-    await here.proxy.stop()
+    await log_writer.proxy.stop()
     began = monotonic()
-    await here.writer.write(here.log)
+    await log_writer.writer.write(log_writer.log)
     assert 0.9 < monotonic() - began < 3
-    later = here.another()
-    waiting = asyncio.create_task(here.writer.write(later))
+    later = log_writer.another()
+    waiting = asyncio.create_task(log_writer.writer.write(later))
 
-    await here.proxy.start()
+    await log_writer.proxy.start()
     await waiting
-    await here.writer.aclose()
+    await log_writer.writer.aclose()
 
-    assert await here.stored() == [here.log, later]
+    assert await log_writer.stored() == [log_writer.log, later]
 
 
 async def test_requests_beyond_the_queue_while_the_database_is_down_are_logged_as_lost(
-    here: LogWriterSetup, caplog: pytest.LogCaptureFixture
+    log_writer: LogWriterSetup, caplog: pytest.LogCaptureFixture
 ) -> None:
-    writer = BatchLogWriter(engine(here.proxy.url), queue_bytes=1000)
-    await here.proxy.stop()
+    writer = BatchLogWriter(engine(log_writer.proxy.url), queue_bytes=1000)
+    await log_writer.proxy.stop()
 
     with caplog.at_level(logging.ERROR, logger="infra.gateway.log_writer"):
-        await asyncio.gather(*(writer.write(here.another()) for _ in range(5)))
+        await asyncio.gather(*(writer.write(log_writer.another()) for _ in range(5)))
     assert "1 request logs are lost" in caplog.text
-    await here.proxy.start()
+    await log_writer.proxy.start()
     await writer.aclose()
 
-    assert len(await here.stored()) == 2
+    assert len(await log_writer.stored()) == 2
     await writer._engine.dispose()
 
 
-async def test_a_key_is_marked_as_used_at_most_once_a_minute(here: LogWriterSetup) -> None:
+async def test_a_key_is_marked_as_used_at_most_once_a_minute(log_writer: LogWriterSetup) -> None:
     for _ in range(3):
-        await here.writer.write(here.another())
-    await here.writer.aclose()
+        await log_writer.writer.write(log_writer.another())
+    await log_writer.writer.aclose()
 
-    async with here.rows.engine.connect() as connection:
-        used = select(api_keys.c.last_used_at).where(api_keys.c.id == here.log.api_key_id)
+    async with log_writer.rows.engine.connect() as connection:
+        used = select(api_keys.c.last_used_at).where(api_keys.c.id == log_writer.log.api_key_id)
         assert await connection.scalar(used) is not None
-    assert here.statements.count("update") == 1
+    assert log_writer.statements.count("update") == 1

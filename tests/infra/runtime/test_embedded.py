@@ -22,13 +22,13 @@ from infra.runtime.server import app
 from rest.gateway import Gateway
 from tests.infra.runtime.folder import FolderStorage, model_file
 from tests.infra.runtime.tiny import write_model
-from tests.rest.gateway_fakes import ASK, PROJECT, SECRET, FakeKeyTable, FakeLogWriter, serving
+from tests.rest.gateway_fakes import CHAT_REQUEST, PROJECT, SECRET, FakeKeyTable, FakeLogWriter, serving
 
 pytestmark = pytest.mark.anyio
 
 TOKEN = "runtime-token"
 # The model's weights are random: it may generate its end token at any time.
-FIVE_TOKENS: Any = {**ASK, "max_tokens": 5, "extra_body": {"ignore_eos": True}}
+FIVE_TOKENS: Any = {**CHAT_REQUEST, "max_tokens": 5, "extra_body": {"ignore_eos": True}}
 
 
 @dataclass
@@ -57,7 +57,7 @@ class EmbeddedSetup:
 
 
 @pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[EmbeddedSetup]:
+async def embedded(tmp_path: Path) -> AsyncIterator[EmbeddedSetup]:
     storage, copies = FolderStorage(tmp_path / "bucket"), tmp_path / "models"
     storage.folder.mkdir()
     models = LoadedModels(storage.port, copies, 2)
@@ -74,50 +74,50 @@ def processes() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "infra.runtime.model_server" in child.cmdline()]
 
 
-async def test_a_model_is_loaded_once_and_answers_requests_with_its_key(here: EmbeddedSetup) -> None:
-    model = here.model()
+async def test_a_model_is_loaded_once_and_answers_requests_with_its_key(embedded: EmbeddedSetup) -> None:
+    model = embedded.model()
 
-    upstreams = await asyncio.gather(*(here.runtime.upstream(model) for _ in range(5)))
+    upstreams = await asyncio.gather(*(embedded.runtime.upstream(model) for _ in range(5)))
 
     assert len(set(upstreams)) == 1
-    assert len(processes()) == len(here.storage.downloads) == 1
-    answer = (await here.complete(upstreams[0])).json()
-    assert (answer["model"], answer["usage"]["completion_tokens"]) == ("finetune_a", 4)
-    assert (await here.complete(replace(upstreams[0], api_key="wrong"))).status_code == 401
+    assert len(processes()) == len(embedded.storage.downloads) == 1
+    response = (await embedded.complete(upstreams[0])).json()
+    assert (response["model"], response["usage"]["completion_tokens"]) == ("finetune_a", 4)
+    assert (await embedded.complete(replace(upstreams[0], api_key="wrong"))).status_code == 401
     assert TOKEN not in str(processes()[0].cmdline() + list(processes()[0].environ().values()))
 
 
-async def test_a_model_whose_process_died_is_started_again(here: EmbeddedSetup) -> None:
-    model = here.model()
-    before = await here.runtime.upstream(model)
+async def test_a_model_whose_process_died_is_started_again(embedded: EmbeddedSetup) -> None:
+    model = embedded.model()
+    before = await embedded.runtime.upstream(model)
     [process] = processes()
     process.kill()
     with pytest.raises(httpx.HTTPError):
-        await here.complete(before)
+        await embedded.complete(before)
 
-    after = await here.upstream_now(model)
+    after = await embedded.upstream_now(model)
 
-    assert (await here.complete(after)).status_code == 200
-    assert len(here.storage.downloads) == 1
+    assert (await embedded.complete(after)).status_code == 200
+    assert len(embedded.storage.downloads) == 1
 
 
-async def test_the_least_recently_requested_model_is_unloaded_for_a_third(here: EmbeddedSetup) -> None:
-    first, second, third = (here.model(name) for name in ("a", "bb", "ccc"))
-    addresses = [await here.runtime.upstream(first), await here.runtime.upstream(second)]
-    await here.upstream_now(first)
+async def test_the_least_recently_requested_model_is_unloaded_for_a_third(embedded: EmbeddedSetup) -> None:
+    first, second, third = (embedded.model(name) for name in ("a", "bb", "ccc"))
+    addresses = [await embedded.runtime.upstream(first), await embedded.runtime.upstream(second)]
+    await embedded.upstream_now(first)
 
-    addresses.append(await here.runtime.upstream(third))
+    addresses.append(await embedded.runtime.upstream(third))
 
     assert len(processes()) == 2
-    assert (await here.complete(addresses[0])).status_code == 200
-    assert (await here.complete(addresses[2])).status_code == 200
+    assert (await embedded.complete(addresses[0])).status_code == 200
+    assert (await embedded.complete(addresses[2])).status_code == 200
     with pytest.raises(httpx.ConnectError):
-        await here.complete(addresses[1])
+        await embedded.complete(addresses[1])
 
 
-async def test_a_busy_model_is_removed_at_once(here: EmbeddedSetup) -> None:
-    model = here.model(context=4096)
-    upstream = await here.runtime.upstream(model)
+async def test_a_busy_model_is_removed_at_once(embedded: EmbeddedSetup) -> None:
+    model = embedded.model(context=4096)
+    upstream = await embedded.runtime.upstream(model)
     headers = {"authorization": f"Bearer {upstream.api_key}"}
     body = {"prompt": "a", "max_tokens": 4000, "stream": True, "ignore_eos": True}
     url = f"{upstream.base_url}/completions"
@@ -125,84 +125,84 @@ async def test_a_busy_model_is_removed_at_once(here: EmbeddedSetup) -> None:
         pieces = busy.aiter_raw()
         await anext(pieces)
 
-        await asyncio.wait_for(here.runtime.remove(model.model_id), 5)
+        await asyncio.wait_for(embedded.runtime.remove(model.model_id), 5)
 
         with pytest.raises(httpx.HTTPError):
             [_ async for _ in pieces]
     assert processes() == []
-    assert list(here.copies.iterdir()) == []
+    assert list(embedded.copies.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     "damage", ["empty", "text", "cut short", "no context", "no end of context", "no layers"]
 )
-async def test_a_file_that_cannot_be_loaded_is_one_sentence(here: EmbeddedSetup, damage: str) -> None:
-    path = here.storage.folder / "finetune_x.gguf"
+async def test_a_file_that_cannot_be_loaded_is_one_sentence(embedded: EmbeddedSetup, damage: str) -> None:
+    path = embedded.storage.folder / "finetune_x.gguf"
     context = {"no context": 0, "no end of context": 2**31}.get(damage, 512)
     raw = write_model(path, context=context, layers=0 if damage == "no layers" else 2).read_bytes()
     path.write_bytes({"empty": b"", "text": b"not a model" * 100, "cut short": raw[:-1000]}.get(damage, raw))
 
     with pytest.raises(Invalid, match="cannot be loaded: it is damaged"):
-        await here.runtime.upstream(model_file(here.storage, "finetune_x"))
+        await embedded.runtime.upstream(model_file(embedded.storage, "finetune_x"))
 
     assert processes() == []
 
 
-async def test_a_file_that_is_not_the_recorded_one_is_refused_and_not_stored(here: EmbeddedSetup) -> None:
-    model = replace(here.model(), sha256="0" * 64)
+async def test_a_file_that_is_not_the_recorded_one_is_refused_and_not_stored(embedded: EmbeddedSetup) -> None:
+    model = replace(embedded.model(), sha256="0" * 64)
 
     with pytest.raises(Invalid, match="its SHA-256 is not the one recorded"):
-        await here.runtime.upstream(model)
+        await embedded.runtime.upstream(model)
 
-    assert list(here.copies.iterdir()) == []
+    assert list(embedded.copies.iterdir()) == []
 
 
-async def test_a_file_that_is_missing_in_storage_is_one_sentence(here: EmbeddedSetup) -> None:
+async def test_a_file_that_is_missing_in_storage_is_one_sentence(embedded: EmbeddedSetup) -> None:
     with pytest.raises(Invalid, match="not in storage"):
-        await here.runtime.upstream(replace(here.model(), s3_key="elsewhere.gguf"))
+        await embedded.runtime.upstream(replace(embedded.model(), s3_key="elsewhere.gguf"))
 
 
-async def test_a_damaged_local_copy_is_downloaded_again(here: EmbeddedSetup) -> None:
-    model = here.model()
-    await here.runtime.upstream(model)
+async def test_a_damaged_local_copy_is_downloaded_again(embedded: EmbeddedSetup) -> None:
+    model = embedded.model()
+    await embedded.runtime.upstream(model)
     [process] = processes()
     process.kill()
-    copy = here.copies / "finetune_a.gguf"
+    copy = embedded.copies / "finetune_a.gguf"
     raw = bytearray(copy.read_bytes())
     raw[-1] ^= 1
     copy.write_bytes(raw)
     with pytest.raises(httpx.HTTPError):
-        await here.complete(await here.runtime.upstream(model))
+        await embedded.complete(await embedded.runtime.upstream(model))
 
-    after = await here.upstream_now(model)
+    after = await embedded.upstream_now(model)
 
-    assert (await here.complete(after)).status_code == 200
-    assert len(here.storage.downloads) == 2
+    assert (await embedded.complete(after)).status_code == 200
+    assert len(embedded.storage.downloads) == 2
 
 
-async def test_an_unknown_name_and_a_malformed_id_are_invalid(here: EmbeddedSetup) -> None:
+async def test_an_unknown_name_and_a_malformed_id_are_invalid(embedded: EmbeddedSetup) -> None:
     with pytest.raises(Invalid, match="no model 'gpt'"):
-        await here.runtime.upstream("gpt")
+        await embedded.runtime.upstream("gpt")
     with pytest.raises(Invalid, match="must be an id"):
-        await here.runtime.upstream(replace(here.model(), model_id="../up"))
-    await here.runtime.remove("finetune_unknown")
+        await embedded.runtime.upstream(replace(embedded.model(), model_id="../up"))
+    await embedded.runtime.remove("finetune_unknown")
 
 
-async def test_without_the_token_nothing_is_loaded(here: EmbeddedSetup) -> None:
-    unauthorized = EmbeddedRuntime(here.url, "guess")
+async def test_without_the_token_nothing_is_loaded(embedded: EmbeddedSetup) -> None:
+    unauthorized = EmbeddedRuntime(embedded.url, "guess")
 
     with pytest.raises(Unavailable, match="401"):
-        await unauthorized.upstream(here.model())
+        await unauthorized.upstream(embedded.model())
 
     assert await unauthorized.health() == "connected"
     await unauthorized.aclose()
 
 
-async def test_a_runtime_that_is_not_there_is_unavailable(here: EmbeddedSetup) -> None:
+async def test_a_runtime_that_is_not_there_is_unavailable(embedded: EmbeddedSetup) -> None:
     runtime = EmbeddedRuntime("http://127.0.0.1:1", TOKEN)
 
     with pytest.raises(Unavailable, match="does not answer"):
-        await runtime.upstream(here.model())
+        await runtime.upstream(embedded.model())
 
     assert await runtime.health() == "the model runtime does not answer"
     await runtime.aclose()
@@ -219,9 +219,9 @@ class OneModel(FakeKeyTable):
         return replace(await super().route(project_id, secret, model_name), target=self.target)
 
 
-async def test_through_the_gateway_the_death_of_a_model_is_not_noticed(here: EmbeddedSetup) -> None:
-    model, log_writer = here.model(), FakeLogWriter()
-    gateway = Gateway(OneModel(model), here.runtime, log_writer)
+async def test_through_the_gateway_the_death_of_a_model_is_not_noticed(embedded: EmbeddedSetup) -> None:
+    model, log_writer = embedded.model(), FakeLogWriter()
+    gateway = Gateway(OneModel(model), embedded.runtime, log_writer)
     async with (
         serving(gateway) as url,
         AsyncOpenAI(base_url=f"{url}/public/{PROJECT}", api_key=SECRET) as openai,
@@ -230,7 +230,7 @@ async def test_through_the_gateway_the_death_of_a_model_is_not_noticed(here: Emb
         [process] = processes()
         process.kill()
         with pytest.raises(httpx.HTTPError):
-            await here.complete(await here.runtime.upstream(model))
+            await embedded.complete(await embedded.runtime.upstream(model))
 
         chunks = await openai.chat.completions.create(**FIVE_TOKENS, stream=True)
         text = "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
