@@ -97,37 +97,37 @@ async def connect(application: ASGIApp) -> AsyncIterator[ConnectClient]:
         yield made
 
 
-async def ask(client: httpx.AsyncClient, document: str, **variables: Any) -> dict[str, Any]:
-    """The whole answer to an operation."""
+async def send(client: httpx.AsyncClient, document: str, **variables: Any) -> dict[str, Any]:
+    """The response to an operation."""
     response = await client.post("/graphql", json={"query": document, "variables": variables})
-    answer: dict[str, Any] = response.json()
-    return answer
+    body: dict[str, Any] = response.json()
+    return body
 
 
-def code(answer: Mapping[str, Any]) -> str | None:
+def code(response: Mapping[str, Any]) -> str | None:
     """The code of the first error."""
-    errors = answer.get("errors") or ({"extensions": {"code": None}},)
+    errors = response.get("errors") or ({"extensions": {"code": None}},)
     found: str | None = errors[0]["extensions"]["code"]
     return found
 
 
-async def enter(client: httpx.AsyncClient, document: str, given: Mapping[str, str]) -> str | None:
+async def outcome_of(client: httpx.AsyncClient, document: str, given: Mapping[str, str]) -> str | None:
     """OK, or the code of the refusal: the payload's, or the operation's."""
-    answer = await ask(client, document, input=given)
-    if refused := code(answer):
+    response = await send(client, document, input=given)
+    if refused := code(response):
         return refused
-    (payload,) = answer["data"].values()
+    (payload,) = response["data"].values()
     return "OK" if payload["user"] else str(payload["userErrors"][0]["code"])
 
 
 async def sign_in(client: httpx.AsyncClient, email: str, password: str) -> str | None:
     """What comes of signing in."""
-    return await enter(client, LOGIN, {"email": email, "password": password})
+    return await outcome_of(client, LOGIN, {"email": email, "password": password})
 
 
 async def sign_up(client: httpx.AsyncClient, email: str, password: str = PASSWORD) -> str | None:
     """What comes of signing up."""
-    return await enter(client, REGISTER, {"email": email, "password": password, "name": "A"})
+    return await outcome_of(client, REGISTER, {"email": email, "password": password, "name": "A"})
 
 
 def counted(document: str, **variables: Any) -> dict[CallKind, int]:
@@ -178,9 +178,9 @@ def test_each_mutation_with_a_kind_of_its_own_is_in_the_schema() -> None:
 async def test_an_operation_beyond_a_limit_is_refused_and_says_when_to_come_back(api: Api) -> None:
     document = "{ a: viewer { id } b: viewer { id } c: viewer { id } }"
     assert code(await api.raw(document)) is None
-    answer = await api.raw(document)
-    assert answer.get("data") is None
-    (error,) = answer["errors"]
+    response = await api.raw(document)
+    assert response.get("data") is None
+    (error,) = response["errors"]
     wait_s = error["extensions"].pop("retryAfter")
     assert 1 <= wait_s <= 60
     assert error["message"] == f"At most 5 reads are allowed per minute; try again in {wait_s} seconds."
@@ -208,15 +208,15 @@ async def test_of_an_operation_that_is_refused_nothing_runs_and_nothing_is_count
     create = 'createProject(input: {name: "P"}) { project { id } }'
     train = 'cancelFinetune(input: {id: "finetune_unknown"}) { userErrors { code } }'
     document = f"mutation {{ {create} a: {train} b: {train} c: {train} }}"
-    answer = await api.raw(document)
-    assert (code(answer), answer["errors"][0]["extensions"]["kind"]) == ("RATE_LIMITED", "train")
+    response = await api.raw(document)
+    assert (code(response), response["errors"][0]["extensions"]["kind"]) == ("RATE_LIMITED", "train")
     assert await api.gql("{ projects { totalCount } }") == {"projects": {"totalCount": 0}}
     assert code(await api.raw(f"mutation {{ {create} a: {train} b: {train} }}")) is None
 
 
 async def test_no_more_than_the_limit_run_at_once(api: Api) -> None:
-    answers = await asyncio.gather(*(api.raw("{ viewer { id } }") for _ in range(20)))
-    assert [code(answer) for answer in answers].count(None) == 5
+    responses = await asyncio.gather(*(api.raw("{ viewer { id } }") for _ in range(20)))
+    assert [code(response) for response in responses].count(None) == 5
 
 
 async def test_what_is_no_operation_is_not_counted(api: Api) -> None:
@@ -229,11 +229,11 @@ async def test_what_is_no_operation_is_not_counted(api: Api) -> None:
 async def test_the_signed_out_are_counted_by_address(api: Api, connect: ConnectClient) -> None:
     one, same, other = await connect("192.0.2.1"), await connect("192.0.2.1"), await connect("192.0.2.2")
     document = "{ a: health { version } b: health { version } c: health { version } }"
-    assert code(await ask(one, document)) is None
-    assert code(await ask(same, document)) == "RATE_LIMITED"
-    assert code(await ask(other, document)) is None
-    assert code(await ask(await connect("192.0.2.1", api.token), document)) is None
-    assert code(await ask(await connect("192.0.2.1", "not a token"), document)) == "RATE_LIMITED"
+    assert code(await send(one, document)) is None
+    assert code(await send(same, document)) == "RATE_LIMITED"
+    assert code(await send(other, document)) is None
+    assert code(await send(await connect("192.0.2.1", api.token), document)) is None
+    assert code(await send(await connect("192.0.2.1", "not a token"), document)) == "RATE_LIMITED"
 
 
 async def test_a_subscription_counts_as_one_read_over_an_event_stream(live: str, api: Api) -> None:
@@ -316,11 +316,11 @@ async def test_a_login_beyond_the_limit_looks_at_no_password(
     api: Api, connect: ConnectClient, passwords: Counted
 ) -> None:
     email = (await api.gql("{ viewer { email } }"))["viewer"]["email"]
-    here = await connect("192.0.2.1")
+    client = await connect("192.0.2.1")
     passwords.count = 0
-    assert await sign_in(here, email, "wrong") == "UNAUTHENTICATED"
-    assert await sign_in(here, f" {email.upper()}", "wrong again") == "UNAUTHENTICATED"
-    assert await sign_in(here, email, "correct horse") == "RATE_LIMITED"
+    assert await sign_in(client, email, "wrong") == "UNAUTHENTICATED"
+    assert await sign_in(client, f" {email.upper()}", "wrong again") == "UNAUTHENTICATED"
+    assert await sign_in(client, email, "correct horse") == "RATE_LIMITED"
     assert passwords.count == 2
 
 
@@ -346,7 +346,9 @@ async def test_attempts_at_once_are_no_more_than_the_limit(
 
 async def test_the_schema_is_asked_for_no_more_often_than_anything_else(connect: ConnectClient) -> None:
     unauthenticated_client = await connect("192.0.2.1")
-    codes = [code(await ask(unauthenticated_client, "{ __schema { queryType { name } } }")) for _ in range(6)]
+    codes = [
+        code(await send(unauthenticated_client, "{ __schema { queryType { name } } }")) for _ in range(6)
+    ]
     assert codes == [None] * 5 + ["RATE_LIMITED"]
 
 
@@ -364,21 +366,21 @@ async def test_signing_in_shares_its_operation_with_nothing(
 ) -> None:
     given = {"email": (await api.gql("{ viewer { email } }"))["viewer"]["email"], "password": PASSWORD}
     passwords.count = 0
-    here = await connect("192.0.2.1")
+    client = await connect("192.0.2.1")
     login = "a: login(input: $input) { user { id } }"
     for both in (f"{login} {beside}", f"{beside} {login}"):
-        answer = await ask(here, f"mutation($input: LoginInput!) {{ {both} }}", input=given)
-        (error,) = answer["errors"]
+        response = await send(client, f"mutation($input: LoginInput!) {{ {both} }}", input=given)
+        (error,) = response["errors"]
         assert (error["extensions"]["code"], error["extensions"]["reason"]) == (
             "BAD_USER_INPUT",
             "SIGN_IN_ALONE",
         )
-        assert answer.get("data") is None
+        assert response.get("data") is None
     assert passwords.count == 0
     assert await api.gql("{ projects { totalCount } }") == {"projects": {"totalCount": 0}}
     skipped = f"... @include(if: $no) {{ {beside} }}"
     alone = f"mutation($input: LoginInput!, $no: Boolean = false) {{ __typename {login} {skipped} }}"
-    assert (await ask(here, alone, input=given))["data"]["a"] == {"user": {"id": api.user_id}}
+    assert (await send(client, alone, input=given))["data"]["a"] == {"user": {"id": api.user_id}}
     assert passwords.count == 1
 
 
@@ -391,17 +393,17 @@ async def test_signing_in_stands_alone_where_nothing_is_limited_too(
     async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:
         given = {"email": "nobody@example.org", "password": "guess"}
         login = "login(input: $input) { user { id } }"
-        answer = await ask(client, f"mutation($input: LoginInput!) {{ {login} b: {login} }}", input=given)
-        assert answer["errors"][0]["extensions"]["reason"] == "SIGN_IN_ALONE"
-        answer = await ask(client, f"mutation($input: LoginInput!) {{ {login} }}", input=given)
-        assert answer["data"] == {"login": {"user": None}}
+        response = await send(client, f"mutation($input: LoginInput!) {{ {login} b: {login} }}", input=given)
+        assert response["errors"][0]["extensions"]["reason"] == "SIGN_IN_ALONE"
+        response = await send(client, f"mutation($input: LoginInput!) {{ {login} }}", input=given)
+        assert response["data"] == {"login": {"user": None}}
 
 
 async def test_guesses_from_one_address_at_many_accounts_and_from_many_at_one_are_bounded(
     connect: ConnectClient,
 ) -> None:
-    here = await connect("192.0.2.1")
-    outcomes = [await sign_in(here, f"user{number}@example.org", "guess") for number in range(7)]
+    client = await connect("192.0.2.1")
+    outcomes = [await sign_in(client, f"user{number}@example.org", "guess") for number in range(7)]
     assert outcomes == ["UNAUTHENTICATED"] * 6 + ["RATE_LIMITED"]
     many = [await connect(f"198.51.100.{number}") for number in range(21)]
     outcomes = [await sign_in(client, "one@example.org", "guess") for client in many]
@@ -411,10 +413,10 @@ async def test_guesses_from_one_address_at_many_accounts_and_from_many_at_one_ar
 async def test_sign_ups_are_bounded_by_e_mail_and_by_address(
     connect: ConnectClient, passwords: Counted
 ) -> None:
-    here = await connect("192.0.2.1")
-    assert [await sign_up(here, "new@example.org") for _ in range(3)] == ["OK", "CONFLICT", "RATE_LIMITED"]
-    assert await sign_up(here, "another@example.org", password="short") == "INVALID"
-    outcomes = [await sign_up(here, f"another{number}@example.org") for number in range(5)]
+    client = await connect("192.0.2.1")
+    assert [await sign_up(client, "new@example.org") for _ in range(3)] == ["OK", "CONFLICT", "RATE_LIMITED"]
+    assert await sign_up(client, "another@example.org", password="short") == "INVALID"
+    outcomes = [await sign_up(client, f"another{number}@example.org") for number in range(5)]
     assert outcomes == ["OK"] * 4 + ["RATE_LIMITED"]
     assert passwords.count == 6
 

@@ -72,8 +72,8 @@ async def shared(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-async def mortal(tmp_path: Path) -> AsyncIterator[Redis]:
-    """A server to be killed."""
+async def stoppable_redis(tmp_path: Path) -> AsyncIterator[Redis]:
+    """A server that a test may stop."""
     async with server(free_port(6379), tmp_path) as redis:
         yield redis
 
@@ -120,10 +120,10 @@ async def is_allowed(limiter: RateLimiter, *calls: RateLimitedCall) -> bool:
 
 
 async def test_no_more_calls_than_the_limit_get_through_at_once(limiter: RateLimiter, key: str) -> None:
-    answers = await asyncio.gather(
+    outcomes = await asyncio.gather(
         *(is_allowed(limiter, RateLimitedCall(CallKind.READS, key)) for _ in range(40))
     )
-    assert sum(answers) == 7
+    assert sum(outcomes) == 7
 
 
 async def test_keys_and_kinds_are_counted_separately(limiter: RateLimiter, key: str) -> None:
@@ -216,51 +216,55 @@ async def test_processes_share_a_limit_in_redis(shared: Redis, key: str) -> None
 
 
 async def test_each_process_counts_by_itself_while_redis_does_not_answer_and_logs_it_once(
-    mortal: Redis, key: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    stoppable_redis: Redis,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(rate_limiter, "RETRY_S", 0)
-    async with open_rate_limiter(LIMITS, mortal.url) as limiter:
+    async with open_rate_limiter(LIMITS, stoppable_redis.url) as limiter:
         assert limiter is not None
         assert await is_allowed(limiter, RateLimitedCall(CallKind.READS, key))
-        mortal.process.kill()
-        await mortal.process.wait()
-        answers = [await is_allowed(limiter, RateLimitedCall(CallKind.READS, key)) for _ in range(10)]
-        assert sum(answers) == 7
+        stoppable_redis.process.kill()
+        await stoppable_redis.process.wait()
+        outcomes = [await is_allowed(limiter, RateLimitedCall(CallKind.READS, key)) for _ in range(10)]
+        assert sum(outcomes) == 7
         assert [record.levelno for record in caplog.records] == [logging.WARNING]
         assert caplog.messages[0].startswith("Redis does not answer")
-        async with server(mortal.port, tmp_path):
+        async with server(stoppable_redis.port, tmp_path):
             assert await is_allowed(limiter, RateLimitedCall(CallKind.READS, key))
             assert caplog.messages[1].startswith("Redis answers again")
 
 
 async def test_a_redis_that_hangs_delays_no_call(
-    mortal: Redis, key: str, monkeypatch: pytest.MonkeyPatch
+    stoppable_redis: Redis, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limiter, "REDIS_TIMEOUT_S", 0.1)
-    async with open_rate_limiter(LIMITS, mortal.url) as limiter:
+    async with open_rate_limiter(LIMITS, stoppable_redis.url) as limiter:
         assert limiter is not None
         assert await is_allowed(limiter, RateLimitedCall(CallKind.READS, key))
-        mortal.process.send_signal(signal.SIGSTOP)
+        stoppable_redis.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         calls = [is_allowed(limiter, RateLimitedCall(CallKind.READS, key)) for _ in range(10)]
         assert sum(await asyncio.gather(*calls)) == 7
         assert not await is_allowed(limiter, RateLimitedCall(CallKind.READS, key))
         assert time.monotonic() - began < 1
-        mortal.process.send_signal(signal.SIGCONT)
+        stoppable_redis.process.send_signal(signal.SIGCONT)
 
 
 class Slow:
-    """A Redis whose first answer is slow."""
+    """A Redis whose first response is slow."""
 
     def __init__(self) -> None:
         self.requested = asyncio.Event()
         self.released = asyncio.Event()
-        self.answers = 0
+        self.responses = 0
 
     async def hit(self, _: Sequence[RateLimitedCall]) -> None:
         self.requested.set()
         await self.released.wait()
-        self.answers += 1
+        self.responses += 1
 
     async def reset(self, _: RateLimitedCall) -> None:
         """Never called."""
@@ -277,10 +281,10 @@ async def test_a_call_that_gets_no_connection_does_not_mark_redis_unavailable(
     first = asyncio.create_task(is_allowed(limiter, RateLimitedCall(CallKind.READS, key)))
     await slow.requested.wait()
     async with asyncio.timeout(20):
-        answers = [await is_allowed(limiter, RateLimitedCall(CallKind.WRITES, key)) for _ in range(4)]
-    assert answers == [True, True, True, False]
-    assert slow.answers == 0
+        outcomes = [await is_allowed(limiter, RateLimitedCall(CallKind.WRITES, key)) for _ in range(4)]
+    assert outcomes == [True, True, True, False]
+    assert slow.responses == 0
     slow.released.set()
     assert await first
     assert await is_allowed(limiter, RateLimitedCall(CallKind.WRITES, key))
-    assert (slow.answers, caplog.messages) == (2, [])
+    assert (slow.responses, caplog.messages) == (2, [])
