@@ -7,16 +7,14 @@ changed module, directly or through others, or `concerns` a changed file.
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Generator
 from pathlib import Path
 
 import grimp
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+from tests.source_tree import PACKAGES, ROOT
+
 BASES = ("@{upstream}", "origin/main", "main", "HEAD")
 SECONDS = 50
 
