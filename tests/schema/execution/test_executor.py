@@ -89,15 +89,15 @@ def seeded(seed: int) -> Random:
 
 
 def certain_errors(data: Any, errors: Iterable[Any]) -> list[str]:
-    """What is certain of errors, in order: all of one, or only where it made the answer null above itself.
+    """What both executors must have in common, sorted: see `certain_error`.
 
-    Fields are resolved concurrently: which of several errors comes first, and ends the others, is left open.
+    Fields are resolved concurrently: which of several errors comes first, and ends the others, is undefined.
     """
     return sorted({certain_error(data, error) for error in errors})
 
 
 def certain_error(data: Any, error: dict[str, Any]) -> str:
-    """The whole error, or only the place above it that is null."""
+    """The error as JSON; where the error made a value above its own null, only the path of that value."""
     path = error.get("path") or []
     for depth, step in enumerate(path):
         if data is None:
@@ -107,7 +107,7 @@ def certain_error(data: Any, error: dict[str, Any]) -> str:
 
 
 def encoded(result: ExecutionResult) -> bytes:
-    """An answer as it is sent, with what is certain of its errors."""
+    """A result as JSON, with `certain_errors` of its errors."""
     errors = certain_errors(result.data, [error.formatted for error in result.errors or ()])
     return orjson.dumps([result.data, errors], default=lambda value: type(value).__name__)
 
@@ -116,7 +116,7 @@ async def run(
     executor: type[Executor[Any]], parsed: DocumentNode, variables: dict[str, Any], values: Values
 ) -> bytes:
     """The encoded result of one executor."""
-    answer = execute(
+    result = execute(
         SCHEMA,
         parsed,
         context_value=values,
@@ -124,17 +124,17 @@ async def run(
         executor_class=executor,
         is_awaitable=AWAITABLE,
     )
-    return encoded(await await_maybe(answer))
+    return encoded(await await_maybe(result))
 
 
 async def both(document: str, variables: dict[str, Any], values: Values) -> list[bytes]:
     """The results of both executors, with the notes that mutations made."""
-    parsed, answers = parse(document), []
+    parsed, results = parse(document), []
     for executor in (STOCK, BY_COLUMN):
         values.notes.clear()
         values.operation = OperationState()
-        answers.append(await run(executor, parsed, variables, values) + str(values.notes).encode())
-    return answers
+        results.append(await run(executor, parsed, variables, values) + str(values.notes).encode())
+    return results
 
 
 async def events(
@@ -171,7 +171,7 @@ async def test_both_executors_complete_any_attribute_value_alike() -> None:
             setattr(owner, name, right)
 
 
-async def test_both_executors_answer_random_documents_alike() -> None:
+async def test_both_executors_execute_random_documents_alike() -> None:
     for seed in range(SEED, SEED + COUNT):
         random = seeded(seed)
         values, queries = Values(random, random.choice([0, 0.02, 0.1])), Queries(SCHEMA, random, value)
@@ -250,32 +250,32 @@ def argument_values(sample: SampleData, random: Random) -> Value:
     return given
 
 
-async def answer(api: Api, document: str, variables: dict[str, Any]) -> tuple[Any, list[str]]:
-    """The data of the application's response, and what is certain of its errors."""
+async def result(api: Api, document: str, variables: dict[str, Any]) -> tuple[Any, list[str]]:
+    """The data of the application's response, and `certain_errors` of its errors."""
     found = await api.raw(document, **variables)
     data = found.get("data")
     return data, certain_errors(data, found.get("errors", ()))
 
 
-async def test_both_executors_answer_alike_with_the_real_schema_and_data(
+async def test_both_executors_return_the_same_with_the_real_schema_and_data(
     api: Api, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = seeded(SEED)
     own = argument_values(await create_sample_data(services, api), random)
     queries = Queries(schema._schema, random, own, depth=6, size=40, without=frozenset({"ticket", "health"}))
     api.rest.headers["x-request-id"] = "the-same"
-    answered = 0
+    with_data = 0
     for _ in range(COUNT // 2):
         document, variables = queries.document()
-        by_column = await answer(api, document, variables)
+        by_column = await result(api, document, variables)
         with monkeypatch.context() as patched:
             patched.setattr(connections, "required_attributes", lambda *_: None)
-            whole = await answer(api, document, variables)
+            whole = await result(api, document, variables)
             patched.setattr(schema, "execution_context_class", STOCK)
-            stock = await answer(api, document, variables)
+            stock = await result(api, document, variables)
         assert by_column == whole == stock, (document, variables)
-        answered += by_column[0] is not None
-    assert answered > COUNT / 4
+        with_data += by_column[0] is not None
+    assert with_data > COUNT / 4
 
 
 async def test_the_stock_executor_can_be_selected() -> None:

@@ -25,7 +25,7 @@ from tests.jobs import queued_job, record_events, start_job, succeed
 
 pytestmark = pytest.mark.anyio
 
-Asker = strawberry.Info[str, None]
+ViewerInfo = strawberry.Info[str, None]
 
 
 @strawberry.type
@@ -43,7 +43,7 @@ class Own(SharedEvent):
     number: int
 
     @strawberry.field
-    def viewer(self, info: Asker) -> str:
+    def viewer(self, info: ViewerInfo) -> str:
         """The viewer, as the context names it."""
         return info.context
 
