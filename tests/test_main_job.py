@@ -137,14 +137,14 @@ def test_the_endpoint_answers_openai_clients_whole_and_streamed(installation: In
 
 def test_a_completion_needs_no_deployment(installation: Installation) -> None:
     finetune = newest(installation)
-    answer = installation.client.mutate(
+    payload = installation.client.mutate(
         "complete",
         "completion completionTokens",
         finetuneId=finetune["id"],
         prompt="What is the capital of Italy?",
     )
-    assert answer["completion"].strip() == "The capital of Italy is Rome."
-    assert answer["completionTokens"] > 0
+    assert payload["completion"].strip() == "The capital of Italy is Rome."
+    assert payload["completionTokens"] > 0
 
 
 def test_the_gguf_downloads_whole_and_in_ranges(installation: Installation) -> None:

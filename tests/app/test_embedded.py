@@ -234,8 +234,8 @@ def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(ho
 
 
 def test_a_database_of_another_kind_is_one_sentence(home: Path) -> None:
-    answer = refusal(home, environ={"DATABASE_URL": "mysql://someone:hidden@there/luthier"})
-    assert answer == (1, "DATABASE_URL must begin with postgresql://")
+    outcome = refusal(home, environ={"DATABASE_URL": "mysql://someone:hidden@there/luthier"})
+    assert outcome == (1, "DATABASE_URL must begin with postgresql://")
 
 
 async def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ async def test_a_head_that_does_not_end_is_refused_and_not_kept(live: str) -> No
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         writer.write(endless)
         async with asyncio.timeout(20):
-            answer = await reader.read()  # to its end: the server closed the connection
-        assert answer.startswith(b"HTTP/1.1 400 "), answer
+            response = await reader.read()  # to its end: the server closed the connection
+        assert response.startswith(b"HTTP/1.1 400 "), response
         writer.close()
 
 
@@ -33,9 +33,9 @@ async def test_the_bound_of_a_head_does_not_apply_to_a_body(live: str) -> None:
         body = b'{"query": "{ __typename }", "extensions": {"a": "%s"}}' % (b"x" * 200_000)
         head = b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
         writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 200 "), answer
-        length = answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        response = await reader.readuntil(b"\r\n\r\n")
+        assert response.startswith(b"HTTP/1.1 200 "), response
+        length = response.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
         assert b"Query" in await reader.readexactly(int(length))
     writer.close()
 

@@ -36,7 +36,7 @@ def python(code: str, *arguments: object) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", "-c", code, *map(str, arguments))
 
 
-def answers(path: Path, lines: int = 1) -> Callable[[], Awaitable[bool]]:
+def has_lines(path: Path, lines: int = 1) -> Callable[[], Awaitable[bool]]:
     def written() -> bool:
         return path.exists() and len(path.read_text().splitlines()) >= lines
 
@@ -53,7 +53,7 @@ def child(folder: Path, code: str = WRITES_ITS_PID, **changes: object) -> Child:
         "command": python(code, mark),
         "env": {},
         "log": folder / "it.log",
-        "ready": answers(mark),
+        "ready": has_lines(mark),
     }
     return Child(**(usual | changes))  # type: ignore[arg-type]  # a test names what matters to it
 
@@ -82,7 +82,7 @@ async def test_children_are_stopped_in_the_reverse_of_their_start(tmp_path: Path
     async with Supervisor(tmp_path / "record.json") as supervisor:
         for name in "abc":
             command = python(WRITES_ITS_NAME_WHEN_STOPPED, order, name)
-            ready = answers(tmp_path / f"order{name}", lines=0)
+            ready = has_lines(tmp_path / f"order{name}", lines=0)
             await supervisor.start(
                 child(tmp_path, command=command, ready=ready, log=tmp_path / f"{name}.log")
             )
@@ -164,7 +164,7 @@ async def test_a_signal_while_something_is_starting_stops_it_all(tmp_path: Path)
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
         await supervisor.start(
-            child(tmp_path, "import signal; signal.pause()", ready=answers(tmp_path / "never"))
+            child(tmp_path, "import signal; signal.pause()", ready=has_lines(tmp_path / "never"))
         )
 
     await asyncio.wait_for(serve(supervisor, start()), 10)

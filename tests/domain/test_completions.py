@@ -32,13 +32,13 @@ class FailingCompletions:
 
 async def test_a_model_that_moved_is_retried_once_at_its_new_address() -> None:
     runtime = FakeRuntime()
-    answer = await complete(
+    completion = await complete(
         runtime,
         FailingCompletions(ModelUnreachable("gone")),
         "a model",
         CompletionRequest("hi", max_tokens=3),
     )
-    assert answer == Completion("a model", 1, 3)
+    assert completion == Completion("a model", 1, 3)
     assert runtime.loaded == ["a model", "a model"]
 
 

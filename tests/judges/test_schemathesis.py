@@ -29,11 +29,11 @@ ENDINGS = ("delete", "revoke", "cancel")
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     query: str
     status: int
-    answer: Any
+    body: Any
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Self:
@@ -44,12 +44,12 @@ class Exchange:
     @property
     def errors(self) -> list[Any]:
         """The top-level errors."""
-        return self.answer.get("errors") or []
+        return self.body.get("errors") or []
 
     @property
     def ran(self) -> bool:
         """Whether the request was executed and has data."""
-        return bool(self.answer.get("data"))
+        return bool(self.body.get("data"))
 
     @property
     def faulty(self) -> bool:

@@ -1,4 +1,4 @@
-"""Faults with a secret in them, and how tests look for it in answers and in the log."""
+"""Faults with a secret in them, and how tests look for it in responses and in the log."""
 
 import json
 import logging

@@ -42,8 +42,8 @@ async def test_the_fault_of_a_rest_route_is_masked(
         status, body = await send(client, case, path, headers)
         parts["transactions"].error = None
         assert status == 500, (case, body)
-        answer = {"detail": MASKED, "error_code": "INTERNAL", "context": {}}
-        assert case[0] == "HEAD" or json.loads(body) == answer, case
+        expected = {"detail": MASKED, "error_code": "INTERNAL", "context": {}}
+        assert case[0] == "HEAD" or json.loads(body) == expected, case
         assert not leaks(body)
         (line,) = faults_logged(caplog, "the-request")
         assert SECRET in line["error"]

@@ -426,9 +426,9 @@ async def test_an_invalid_document_ends_only_its_operation(api: Api, live: str) 
         for query, name in (("{", None), ("{ nothing }", None), ("{ __typename }", "Other")):
             payload = {"query": query, "operationName": name}
             await send(socket, type="subscribe", id="1", payload=payload)
-            answer = await received(socket)
-            assert (answer["type"], answer["id"]) == ("error", "1")
-            assert [error["extensions"]["code"] for error in answer["payload"]] == ["BAD_USER_INPUT"]
+            response = await received(socket)
+            assert (response["type"], response["id"]) == ("error", "1")
+            assert [error["extensions"]["code"] for error in response["payload"]] == ["BAD_USER_INPUT"]
         await send(socket, type="subscribe", id="1", payload={"query": "{ __typename }"})
         assert (await received(socket))["payload"]["data"] == {"__typename": "Query"}
         assert await received(socket) == {"type": "complete", "id": "1"}

@@ -96,8 +96,8 @@ async def test_a_model_name_is_unique_in_a_project(api: Api) -> None:
 async def test_of_concurrent_deployments_with_one_name_one_is_created(api: Api) -> None:
     project_id = await new_project(api)
     given = {"projectId": project_id, "modelName": "llama3"}
-    answers = await asyncio.gather(*(api.attempt("createDeployment", "apiKey", **given) for _ in range(4)))
-    refused = [answer["userErrors"][0]["reason"] for answer in answers if answer["userErrors"]]
+    payloads = await asyncio.gather(*(api.attempt("createDeployment", "apiKey", **given) for _ in range(4)))
+    refused = [payload["userErrors"][0]["reason"] for payload in payloads if payload["userErrors"]]
     assert refused == ["MODEL_NAME_TAKEN"] * 3
     assert (await api.gql("{ apiKeys { totalCount } }"))["apiKeys"]["totalCount"] == 1
 
@@ -112,7 +112,7 @@ async def test_of_a_concurrent_deployment_and_deletion_of_a_fine_tune_one_succee
         api.attempt("createDeployment", "", projectId=tuned["project_id"], finetuneId=tuned["id"]),
         api.attempt("deleteFinetune", "", id=tuned["id"]),
     )
-    reasons = [answer["userErrors"][0]["reason"] for answer in (deployed, deleted) if answer["userErrors"]]
+    reasons = [payload["userErrors"][0]["reason"] for payload in (deployed, deleted) if payload["userErrors"]]
     assert reasons in (["FINETUNE_NOT_FOUND"], ["FINETUNE_DEPLOYED"])
 
 

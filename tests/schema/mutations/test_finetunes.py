@@ -210,10 +210,10 @@ async def test_of_concurrent_trainings_one_is_started(api: Api, services: Servic
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
     input = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
-    answers = await asyncio.gather(
+    payloads = await asyncio.gather(
         *(api.attempt("createFinetune", "finetune { id }", **input) for _ in range(5))
     )
-    refused = [answer["userErrors"][0]["reason"] for answer in answers if answer["userErrors"]]
+    refused = [payload["userErrors"][0]["reason"] for payload in payloads if payload["userErrors"]]
     assert refused == ["TRAINING_ALREADY_RUNNING"] * 4
     assert (await api.gql("{ finetunes { totalCount } }"))["finetunes"]["totalCount"] == 1
 
@@ -324,8 +324,10 @@ async def test_a_fine_tune_completes_a_prompt_without_a_deployment(
 ) -> None:
     made = await trained_finetune(services, api, worker)
     selection = "completion promptTokens completionTokens"
-    answer = await api.mutate("complete", selection, finetuneId=made["id"], prompt="hello you", temperature=0)
-    assert answer | {"userErrors": []} == {
+    payload = await api.mutate(
+        "complete", selection, finetuneId=made["id"], prompt="hello you", temperature=0
+    )
+    assert payload | {"userErrors": []} == {
         "completion": "uoy olleh", "promptTokens": 2, "completionTokens": 1, "userErrors": [],
     }  # fmt: skip
     (model,) = runtime.loaded

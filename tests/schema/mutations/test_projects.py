@@ -151,7 +151,7 @@ async def test_another_users_project_is_not_found(api: Api) -> None:
 
 async def test_a_replayed_creation_returns_the_same_project(api: Api) -> None:
     calls = [create(api, name="a", idempotencyKey="k") for _ in range(4)]
-    assert len({answer["id"] for answer in await asyncio.gather(*calls)}) == 1
+    assert len({project["id"] for project in await asyncio.gather(*calls)}) == 1
     assert await names(api) == ["a"]
     error = await api.refused("createProject", name="b", idempotencyKey="k")
     assert (error["code"], error["reason"]) == ("CONFLICT", "IDEMPOTENCY_KEY_REUSED")

@@ -108,16 +108,16 @@ async def test_another_users_job_is_not_found(api: Api, services: Services, live
     }
     assert (await api.other.refused("cancelJob", id=job.id))["code"] == "NOT_FOUND"
     async with aclosing(events_over_sse(live, api.other, job.id)) as events:
-        answer = await anext(events)
-    assert [error["extensions"]["code"] for error in answer["errors"]] == ["NOT_FOUND"]
+        response = await anext(events)
+    assert [error["extensions"]["code"] for error in response["errors"]] == ["NOT_FOUND"]
 
 
 async def test_an_unknown_job_id_is_named_in_the_message(api: Api, live: str) -> None:
     for id, sentence in (("job_1", "There is no job job_1."), ("", "There is no job with this id.")):
         assert (await api.refused("cancelJob", id=id))["message"] == sentence
         async with aclosing(events_over_sse(live, api, id)) as events:
-            answer = await anext(events)
-        assert [error["message"] for error in answer["errors"]] == [sentence]
+            response = await anext(events)
+        assert [error["message"] for error in response["errors"]] == [sentence]
 
 
 async def events_over_sse(
@@ -200,8 +200,8 @@ async def test_a_hundred_events_of_two_writers_reach_every_reader_in_order(
 async def test_an_invalid_cursor_is_refused(api: Api, services: Services, live: str) -> None:
     job = await queued_job(api, services)
     async with aclosing(events_over_sse(live, api, job.id, "garbage")) as events:
-        answer = await anext(events)
-    assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_USER_INPUT"]
+        response = await anext(events)
+    assert [error["extensions"]["code"] for error in response["errors"]] == ["BAD_USER_INPUT"]
 
 
 async def test_a_websocket_without_a_token_is_closed(live: str, api: Api) -> None:  # noqa: ARG001
