@@ -1,4 +1,4 @@
-"""Every refusal has its place at every edge: GraphQL, REST and the OpenAI endpoint."""
+"""Every refusal has a code or status in each protocol: GraphQL, REST and the OpenAI endpoint."""
 
 import ast
 import re
@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,13 +26,12 @@ from schema.shared.errors import EXTENSION_CODES
 from tests.breaking import Breaking
 from tests.clients import Api
 from tests.introspection import SCHEMA
+from tests.source_tree import sources
 
 pytestmark = pytest.mark.anyio
 
 LOADED = (app.cli, app.worker)
 """With these, whatever a process of ours imports is imported, and so every kind of refusal is known."""
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("app", "domain", "edge", "infra", "resolvers", "rest", "schema", "workers")
 UPPER_SNAKE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 NOT_OF_THE_INPUT = {SignInRequired, RateLimited}
 """What no other input can mend: a mutation is refused at the top too."""
@@ -41,39 +39,39 @@ SENTENCE, REASON = "A sentence for a person.", "A_REASON"
 REQUEST = {"x-request-id": "the-request"}
 
 
-def kinds(of: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
-    """Every class of refusal, however far down."""
+def refusal_classes(of: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+    """Every subclass, direct or not, of a class of refusals."""
     for kind in of.__subclasses__():
         yield kind
-        yield from kinds(kind)
+        yield from refusal_classes(kind)
 
 
-KINDS = sorted(set(kinds()), key=lambda kind: kind.__name__)
+KINDS = sorted(set(refusal_classes()), key=lambda kind: kind.__name__)
 
 
-def refusal(kind: type[DomainError]) -> DomainError:
-    """One of a kind."""
+def instance_of(kind: type[DomainError]) -> DomainError:
+    """A refusal of this class."""
     if kind is RateLimited:
         return RateLimited(SENTENCE, kind="reads", retry_after=7)
     try:
         return kind(SENTENCE, reason=REASON, field=["an_input", "first_name"], context={"fact": 1})
     except TypeError:
-        return kind()  # type: ignore[call-arg]  # it always says the same
+        return kind()  # type: ignore[call-arg]  # its message is constant
 
 
 @pytest.fixture
 def transactions(wiring: Any) -> Breaking:
-    """The database, until it is to fail."""
+    """Transactions that fail while `error` is set."""
     return Breaking(wiring.services.transactions)
 
 
 @pytest.fixture
 def services(services: Services, transactions: Breaking) -> Services:
-    """The ports, with that database."""
+    """The ports, with transactions that can fail."""
     return replace(services, transactions=transactions)
 
 
-def test_every_code_has_its_place_at_every_edge() -> None:
+def test_every_code_has_a_code_or_status_in_each_protocol() -> None:
     codes = set(ErrorCode)
     assert codes == EXTENSION_CODES.keys() == STATUS.keys() == DOMAIN_ERRORS.keys()
     shown = SCHEMA.type_map["ErrorCode"]
@@ -89,19 +87,18 @@ def test_every_kind_of_refusal_has_a_code() -> None:
 
 @cache
 def raised() -> Mapping[str, set[str]]:
-    """Every reason that the code gives, and the classes that it gives it with."""
+    """Every reason in the source, with the names of the classes that are called with it."""
     found: dict[str, set[str]] = defaultdict(set)
-    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
-    for call in (node for path in files for node in ast.walk(ast.parse(path.read_text()))):
+    for call in (node for path in sources() for node in ast.walk(ast.parse(path.read_text()))):
         if isinstance(call, ast.Call):
-            for reason in (word(keyword.value) for keyword in call.keywords if keyword.arg == "reason"):
+            for reason in (text_of(keyword.value) for keyword in call.keywords if keyword.arg == "reason"):
                 found[reason].add(getattr(call.func, "id", ""))
     del found[""]
     return found
 
 
-def word(value: ast.expr) -> str:
-    """A text, or the constant that is called as it is; "" for what only the running program knows."""
+def text_of(value: ast.expr) -> str:
+    """A literal's text or a constant's name; "" for any other expression."""
     if isinstance(value, ast.Name) and value.id.isupper():
         return value.id
     return str(value.value) if isinstance(value, ast.Constant) else ""
@@ -121,7 +118,7 @@ def test_a_reason_with_a_status_of_its_own_is_given_and_is_of_a_kind_that_fits()
 
 async def test_a_query_is_refused_at_the_top(api: Api, transactions: Breaking) -> None:
     for kind in KINDS:
-        transactions.error = error = refusal(kind)
+        transactions.error = error = instance_of(kind)
         response = await api.rest.post("/graphql", json={"query": "{ viewer { id } }"}, headers=REQUEST)
         (shown,) = response.json()["errors"]
         assert (shown["message"], shown["path"]) == (error.message, ["viewer"])
@@ -137,7 +134,7 @@ async def test_a_query_is_refused_at_the_top(api: Api, transactions: Breaking) -
 
 async def test_a_mutation_is_refused_in_its_payload(api: Api, transactions: Breaking) -> None:
     for kind in KINDS:
-        transactions.error = error = refusal(kind)
+        transactions.error = error = instance_of(kind)
         document = """mutation { createProject(input: {name: "new"}) {
           project { id } userErrors { code message field reason context } } }"""
         body = await api.raw(document)
@@ -160,7 +157,7 @@ async def test_a_mutation_is_refused_in_its_payload(api: Api, transactions: Brea
 
 async def test_a_rest_call_is_refused_with_a_status(api: Api, transactions: Breaking) -> None:
     for kind in KINDS:
-        transactions.error = error = refusal(kind)
+        transactions.error = error = instance_of(kind)
         response = await api.rest.get("/api/projects/prj_1/documents/doc_1/download", headers=REQUEST)
         assert response.status_code == STATUS[error.code]
         assert response.json() == {
@@ -175,7 +172,7 @@ async def test_a_rest_call_is_refused_with_a_status(api: Api, transactions: Brea
 
 async def test_the_openai_endpoint_refuses_in_its_own_shape() -> None:
     for kind in KINDS:
-        error = refusal(kind)
+        error = instance_of(kind)
         gateway = Gateway(Breaking(error=error), Breaking(), Breaking())
         transport = httpx.ASGITransport(RequestIds(Starlette(routes=[Mount("/public", gateway)])))
         async with httpx.AsyncClient(transport=transport, base_url="http://luthier.test") as client:

@@ -4,7 +4,6 @@ import ast
 import signal
 import subprocess
 import sys
-import tomllib
 from contextlib import aclosing
 from pathlib import Path
 
@@ -17,10 +16,8 @@ from infra.training.subprocesses import child_process
 from infra.training.trainer import ProcessTrainer
 from tests.infra.runtime.tiny import write_model
 from tests.infra.training.conftest import small_run
+from tests.source_tree import PACKAGES, ROOT, sources
 
-ROOT = Path(__file__).parents[2]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 LUTHIER = str(Path(sys.executable).with_name("luthier"))
 
 
@@ -85,8 +82,7 @@ def test_the_command_line_runs_our_modules(command: tuple[str, ...]) -> None:
 
 
 def test_no_other_module_is_run_by_its_name_and_no_interpreter_started_that_is_not_isolated() -> None:
-    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
-    found = {str(path.relative_to(ROOT)) for path in paths if _runs_modules(ast.parse(path.read_text()))}
+    found = {str(path.relative_to(ROOT)) for path in sources() if _runs_modules(ast.parse(path.read_text()))}
     assert found == {"infra/child_processes.py"}
 
 
