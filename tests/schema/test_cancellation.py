@@ -49,7 +49,7 @@ def cancelled(*_: Any, **__: Any) -> Any:
 
 
 async def cancelled_between(*_: Any, **__: Any) -> AsyncIterator[RecordedEvent]:
-    yield RecordedEvent("job_x", 1, datetime.now(UTC), LogLine("said before"))
+    yield RecordedEvent("job_x", 1, datetime.now(UTC), LogLine("before the error"))
     raise asyncio.CancelledError
 
 
@@ -153,5 +153,5 @@ async def test_a_stream_whose_source_is_cancelled_ends_with_an_internal_error(
     job = await queued_job(api, services)
     monkeypatch.setattr(type(services.job_streams), "events", cancelled_between)
     first, last = await ask(live, api, JOB_EVENTS, id=job.id, after=None)
-    assert first["data"]["jobEvents"]["line"] == "said before"
+    assert first["data"]["jobEvents"]["line"] == "before the error"
     assert_internal_error(last, caplog)

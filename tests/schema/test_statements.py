@@ -43,7 +43,7 @@ DOCUMENTS = [
 ]
 
 
-async def plant(services: Services, owner_id: str, count: int) -> None:
+async def create_rows(services: Services, owner_id: str, count: int) -> None:
     """Projects with five datasets of five items, five fine-tunes and five deployments each."""
     async with services.transactions.begin() as store:
         for number in range(count):
@@ -83,7 +83,7 @@ async def five_items(dataset: Dataset) -> AsyncIterator[Item]:
 async def test_the_number_of_statements_does_not_depend_on_the_number_of_parents(
     api: Api, services: Services
 ) -> None:
-    await plant(services, api.user_id, 50)
+    await create_rows(services, api.user_id, 50)
     sizes = set()
     for document in DOCUMENTS:
         await api.gql(document, first=2)  # connections and caches are warm

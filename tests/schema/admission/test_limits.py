@@ -33,7 +33,7 @@ def refusals(admission: Admission, document: str, variables: Any = None) -> list
         return [error]
 
 
-def facts(error: GraphQLError) -> dict[str, Any]:
+def extensions(error: GraphQLError) -> dict[str, Any]:
     """The extensions of an error."""
     return error.extensions or {}
 
@@ -59,7 +59,7 @@ def test_the_overlapping_fields_rule_has_our_budget(
 ) -> None:
     document = "{ viewer { id id id } }"
     monkeypatch.setattr(overlapping, "MAX_COMPLEXITY_BUDGET", 1)
-    assert [facts(error)["reason"] for error in refusals(admission, document)] == ["TOO_MANY_OVERLAPS"]
+    assert [extensions(error)["reason"] for error in refusals(admission, document)] == ["TOO_MANY_OVERLAPS"]
     monkeypatch.undo()
     assert MAX_COMPARISONS == overlapping.MAX_COMPLEXITY_BUDGET
     assert refusals(admission, document) == []
@@ -73,8 +73,8 @@ def test_an_attack_is_refused_in_time_linear_in_its_size(admission: Admission, a
         counts.append(steps(lambda: refusals(admission, document, variables)))  # noqa: B023 - it is called at once
     assert counts[1] <= RATIO * counts[0]
     errors = [mask_error(error, "r") for error in refusals(admission, document, variables)]
-    assert {facts(error)["code"] for error in errors} == {attack.code}
-    assert facts(errors[0]).get("reason") == attack.reason
+    assert {extensions(error)["code"] for error in errors} == {attack.code}
+    assert extensions(errors[0]).get("reason") == attack.reason
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_a_document_exactly_at_a_limit_is_not_refused_by_that_limit(
     overhead = 5 if most == 2_000 else 0  # the tokens around them
     within = refusals(admission, document(most - overhead))
     (above,) = refusals(admission, document(most - overhead + 1))
-    assert facts(above)["limit"] == most
-    assert facts(above)["reason"] not in {facts(error).get("reason") for error in within}
-    assert facts(above).get("actual", most + 1) == most + 1
+    assert extensions(above)["limit"] == most
+    assert extensions(above)["reason"] not in {extensions(error).get("reason") for error in within}
+    assert extensions(above).get("actual", most + 1) == most + 1
 
 
 def test_variables_are_limited_however_they_are_nested(admission: Admission) -> None:
@@ -112,7 +112,7 @@ def test_variables_are_limited_however_they_are_nested(admission: Admission) -> 
         ([10**200], "NUMBER_TOO_LONG"),
     ):
         (error,) = refusals(admission, IDS, {"ids": value})
-        assert facts(error)["reason"] == reason
+        assert extensions(error)["reason"] == reason
     assert refusals(admission, IDS, {"ids": ["x" * 65_536] * 250}) == []
 
 
@@ -167,7 +167,7 @@ def test_an_operation_that_costs_too_much_is_refused_with_its_cost(admission: Ad
     admitted = admission.admit(document, None, {"n": 48})
     (error,) = admitted.errors
     assert admitted.cost == 1 + 100 * (1 + 1 + 48)
-    assert facts(error) == {
+    assert extensions(error) == {
         "code": "QUERY_TOO_COMPLEX", "reason": "TOO_EXPENSIVE", "limit": MAX_COST, "actual": admitted.cost,
     }  # fmt: skip
     assert "smaller pages" in error.message
@@ -181,7 +181,7 @@ def test_fragments_that_double_are_evaluated_once_each(admission: Admission) -> 
     leaf = "fragment F30 on Query { projects(first: $n) { nodes { id } } }"
     admitted = admission.admit(f"query($n: Int) {{ ...F0 }} {spreads} {leaf}", None, {"n": 5})
     assert admitted.cost == 1_000_000
-    assert facts(admitted.errors[0])["reason"] == "TOO_MANY_ROOT_FIELDS"
+    assert extensions(admitted.errors[0])["reason"] == "TOO_MANY_ROOT_FIELDS"
 
 
 def test_of_several_operations_the_named_one_is_costed(admission: Admission) -> None:
@@ -209,7 +209,7 @@ def test_the_whole_schema_may_be_introspected_once_in_an_operation(
     document = f"{{ {fields} }} {' '.join(map(print_ast, fragments))}"
     admitted = admission.admit(document, None, {})
     assert admitted.cost == INTROSPECTION_COST * repeated
-    assert [facts(error)["reason"] for error in admitted.errors] == ["TOO_EXPENSIVE"] * (repeated - 1)
+    assert [extensions(error)["reason"] for error in admitted.errors] == ["TOO_EXPENSIVE"] * (repeated - 1)
 
 
 def test_every_list_of_nodes_has_a_size() -> None:

@@ -1,4 +1,4 @@
-"""What is found about a query's fields is kept for who asks the same with the same variables, and for nobody else."""
+"""The plan of a query is cached for its document and its variables, and used with no others."""
 
 from typing import Any
 

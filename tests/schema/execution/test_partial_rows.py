@@ -21,8 +21,8 @@ class Thing:
     secret: str
 
     @property
-    def loud(self) -> str:
-        """A property of an attribute."""
+    def upper_name(self) -> str:
+        """A property that is computed from an attribute."""
         return self.name.upper()
 
 
@@ -31,22 +31,22 @@ TABLE: Table = {"name": ["a", "b", "c", "d"], "size": [1, 2, 3, 4]}
 OTHER: Table = {"name": ("x", "y"), "size": (8, 9)}
 
 
-def parts(places: range, columns: Table = TABLE) -> PartialRows:
-    """Things at these places of a table."""
+def partial_rows(places: range, columns: Table = TABLE) -> PartialRows:
+    """Partial rows of the class `Thing` at these positions of a table of columns."""
     return PartialRows(Thing, Rows(columns, places))
 
 
 def test_a_partial_row_is_an_object_of_its_class_with_the_read_attributes() -> None:
-    (item,) = parts(range(1, 2))
+    (item,) = partial_rows(range(1, 2))
     assert type(item) is Thing
     assert vars(item) == {"name": "b", "size": 2}
-    assert item.loud == "B"
+    assert item.upper_name == "B"
     with pytest.raises(AttributeError):
         _ = item.secret
 
 
 def test_partial_rows_have_a_length_indexes_and_iteration() -> None:
-    things = parts(range(3, 0, -1))
+    things = partial_rows(range(3, 0, -1))
     assert len(things) == 3
     assert [item.name for item in things] == ["d", "c", "b"]
     assert [item.name for item in reversed(things)] == ["b", "c", "d"]
@@ -57,12 +57,12 @@ def test_partial_rows_have_a_length_indexes_and_iteration() -> None:
 
 
 def test_no_rows_are_an_empty_sequence() -> None:
-    assert list(parts(range(0))) == []
-    assert not parts(range(0))
+    assert list(partial_rows(range(0))) == []
+    assert not partial_rows(range(0))
 
 
 def test_changing_an_object_does_not_change_the_table() -> None:
-    things = parts(range(2))
+    things = partial_rows(range(2))
     things[0].name = "changed"
     next(iter(things)).name = "changed"
     assert [item.name for item in things] == ["a", "b"]
@@ -82,13 +82,17 @@ def contents_of(joined: ConcatenatedRows) -> tuple[int, list[object], list[objec
 @pytest.mark.parametrize(
     ("lists", "names", "sizes"),
     [
-        ([parts(range(2)), parts(range(3, 1, -1))], ["a", "b", "d", "c"], [1, 2, 4, 3]),
-        ([parts(range(2)), parts(range(0)), parts(range(3, 4))], ["a", "b", "d"], [1, 2, 4]),
-        ([parts(range(4)[::-1])], ["d", "c", "b", "a"], [4, 3, 2, 1]),
-        ([parts(range(2, 3))], ["c"], [3]),
-        ([parts(range(0)), parts(range(2, 3)), parts(range(0))], ["c"], [3]),
-        ([parts(range(0)), parts(range(0))], [], []),
-        ([parts(range(1)), parts(range(1))], ["a", "a"], [1, 1]),
+        ([partial_rows(range(2)), partial_rows(range(3, 1, -1))], ["a", "b", "d", "c"], [1, 2, 4, 3]),
+        (
+            [partial_rows(range(2)), partial_rows(range(0)), partial_rows(range(3, 4))],
+            ["a", "b", "d"],
+            [1, 2, 4],
+        ),
+        ([partial_rows(range(4)[::-1])], ["d", "c", "b", "a"], [4, 3, 2, 1]),
+        ([partial_rows(range(2, 3))], ["c"], [3]),
+        ([partial_rows(range(0)), partial_rows(range(2, 3)), partial_rows(range(0))], ["c"], [3]),
+        ([partial_rows(range(0)), partial_rows(range(0))], [], []),
+        ([partial_rows(range(1)), partial_rows(range(1))], ["a", "a"], [1, 1]),
     ],
 )
 def test_lists_of_one_table_are_concatenated_to_one_column(
@@ -98,14 +102,14 @@ def test_lists_of_one_table_are_concatenated_to_one_column(
 
 
 def test_lists_of_different_tables_are_concatenated_too() -> None:
-    lists = [parts(range(1, 3)), parts(range(1, -1, -1), OTHER), parts(range(1))]
+    lists = [partial_rows(range(1, 3)), partial_rows(range(1, -1, -1), OTHER), partial_rows(range(1))]
     names = ["b", "c", "y", "x", "a"]
     assert contents_of(ConcatenatedRows(lists)) == (5, names, [2, 3, 9, 8, 1], names)
 
 
 def test_tables_with_equal_values_are_distinguished() -> None:
     turned = {name: values[::-1] for name, values in TABLE.items()}
-    lists = [parts(range(2)), parts(range(2), turned)]
+    lists = [partial_rows(range(2)), partial_rows(range(2), turned)]
     assert contents_of(ConcatenatedRows(lists)) == (
         4,
         ["a", "b", "d", "c"],
@@ -115,7 +119,7 @@ def test_tables_with_equal_values_are_distinguished() -> None:
 
 
 def test_concatenated_rows_have_the_class_of_their_lists() -> None:
-    assert ConcatenatedRows([parts(range(1)), parts(range(0))]).cls is Thing
+    assert ConcatenatedRows([partial_rows(range(1)), partial_rows(range(0))]).cls is Thing
 
 
 SLICES = st.lists(st.tuples(st.sampled_from([0, 1]), st.slices(6)), min_size=1, max_size=5)
@@ -135,4 +139,4 @@ def test_a_concatenated_column_has_the_attributes_in_the_order_of_the_objects(
 
 
 def test_a_slice_has_the_objects_of_its_rows() -> None:
-    assert [item.name for item in parts(range(4))[1:3]] == ["b", "c"]
+    assert [item.name for item in partial_rows(range(4))[1:3]] == ["b", "c"]

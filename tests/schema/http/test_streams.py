@@ -38,7 +38,7 @@ FOLLOW = "subscription($id: ID!) { jobEvents(jobId: $id) { cursor ... on LogEven
 LINES, LENGTH = 600, 16_000
 
 
-class Counted(Quota):
+class ObservedQuota(Quota):
     """A quota with an event that is set at each release."""
 
     def __init__(self, most: int, what: str) -> None:
@@ -89,10 +89,10 @@ def clock() -> Clock:
 @pytest.fixture
 async def quotas() -> ConnectionQuotas:
     made = ConnectionQuotas(subscriptions=3, websockets=2, unauthenticated_websockets=1, operations=2)
-    made.subscriptions = Counted(3, "streams")
-    made.websockets = Counted(2, "connections")
-    made.unauthenticated_websockets = Counted(1, "connections that are not signed in")
-    made.operations = Counted(2, "operations on one connection")
+    made.subscriptions = ObservedQuota(3, "streams")
+    made.websockets = ObservedQuota(2, "connections")
+    made.unauthenticated_websockets = ObservedQuota(1, "connections that are not signed in")
+    made.operations = ObservedQuota(2, "operations on one connection")
     return made
 
 
@@ -121,7 +121,7 @@ async def application(
 
 async def wait_until_released(quota: Quota, holder: str) -> None:
     """Wait until the holder has nothing open."""
-    assert isinstance(quota, Counted)
+    assert isinstance(quota, ObservedQuota)
     while quota.open_count(holder):
         quota.released.clear()
         async with asyncio.timeout(20):
@@ -375,7 +375,7 @@ async def test_a_slow_client_of_a_websocket_is_disconnected(
 
 
 @pytest.mark.parametrize(
-    ("message", "says"),
+    ("message", "message_part"),
     [
         ("not json", "JSON"),
         ("[" * 1_000, "JSON"),
@@ -393,12 +393,12 @@ async def test_a_slow_client_of_a_websocket_is_disconnected(
     ],
 )
 async def test_an_invalid_message_closes_the_connection_with_a_reason(
-    api: Api, live: str, message: str | bytes, says: str, caplog: pytest.LogCaptureFixture
+    api: Api, live: str, message: str | bytes, message_part: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with websocket(live, api.token) as socket:
         await socket.send(message)
         code, reason = await closed(socket)
-    assert (code, says in reason) == (4400, True), reason
+    assert (code, message_part in reason) == (4400, True), reason
     assert not [record for record in caplog.records if record.levelno > logging.WARNING]
 
 

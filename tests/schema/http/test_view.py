@@ -81,7 +81,7 @@ def test_any_accept_header_is_negotiated_or_refused(header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message_part"),
     [
         (b"", "JSON"),
         (b"not json", "JSON"),
@@ -109,12 +109,12 @@ def test_any_accept_header_is_negotiated_or_refused(header: str) -> None:
     ],
 )
 async def test_a_malformed_request_is_refused_with_a_sentence(
-    anonymous: httpx.AsyncClient, content: bytes, says: str
+    anonymous: httpx.AsyncClient, content: bytes, message_part: str
 ) -> None:
     for accept in (JSON_TYPE, GRAPHQL_TYPE):
         headers = {"content-type": JSON_TYPE, "accept": accept}
         response = await anonymous.post("/graphql", content=content, headers=headers)
-        assert says in refused(response, 400)
+        assert message_part in refused(response, 400)
         assert response.headers["content-type"].startswith(accept)
 
 
@@ -152,7 +152,7 @@ async def test_brackets_in_strings_do_not_count_as_depth(anonymous: httpx.AsyncC
 
 
 @pytest.mark.parametrize(
-    ("headers", "says"),
+    ("headers", "message_part"),
     [
         ({}, "content-type"),
         ({"content-type": "text/plain"}, "content-type"),
@@ -164,10 +164,10 @@ async def test_brackets_in_strings_do_not_count_as_depth(anonymous: httpx.AsyncC
     ],
 )
 async def test_other_content_types_are_refused(
-    anonymous: httpx.AsyncClient, headers: dict[str, str], says: str
+    anonymous: httpx.AsyncClient, headers: dict[str, str], message_part: str
 ) -> None:
     response = await anonymous.post("/graphql", content=json.dumps(TYPENAME).encode(), headers=headers)
-    assert says in refused(response, 415)
+    assert message_part in refused(response, 415)
 
 
 async def test_a_body_with_a_content_length_above_the_limit_is_not_read(anonymous: httpx.AsyncClient) -> None:

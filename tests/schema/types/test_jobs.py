@@ -92,7 +92,7 @@ async def test_a_superseded_worker_writes_nothing(api: Api, services: Services) 
     first = await start_job(services, (await queued_job(api, services)).id)
     second = await start_job(services, first.id)
     with pytest.raises(Superseded):
-        await record_events(services, first, LogLine("from the dead"))
+        await record_events(services, first, LogLine("from a superseded worker"))
     with pytest.raises(Superseded):
         await succeed(services, first)
     assert (await succeed(services, second)).status is JobStatus.SUCCESS
