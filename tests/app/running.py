@@ -25,9 +25,9 @@ home, port, fake = sys.argv[1:]
 play = lambda part: (sys.executable, "-I", "-S", fake, part, home)
 commands = Commands(runtime=play("runtime"), migrate=play("migrate"), api=play("api"), worker=play("worker"))
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
-say = functools.partial(print, flush=True)
+announce = functools.partial(print, flush=True)
 try:
-    code = asyncio.run(up(Path(home), port=int(port), environ=os.environ, announce=say, commands=commands))
+    code = asyncio.run(up(Path(home), port=int(port), environ=os.environ, announce=announce, commands=commands))
 except StartError as error:
     sys.exit((print(error, file=sys.stderr), error.exit_code)[1])
 sys.exit(code)
@@ -68,7 +68,7 @@ class Running:
         return self.process.stdout
 
     def until(self, word: str) -> str:
-        """The first line that has the word."""
+        """The first further line of output that contains `word`; fails with stderr where the output ends before."""
         for line in self.output:
             if word in line:
                 return line.strip()
@@ -84,7 +84,7 @@ class Running:
         return self.process.stderr.read().strip()
 
     def child(self, name: str) -> psutil.Process:
-        """The server with this executable that works for this home."""
+        """The child process with this executable."""
         (found,) = [child for child in psutil.Process(self.process.pid).children() if child.name() == name]
         return found
 
@@ -110,7 +110,7 @@ def up(home: Path, *, port: int = 0, environ: Mapping[str, str] | None = None) -
             process.kill()
 
 
-def at_work(home: Path) -> list[psutil.Process]:
+def processes_of(home: Path) -> list[psutil.Process]:
     """Every process with this home in its command line or as its working folder."""
     found = []
     for process in psutil.process_iter():
@@ -121,6 +121,6 @@ def at_work(home: Path) -> list[psutil.Process]:
 
 
 def refusal(home: Path, **how: Any) -> tuple[int, str]:
-    """The exit code and the words of an `up` that does not start."""
+    """The exit code and stderr of an `up` that does not start."""
     with up(home, **how) as running:
         return running.process.wait(30), running.errors()

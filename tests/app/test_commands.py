@@ -138,7 +138,7 @@ class Tune:
         return self.process.returncode, errors
 
     def processes(self) -> list[psutil.Process]:
-        """What works in the home."""
+        """The processes that run in the home."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -148,7 +148,7 @@ class Tune:
 
 @contextmanager
 def starting(home: Path, *options: str) -> Iterator[tuple[Tune, socket.socket]]:
-    """A `tune` whose servers wait for a database that never says a word, and their connection to it."""
+    """A `tune` whose servers wait for a database that accepts connections and sends nothing, and their connection to it."""
     with socket.create_server(("127.0.0.1", 0)) as database:
         database.settimeout(60)
         address = f"postgresql://someone@127.0.0.1:{database.getsockname()[1]}/luthier"

@@ -20,7 +20,7 @@ from app.failures import StartError
 from app.local.home import Home, free_port
 from app.local.postgres import database_url, socket_folder
 from app.local.servers import Commands, servers
-from tests.app.running import at_work, open_folder, refusal, up
+from tests.app.running import open_folder, processes_of, refusal, up
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +75,7 @@ async def test_the_servers_alone_keep_rows_and_objects_and_leave_nothing_behind(
             database.execute("create table kept as select 'grün' as word")
             (connections,) = database.execute("show max_connections").fetchall()
         s3_client(environment).put_object(Bucket="luthier", Key="a", Body=b"kept")
-    assert at_work(home) == []
+    assert processes_of(home) == []
     async with servers(home, durable=False) as again:
         assert again == environment
         with connect(again) as database:
@@ -113,7 +113,7 @@ async def test_secrets_are_private_made_once_and_in_no_command_line(
     secrets = json.loads(path.read_text())
     assert path.stat().st_mode & 0o777 == 0o600
     assert secrets["secret_key"] == environment["SECRET_KEY"]
-    commands = "\n".join(" ".join(process.cmdline()) for process in at_work(home))
+    commands = "\n".join(" ".join(process.cmdline()) for process in processes_of(home))
     assert "rclone serve s3" in commands
     assert not [value for value in secrets.values() if isinstance(value, str) and value in commands]
 
@@ -145,7 +145,7 @@ def test_up_passes_the_whole_environment_to_its_children_and_prints_its_url(home
         with connect(environment) as database:
             assert database.execute("select 1").fetchall() == [(1,)]
         assert running.stop(signal.SIGTERM) == 0
-    assert at_work(home) == []
+    assert processes_of(home) == []
     assert not (home / "up.json").exists()
 
 
@@ -154,7 +154,7 @@ def test_ctrl_c_twice_stops_it_all_in_order(home: Path) -> None:
         running.until("http")
         assert running.stop(signal.SIGINT, signal.SIGINT) == 0
         assert running.errors() == ""
-    assert at_work(home) == []
+    assert processes_of(home) == []
     assert "database system is shut down" in Home(home).log("postgres").read_text()
 
 
@@ -179,7 +179,7 @@ def test_after_kill_9_of_up_nothing_stays_and_the_next_one_works(home: Path) -> 
     with up(home, port=int(url.rpartition(":")[2])) as following:
         assert following.until("http") == url
         assert following.stop(signal.SIGTERM) == 0
-    assert at_work(home) == []
+    assert processes_of(home) == []
 
 
 def test_kill_9_of_the_storage_is_recovered(home: Path) -> None:
@@ -199,7 +199,7 @@ async def test_kill_9_of_the_database_stops_it_all_and_the_next_start_recovers(h
         running.child("postgres").kill()
         assert running.process.wait(30) == 1
         assert running.errors().startswith("postgres died (signal 9), so everything was stopped")
-    assert at_work(home) == []
+    assert processes_of(home) == []
     async with servers(home) as environment:
         with connect(environment) as database:
             assert database.execute("select 1").fetchall() == [(1,)]
@@ -218,15 +218,15 @@ async def test_what_the_user_names_is_not_started(environment: dict[str, str]) -
 
 
 def test_a_port_that_is_taken_is_one_sentence(home: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
         assert refusal(home, port=port) == (1, f"port {port} is taken: choose another with --port")
     assert refusal(home, port=70000) == (1, "port 70000 cannot be listened on: choose another with --port")
 
 
 def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(home: Path) -> None:
-    dead = f"postgresql+psycopg://someone:hidden@127.0.0.1:{free_port(0)}/luthier"
-    code, sentence = refusal(home, environ={"DATABASE_URL": dead})
+    unreachable = f"postgresql+psycopg://someone:hidden@127.0.0.1:{free_port(0)}/luthier"
+    code, sentence = refusal(home, environ={"DATABASE_URL": unreachable})
     assert code == 1
     assert sentence.startswith("the database of DATABASE_URL does not answer: connection failed")
     assert "\n" not in sentence

@@ -41,7 +41,7 @@ async def test_the_bound_of_a_head_does_not_apply_to_a_body(live: str) -> None:
 
 
 async def caller(scope: Scope, receive: Receive, send: Send) -> None:
-    """An application that says where it is called from, and how."""
+    """An application that responds with the scheme and the client's address of the request."""
     request = Request(scope)
     assert request.client is not None
     await PlainTextResponse(f"{request.url.scheme} {request.client.host}")(scope, receive, send)

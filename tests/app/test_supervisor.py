@@ -18,7 +18,7 @@ from app.local.supervisor import Child, Step, Supervisor, serve
 
 pytestmark = pytest.mark.anyio
 
-# Each program says what it does in a file that the test was given; it waits for signals and does not poll.
+# Each program records what it does in a file of the test; it waits for signals and does not poll.
 WRITES_ITS_PID = "import os, signal, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); signal.pause()"
 IGNORES_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WRITES_ITS_PID
 WRITES_ITS_NAME_WHEN_STOPPED = """

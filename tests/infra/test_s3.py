@@ -112,8 +112,8 @@ async def test_a_download_of_nothing_leaves_no_file(storage: S3Storage, tmp_path
     assert names(tmp_path) == []
 
 
-class Held:
-    """Requests of some operations, which wait in their threads until they are let go."""
+class BlockedRequests:
+    """Records the storage's requests; those of one operation wait until `cancel_while_blocked` releases them."""
 
     def __init__(self, storage: S3Storage, operation: str) -> None:
         self.requested = asyncio.Event()
@@ -129,8 +129,8 @@ class Held:
             self._loop.call_soon_threadsafe(self.requested.set)
             self._released.wait(30)
 
-    async def cancel_while_held(self, work: Coroutine[Any, Any, None]) -> None:
-        """Cancel work in the midst of a request."""
+    async def cancel_while_blocked(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work, cancel it while a request is blocked, then release the request."""
         task = asyncio.create_task(work)
         async with asyncio.timeout(30):
             await self.requested.wait()
@@ -143,21 +143,21 @@ class Held:
 
 async def test_a_cancelled_upload_is_aborted_and_leaves_nothing(storage: S3Storage, tmp_path: Path) -> None:
     (tmp_path / "from").write_bytes(b"x" * (9 * PART))
-    held = Held(storage, "UploadPart")
-    await held.cancel_while_held(storage.upload(PREFIX + "a", tmp_path / "from", "text/plain"))
-    assert held.sent[-1] == "AbortMultipartUpload"
-    assert "CompleteMultipartUpload" not in held.sent
+    blocked = BlockedRequests(storage, "UploadPart")
+    await blocked.cancel_while_blocked(storage.upload(PREFIX + "a", tmp_path / "from", "text/plain"))
+    assert blocked.sent[-1] == "AbortMultipartUpload"
+    assert "CompleteMultipartUpload" not in blocked.sent
     assert await storage.head(PREFIX + "a") is None
 
 
 async def test_a_cancelled_stream_is_aborted_and_leaves_nothing(storage: S3Storage) -> None:
-    held = Held(storage, "UploadPart")
+    blocked = BlockedRequests(storage, "UploadPart")
 
     async def write() -> None:
         await storage.write(PREFIX + "a", chunks(b"x" * (2 * PART)), "text/plain")
 
-    await held.cancel_while_held(write())
-    assert held.sent[-1] == "AbortMultipartUpload"
+    await blocked.cancel_while_blocked(write())
+    assert blocked.sent[-1] == "AbortMultipartUpload"
     assert await storage.head(PREFIX + "a") is None
 
 
@@ -166,8 +166,8 @@ async def test_a_cancelled_stream_is_aborted_and_leaves_nothing(storage: S3Stora
 )  # boto3 drops bodies it does not read on
 async def test_a_cancelled_download_leaves_no_file(storage: S3Storage, tmp_path: Path) -> None:
     await storage.write(PREFIX + "a", chunks(b"x" * (9 * PART)), "text/plain")
-    held = Held(storage, "GetObject")
-    await held.cancel_while_held(storage.download(PREFIX + "a", tmp_path / "to"))
+    blocked = BlockedRequests(storage, "GetObject")
+    await blocked.cancel_while_blocked(storage.download(PREFIX + "a", tmp_path / "to"))
     assert names(tmp_path) == []
     gc.collect()  # the sockets are closed here, where their warnings are ignored
 

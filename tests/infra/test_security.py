@@ -11,7 +11,7 @@ from infra.security import TOKEN_TTL, JwtTokens
 SECRET = "a secret of the tests, and of no server"
 
 
-class Later(datetime):
+class FutureClock(datetime):
     """A clock that is past the expiry of any token."""
 
     @classmethod
@@ -30,7 +30,7 @@ def test_a_token_that_is_remembered_ends_all_the_same(monkeypatch: pytest.Monkey
     tokens = JwtTokens(SECRET)
     token, _ = tokens.issue("user_1")
     assert tokens.viewer(token) is not None
-    monkeypatch.setattr("infra.security.datetime", Later)
+    monkeypatch.setattr("infra.security.datetime", FutureClock)
     assert tokens.viewer(token) is None
 
 

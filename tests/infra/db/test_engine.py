@@ -1,4 +1,4 @@
-"""Connections: which ones are taken again, and what becomes of them when nobody waits any more."""
+"""Connections of the pool: which ones are reused, and what happens to one whose caller is cancelled."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def single(settings: Settings) -> AsyncIterator[AsyncEngine]:
+async def single_connection(settings: Settings) -> AsyncIterator[AsyncEngine]:
     """An engine that keeps one connection."""
     own = engine(settings.database_url, size=1)
     yield own
@@ -32,7 +32,7 @@ async def single(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
 
 async def pid_of(own: AsyncEngine) -> int:
-    """The process that serves the connection that is taken."""
+    """The process id of the PostgreSQL backend of the next connection from the pool."""
     async with own.connect() as connection:
         return int((await connection.execute(text("select pg_backend_pid()"))).scalar_one())
 
@@ -43,43 +43,43 @@ async def end(database: AsyncEngine, pid: int) -> None:
         await connection.execute(text("select pg_terminate_backend(:pid, 5000)"), {"pid": pid})
 
 
-async def test_a_connection_that_was_lost_while_nobody_used_it_is_replaced(
-    single: AsyncEngine, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+async def test_a_connection_that_was_lost_while_idle_is_replaced(
+    single_connection: AsyncEngine, database: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PING_AFTER_IDLE_S", 0.0)
-    lost = await pid_of(single)
+    lost = await pid_of(single_connection)
     await end(database, lost)
-    assert await pid_of(single) != lost
+    assert await pid_of(single_connection) != lost
 
 
-async def test_a_connection_that_was_lost_just_now_is_missed_once(
-    wiring: Wiring, single: AsyncEngine, database: AsyncEngine
+async def test_a_connection_that_was_lost_just_now_fails_one_call(
+    wiring: Wiring, single_connection: AsyncEngine, database: AsyncEngine
 ) -> None:
-    transactions = SqlTransactions(single, Enqueuer(wiring.queue))
-    lost = await pid_of(single)
+    transactions = SqlTransactions(single_connection, Enqueuer(wiring.queue))
+    lost = await pid_of(single_connection)
     await end(database, lost)
-    with suppress(Unavailable):  # not where a second has passed: then it was asked, and replaced
+    with suppress(Unavailable):  # not once a second has passed: then it was pinged and replaced
         async with transactions.begin() as store:
             await store.accounts.by_email("nobody@example.org")
-    assert await pid_of(single) != lost
+    assert await pid_of(single_connection) != lost
 
 
-async def test_what_only_reads_has_no_transaction_around_it(single: AsyncEngine) -> None:
+async def test_what_only_reads_has_no_transaction_around_it(single_connection: AsyncEngine) -> None:
     now = text("select now() = statement_timestamp()")
     for is_reading in (True, False, True):
-        async with single.connect() as first:
+        async with single_connection.connect() as first:
             await first.execute(text("select 1"))
         if is_reading:
             with autocommit():
-                connection = await single.connect().start()
+                connection = await single_connection.connect().start()
         else:
-            connection = await single.connect().start()
+            connection = await single_connection.connect().start()
         await connection.execute(text("select 1"))
         assert (await connection.execute(now)).scalar_one() is is_reading
         await connection.close()
 
 
-async def test_a_read_gives_its_connection_back_whenever_it_is_cancelled(
+async def test_a_read_releases_its_connection_whenever_it_is_cancelled(
     api: Api, services: Services, wiring: Wiring
 ) -> None:
     async def read() -> None:
@@ -94,7 +94,7 @@ async def test_a_read_gives_its_connection_back_whenever_it_is_cancelled(
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    gc.collect()  # a connection that is lost says so, which is an error in tests
+    gc.collect()  # a lost connection warns, which is an error in tests
     pool: Any = wiring.engine.sync_engine.pool
     while pool.checkedout():  # noqa: ASYNC110 - the last one may be on its way back
         await asyncio.sleep(0)

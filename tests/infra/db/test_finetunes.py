@@ -22,7 +22,7 @@ from tests.finetuning import create_finetune, new_dataset, new_project
 
 pytestmark = pytest.mark.anyio
 
-NOBODY = "dep_00000000000000000000000000"
+UNKNOWN = "dep_00000000000000000000000000"
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ async def test_every_change_that_a_gateway_must_know_is_notified_when_it_is_comm
         await store.finetunes.set_artifacts("finetune_00000000000000000000000000", [])
 
     async def status(store: Store) -> None:
-        await store.deployments.change(NOBODY, {"status": DeploymentStatus.READY})
+        await store.deployments.change(UNKNOWN, {"status": DeploymentStatus.READY})
 
     async def deleted(store: Store) -> None:
-        await store.deployments.delete(NOBODY)
+        await store.deployments.delete(UNKNOWN)
 
     async def added(store: Store) -> None:
         await store.api_keys.add(key)

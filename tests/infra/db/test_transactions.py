@@ -77,8 +77,8 @@ async def test_a_value_that_the_database_cannot_hold_is_invalid(
 
 
 @pytest.fixture
-async def large(api: Api, worker: Worker, database: AsyncEngine) -> AsyncIterator[tuple[str, str]]:
-    """The ids of a project, and of a document that its items came from; a write to all of them takes long."""
+async def large_project(api: Api, worker: Worker, database: AsyncEngine) -> AsyncIterator[tuple[str, str]]:
+    """The ids of a project and of the document of its items; writing all of its items takes longer than the timeout."""
     dataset_id = await imported_dataset(api, worker, csv_table(ITEMS))
     found = await fetch_dataset(api, dataset_id, "project { id } documents(first: 1) { nodes { id } }")
     async with database.begin() as connection:
@@ -90,16 +90,16 @@ async def large(api: Api, worker: Worker, database: AsyncEngine) -> AsyncIterato
 
 
 async def test_a_document_goes_however_long_its_items_take(
-    api: Api, large: tuple[str, str], with_short_timeout: SqlTransactions
+    api: Api, large_project: tuple[str, str], with_short_timeout: SqlTransactions
 ) -> None:
     async with with_short_timeout.begin() as store:
-        await documents.delete(store, large[1], viewer_id=api.user_id)
-    assert (await api.gql(EXISTS, id=large[1]))["node"] is None
+        await documents.delete(store, large_project[1], viewer_id=api.user_id)
+    assert (await api.gql(EXISTS, id=large_project[1]))["node"] is None
 
 
 async def test_a_project_goes_however_long_its_items_take(
-    api: Api, large: tuple[str, str], with_short_timeout: SqlTransactions
+    api: Api, large_project: tuple[str, str], with_short_timeout: SqlTransactions
 ) -> None:
     async with with_short_timeout.begin() as store:
-        await projects.delete(store, large[0], viewer_id=api.user_id)
-    assert (await api.gql(EXISTS, id=large[0]))["node"] is None
+        await projects.delete(store, large_project[0], viewer_id=api.user_id)
+    assert (await api.gql(EXISTS, id=large_project[0]))["node"] is None

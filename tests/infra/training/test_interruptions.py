@@ -37,7 +37,7 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def trainer(models: Path) -> ProcessTrainer:
-    """Has `small/base`, a base model without a chat template."""
+    """A trainer that has `small/base`, a base model without a chat template."""
     base_model = models / "small_base"
     shutil.copytree(ensure_model(models), base_model)
     (base_model / "chat_template.jinja").unlink()
@@ -45,8 +45,8 @@ def trainer(models: Path) -> ProcessTrainer:
 
 
 @pytest.fixture(scope="module")
-def whole(trainer: ProcessTrainer, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The run when nothing interrupts it."""
+def uninterrupted(trainer: ProcessTrainer, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The same run without an interruption."""
     run = small_run(tmp_path_factory.mktemp("whole"), "small/base")
     return Trained(run, asyncio.run(messages_of(trainer, run)), [])
 
@@ -75,25 +75,30 @@ async def until(messages: AsyncIterator[TrainingMessage], step: int) -> list[Tra
     return seen
 
 
-async def test_a_base_model_without_a_template_gets_chatml_and_the_user_a_warning(whole: Trained) -> None:
-    assert whole.result.warnings[0].startswith("The base model brings no chat template")
-    assert whole.result.parity is not None
-    assert (whole.result.parity.template_matches, whole.result.parity.token_ids_match) == (True, True)
+async def test_a_base_model_without_a_template_gets_chatml_and_the_user_a_warning(
+    uninterrupted: Trained,
+) -> None:
+    assert uninterrupted.result.warnings[0].startswith("The base model brings no chat template")
+    assert uninterrupted.result.parity is not None
+    assert (uninterrupted.result.parity.template_matches, uninterrupted.result.parity.token_ids_match) == (
+        True,
+        True,
+    )
 
 
-async def test_held_out_items_are_evaluated_each_epoch_and_shown(whole: Trained) -> None:
-    evaluated = [metric.point for metric in whole.metrics if metric.point.eval_loss is not None]
+async def test_held_out_items_are_evaluated_each_epoch_and_shown(uninterrupted: Trained) -> None:
+    evaluated = [metric.point for metric in uninterrupted.metrics if metric.point.eval_loss is not None]
     assert [(point.step, point.epoch) for point in evaluated] == [(2, 1), (4, 2), (6, 3), (8, 4), (10, 5)]
     assert all((point.perplexity or 0) > 1 for point in evaluated)
-    assert whole.result.samples_held_out
-    assert [sample.prompt for sample in whole.result.samples] == [
+    assert uninterrupted.result.samples_held_out
+    assert [sample.prompt for sample in uninterrupted.result.samples] == [
         "What is the capital of Poland?",
         "What is the capital of Hungary?",
     ]
 
 
 async def test_a_killed_run_resumes_with_exactly_the_same_curve(
-    whole: Trained, trainer: ProcessTrainer, tmp_path: Path
+    uninterrupted: Trained, trainer: ProcessTrainer, tmp_path: Path
 ) -> None:
     run = small_run(tmp_path, "small/base")
     first: list[TrainingMessage] = []
@@ -104,7 +109,7 @@ async def test_a_killed_run_resumes_with_exactly_the_same_curve(
                 training_process(tmp_path).kill()
     assert isinstance(first[-1], LogLine)
     second = await messages_of(trainer, run)
-    assert curve(second) == curve(whole.messages)  # the checkpoint's history is reported again
+    assert curve(second) == curve(uninterrupted.messages)  # the checkpoint's history is reported again
     steps = [
         message.message
         for message in second
