@@ -197,7 +197,7 @@ async def worker(services: Services, settings: Settings, clean: None) -> AsyncIt
 
 
 class Server(uvicorn.Server):
-    """Says when it is ready, and leaves signals to the tests' own process."""
+    """Signals when it is ready, and leaves signals to the tests' own process."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

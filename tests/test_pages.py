@@ -171,14 +171,14 @@ async def test_invalid_page_sizes_are_refused_by_every_list(lists: dict[str, Lis
             assert error == ("BAD_USER_INPUT", "INVALID_PAGE"), listed.place
 
 
-async def a_cursor(listed: Listed) -> str:
+async def row_cursor(listed: Listed) -> str:
     """The cursor of one of its rows."""
     async with listed.filled(Random(1), 1):  # noqa: S311
         return str((await listed.page(first=1))["pageInfo"]["endCursor"])
 
 
 async def test_cursors_of_other_lists_and_other_users_are_refused(lists: dict[str, Listed]) -> None:
-    cursors = {place: await a_cursor(listed) for place, listed in lists.items()}
+    cursors = {place: await row_cursor(listed) for place, listed in lists.items()}
     for place, listed in lists.items():
         other = next(cursors[name] for name in PLACES if row_type(name) != row_type(place))
         refused = [

@@ -44,8 +44,8 @@ LOGIN = "mutation($input: LoginInput!) { login(input: $input) { user { id } user
 REGISTER = "mutation($input: RegisterInput!) { register(input: $input) { user { id } userErrors { code } } }"
 
 
-class Counted:
-    """Passwords, and how often one was looked at."""
+class CountedPasswords:
+    """Counts the passwords that are hashed or verified."""
 
     def __init__(self, real: Passwords) -> None:
         self._real = real
@@ -61,10 +61,10 @@ class Counted:
 
 
 @pytest.fixture
-def passwords(services: Services) -> Counted:
-    """What looks at passwords."""
+def passwords(services: Services) -> CountedPasswords:
+    """The services' password hasher, which counts its calls."""
     found = services.passwords
-    assert isinstance(found, Counted)
+    assert isinstance(found, CountedPasswords)
     return found
 
 
@@ -74,7 +74,7 @@ def services(services: Services) -> Services:
     windows = WindowRateLimiter(LIMITS, BoundedMemoryStorage())
     return replace(
         services,
-        passwords=Counted(services.passwords),
+        passwords=CountedPasswords(services.passwords),
         rate_limiter=windows,
         external_api_key=KEY["x-api-key"],
     )
@@ -121,12 +121,12 @@ async def outcome_of(client: httpx.AsyncClient, document: str, given: Mapping[st
 
 
 async def sign_in(client: httpx.AsyncClient, email: str, password: str) -> str | None:
-    """What comes of signing in."""
+    """The outcome of signing in, as of `outcome_of`."""
     return await outcome_of(client, LOGIN, {"email": email, "password": password})
 
 
 async def sign_up(client: httpx.AsyncClient, email: str, password: str = PASSWORD) -> str | None:
-    """What comes of signing up."""
+    """The outcome of signing up, as of `outcome_of`."""
     return await outcome_of(client, REGISTER, {"email": email, "password": password, "name": "A"})
 
 
@@ -312,8 +312,8 @@ async def test_of_an_upload_beyond_the_limit_no_byte_is_read(api: Api) -> None:
     assert read == []
 
 
-async def test_a_login_beyond_the_limit_looks_at_no_password(
-    api: Api, connect: ConnectClient, passwords: Counted
+async def test_a_login_beyond_the_limit_verifies_no_password(
+    api: Api, connect: ConnectClient, passwords: CountedPasswords
 ) -> None:
     email = (await api.gql("{ viewer { email } }"))["viewer"]["email"]
     client = await connect("192.0.2.1")
@@ -335,7 +335,7 @@ async def test_who_guesses_at_an_account_does_not_lock_its_owner_out(
 
 
 async def test_attempts_at_once_are_no_more_than_the_limit(
-    api: Api, connect: ConnectClient, passwords: Counted
+    api: Api, connect: ConnectClient, passwords: CountedPasswords
 ) -> None:
     email = (await api.gql("{ viewer { email } }"))["viewer"]["email"]
     passwords.count = 0
@@ -362,7 +362,7 @@ BESIDE = (
 
 @pytest.mark.parametrize("beside", BESIDE)
 async def test_signing_in_shares_its_operation_with_nothing(
-    api: Api, connect: ConnectClient, passwords: Counted, beside: str
+    api: Api, connect: ConnectClient, passwords: CountedPasswords, beside: str
 ) -> None:
     given = {"email": (await api.gql("{ viewer { email } }"))["viewer"]["email"], "password": PASSWORD}
     passwords.count = 0
@@ -411,7 +411,7 @@ async def test_guesses_from_one_address_at_many_accounts_and_from_many_at_one_ar
 
 
 async def test_sign_ups_are_bounded_by_e_mail_and_by_address(
-    connect: ConnectClient, passwords: Counted
+    connect: ConnectClient, passwords: CountedPasswords
 ) -> None:
     client = await connect("192.0.2.1")
     assert [await sign_up(client, "new@example.org") for _ in range(3)] == ["OK", "CONFLICT", "RATE_LIMITED"]

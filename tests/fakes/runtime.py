@@ -35,7 +35,7 @@ class FakeRuntime:
 
 
 class FakeCompletions:
-    """Answers every prompt with its characters in reverse."""
+    """Completes every prompt with its characters in reverse."""
 
     async def complete(
         self,

@@ -77,7 +77,7 @@ class Page:
             await self._until(lambda: all(part in self._text(selector) for part in parts))
         except TimeoutException:
             raise AssertionError(
-                f"{parts} not in {self._text(selector)!r}; {await self.complaints()}"
+                f"{parts} not in {self._text(selector)!r}; {await self.console_errors()}"
             ) from None
 
     async def value(self, selector: str) -> str:
@@ -89,7 +89,7 @@ class Page:
         """The URLs of everything that the page has loaded or called."""
         return list(await asyncio.to_thread(self._driver.execute_script, RESOURCES))
 
-    async def complaints(self) -> list[str]:
+    async def console_errors(self) -> list[str]:
         """The warnings and errors in the browser's console."""
         entries = await asyncio.to_thread(self._driver.get_log, "browser")
         return [entry["message"] for entry in entries if entry["level"] in {"WARNING", "SEVERE"}]

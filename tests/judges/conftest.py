@@ -30,8 +30,8 @@ async def _printed(script: str, *arguments: str) -> AsyncGenerator[Any, None]:
     try:
         async for line in process.stdout:
             yield json.loads(line)
-        said = (await process.stderr.read()).decode()
-        assert await process.wait() == 0, said
+        stderr = (await process.stderr.read()).decode()
+        assert await process.wait() == 0, stderr
     finally:
         with suppress(ProcessLookupError):
             process.kill()

@@ -24,7 +24,7 @@ from schemathesis import HookContext
 PAGING = {"first", "after", "last", "before"}
 
 
-class Fuller(Visitor):
+class DocumentExtender(Visitor):
     """Extends generated documents, most of which are refused before execution or select very little."""
 
     def __init__(self, info: TypeInfo) -> None:
@@ -78,5 +78,5 @@ def map_body(context: HookContext, body: DocumentNode) -> DocumentNode:
     assert context.operation is not None
     schema: GraphQLSchema = context.operation.schema.client_schema
     info = TypeInfo(schema)
-    fuller: DocumentNode = visit(body, TypeInfoVisitor(info, Fuller(info)))
-    return fuller
+    extended: DocumentNode = visit(body, TypeInfoVisitor(info, DocumentExtender(info)))
+    return extended

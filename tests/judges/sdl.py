@@ -135,10 +135,10 @@ def nodes_follow_relay(schema: GraphQLSchema) -> Iterator[str]:
     found = {f"{owner}.{name}": field for owner, name, field in output_fields(schema)}
     for place, takes, gives in (("Query.node", "id: ID!", "Node"), ("Query.nodes", "ids: [ID!]!", "[Node]!")):
         field = found.get(place)
-        taken = (
+        arguments = (
             ", ".join(f"{name}: {argument.type}" for name, argument in field.args.items()) if field else ""
         )
-        if field is None or (taken, str(field.type)) != (takes, gives):
+        if field is None or (arguments, str(field.type)) != (takes, gives):
             yield f"{place} is not `({takes}): {gives}`"
 
 

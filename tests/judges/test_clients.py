@@ -27,11 +27,15 @@ async def test_a_reference_client_queries_mutates_subscribes_and_resumes(
                 {"__typename": "StatusEvent", "cursor": "2", "status": "RUNNING"},
             ],
         }
-        await record_events(services, job, LogLine("while it was away, or not"))
+        await record_events(services, job, LogLine("written while the client was disconnected"))
         await succeed(services, job)
         assert await anext(output) == {
             "rest": [
-                {"__typename": "LogEvent", "cursor": "3", "line": "while it was away, or not"},
+                {
+                    "__typename": "LogEvent",
+                    "cursor": "3",
+                    "line": "written while the client was disconnected",
+                },
                 {"__typename": "StatusEvent", "cursor": "4", "status": "SUCCESS"},
             ]
         }

@@ -51,7 +51,7 @@ async def test_graphiql_runs_a_query_and_follows_a_job_without_any_other_host(
         await page.shows(ANSWER, "SUCCESS")
 
         assert {urlsplit(url).netloc for url in await page.requested_urls()} == {urlsplit(live).netloc}
-        assert await page.complaints() == []
+        assert await page.console_errors() == []
 
 
 async def test_graphiql_stores_the_token_for_its_tab_alone(live: str, tmp_path: Path) -> None:

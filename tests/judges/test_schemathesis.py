@@ -102,8 +102,8 @@ async def judged(url: str, token: str, folder: Path) -> list[Exchange]:
         "--generation-database", "none", "--report", "har", "--report-har-path", archive,
         cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
     entries = json.loads(archive.read_text())["log"]["entries"]
     return [Exchange.of(entry) for entry in entries if "postData" in entry["request"]]
 

@@ -16,15 +16,15 @@ from tests.sample_data import SampleData, create_sample_data
 
 
 @pytest.fixture
-def parts(wiring: Wiring) -> dict[str, Any]:
+def ports(wiring: Wiring) -> dict[str, Any]:
     """The ports that tests can make fail."""
     return {name: Breaking(getattr(wiring.services, name)) for name in ("transactions", "storage")}
 
 
 @pytest.fixture
-def services(services: Services, parts: dict[str, Any]) -> Services:
+def services(services: Services, ports: dict[str, Any]) -> Services:
     """The ports with those that can fail, and with a key for external workers."""
-    return replace(services, external_api_key=KEY["x-api-key"], **parts)
+    return replace(services, external_api_key=KEY["x-api-key"], **ports)
 
 
 @pytest.fixture

@@ -28,19 +28,19 @@ pytestmark = pytest.mark.anyio
 async def test_the_fault_of_a_rest_route_is_masked(
     owner: SampleData,
     anonymous: httpx.AsyncClient,
-    parts: dict[str, Breaking],
+    ports: dict[str, Breaking],
     caplog: pytest.LogCaptureFixture,
     error: Exception,
 ) -> None:
     for case in CASES:
         caplog.clear()
         path = path_of(case, with_ids_of(names(case), owner.ids), owner)
-        parts["transactions"].error = error
+        ports["transactions"].error = error
         client, headers = owner.api.rest, {"x-request-id": "the-request"}
         if case[1].startswith("/api/external/"):
             client, headers = anonymous, headers | KEY
         status, body = await send(client, case, path, headers)
-        parts["transactions"].error = None
+        ports["transactions"].error = None
         assert status == 500, (case, body)
         expected = {"detail": MASKED, "error_code": "INTERNAL", "context": {}}
         assert case[0] == "HEAD" or json.loads(body) == expected, case
@@ -49,7 +49,7 @@ async def test_the_fault_of_a_rest_route_is_masked(
         assert SECRET in line["error"]
 
 
-async def test_the_fault_of_the_storage_is_masked(owner: SampleData, parts: dict[str, Breaking]) -> None:
+async def test_the_fault_of_the_storage_is_masked(owner: SampleData, ports: dict[str, Breaking]) -> None:
     with pytest.raises(Unavailable) as refused, _translated():
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": SECRET}}, "GetObject")
     project = f"/api/projects/{owner.ids['Project']}"
@@ -58,7 +58,7 @@ async def test_the_fault_of_the_storage_is_masked(owner: SampleData, parts: dict
         (refused.value, 503, "STORAGE_UNAVAILABLE"),
         (RuntimeError(SECRET), 500, "INTERNAL"),
     ):
-        parts["storage"].error = error
+        ports["storage"].error = error
         response = await owner.api.rest.get(path)
         assert (response.status_code, response.json()["error_code"]) == (status, code)
         assert not leaks(response.text)
@@ -72,14 +72,14 @@ async def test_the_fault_of_the_storage_is_masked(owner: SampleData, parts: dict
 
 
 async def test_the_fault_of_a_download_is_masked(
-    owner: SampleData, parts: dict[str, Breaking], caplog: pytest.LogCaptureFixture
+    owner: SampleData, ports: dict[str, Breaking], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def read(*_: Any, **__: Any) -> AsyncIterator[bytes]:
         yield b"question,ans"
         raise RuntimeError(SECRET)
 
-    real = parts["storage"].real
-    parts["storage"].real = StorageWithRead(real, read)
+    real = ports["storage"].real
+    ports["storage"].real = StorageWithRead(real, read)
     path = f"/api/projects/{owner.ids['Project']}/documents/{owner.ids['Document']}/download"
     response = await owner.api.rest.get(path, headers={"x-request-id": "the-download"})
     assert response.text in {"question,ans", ""} or response.status_code == 500

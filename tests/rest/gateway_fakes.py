@@ -133,7 +133,7 @@ class FakeKeyTable:
 
 
 class FakeUpstreams:
-    """Gives one address after the other; after the last, the last again."""
+    """Returns the addresses in order, the last one repeatedly; raises `refusal` where it is set."""
 
     def __init__(self) -> None:
         self.upstreams: list[Upstream] = []

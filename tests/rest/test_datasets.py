@@ -1,4 +1,4 @@
-"""Downloads of datasets: they open rightly, and stream."""
+"""Downloads of datasets: what spreadsheets and programs read from them, and that they are streamed."""
 
 import asyncio
 import csv

@@ -144,8 +144,8 @@ async def test_bytes_that_storage_lost_are_404_and_no_broken_answer(
     assert (response.status_code, response.json()["error_code"]) == (404, "OBJECT_NOT_FOUND")
 
 
-class Watched:
-    """A storage that tells when the reading of an object has ended, whatever ended it."""
+class ObservedStorage:
+    """A storage that sets `closed` when the reading of an object ends, for whatever reason."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -169,8 +169,8 @@ class Watched:
 
 @pytest.fixture
 def services(services: Services) -> Services:
-    """The services, with a storage that is watched."""
-    return replace(services, storage=Watched(services.storage))
+    """The services, with an `ObservedStorage`."""
+    return replace(services, storage=ObservedStorage(services.storage))
 
 
 async def test_a_client_that_leaves_stops_the_reading(

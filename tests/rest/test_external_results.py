@@ -1,4 +1,4 @@
-"""What a worker of the user's generated: JSON files in storage that become items."""
+"""Results of external workers: JSON files in storage that become items."""
 
 import json
 from dataclasses import replace

@@ -179,10 +179,10 @@ async def test_a_full_project_takes_no_more(api: Api, services: Services) -> Non
     assert len(await documents(api, project_id)) == 2
 
 
-class Unread:
-    """A body that nobody may read."""
+class UnreadableBody:
+    """A body whose reading fails the test."""
 
-    def __aiter__(self) -> "Unread":
+    def __aiter__(self) -> "UnreadableBody":
         return self
 
     async def __anext__(self) -> bytes:
@@ -192,12 +192,12 @@ class Unread:
 async def test_a_length_that_is_announced_as_too_much_is_refused_unread(api: Api) -> None:
     headers = HEADERS | {"content-length": str(10**10)}
     url = f"/api/projects/{await new_project(api)}/files"
-    assert (await api.rest.post(url, content=Unread(), headers=headers)).status_code == 413
+    assert (await api.rest.post(url, content=UnreadableBody(), headers=headers)).status_code == 413
 
 
 async def test_anothers_project_is_404_and_its_body_is_not_read(api: Api) -> None:
     url = f"/api/projects/{await new_project(api)}/files"
-    assert (await api.other.rest.post(url, content=Unread(), headers=HEADERS)).status_code == 404
+    assert (await api.other.rest.post(url, content=UnreadableBody(), headers=HEADERS)).status_code == 404
 
 
 async def test_what_is_no_form_is_415(api: Api) -> None:

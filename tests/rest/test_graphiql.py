@@ -19,8 +19,8 @@ LINK = re.compile(r'(?:src|href)="([^"]*)"')
 FONT_OR_IMAGE = re.compile(rb"url\(\s*['\"]?([^'\")\s]+)")
 
 
-async def linked(anonymous: httpx.AsyncClient) -> list[str]:
-    """What the page names."""
+async def linked_files(anonymous: httpx.AsyncClient) -> list[str]:
+    """The files that the page links to."""
     return [link for link in LINK.findall((await anonymous.get("/graphiql")).text) if link != "data:,"]
 
 
@@ -57,7 +57,7 @@ async def test_each_page_has_a_nonce_of_its_own(anonymous: httpx.AsyncClient) ->
 
 
 async def test_everything_that_the_page_names_is_served_from_here(anonymous: httpx.AsyncClient) -> None:
-    links = await linked(anonymous)
+    links = await linked_files(anonymous)
     assert {link.rpartition(".")[2] for link in links} == {"js", "css"}
     for link in links:
         assert link.startswith("/graphiql/assets/")
@@ -91,7 +91,7 @@ async def test_a_file_is_kept_for_ever_and_a_worker_may_load_nothing(anonymous: 
 async def test_a_file_is_compressed_for_who_takes_that(
     anonymous: httpx.AsyncClient, accepted: str, encoding: str | None
 ) -> None:
-    link = (await linked(anonymous))[0]
+    link = (await linked_files(anonymous))[0]
     response = await anonymous.get(link, headers={"accept-encoding": accepted})
     assert response.headers.get("content-encoding") == encoding
     assert response.headers["vary"] == "Accept-Encoding"
@@ -109,7 +109,7 @@ def test_what_is_compressed_is_what_lies_beside_it() -> None:
 
 
 async def test_a_file_that_a_browser_has_is_not_sent_again(anonymous: httpx.AsyncClient) -> None:
-    link = (await linked(anonymous))[0]
+    link = (await linked_files(anonymous))[0]
     first = await anonymous.get(link)
     again = await anonymous.get(link, headers={"if-none-match": first.headers["etag"]})
     other = await anonymous.get(

@@ -68,7 +68,7 @@ async def form(watched: MemoryWatch) -> AsyncIterator[bytes]:
 
 
 async def download(client: httpx.AsyncClient, url: str, watched: MemoryWatch) -> int:
-    """The bytes of a download, counted and forgotten."""
+    """The number of bytes of a download, none of which is kept."""
     size = 0
     async with client.stream("GET", url) as response:
         async for chunk in response.aiter_bytes(MIB):
