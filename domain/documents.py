@@ -34,20 +34,34 @@ class DocumentStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingReading:
+    """How an encoding reads a line of a file."""
+
+    encoding: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TablePreview:
-    """The first rows of a table, and how many rows and columns it has."""
+    """The first rows of a table, and how many rows and columns it has.
+
+    A column without a name has the header "". `is_guarded` tells that cells have an apostrophe before a formula sign,
+    and that no formula stands without: an import removes the apostrophes.
+    """
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     row_count: int
     column_count: int
+    is_guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """An uploaded file. `size_bytes` is the size that the client declared until the bytes are stored.
 
-    `sha256` and `etag`, the storage's entity tag, are None until a worker has read the file.
+    `sha256` and `etag`, the storage's entity tag, are None until a worker has read the file. `encoding` is the one
+    that the upload named or, once it was read, what a table was read as; with `encoding_readings` it is in doubt.
     """
 
     id: str
@@ -62,6 +76,8 @@ class Document:
     page_count: int | None = None
     sha256: str | None = None
     etag: str | None = None
+    encoding: str | None = None
+    encoding_readings: tuple[EncodingReading, ...] = ()
     preview: TablePreview | None = None
     created_at: datetime
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from pathlib import Path
 
 from domain.documents import Document, DocumentKind, DocumentStatus
 from domain.errors import Conflict, DomainError, Invalid
@@ -19,8 +18,13 @@ FORMATS = {
     "text/csv": ImportFormat.CSV,
     "text/plain": ImportFormat.CSV,
     "application/jsonl": ImportFormat.JSONL,
+    "application/json": ImportFormat.JSONL,
 }
 """The format of each media type, where the caller names none."""
+
+
+CONVERSATION_FIELDS = ("messages", "conversations", "conversation", "chat")
+PREFERENCE_FIELDS = ({"chosen", "rejected"}, {"preferred_output", "non_preferred_output"})
 
 
 def import_format(document: Document, requested: ImportFormat | None) -> ImportFormat:
@@ -35,16 +39,26 @@ def import_format(document: Document, requested: ImportFormat | None) -> ImportF
     return found
 
 
-def file_format(document: Document, requested: ImportFormat | None, path: Path) -> ImportFormat:
-    """The format of a document's file: of a text that begins with `{` JSON Lines, else as `import_format` has it.
+def check_supported(headers: Sequence[str], first: Sequence[str]) -> None:
+    """Raise `Invalid` for a table of conversations, of preferences or in Alpaca's format, by its headers and first row.
 
-    Raises `Invalid` for a document that is no table.
+    Read as pairs of fields, these would be learned as something else.
     """
-    found = import_format(document, requested)
-    if requested is not None or document.mime_type != "text/plain":
-        return found
-    with path.open("rb") as file:
-        return ImportFormat.JSONL if file.read(1_024).lstrip().startswith(b"{") else found
+    names = {header.strip().casefold() for header in headers}
+    row = dict(zip((header.strip().casefold() for header in headers), first, strict=True))
+    found = None
+    if any(row.get(name, "").lstrip().startswith(("[{", "[ {")) for name in CONVERSATION_FIELDS):
+        found = "conversations (OpenAI's or ShareGPT's format)"
+    elif any(pair <= names for pair in PREFERENCE_FIELDS):
+        found = "preferences (a better and a worse answer)"
+    elif names >= {"instruction", "input", "output"}:
+        found = "Alpaca's format (instruction, input and output)"
+    if found is not None:
+        raise Invalid(
+            f"The file has {found}, which cannot be imported yet; give it one field with the prompt and one with "
+            "the answer.",
+            reason="UNSUPPORTED_FORMAT",
+        )
 
 
 def check_importable(document: Document, format: ImportFormat | None) -> None:

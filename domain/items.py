@@ -49,14 +49,17 @@ class ProblemCode(StrEnum):
     NOT_GROUNDED = "NOT_GROUNDED"
     LANGUAGE_MISMATCH = "LANGUAGE_MISMATCH"
     PII = "PII"
+    NOT_TEXT = "NOT_TEXT"
+    CONTRADICTION = "CONTRADICTION"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem of an item, with a sentence about it."""
+    """A problem of an item, with a sentence about it; the item is valid where all its problems are warnings."""
 
     code: ProblemCode
     message: str
+    is_warning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +158,11 @@ class DatasetStats:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row of an uploaded table: its line from 1 on, its values by header, and problems of the line itself."""
+    """A row of an uploaded table: its line from 1 on, its values in the order of the columns that were selected,
+    and problems of the line itself."""
 
     line: int
-    values: dict[str, str]
+    values: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 INVALID_CHARACTERS = re.compile("[\x00\ud800-\udfff]")
 """NUL, and halves of surrogate pairs."""
+BYTE_ORDER_MARK = "\ufeff"
 TOKEN_PIECES = re.compile(r"\w+|[^\w\s]")
 
 

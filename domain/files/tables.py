@@ -1,243 +1,229 @@
-"""Tables: reads the rows of uploaded CSV and JSON Lines files, one at a time."""
+"""Tables: the rows of uploaded CSV and JSON files, one at a time."""
 
 import codecs
-import csv
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Protocol
 
 from domain.documents import TablePreview
 from domain.errors import Invalid
+from domain.files import formulas
+from domain.files.csv_records import Dialect, Record, RecordTooLong, common_width, detect_dialect, records, sample_records
+from domain.files.json_objects import JsonRow, begins_as_json, is_one_value, rows_of_lines, rows_of_text
+from domain.imports import ImportFormat, check_supported
 from domain.items import VALUE_LIMIT, Problem, ProblemCode, TableRow
-from domain.texts import as_text, invalid_character
+from domain.texts import BYTE_ORDER_MARK
 
-Format = Literal["CSV", "JSONL"]
-
-SAMPLE_BYTES = 262_144
-"""Bytes at the start of a file from which its encoding is detected."""
-SAMPLE_LINES = 100
-"""Lines from which the delimiter of a CSV file, or the fields of a JSON Lines file, are detected."""
+HEAD_CHARS = 65_536
+"""Characters from which the format and the dialect are detected; the last line of a longer text is left out."""
 LINE_LIMIT = 8_388_608
 """Most characters of a line."""
 MAX_COLUMNS = 1_000
-DELIMITERS = (",", ";", "\t", "|")
 PREVIEW_ROWS = 10
 PREVIEW_CHARS = 2_000
+FIRST_OF_FORMULAS = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20'")
 
-csv.field_size_limit(VALUE_LIMIT)
+
+class Table(Protocol):
+    """A table file."""
+
+    def rows(self, headers: Sequence[str]) -> Iterator[TableRow]:
+        """All rows with their values of these columns; raises `Invalid` at bytes that are not text."""
+        ...
+
+    def preview(self) -> TablePreview:
+        """The first rows and the number of rows, in one pass; raises `Invalid` when there are none."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table file. `delimiter` is None for JSON Lines.
+def open_table(path: Path, encoding: str, declared: ImportFormat, requested: ImportFormat | None = None) -> Table:
+    """A table in the requested format or, without one, in that which its content has; raises `Invalid` when it is none.
 
-    `headers` of JSON Lines are the fields of its first lines; later rows may have others.
+    `declared` is the format of the file's media type.
     """
+    head = _head(path, encoding)
+    if not head.strip(" \t\r\n" + BYTE_ORDER_MARK):
+        raise _table_error("The file is empty.", reason="FILE_EMPTY")
+    is_json = declared is ImportFormat.JSONL or begins_as_json(head)
+    if (requested or (ImportFormat.JSONL if is_json else ImportFormat.CSV)) is ImportFormat.JSONL:
+        return JsonTable(path, encoding, is_one_value=is_one_value(head))
+    return _open_csv(path, encoding, head)
 
-    path: Path
-    encoding: str
-    headers: tuple[str, ...]
-    delimiter: str | None
 
-    def rows(self) -> Iterator[TableRow]:
-        """All rows, one in memory at a time; raises `Invalid` at bytes that are not text."""
-        lines = _lines(self.path, self.encoding)
-        return _json_rows(lines) if self.delimiter is None else self._csv_rows(lines, self.delimiter)
+def _head(path: Path, encoding: str) -> str:
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            return file.read(HEAD_CHARS)
+    except UnicodeError:
+        raise _decoding_error(path, encoding) from None
 
-    def _csv_rows(self, lines: Iterator[str], delimiter: str) -> Iterator[TableRow]:
-        return (
-            _row(line, cells, self.headers) for line, cells in islice(csv_records(lines, delimiter), 1, None)
+
+def _open_csv(path: Path, encoding: str, head: str) -> "CsvTable":
+    lines = list(StringIO(head, newline=""))
+    if len(head) == HEAD_CHARS and len(lines) > 1:
+        lines.pop()  # it may be cut
+    dialect = detect_dialect(lines)
+    first = next(_records(path, encoding, dialect), None)
+    if first is None:
+        raise _table_error("The file is empty.", reason="FILE_EMPTY")
+    if first.fault:
+        raise _table_error(f"The header cannot be read. {first.fault}")
+    _refuse_title(first, lines, dialect)
+    return CsvTable(path, encoding, dialect, _headers(first.cells))
+
+
+def _refuse_title(first: Record, lines: Sequence[str], dialect: Dialect) -> None:
+    """Raise `Invalid` where the first line has one value and most lines below have more."""
+    below = sample_records(lines, dialect)[1:]
+    width = common_width(below)
+    wide = sum(sum(map(bool, map(str.strip, record.cells))) > 1 for record in below)
+    if sum(map(bool, map(str.strip, first.cells))) == 1 and width > 1 and 2 * wide > len(below):
+        raise _table_error(
+            f"Line {first.line:,} has one value, but the lines below have {width}: a title stands above the header. "
+            "Remove it, so that the file begins with the header.",
+            reason="TITLE_ABOVE_HEADER",
         )
 
 
-def open_table(path: Path, format: Format, *, detect_encoding: Callable[[bytes], str]) -> Table:
-    """Detect encoding, delimiter and headers from the start of a file; raises `Invalid` when it is not a table.
-
-    `detect_encoding` gets the first bytes, and raises `Invalid` when they are not text.
-    """
-    with path.open("rb") as file:
-        sample = file.read(SAMPLE_BYTES)
-    if not sample.strip():
-        raise _table_error("The file is empty.", reason="FILE_EMPTY")
-    encoding = detect_encoding(sample)
-    if format == "JSONL":
-        return Table(path, encoding, _json_fields(_lines(path, encoding)), None)
-    delimiter = sniff(list(islice(_lines(path, encoding), SAMPLE_LINES)))
-    first = next(csv_records(_lines(path, encoding), delimiter), None)
-    if first is None:
-        raise _table_error("The file is empty.", reason="FILE_EMPTY")
-    return Table(path, encoding, _validated_headers(first[1]), delimiter)
-
-
-def preview(table: Table) -> TablePreview:
-    """The first rows and the number of rows, in one pass; raises `Invalid` when there are none."""
-    rows = table.rows()
-    first = [_preview_row(row, table.headers) for row in islice(rows, PREVIEW_ROWS)]
-    if not first:
-        raise _table_error("The table has a header but no rows.", reason="TABLE_EMPTY")
-    count = len(first) + sum(1 for _ in rows)
-    return TablePreview(
-        headers=table.headers, rows=tuple(first), row_count=count, column_count=len(table.headers)
-    )
-
-
-def _preview_row(row: TableRow, headers: tuple[str, ...]) -> tuple[str, ...]:
-    values = (row.values.get(name, "") for name in headers)
-    return tuple(value if len(value) <= PREVIEW_CHARS else value[:PREVIEW_CHARS] + "…" for value in values)
-
-
-def sniff(lines: Sequence[str]) -> str:
-    """The delimiter of a CSV file's first lines: the one by which most have as many values as the header."""
-    first = lines[0].strip().lower() if lines else ""
-    if len(first) == len("sep=;") and first.startswith("sep="):  # Excel names the delimiter so
-        return first[-1]
-    scores = {delimiter: _delimiter_score(lines, delimiter) for delimiter in DELIMITERS}
-    return max(DELIMITERS, key=lambda delimiter: scores[delimiter])
-
-
-def _delimiter_score(lines: Sequence[str], delimiter: str) -> tuple[float, int]:
-    """The fraction of records with as many values as the first one, and that number; (0, 0) for one column."""
-    try:
-        widths = [len(cells) for cells in csv.reader(lines, delimiter=delimiter) if cells]
-    except csv.Error:
-        return 0.0, 0
-    width = widths[0] if widths else 0
-    return (widths.count(width) / len(widths), width) if width > 1 else (0.0, 0)
-
-
-def csv_records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV file, each with the line on which it begins; the first is the header."""
-    counter = _LineCounter(iter(lines))
-    reader = csv.reader(counter, delimiter=delimiter)
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            _refuse_record(counter.record_line, error)
-        if cells is None:
-            return
-        counter.in_record = False
-        is_blank = not cells or (len(cells) == 1 and not cells[0].strip())
-        if not is_blank and not _is_delimiter_line(counter.record_line, cells):
-            yield counter.record_line, cells
-
-
-def _is_delimiter_line(line: int, cells: list[str]) -> bool:
-    """Whether a record is Excel's `sep=;` above the header."""
-    return line == 1 and cells[0].lower().startswith("sep=") and len("".join(cells)) <= len("sep=;")
-
-
-def _refuse_record(line: int, error: csv.Error) -> NoReturn:
-    if "field larger" in str(error):
-        raise _table_error(
-            f"A value that begins on line {line:,} has more than {VALUE_LIMIT:,} characters; "
-            "a quotation mark may be missing.",
-            reason="VALUE_TOO_LONG",
-        ) from None
-    raise _table_error(f"Line {line:,} cannot be read as CSV.") from None
-
-
-class _LineCounter:
-    """Counts the lines that `csv.reader` reads; it reads a second line of a record only inside a quoted value."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._number = 0
-        self.record_line = 1
-        self.in_record = False
-
-    def __iter__(self) -> "_LineCounter":
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines, None)
-        if line is None:
-            if self.in_record:
-                raise _table_error(
-                    f"The quoted value that begins on line {self.record_line:,} is never closed."
-                )
-            raise StopIteration
-        self._number += 1
-        if not self.in_record:
-            self.record_line = self._number
-        self.in_record = True
-        return line
-
-
-def _validated_headers(cells: Sequence[str]) -> tuple[str, ...]:
-    """The field names; raises `Invalid` when one is empty or a duplicate."""
+def _headers(cells: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns, "" for one without; without a spreadsheet's empty columns at the end."""
     names = [cell.strip() for cell in cells]
-    while len(names) > 1 and not names[-1]:  # a spreadsheet's empty columns
+    while len(names) > 1 and not names[-1]:
         names.pop()
     if len(names) > MAX_COLUMNS:
         raise _table_error(f"The table has {len(names):,} columns; {MAX_COLUMNS:,} are the most.")
-    if "" in names:
-        raise _table_error(
-            f"Column {names.index('') + 1} of the header has no name.", reason="INVALID_HEADER"
-        )
-    if duplicate := next((name for name in names if names.count(name) > 1), None):
-        raise _table_error(f"The field '{duplicate[:100]}' is named twice.", reason="DUPLICATE_FIELD")
     return tuple(names)
 
 
-def _row(line: int, cells: list[str], headers: tuple[str, ...]) -> TableRow:
-    """A record as a row; one with too few or too many values has a problem."""
-    values = dict(zip(headers, cells, strict=False))
-    code = None
-    if len(cells) < len(headers):
-        code = ProblemCode.FIELD_MISSING
-    elif any(cell.strip() for cell in cells[len(headers) :]):
-        code = ProblemCode.JSON_INVALID
-    if code is None:
-        return TableRow(line, values)
-    message = f"Line {line:,} has {len(cells)} values, but the header has {len(headers)} fields."
-    return TableRow(line, values, (Problem(code, message),))
+@dataclass(frozen=True, slots=True)
+class CsvTable:
+    """A table of delimited text, whose first record has the names of its columns."""
+
+    path: Path
+    encoding: str
+    dialect: Dialect
+    headers: tuple[str, ...]
+
+    def rows(self, headers: Sequence[str]) -> Iterator[TableRow]:
+        """All rows with their values of these columns. Values that a row leaves out at its end are ""."""
+        columns = [self.headers.index(header) for header in headers]
+        for record in self._body():
+            cells = record.cells
+            values = tuple([cells[column] if column < len(cells) else "" for column in columns])
+            yield TableRow(record.line, values, self._problems(record))
+
+    def _problems(self, record: Record) -> tuple[Problem, ...]:
+        if record.fault is not None:
+            return (Problem(ProblemCode.JSON_INVALID, record.fault),)
+        if not any(map(str.strip, record.cells[len(self.headers) :])):
+            return ()
+        message = (
+            f"Line {record.line:,} has {len(record.cells)} values, but the header has {len(self.headers)} fields."
+        )
+        return (Problem(ProblemCode.JSON_INVALID, message),)
+
+    def preview(self) -> TablePreview:
+        first, count, is_guarded, has_formulas = list[tuple[str, ...]](), 0, False, False
+        for count, record in enumerate(self._body(), 1):  # noqa: B007 - the last count is that of all rows
+            if count <= PREVIEW_ROWS:
+                first.append(_preview_row([*record.cells, *[""] * len(self.headers)][: len(self.headers)]))
+            for cell in record.cells:
+                if cell[:1] in FIRST_OF_FORMULAS:
+                    is_guarded = is_guarded or formulas.is_guarded(cell)
+                    has_formulas = has_formulas or formulas.is_formula(cell)
+        is_guarded = is_guarded and not has_formulas
+        return _preview(self.headers, first, count, is_guarded=is_guarded)
+
+    def _body(self) -> Iterator[Record]:
+        return islice(_records(self.path, self.encoding, self.dialect), 1, None)
 
 
-def _json_fields(lines: Iterator[str]) -> tuple[str, ...]:
-    """The fields of the first lines, in order of first use; raises `Invalid` when there are none."""
-    first = list(islice(_json_rows(lines), SAMPLE_LINES))
-    names = {name: None for row in first for name in row.values}
-    if not names:
-        message = "No line of the file is a JSON object; JSON Lines has one object on each line."
-        raise _table_error(message)
-    return _validated_headers(list(names))
+@dataclass(frozen=True, slots=True)
+class JsonTable:
+    """A table of JSON objects: one on each line, or as one value (`is_one_value`) an array, or over several lines."""
+
+    path: Path
+    encoding: str
+    is_one_value: bool
+
+    def rows(self, headers: Sequence[str]) -> Iterator[TableRow]:
+        """All rows with these members as text. One that is not there is ""; one that is nested has a warning."""
+        for row in self._objects():
+            values = tuple([row.values.get(header, "") for header in headers])
+            yield TableRow(row.line, values, _json_problems(row, headers) if row.fault or row.nested else ())
+
+    def preview(self) -> TablePreview:
+        names, first, count = dict[str, None](), list[JsonRow](), 0
+        for count, row in enumerate(self._objects(), 1):  # noqa: B007 - the last count is that of all rows
+            names.update(dict.fromkeys(row.values))
+            if len(names) > MAX_COLUMNS:
+                raise _table_error(f"The objects have more than {MAX_COLUMNS:,} different fields.")
+            if count <= PREVIEW_ROWS:
+                first.append(row)
+        if not names:
+            message = "No line of the file is a JSON object; JSON Lines has one object on each line."
+            raise _table_error(message)
+        rows = [_preview_row([row.values.get(name, "") for name in names]) for row in first]
+        return _preview(tuple(names), rows, count)
+
+    def _objects(self) -> Iterator[JsonRow]:
+        if self.is_one_value:
+            found = rows_of_text(_pieces(self.path, self.encoding))
+        else:
+            found = rows_of_lines(_lines(self.path, self.encoding))
+        for row in found:
+            if any(len(text) > VALUE_LIMIT for text in row.values.values()):
+                raise _value_too_long_error(row.line)
+            yield row
 
 
-def _json_rows(lines: Iterator[str]) -> Iterator[TableRow]:
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield _json_row(number, line)
+def _json_problems(row: JsonRow, headers: Sequence[str]) -> tuple[Problem, ...]:
+    if row.fault is not None:
+        return (Problem(ProblemCode.JSON_INVALID, row.fault),)
+    return tuple(
+        Problem(
+            ProblemCode.NOT_TEXT,
+            f"Line {row.line:,}: the field '{header}' is an object or a list; its JSON is taken as the text.",
+            is_warning=True,
+        )
+        for header in headers
+        if header in row.nested
+    )
 
 
-def _json_row(number: int, line: str) -> TableRow:
-    """A line as a row; an invalid one is a row without values, with a problem."""
+def _preview(
+    headers: tuple[str, ...], rows: Sequence[tuple[str, ...]], count: int, *, is_guarded: bool = False
+) -> TablePreview:
+    if not count:
+        raise _table_error("The table has a header but no rows.", reason="TABLE_EMPTY")
+    check_supported(headers, rows[0])
+    return TablePreview(
+        headers=headers,
+        rows=tuple(rows),
+        row_count=count,
+        column_count=len(headers),
+        is_guarded=is_guarded,
+    )
+
+
+def _preview_row(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value if len(value) <= PREVIEW_CHARS else value[:PREVIEW_CHARS] + "…" for value in values)
+
+
+def _records(path: Path, encoding: str, dialect: Dialect) -> Iterator[Record]:
     try:
-        value = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return TableRow(number, {}, (_json_problem(f"Line {number:,} is not JSON."),))
-    if not isinstance(value, dict):
-        return TableRow(number, {}, (_json_problem(f"Line {number:,} is not a JSON object."),))
-    values = {name: as_text(member) for name, member in value.items()}
-    if any(len(text) > VALUE_LIMIT for text in values.values()):
-        message = f"A value on line {number:,} has more than {VALUE_LIMIT:,} characters."
-        raise _table_error(message, reason="VALUE_TOO_LONG")
-    found = next(filter(None, map(invalid_character, (*values, *values.values()))), None)
-    if found is not None:
-        return TableRow(number, {}, (_json_problem(f"Line {number:,} contains {found}."),))
-    return TableRow(number, values)
+        yield from records(_lines(path, encoding), dialect)
+    except RecordTooLong as error:
+        raise _value_too_long_error(error.line) from None
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    """NaN and the infinities, which Python reads but JSON does not have."""
-    raise ValueError(name)
-
-
-def _json_problem(message: str) -> Problem:
-    return Problem(ProblemCode.JSON_INVALID, message)
+def _value_too_long_error(line: int) -> Invalid:
+    return _table_error(
+        f"A value that begins on line {line:,} has more than {VALUE_LIMIT:,} characters.", reason="VALUE_TOO_LONG"
+    )
 
 
 def _lines(path: Path, encoding: str) -> Iterator[str]:
@@ -261,6 +247,16 @@ def _check_line(line: str, number: int) -> None:
         raise _table_error(f"Line {number:,} has more than {LINE_LIMIT:,} characters.")
     if "\x00" in line:
         raise _table_error(f"Line {number:,} contains a NUL character: the file is not a text table.")
+
+
+def _pieces(path: Path, encoding: str) -> Iterator[str]:
+    """The text of a file in pieces of any length; raises `Invalid` when it is not text."""
+    with path.open(encoding=encoding, newline="") as file:
+        try:
+            while piece := file.read(HEAD_CHARS):
+                yield piece
+        except UnicodeError:
+            raise _decoding_error(path, encoding) from None
 
 
 def _decoding_error(path: Path, encoding: str) -> Invalid:

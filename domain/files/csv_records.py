@@ -1,0 +1,313 @@
+"""Records of delimited text: RFC 4180 with what spreadsheets, Spark and tab-separated files make of it.
+
+A quotation mark opens a value only at its beginning, blanks aside, and closes it only before a delimiter or a line
+end. Where that does not hold, the line on which the value begins is a record with a fault, and reading goes on with
+the next line: a missing quotation mark costs one record, not those after it.
+"""
+
+import csv
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from domain.items import VALUE_LIMIT
+from domain.texts import BYTE_ORDER_MARK
+
+QUOTE = '"'
+DELIMITERS = (",", ";", "\t", "|")
+SCAN_LIMIT = 8 * VALUE_LIMIT
+"""Characters after which a value that was not closed counts as one that never is."""
+MIN_LINES_IN_DOUBT = 4
+"""Lines of a comma-separated value that look like rows of two columns: sentences may well have one comma each."""
+
+
+class Quoting(Enum):
+    """How a value contains quotation marks."""
+
+    DOUBLED = "doubled"
+    BACKSLASH = "backslash"
+    """After a backslash, as Spark, Hive and MySQL write them."""
+    NONE = "none"
+    """Quotation marks are letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The form of a delimited text."""
+
+    delimiter: str
+    quoting: Quoting = Quoting.DOUBLED
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The cells of a record that begins on `line`; with a `fault` they are not what was meant."""
+
+    line: int
+    cells: list[str]
+    fault: str | None = None
+
+
+class RecordTooLong(Exception):
+    """The value that begins on `line` is closed, but has more than `VALUE_LIMIT` characters."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+def records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
+    """The records but for blank lines and a `sep=;` above the header; raises `RecordTooLong`.
+
+    `lines` have their line ends, which a value of several lines keeps.
+    """
+    return _Reader(lines, dialect).records()
+
+
+def detect_dialect(lines: Sequence[str]) -> Dialect:
+    """The dialect of a text's first lines: the delimiter by which most records have the same number of cells."""
+    if lines and _names_the_delimiter(lines[0]):
+        return _with_quoting(lines, lines[0].rstrip("\r\n")[-1])
+    scores = {delimiter: _delimiter_score(lines, delimiter) for delimiter in DELIMITERS}
+    return _with_quoting(lines, max(DELIMITERS, key=lambda delimiter: scores[delimiter]))
+
+
+def common_width(found: Sequence[Record]) -> int:
+    """The number of cells that most records without a fault have; 0 without any."""
+    widths = Counter(len(record.cells) for record in found if record.fault is None)
+    return max(widths, key=lambda width: (widths[width], width)) if widths else 0
+
+
+def sample_records(lines: Sequence[str], dialect: Dialect) -> list[Record]:
+    """The records of a text's first lines; the last one may be cut, and is left out where it has a fault."""
+    try:
+        found = list(records(lines, dialect))
+    except RecordTooLong:
+        return []
+    while found and found[-1].fault == _never_closed(found[-1].line):
+        found.pop()
+    return found
+
+
+def _delimiter_score(lines: Sequence[str], delimiter: str) -> tuple[float, int]:
+    """The fraction of records that have the most common number of cells, and that number; (0, 0) for one cell."""
+    found = sample_records(lines, Dialect(delimiter))
+    width = common_width(found)
+    if width < 2:  # noqa: PLR2004 - one column has no delimiter
+        return 0.0, 0
+    return sum(len(record.cells) == width for record in found) / len(found), width
+
+
+def _with_quoting(lines: Sequence[str], delimiter: str) -> Dialect:
+    doubled = Dialect(delimiter)
+    found = sample_records(lines, doubled)
+    faults = _faults(lines, doubled)
+    backslash = Dialect(delimiter, Quoting.BACKSLASH)
+    if faults and any('\\"' in line for line in lines) and _faults(lines, backslash) < faults:
+        return backslash
+    if delimiter == "\t" and _are_quotes_letters(lines, found, faults=faults):
+        return Dialect(delimiter, Quoting.NONE)
+    return doubled
+
+
+def _faults(lines: Sequence[str], dialect: Dialect) -> int:
+    return sum(record.fault is not None for record in sample_records(lines, dialect))
+
+
+def _are_quotes_letters(lines: Sequence[str], found: Sequence[Record], *, faults: int) -> bool:
+    """Whether quotation marks in tab-separated lines stand for themselves.
+
+    They do where reading them as quotes fails and every line by itself has as many values as the header, and where
+    a value is quoted without need among values that are not: no program writes both.
+    """
+    plain = sample_records(lines, Dialect("\t", Quoting.NONE))
+    width = len(plain[0].cells) if plain else 0
+    if any(len(record.cells) != width for record in plain):
+        return False
+    if faults or len(found) < len(plain):
+        return True
+    quoted = [cell for record in plain for cell in record.cells if cell.startswith(QUOTE)]
+    needs_none = all(QUOTE not in cell[1:-1] for cell in quoted)
+    return bool(quoted) and needs_none and any(map(_is_mixed, zip(*(record.cells for record in plain[1:]), strict=True)))
+
+
+def _is_mixed(column: Sequence[str]) -> bool:
+    """Whether a column has texts with quotation marks around them and texts without."""
+    texts = [cell for cell in column if re.search(r"[^\W\d]", cell)]
+    return len({cell.startswith(QUOTE) for cell in texts}) > 1
+
+
+def _never_closed(line: int) -> str:
+    return f"The quoted value that begins on line {line:,} is never closed."
+
+
+class _Unclosed(Exception):
+    """A quoted value has no closing quotation mark before the end of the text, or `SCAN_LIMIT`."""
+
+
+class _TextAfterQuote(Exception):
+    """A closing quotation mark is followed by neither a delimiter nor a line end."""
+
+
+class _Lines:
+    """Numbered lines, which can be looked at before they are taken."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._ahead: deque[str] = deque()
+        self.number = 0
+
+    def take(self) -> str | None:
+        """The next line; None at the end."""
+        self.number += 1
+        return self._ahead.popleft() if self._ahead else next(self._lines, None)
+
+    def ahead(self, index: int) -> str | None:
+        """The line after `index` others, which is not taken; None at the end."""
+        while len(self._ahead) <= index:
+            line = next(self._lines, None)
+            if line is None:
+                return None
+            self._ahead.append(line)
+        return self._ahead[index]
+
+    def skip(self, count: int) -> list[str]:
+        """Take lines that were looked at."""
+        self.number += count
+        return [self._ahead.popleft() for _ in range(count)]
+
+
+class _Reader:
+    def __init__(self, lines: Iterable[str], dialect: Dialect) -> None:
+        self._lines = _Lines(lines)
+        self._delimiter = dialect.delimiter
+        self._quoting = dialect.quoting
+        self._width = 0
+        blank = "" if dialect.delimiter == " " else " "
+        escaped = r'\\.|' if dialect.quoting is Quoting.BACKSLASH else '""|'
+        plain = r'[^"\\]' if dialect.quoting is Quoting.BACKSLASH else '[^"]'
+        delimiter = re.escape(dialect.delimiter)
+        self._opening = re.compile(f'[{blank}]*"' if blank else '"')
+        self._body = re.compile(f"(?:{escaped}{plain}+)*+", re.DOTALL)
+        self._end = re.compile(rf"[{blank}]*({delimiter}|[\r\n]*\Z)" if blank else rf"({delimiter}|[\r\n]*\Z)")
+        self._blank_before_quote = re.compile(rf'(?:^|{delimiter})\s+"')
+
+    def records(self) -> Iterator[Record]:
+        while (text := self._lines.take()) is not None:
+            text = text.lstrip(BYTE_ORDER_MARK)  # where files were put one after the other, it may begin any line
+            if not text.strip() or (self._lines.number == 1 and _names_the_delimiter(text)):
+                continue
+            record = self._record(self._lines.number, text)
+            self._width = self._width or len(record.cells)
+            if any(map(str.strip, record.cells)) or len(record.cells) > 1:
+                yield record
+
+    def _record(self, number: int, text: str) -> Record:
+        if QUOTE not in text or self._quoting is Quoting.NONE:
+            return Record(number, text.rstrip("\r\n").split(self._delimiter))
+        cells = self._cells_of_one_line(text)
+        return self._quoted_record(number, text) if cells is None else Record(number, cells)
+
+    def _cells_of_one_line(self, text: str) -> list[str] | None:
+        """The cells of a line by the standard library's fast reader; None where it has doubts."""
+        if self._quoting is not Quoting.DOUBLED or self._blank_before_quote.search(text):
+            return None
+        try:
+            return next(csv.reader((text,), delimiter=self._delimiter, strict=True))
+        except csv.Error:
+            return None
+
+    def _quoted_record(self, number: int, text: str) -> Record:
+        try:
+            cells, used = self._cells(number, text)
+        except (_Unclosed, _TextAfterQuote, _DoubtfulBackslashes) as error:
+            return Record(number, text.rstrip("\r\n").split(self._delimiter), _fault(error, number))
+        following = self._lines.skip(used)
+        if self._looks_like_rows(text, following):
+            last = number + used
+            return Record(
+                number,
+                cells,
+                f"The quoted value that begins on line {number:,} ends on line {last:,}, and the lines between look "
+                "like rows of the table; a quotation mark may be missing.",
+            )
+        return Record(number, cells)
+
+    def _cells(self, number: int, text: str) -> tuple[list[str], int]:
+        """The cells of a record, and how many lines after the first one it takes."""
+        cells, position, used = list[str](), 0, 0
+        while True:
+            opening = self._opening.match(text, position)
+            if opening is None:
+                cell, delimiter, _ = text[position:].partition(self._delimiter)
+                cells.append(cell if delimiter else cell.rstrip("\r\n"))
+                position += len(cell) + len(delimiter)
+            else:
+                value, text, position, used = self._quoted_value(number, text, opening.end(), used)
+                cells.append(value)
+                end = self._end.match(text, position)
+                if end is None:
+                    raise _TextAfterQuote
+                delimiter, position = end[1].strip("\r\n"), end.end()
+            if not delimiter:
+                return cells, used
+
+    def _quoted_value(self, number: int, text: str, position: int, used: int) -> tuple[str, str, int, int]:
+        """A value, the line on which it ends, the position after it there, and the lines used so far."""
+        parts, size = list[str](), 0
+        while True:
+            body = self._body.match(text, position)
+            parts.append(body[0] if body else "")
+            size += len(parts[-1])
+            end = position + len(parts[-1])
+            if end < len(text) and text[end] == QUOTE:
+                break
+            following = self._lines.ahead(used) if size <= SCAN_LIMIT else None
+            if following is None:
+                raise _Unclosed
+            text, position, used = following, 0, used + 1
+        if size > VALUE_LIMIT:
+            raise RecordTooLong(number)
+        return self._unescaped("".join(parts)), text, end + 1, used
+
+    def _unescaped(self, text: str) -> str:
+        if self._quoting is Quoting.DOUBLED:
+            return text.replace('""', QUOTE)
+        if re.search(r'\\\\(?!["\\]|$)', text):
+            raise _DoubtfulBackslashes
+        return re.sub(r'\\(["\\])', r"\1", text)
+
+    def _looks_like_rows(self, first: str, following: list[str]) -> bool:
+        """Whether each line of a record would be a row by itself, so that a quotation mark may be missing."""
+        lines = [first, *following]
+        delimiters = self._width - 1
+        if not following or delimiters < 1 or any(line.count(self._delimiter) != delimiters for line in lines):
+            return False
+        if sum(line.count(QUOTE) for line in lines) > 2:  # noqa: PLR2004 - a writer that quotes knows how to
+            return False
+        is_prose_like = self._delimiter == "," and delimiters == 1
+        return not is_prose_like or len(lines) >= MIN_LINES_IN_DOUBT
+
+
+class _DoubtfulBackslashes(Exception):
+    """Two backslashes before another character may stand for one or for two."""
+
+
+def _fault(error: Exception, line: int) -> str:
+    if isinstance(error, _Unclosed):
+        return _never_closed(line)
+    if isinstance(error, _DoubtfulBackslashes):
+        return f"A value that begins on line {line:,} has two backslashes, which may stand for one or for two."
+    return (
+        f"A quoted value that begins on line {line:,} has text after its closing quotation mark; "
+        "quotation marks inside of a quoted value are doubled."
+    )
+
+
+def _names_the_delimiter(text: str) -> bool:
+    """Whether a first line is Excel's `sep=;`."""
+    text = text.rstrip("\r\n")
+    return text.lower().startswith("sep=") and len(text) == len("sep=;")
+

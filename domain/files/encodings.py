@@ -1,0 +1,180 @@
+"""Encodings of text files: what byte order marks and Unicode settle by rule, and which bytes any other guess is about."""
+
+import codecs
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.documents import EncodingReading
+from domain.errors import Invalid
+from domain.texts import replace_invalid_characters
+
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is its beginning
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+BINARY_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF", b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"GGUF", b"\x7fELF")
+"""The first bytes of binary files, also of those that could be decoded as text."""
+HEAD_BYTES = 262_144
+"""Bytes at the start of a file that are searched for NUL."""
+SAMPLE_BYTES = 65_536
+"""Bytes of lines that are not ASCII, from which an encoding is guessed."""
+CHUNK = 1_048_576
+ESCAPE = b"\x1b$"
+"""Begins the characters of ISO-2022 encodings, which are ASCII bytes."""
+READING_CHARS = 200
+MAX_READINGS = 3
+
+ENCODINGS = frozenset(
+    """ascii utf-8 utf-16 utf-16-le utf-16-be utf-32 utf-32-le utf-32-be
+    cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 cp874
+    cp437 cp720 cp737 cp775 cp850 cp852 cp855 cp857 cp858 cp860 cp861 cp862 cp863 cp864 cp865 cp866 cp869 cp1125
+    iso8859-1 iso8859-2 iso8859-3 iso8859-4 iso8859-5 iso8859-6 iso8859-7 iso8859-8 iso8859-9 iso8859-10
+    iso8859-11 iso8859-13 iso8859-14 iso8859-15 iso8859-16 tis-620
+    koi8-r koi8-u koi8-t kz1048 ptcp154 mac-roman mac-latin2 mac-cyrillic mac-greek mac-turkish mac-iceland
+    cp932 shift_jis shift_jis_2004 shift_jisx0213 euc_jp euc_jis_2004 euc_jisx0213 iso2022_jp iso2022_jp_1
+    iso2022_jp_2 iso2022_jp_2004 iso2022_jp_3 iso2022_jp_ext iso2022_kr
+    gb2312 gbk gb18030 hz big5 big5hkscs cp950 euc_kr cp949 johab""".split()
+)
+"""The encodings of texts that can be named, as Python's codecs are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedEncoding:
+    """What a file is read as; with `readings` of a line from it where another encoding is as likely."""
+
+    name: str
+    readings: tuple[EncodingReading, ...] = ()
+
+
+GuessEncodings = Callable[[bytes], Sequence[Sequence[str]]]
+"""The likely readings of bytes, the likeliest first, each as the encodings that give it.
+
+There is one where there is no doubt, and none where the bytes are no text.
+"""
+
+
+def validated_encoding(name: str, field: str) -> str:
+    """The codec of an encoding's name or alias (`windows-1252`, `latin1`); raises `Invalid` for an unknown one."""
+    try:
+        codec = codecs.lookup(name.strip()).name if name.isascii() else ""
+    except (LookupError, ValueError):
+        codec = ""
+    if codec in {"utf-8-sig", "ascii"}:
+        return "utf-8"
+    if codec not in ENCODINGS:
+        raise Invalid(
+            f"The encoding '{name[:50]}' is not known; name one such as utf-8, windows-1252 or shift_jis.",
+            reason="UNKNOWN_ENCODING",
+            field=field,
+        )
+    return codec
+
+
+def detect_encoding(path: Path, guess: GuessEncodings) -> DetectedEncoding:
+    """The encoding of a text file; raises `Invalid` when it is empty or no text.
+
+    A byte order mark decides, then whether the whole file is UTF-8. Else `guess` gets lines that are not ASCII.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return DetectedEncoding(encoding)
+    if not head.strip():
+        raise Invalid("The file is empty.", reason="FILE_EMPTY")
+    if head.startswith(BINARY_SIGNATURES):
+        raise _binary_error()
+    if b"\x00" in head:
+        return DetectedEncoding(_utf16(head))
+    is_utf8, has_escapes = _examined(path)
+    if is_utf8 and not has_escapes:
+        return DetectedEncoding("utf-8")
+    sample = b"".join(_sample(path))
+    if not has_escapes and _is_damaged_utf8(sample):
+        return DetectedEncoding("utf-8")
+    likely = [names for names in guess(sample) if names]
+    if not likely:
+        raise _binary_error()
+    name = next((name for name in likely[0] if _decodes(path, name)), likely[0][0])
+    others = [names[0] for names in likely[1:MAX_READINGS]]
+    return DetectedEncoding(name, _readings(sample, [name, *others]) if others else ())
+
+
+def _examined(path: Path) -> tuple[bool, bool]:
+    """Whether a file is UTF-8 throughout, and whether it is ASCII with escape sequences."""
+    decoder, is_ascii, has_escapes = codecs.getincrementaldecoder("utf-8")(), True, False
+    try:
+        for chunk in _chunks(path):
+            is_ascii = is_ascii and chunk.isascii()
+            has_escapes = has_escapes or ESCAPE in chunk
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False, False
+    return True, is_ascii and has_escapes
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def _sample(path: Path) -> Iterator[bytes]:
+    """Whole lines that have more than ASCII, or an escape sequence, up to `SAMPLE_BYTES`.
+
+    No line is cut, and so no character: a line end is never a part of one in the encodings that are guessed.
+    """
+    size = 0
+    with path.open("rb") as file:
+        while size < SAMPLE_BYTES and (line := file.readline(CHUNK)):
+            if not line.isascii() or ESCAPE in line:
+                size += len(line)
+                yield line
+
+
+def _is_damaged_utf8(sample: bytes) -> bool:
+    """Whether most of what is not ASCII is UTF-8: then an error that names the bad byte is better than a guess."""
+    text = sample.decode("utf-8", errors="replace")
+    bad = text.count("\ufffd")
+    return sum(1 for character in text if character > "\x7f") > 2 * bad
+
+
+def _utf16(head: bytes) -> str:
+    """UTF-16 without a byte order mark, in which nearly every second byte of Western text is NUL."""
+    even, odd = head[0::2], head[1::2]
+    if even and even.count(0) > len(even) * 0.6 and odd.count(0) < len(odd) * 0.1:
+        return "utf-16-be"
+    if odd and odd.count(0) > len(odd) * 0.6 and even.count(0) < len(even) * 0.1:
+        return "utf-16-le"
+    raise _binary_error()
+
+
+def _decodes(path: Path, name: str) -> bool:
+    """Whether the whole file is text in an encoding."""
+    decoder = codecs.getincrementaldecoder(name)()
+    try:
+        for chunk in _chunks(path):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _readings(sample: bytes, encodings: Sequence[str]) -> tuple[EncodingReading, ...]:
+    """How each encoding reads the line on which they differ most; of those the shortest."""
+    lines = [[line.decode(name, errors="replace") for name in encodings] for line in sample.splitlines()]
+    most = max(lines, key=lambda readings: (len(set(readings)), -len(readings[0])))
+    return tuple(
+        EncodingReading(encoding=name, line=replace_invalid_characters(line.strip())[:READING_CHARS])
+        for name, line in zip(encodings, most, strict=True)
+    )
+
+
+def _binary_error() -> Invalid:
+    return Invalid("The file is not a text table: it holds binary data.", reason="NOT_A_TABLE")

@@ -1,0 +1,36 @@
+"""Formulas in CSV: an apostrophe keeps spreadsheets from running a cell, and is removed when our CSV is read back."""
+
+import re
+
+SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+"""What formulas begin with; the last four are full-width signs, which East Asian spreadsheets accept too."""
+STARTS = f"[{SIGNS}\t\r\n]"
+"""First characters of a cell that is guarded. Blank ones are skipped by some spreadsheets."""
+FORMULA = re.compile(STARTS)
+NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?%?", re.ASCII)
+TO_GUARD = re.compile(f"\\A(?='*{STARTS})|(?<=[;\t\r\n])(?='*[{SIGNS}])")
+"""Where a cell begins as a formula, or would where a spreadsheet splits it at `;`, a tab or a line end.
+
+An apostrophe that stands there already is guarded too: else removing guards would remove it.
+"""
+GUARD = re.compile(f"\\A'(?='*{STARTS})|(?<=[;\t\r\n])'(?='*[{SIGNS}])")
+
+
+def guarded(value: str) -> str:
+    """A text with an apostrophe wherever a spreadsheet could see the beginning of a formula; -3.5 is unchanged."""
+    return value if NUMBER.fullmatch(value) else TO_GUARD.sub("'", value)
+
+
+def without_guards(value: str) -> str:
+    """The text of which `guarded` made this one."""
+    return GUARD.sub("", value)
+
+
+def is_guarded(cell: str) -> bool:
+    """Whether a cell begins with a guard."""
+    return cell.startswith("'") and GUARD.match(cell) is not None
+
+
+def is_formula(cell: str) -> bool:
+    """Whether a cell begins as a formula and has no guard; a number does not."""
+    return FORMULA.match(cell) is not None and not NUMBER.fullmatch(cell)
