@@ -19,7 +19,7 @@ from infra.completions import OpenAICompletions
 from infra.db import gateway, job_events
 from infra.db.engine import conninfo, engine
 from infra.db.transactions import SqlTransactions
-from infra.encoding import detect
+from infra.encoding import guess_encodings
 from infra.events.job_streams import JobStreams
 from infra.events.listener import Listener
 from infra.gateway.key_table import SqlKeyTable
@@ -82,7 +82,7 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
             health=HealthCheck(database, storage, runtime, VERSION),
             trainer=ProcessTrainer(settings.models_folder),
             work_folder=settings.work_folder,
-            detect_encoding=detect,
+            guess_encodings=guess_encodings,
             limits=UploadLimits(settings.max_file_mb * MEBIBYTE, settings.max_project_mb * MEBIBYTE),
             external_api_key=settings.app_external_api_key,
             now=_now,

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from domain import ids
+from domain.encodings import EncodingReading, declared_encoding
 from domain.errors import Conflict, Invalid, LimitExceeded
 from domain.ids import Noun
 from domain.reading import LockingReads, Reads
@@ -31,14 +32,6 @@ class DocumentStatus(StrEnum):
     PROCESSING = "PROCESSING"
     READY = "READY"
     FAILED = "FAILED"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodingReading:
-    """How an encoding reads a line of a file."""
-
-    encoding: str
-    line: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +236,7 @@ def new_document(
         kind=kind,
         mime_type=media_type(kind, filename, declared_type),
         size_bytes=size or 0,
+        encoding=declared_encoding(declared_type, "fileType"),
         created_at=now,
     )
 

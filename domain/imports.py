@@ -1,10 +1,16 @@
-"""Imports: formats of uploads, which documents can be imported, and the mapping of fields to columns."""
+"""Imports: formats and encodings of uploads, which documents can be imported, and which column each field is."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from domain.documents import Document, DocumentKind, DocumentStatus
+from domain.encodings import doubtful_encoding_error, encoding_of_language, validated_encoding
 from domain.errors import Conflict, DomainError, Invalid
+from domain.formulas import without_guards
 
 
 class ImportFormat(StrEnum):
@@ -87,24 +93,89 @@ def document_failed_error(document: Document) -> DomainError:
     )
 
 
-def column_mapping(field_names: Sequence[str], headers: Sequence[str]) -> dict[str, str]:
-    """The header of the column of each field: the same name, or else the only one that differs in case alone.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """How a document is imported, where that is said: its format, its encoding, and the headers of fields."""
 
-    Columns of no field are left out. Raises `Invalid` when a field has no column.
+    format: ImportFormat | None = None
+    encoding: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    def validated(self, field_names: Sequence[str]) -> "ImportOptions":
+        """The options with the codec of the encoding; raises `Invalid` for an unknown encoding or field."""
+        for name, header in self.columns.items():
+            if name not in field_names:
+                message = f"The dataset has no field '{str(name)[:100]}'; its fields are {_quoted_list(field_names)}."
+                raise Invalid(message, reason="UNKNOWN_FIELD", field="columns")
+            if not isinstance(header, str):
+                message = f"The column of the field '{name}' is not a text; name a header of the file."
+                raise Invalid(message, reason="INVALID_COLUMNS", field="columns")
+        if self.encoding is None:
+            return self
+        return replace(self, encoding=validated_encoding(self.encoding, "encoding"))
+
+    def as_arguments(self) -> dict[str, object]:
+        """The options as a job stores them."""
+        return asdict(self)
+
+    @classmethod
+    def of_arguments(cls, arguments: Mapping[str, Any]) -> "ImportOptions":
+        """The options of a job."""
+        name = arguments.get("format")
+        return cls(
+            format=ImportFormat(name) if name else None,
+            encoding=arguments.get("encoding"),
+            columns=arguments.get("columns") or {},
+        )
+
+    def encoding_of(self, document: Document, language: str) -> str | None:
+        """The encoding to read a document in; None where it was not detected yet.
+
+        Raises `Invalid` where several are as likely, none is named, and the dataset's language does not decide.
+        """
+        if self.encoding is not None or not document.encoding_readings:
+            return self.encoding or document.encoding
+        found = encoding_of_language(document.encoding_readings, language)
+        if found is None:
+            raise doubtful_encoding_error(document.encoding_readings)
+        return found
+
+    def key_prefix(self, document: Document, encoding: str) -> str:
+        """What the keys of the items begin with: the same where a document is read in the same way."""
+        if self.format is None and not self.columns and encoding == document.encoding:
+            return document.id
+        read_as = json.dumps([self.format, encoding, self.columns], sort_keys=True)
+        return f"{document.id}:{hashlib.sha256(read_as.encode()).hexdigest()[:12]}"
+
+
+def column_mapping(
+    field_names: Sequence[str], headers: Sequence[str], columns: Mapping[str, str]
+) -> dict[str, str]:
+    """The header of each field's column: that in `columns`, else the same name, else the only one in another case.
+
+    Columns of no field are left out. Raises `Invalid` when a field has no column, or several have its name.
     """
-    found = {name: _header_of(name, headers) for name in field_names}
-    missing = [name for name, header in found.items() if header is None]
+    found = {name: _header_of(columns.get(name, name), headers) for name in field_names}
+    missing = [columns.get(name, name) for name, header in found.items() if header is None]
     if missing:
         raise Invalid(
             f"The file has no column for {_quoted_list(missing)}; its header is {_quoted_list(headers)}.",
             reason="MISSING_COLUMNS",
+            field="columns" if columns else None,
             context={"missing": missing, "header": list(headers)},
         )
     return {name: header for name, header in found.items() if header is not None}
 
 
 def _header_of(name: str, headers: Sequence[str]) -> str | None:
-    exact = [header for header in headers if header.strip() == name]
+    """The header that is a name, as it is or without guards of formulas; raises `Invalid` when two are."""
+    name = name.strip()
+    exact = [header for header in headers if name in {header.strip(), without_guards(header.strip())}]
+    if len(exact) > 1:
+        message = (
+            f"The file names the column '{name[:100]}' {len(exact)} times; rename those that are not meant."
+        )
+        raise Invalid(message, reason="DUPLICATE_FIELD", context={"header": list(headers)})
     similar = [header for header in headers if header.strip().casefold() == name.casefold()]
     return exact[0] if exact else similar[0] if len(similar) == 1 else None
 

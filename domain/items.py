@@ -158,8 +158,7 @@ class DatasetStats:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row of an uploaded table: its line from 1 on, its values in the order of the columns that were selected,
-    and problems of the line itself."""
+    """A row of an uploaded table: its line from 1 on, its values of the selected columns, problems of the line itself."""
 
     line: int
     values: tuple[str, ...]

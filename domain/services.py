@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from domain.documents import UploadLimits
+from domain.files.encoding_detection import GuessEncodings
 from domain.ports.completions import Completions
 from domain.ports.health import Health
 from domain.ports.job_streams import JobStreams
@@ -32,7 +33,7 @@ class Services:
     health: Callable[[], Awaitable[Health]]
     trainer: Trainer
     work_folder: Path
-    detect_encoding: Callable[[bytes], str]
+    guess_encodings: GuessEncodings
     limits: UploadLimits
     external_api_key: str | None
     now: Callable[[], datetime]

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import accumulate, islice
 
 import chardet
 from charset_normalizer import from_bytes
@@ -37,7 +37,10 @@ RARE = frozenset({"mac-roman", "mac-greek", "mac-cyrillic", "cp850", "cp437", "c
 FEW_CHARACTERS = 4
 """The number of characters below which chardet's preference says little."""
 TYPOGRAPHY = re.compile(
-    r"(?<=[a-z])’(?=(?:s|t|re|ve|ll|d|m)\b)|(?<![^\W_])[‘“„•–—]|[’”…–—™©®°€](?![^\W_])", re.IGNORECASE
+    "(?<=[a-z])\u2019(?=(?:s|t|re|ve|ll|d|m)\\b)"
+    "|(?<![^\\W_])[\u2018\u201c\u201e\u2022\u2013\u2014]"
+    "|[\u2019\u201d\u2026\u2013\u2014\u2122\xa9\xae\xb0\u20ac](?![^\\W_])",
+    re.IGNORECASE,
 )
 """Where the typographic characters of Windows-1252 stand in English; elsewhere those bytes are letters."""
 SECOND_OPINION_BYTES = 8_192
@@ -90,16 +93,14 @@ def _likely(sample: bytes, ranked: dict[str, float]) -> list[str]:
 
 def _disorder(sample: bytes) -> dict[str, float]:
     """The single-byte readings that charset-normalizer accepts, with its measure of disorder; the best first."""
-    size = 0
-    lines = []
-    for line in sample.splitlines(keepends=True):
-        size += len(line)
-        lines.append(line)
-        if size >= SECOND_OPINION_BYTES:
-            break
-    matches = from_bytes(b"".join(lines), cp_isolation=[name.replace("-", "_") for name in SINGLE_BYTE])
+    lines = sample.splitlines(keepends=True)
+    ends = accumulate(map(len, lines))
+    part = (
+        b"".join(line for line, end in zip(lines, ends, strict=True) if end <= SECOND_OPINION_BYTES)
+        or lines[0]
+    )
     found = dict[str, float]()
-    for match in matches:
+    for match in from_bytes(part, cp_isolation=[name.replace("-", "_") for name in SINGLE_BYTE]):
         for name in match.could_be_from_charset:
             text = _decoded(sample, name)
             if text is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.datasets import Dataset, PromptRevision
-from domain.imports import ImportFormat
+from domain.imports import ImportOptions
 from domain.jobs import Job
 from domain.reading import require
 from domain.use_cases import datasets, idempotency, imports
@@ -34,7 +34,7 @@ async def update(context: Context, id: str, patch: Mapping[str, Any]) -> Dataset
 
 
 async def import_document(
-    context: Context, dataset_id: str, document_id: str, format: ImportFormat | None, key: str | None
+    context: Context, dataset_id: str, document_id: str, options: ImportOptions, key: str | None
 ) -> tuple[Dataset, Job]:
     """Start the job that imports a document's rows as items."""
     viewer = context.viewer_id
@@ -43,9 +43,9 @@ async def import_document(
             store,
             "importDataset",
             key,
-            [dataset_id, document_id, format],
+            [dataset_id, document_id, options.as_arguments()],
             create=lambda: imports.create(
-                store, dataset_id, document_id, format, viewer_id=viewer, now=context.now()
+                store, dataset_id, document_id, options, viewer_id=viewer, now=context.now()
             ),
             replay=lambda job_id: imports.replay(store, job_id, viewer_id=viewer),
             result_id=lambda started: started[1].id,

@@ -46,25 +46,40 @@ FORMATS = {
     ),
     "jsonl": Format("application/jsonl", head=lambda _: "", line=_json_line),
 }
+RAW_CSV = Format(
+    "text/csv; charset=utf-8",
+    head=lambda names: BOM + csv_line(names, raw=True),
+    line=lambda _, item: csv_line(item.values, raw=True),
+)
+"""CSV with formulas as they are, which a spreadsheet would run."""
 
 
 @endpoint
 @rate_limited(CallKind.READS)
 async def download(request: Request) -> Response:
-    """The items of a dataset as a file. Parameters: `format` (csv, jsonl), `items` and `split`."""
+    """The items of a dataset as a file. Parameters: `format` (csv, jsonl), `items`, `split` and `raw`."""
     viewer = viewer_id(request, allow_ticket=True)
     name = request.query_params.get("format", "csv")
     if name not in FORMATS:
         raise Invalid(f"`format` is one of {', '.join(FORMATS)}, not '{name}'.", reason="UNSUPPORTED_FORMAT")
     selection = _choice(request, "items", ItemSelection) or ItemSelection.ACTIVE
     split = _choice(request, "split", Split)
+    format = RAW_CSV if _flag(request, "raw") and name == "csv" else FORMATS[name]
     dataset = await _require_done(request, viewer)
     filename = f"{safe_name(dataset.name)}_v{dataset.version}.{name}"
     return ClosingStreamingResponse(
-        batched(items_as_text(services_of(request).transactions, dataset, FORMATS[name], split, selection)),
-        media_type=FORMATS[name].media_type,
+        batched(items_as_text(services_of(request).transactions, dataset, format, split, selection)),
+        media_type=format.media_type,
         headers={"Content-Disposition": f'attachment; filename="{filename}"'},
     )
+
+
+def _flag(request: Request, name: str) -> bool:
+    """Whether a query parameter is 1 or true; raises `Invalid` unless it is that, 0, false or absent."""
+    given = request.query_params.get(name, "0").lower()
+    if given not in {"0", "1", "false", "true"}:
+        raise Invalid(f"`{name}` is 0 or 1, not '{given[:50]}'.", reason="INVALID_PARAMETER")
+    return given in {"1", "true"}
 
 
 def _choice(request: Request, name: str, choices: type[Choice]) -> Choice | None:

@@ -17,6 +17,7 @@ from domain.documents import (
     media_type,
     validated_filename,
 )
+from domain.encodings import declared_encoding
 from domain.errors import Conflict, DomainError, Invalid, LimitExceeded, NotFound, Unavailable
 from domain.ids import Noun
 from domain.ports.storage import ObjectChanged, Storage
@@ -102,7 +103,12 @@ class _FormUpload:
             raise kind_required_error()
         kind = self.kind
         return [
-            replace(document, kind=kind, mime_type=media_type(kind, document.filename, declared))
+            replace(
+                document,
+                kind=kind,
+                mime_type=media_type(kind, document.filename, declared),
+                encoding=declared_encoding(declared, "files"),
+            )
             for declared, document in self.files
         ]
 

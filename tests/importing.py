@@ -18,13 +18,19 @@ def csv_table(count: int, *, first: int = 0) -> str:
     return "\n".join(["question,answer", *lines])
 
 
-async def upload(api: Api, project_id: str, content: str | bytes, name: str = "table.csv") -> str:
+async def upload(
+    api: Api,
+    project_id: str,
+    content: str | bytes,
+    name: str = "table.csv",
+    media_type: str = "application/octet-stream",
+) -> str:
     """Upload a dataset file that no worker has read yet; the id of its document."""
     body = content.encode() if isinstance(content, str) else content
     response = await api.rest.post(
         f"/api/projects/{project_id}/files",
         data={"kind": "dataset_upload"},
-        files=[("files", (name, body, "application/octet-stream"))],
+        files=[("files", (name, body, media_type))],
     )
     assert response.status_code == 201, response.text
     return str(response.json()["files"][0]["id"])

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from domain import imports
+from domain.datasets import Dataset
 from domain.documents import Document, DocumentStatus
 from domain.errors import Conflict, Invalid
-from domain.files.tables import Table, open_table
+from domain.files.encoding_detection import detect_encoding
+from domain.files.tables import open_table
 from domain.hashes import sha256_of_file
-from domain.imports import ImportFormat
+from domain.imports import ImportOptions, column_mapping, document_failed_error, import_format
 from domain.items import Item, ProblemCode
 from domain.job_events import Progress
 from domain.jobs import Job
@@ -31,7 +33,7 @@ ROWS_PER_PROGRESS = 5_000
 
 async def handle(services: Services, job: Job) -> dict[str, Any]:
     """Import the job's document; the result counts its rows, valid, invalid and duplicate ones."""
-    document = await _document(services, job)
+    dataset, document = await _subject(services, job)
     await asyncio.to_thread(services.work_folder.mkdir, parents=True, exist_ok=True)
     with TemporaryDirectory(dir=services.work_folder, prefix="import-") as folder:
         path = Path(folder) / "table"
@@ -40,48 +42,62 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
             await asyncio.to_thread(sha256_of_file, path) != document.sha256
         ):  # the upload URL is valid for a while
             raise ObjectChanged
-        table = await asyncio.to_thread(_open, services, document, job, path)
+        work = await asyncio.to_thread(_open, services, job, dataset, document, path)
         async with services.transactions.begin() as store:
-            return await _import(services, store, job, document, table)
+            return await _import(services, store, job, work)
 
 
-async def _document(services: Services, job: Job) -> Document:
-    """The document to import. Raises `Conflict` when it was not or could not be read, `NotFound` when it is deleted."""
+async def _subject(services: Services, job: Job) -> tuple[Dataset, Document]:
+    """The dataset, whose fields stay while the job is not over, and the document to import. Raises `Conflict` when it was not or could not be read, `NotFound` when it is deleted."""
     document_id = (job.arguments or {})["document_id"]
     async with services.transactions.read() as store:
+        dataset = await require(store.datasets, job.subject_id, viewer_id=job.owner_id)
         document = await require(store.documents, document_id, viewer_id=job.owner_id)
     if document.status is DocumentStatus.FAILED:
-        raise imports.document_failed_error(document)
+        raise document_failed_error(document)
     if document.status is not DocumentStatus.READY:
         raise Conflict("The document was not read yet.", reason="NOT_READY")
-    return document
+    return dataset, document
 
 
-def _open(services: Services, document: Document, job: Job, path: Path) -> Table:
-    name = (job.arguments or {}).get("format")
-    format = imports.file_format(document, ImportFormat(name) if name else None, path)
-    return open_table(path, format.value, detect_encoding=services.detect_encoding)
-
-
-async def _import(
-    services: Services, store: Store, job: Job, document: Document, table: Table
-) -> dict[str, Any]:
+async def _import(services: Services, store: Store, job: Job, work: Import) -> dict[str, Any]:
     """Load, recompute and count in the caller's transaction.
 
     The rows are loaded before anything is locked. Then the job is locked before the dataset, in the order
     of a cancellation: a cancelled or superseded worker commits nothing and blocks no one.
     """
-    dataset = await require(store.datasets, job.subject_id, viewer_id=job.owner_id)
-    position = await store.items.next_position(dataset.id)
-    work = Import(dataset, document, table, position, services.now())
+    work.first_position = await store.items.next_position(work.dataset.id)
     await store.items.load(_items(services, job, work))
     if not work.rows:
         raise Invalid("The file has a header but no rows.", reason="TABLE_EMPTY")
     await store.job_events.append(job, [Progress(0.95, f"{work.rows:,} rows read; looking for duplicates")])
-    dataset = await require_locked(store.datasets, dataset.id, viewer_id=job.owner_id)
+    dataset = await require_locked(store.datasets, work.dataset.id, viewer_id=job.owner_id)
     await store.items.recompute(dataset)
-    await store.datasets.link(dataset.id, document.id, document.size_bytes)
-    return await _counts(store, job, document, work.rows)
+    await store.datasets.link(dataset.id, work.document.id, work.document.size_bytes)
+    return await _counts(store, job, work)
+
+
+def _open(services: Services, job: Job, dataset: Dataset, document: Document, path: Path) -> Import:
+    """The import of a file. Raises `Invalid` when it is no such table, or its encoding is in doubt."""
+    options = ImportOptions.of_arguments(job.arguments or {})
+    encoding = options.encoding_of(document, dataset.language_iso)
+    if encoding is None:  # it was read by a version that recorded none
+        detected = detect_encoding(path, services.guess_encodings)
+        document = replace(document, encoding=detected.name, encoding_readings=detected.readings)
+        encoding = options.encoding_of(document, dataset.language_iso) or detected.name
+    table = open_table(path, encoding, import_format(document, options.format), options.format)
+    is_as_previewed = document.encoding == encoding and options.format is None
+    preview = document.preview if is_as_previewed and document.preview else table.preview()
+    headers = column_mapping(dataset.field_names, preview.headers, options.columns)
+    return Import(
+        dataset=dataset,
+        document=document,
+        table=table,
+        headers=list(headers.values()),
+        key_prefix=options.key_prefix(document, encoding),
+        now=services.now(),
+        is_guarded=preview.is_guarded,
+    )
 
 
 async def _items(services: Services, job: Job, work: Import) -> AsyncIterator[Item]:
@@ -106,9 +122,15 @@ def _progress(work: Import) -> Progress:
     return Progress(round(0.9 * share, 4), f"{work.rows:,} rows read")
 
 
-async def _counts(store: ReadStore, job: Job, document: Document, rows: int) -> dict[str, Any]:
-    """Counts of the document's rows, from this import and earlier ones."""
-    found = await store.items.stats([job.subject_id], document_id=document.id, viewer_id=job.owner_id)
+async def _counts(store: ReadStore, job: Job, work: Import) -> dict[str, Any]:
+    """Counts of the document's rows, from this import and earlier ones; `unguarded` is of this import alone."""
+    found = await store.items.stats([job.subject_id], document_id=work.document.id, viewer_id=job.owner_id)
     stats = found[job.subject_id]
     duplicates = dict(stats.problems).get(ProblemCode.DUPLICATE, 0)
-    return {"rows": rows, "valid": stats.valid, "invalid": stats.invalid, "duplicates": duplicates}
+    return {
+        "rows": work.rows,
+        "valid": stats.valid,
+        "invalid": stats.invalid,
+        "duplicates": duplicates,
+        "unguarded": work.unguarded,
+    }

@@ -6,10 +6,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from domain.documents import Document, DocumentKind, DocumentStatus, TablePreview
+from domain.documents import Document, DocumentKind, DocumentStatus
 from domain.errors import Conflict
-from domain.files.tables import open_table, preview
-from domain.imports import FORMATS, file_format
+from domain.files.encoding_detection import DetectedEncoding, detect_encoding
+from domain.files.tables import open_table
+from domain.imports import FORMATS
 from domain.job_events import Progress
 from domain.jobs import Job
 from domain.reading import require
@@ -26,15 +27,16 @@ async def handle(services: Services, job: Job) -> dict[str, Any] | None:
         stored = await services.storage.head(document.s3_key)
         etag = stored.etag if stored else None
         sha256 = await _fetch(services, document, path, etag)
-        table = await asyncio.to_thread(_preview, services, document, path)
+        read = await asyncio.to_thread(_table_values, services, document, path)
     async with services.transactions.begin() as store:
         await store.job_events.append(job, [Progress(0.99, "The file was read.")])
         await store.documents.change(
             document.id,
-            {"status": DocumentStatus.READY, "sha256": sha256, "etag": etag, "preview": table},
+            {"status": DocumentStatus.READY, "sha256": sha256, "etag": etag, **read},
             expected=DocumentStatus.PROCESSING,
         )
-    return {"sha256": sha256, "rows": table.row_count if table else None}
+    preview = read.get("preview")
+    return {"sha256": sha256, "rows": preview.row_count if preview else None}
 
 
 async def _fetch(services: Services, document: Document, path: Path, etag: str | None) -> str:
@@ -59,9 +61,18 @@ async def _fetch(services: Services, document: Document, path: Path, etag: str |
     return digest.hexdigest()
 
 
-def _preview(services: Services, document: Document, path: Path) -> TablePreview | None:
-    """The preview of a table; None for other uploads. Raises `Invalid` when the table cannot be read."""
+def _table_values(services: Services, document: Document, path: Path) -> dict[str, Any]:
+    """What a table was read as, and its preview; empty for other uploads. Raises `Invalid` for what is no table."""
     if document.kind is not DocumentKind.DATASET_UPLOAD or document.mime_type not in FORMATS:
-        return None
-    format = file_format(document, None, path)
-    return preview(open_table(path, format.value, detect_encoding=services.detect_encoding))
+        return {}
+    detected = (
+        DetectedEncoding(document.encoding)
+        if document.encoding is not None
+        else detect_encoding(path, services.guess_encodings)
+    )
+    table = open_table(path, detected.name, FORMATS[document.mime_type])
+    return {
+        "encoding": detected.name,
+        "encoding_readings": detected.readings,
+        "preview": table.preview(),
+    }

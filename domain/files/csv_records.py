@@ -95,7 +95,7 @@ def _delimiter_score(lines: Sequence[str], delimiter: str) -> tuple[float, int]:
     """The fraction of records that have the most common number of cells, and that number; (0, 0) for one cell."""
     found = sample_records(lines, Dialect(delimiter))
     width = common_width(found)
-    if width < 2:  # noqa: PLR2004 - one column has no delimiter
+    if width < 2:
         return 0.0, 0
     return sum(len(record.cells) == width for record in found) / len(found), width
 
@@ -130,7 +130,11 @@ def _are_quotes_letters(lines: Sequence[str], found: Sequence[Record], *, faults
         return True
     quoted = [cell for record in plain for cell in record.cells if cell.startswith(QUOTE)]
     needs_none = all(QUOTE not in cell[1:-1] for cell in quoted)
-    return bool(quoted) and needs_none and any(map(_is_mixed, zip(*(record.cells for record in plain[1:]), strict=True)))
+    return (
+        bool(quoted)
+        and needs_none
+        and any(map(_is_mixed, zip(*(record.cells for record in plain[1:]), strict=True)))
+    )
 
 
 def _is_mixed(column: Sequence[str]) -> bool:
@@ -186,17 +190,21 @@ class _Reader:
         self._quoting = dialect.quoting
         self._width = 0
         blank = "" if dialect.delimiter == " " else " "
-        escaped = r'\\.|' if dialect.quoting is Quoting.BACKSLASH else '""|'
+        escaped = r"\\.|" if dialect.quoting is Quoting.BACKSLASH else '""|'
         plain = r'[^"\\]' if dialect.quoting is Quoting.BACKSLASH else '[^"]'
         delimiter = re.escape(dialect.delimiter)
         self._opening = re.compile(f'[{blank}]*"' if blank else '"')
         self._body = re.compile(f"(?:{escaped}{plain}+)*+", re.DOTALL)
-        self._end = re.compile(rf"[{blank}]*({delimiter}|[\r\n]*\Z)" if blank else rf"({delimiter}|[\r\n]*\Z)")
+        self._end = re.compile(
+            rf"[{blank}]*({delimiter}|[\r\n]*\Z)" if blank else rf"({delimiter}|[\r\n]*\Z)"
+        )
         self._blank_before_quote = re.compile(rf'(?:^|{delimiter})\s+"')
 
     def records(self) -> Iterator[Record]:
         while (text := self._lines.take()) is not None:
-            text = text.lstrip(BYTE_ORDER_MARK)  # where files were put one after the other, it may begin any line
+            text = text.lstrip(
+                BYTE_ORDER_MARK
+            )  # where files were put one after the other, it may begin any line
             if not text.strip() or (self._lines.number == 1 and _names_the_delimiter(text)):
                 continue
             record = self._record(self._lines.number, text)
@@ -283,9 +291,13 @@ class _Reader:
         """Whether each line of a record would be a row by itself, so that a quotation mark may be missing."""
         lines = [first, *following]
         delimiters = self._width - 1
-        if not following or delimiters < 1 or any(line.count(self._delimiter) != delimiters for line in lines):
+        if (
+            not following
+            or delimiters < 1
+            or any(line.count(self._delimiter) != delimiters for line in lines)
+        ):
             return False
-        if sum(line.count(QUOTE) for line in lines) > 2:  # noqa: PLR2004 - a writer that quotes knows how to
+        if sum(line.count(QUOTE) for line in lines) > 2:
             return False
         is_prose_like = self._delimiter == "," and delimiters == 1
         return not is_prose_like or len(lines) >= MIN_LINES_IN_DOUBT
@@ -299,7 +311,9 @@ def _fault(error: Exception, line: int) -> str:
     if isinstance(error, _Unclosed):
         return _never_closed(line)
     if isinstance(error, _DoubtfulBackslashes):
-        return f"A value that begins on line {line:,} has two backslashes, which may stand for one or for two."
+        return (
+            f"A value that begins on line {line:,} has two backslashes, which may stand for one or for two."
+        )
     return (
         f"A quoted value that begins on line {line:,} has text after its closing quotation mark; "
         "quotation marks inside of a quoted value are doubled."
@@ -310,4 +324,3 @@ def _names_the_delimiter(text: str) -> bool:
     """Whether a first line is Excel's `sep=;`."""
     text = text.rstrip("\r\n")
     return text.lower().startswith("sep=") and len(text) == len("sep=;")
-

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from domain.files.formulas import guarded
+from domain.formulas import guarded
 from domain.texts import BYTE_ORDER_MARK
 
 BOM = BYTE_ORDER_MARK

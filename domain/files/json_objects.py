@@ -109,7 +109,7 @@ def _with_raw_members(value: dict[str, Any], text: str) -> dict[str, str]:
         name, position = scanstring(text, position + 1, False)
         position = text.index(":", position) + 1
         position = BLANK.match(text, position).end()  # type: ignore[union-attr]
-        _, end = DECODER.scan_once(text, position)
+        _, end = DECODER.raw_decode(text, position)
         member = value[name]
         found[name] = text[position:end] if isinstance(member, dict | list) else _as_text(member)
         position = BLANK_OR_COMMA.match(text, end).end()  # type: ignore[union-attr]

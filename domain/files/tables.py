@@ -10,9 +10,17 @@ from typing import Protocol
 
 from domain.documents import TablePreview
 from domain.errors import Invalid
-from domain.files import formulas
-from domain.files.csv_records import Dialect, Record, RecordTooLong, common_width, detect_dialect, records, sample_records
+from domain.files.csv_records import (
+    Dialect,
+    Record,
+    RecordTooLong,
+    common_width,
+    detect_dialect,
+    records,
+    sample_records,
+)
 from domain.files.json_objects import JsonRow, begins_as_json, is_one_value, rows_of_lines, rows_of_text
+from domain.formulas import has_guard, is_formula
 from domain.imports import ImportFormat, check_supported
 from domain.items import VALUE_LIMIT, Problem, ProblemCode, TableRow
 from domain.texts import BYTE_ORDER_MARK
@@ -24,7 +32,6 @@ LINE_LIMIT = 8_388_608
 MAX_COLUMNS = 1_000
 PREVIEW_ROWS = 10
 PREVIEW_CHARS = 2_000
-FIRST_OF_FORMULAS = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20'")
 
 
 class Table(Protocol):
@@ -39,7 +46,9 @@ class Table(Protocol):
         ...
 
 
-def open_table(path: Path, encoding: str, declared: ImportFormat, requested: ImportFormat | None = None) -> Table:
+def open_table(
+    path: Path, encoding: str, declared: ImportFormat, requested: ImportFormat | None = None
+) -> Table:
     """A table in the requested format or, without one, in that which its content has; raises `Invalid` when it is none.
 
     `declared` is the format of the file's media type.
@@ -120,22 +129,17 @@ class CsvTable:
             return (Problem(ProblemCode.JSON_INVALID, record.fault),)
         if not any(map(str.strip, record.cells[len(self.headers) :])):
             return ()
-        message = (
-            f"Line {record.line:,} has {len(record.cells)} values, but the header has {len(self.headers)} fields."
-        )
+        message = f"Line {record.line:,} has {len(record.cells)} values, but the header has {len(self.headers)} fields."
         return (Problem(ProblemCode.JSON_INVALID, message),)
 
     def preview(self) -> TablePreview:
-        first, count, is_guarded, has_formulas = list[tuple[str, ...]](), 0, False, False
-        for count, record in enumerate(self._body(), 1):  # noqa: B007 - the last count is that of all rows
+        first, count, has_guards, has_formulas = list[tuple[str, ...]](), 0, False, False
+        for count, record in enumerate(self._body(), 1):
             if count <= PREVIEW_ROWS:
                 first.append(_preview_row([*record.cells, *[""] * len(self.headers)][: len(self.headers)]))
-            for cell in record.cells:
-                if cell[:1] in FIRST_OF_FORMULAS:
-                    is_guarded = is_guarded or formulas.is_guarded(cell)
-                    has_formulas = has_formulas or formulas.is_formula(cell)
-        is_guarded = is_guarded and not has_formulas
-        return _preview(self.headers, first, count, is_guarded=is_guarded)
+            has_guards = has_guards or any(map(has_guard, record.cells))
+            has_formulas = has_formulas or any(map(is_formula, record.cells))
+        return _preview(self.headers, first, count, is_guarded=has_guards and not has_formulas)
 
     def _body(self) -> Iterator[Record]:
         return islice(_records(self.path, self.encoding, self.dialect), 1, None)
@@ -157,7 +161,7 @@ class JsonTable:
 
     def preview(self) -> TablePreview:
         names, first, count = dict[str, None](), list[JsonRow](), 0
-        for count, row in enumerate(self._objects(), 1):  # noqa: B007 - the last count is that of all rows
+        for count, row in enumerate(self._objects(), 1):
             names.update(dict.fromkeys(row.values))
             if len(names) > MAX_COLUMNS:
                 raise _table_error(f"The objects have more than {MAX_COLUMNS:,} different fields.")
@@ -222,7 +226,8 @@ def _records(path: Path, encoding: str, dialect: Dialect) -> Iterator[Record]:
 
 def _value_too_long_error(line: int) -> Invalid:
     return _table_error(
-        f"A value that begins on line {line:,} has more than {VALUE_LIMIT:,} characters.", reason="VALUE_TOO_LONG"
+        f"A value that begins on line {line:,} has more than {VALUE_LIMIT:,} characters.",
+        reason="VALUE_TOO_LONG",
     )
 
 

@@ -1,6 +1,6 @@
 """Use cases of imports: the rows of a document become items of a dataset."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +8,8 @@ from domain import items
 from domain.datasets import Dataset
 from domain.documents import Document, DocumentStatus
 from domain.files.tables import Table
-from domain.imports import ImportFormat, check_importable, column_mapping
+from domain.formulas import without_guards
+from domain.imports import ImportOptions, check_importable, column_mapping
 from domain.items import Item, ItemOrigin, Source
 from domain.jobs import Job, JobType, new_job
 from domain.projects import require_active
@@ -21,7 +22,7 @@ async def create(
     store: Store,
     dataset_id: str,
     document_id: str,
-    format: ImportFormat | None,
+    options: ImportOptions,
     *,
     viewer_id: str,
     now: datetime,
@@ -33,19 +34,30 @@ async def create(
     document = await require_locked_in_project(
         store.documents, document_id, dataset.project_id, viewer_id=viewer_id
     )
-    check_importable(document, format)
+    check_importable(document, options.format)
+    options = options.validated(dataset.field_names)
+    _check_readable(dataset, document, options)
     job = new_job(
         JobType.DATASET_IMPORT,
         project_id=dataset.project_id,
         owner_id=viewer_id,
         subject_id=dataset.id,
         now=now,
-        arguments={"document_id": document_id, "format": format},
+        arguments={"document_id": document_id, **options.as_arguments()},
     )
     await store.jobs.add(job)
     if document.status is DocumentStatus.READY:
         await store.jobs.enqueue(job)  # else `documents.apply_job_status` does, once its job has ended
     return dataset, job
+
+
+def _check_readable(dataset: Dataset, document: Document, options: ImportOptions) -> None:
+    """Raise `Invalid` for what is known to fail of a document that was read: a doubtful encoding, missing columns."""
+    if document.encoding is None or document.status is not DocumentStatus.READY:
+        return
+    encoding = options.encoding_of(document, dataset.language_iso)
+    if document.preview is not None and options.format is None and encoding == document.encoding:
+        column_mapping(dataset.field_names, document.preview.headers, options.columns)
 
 
 async def replay(store: ReadStore, job_id: str, *, viewer_id: str) -> tuple[Dataset, Job]:
@@ -56,27 +68,33 @@ async def replay(store: ReadStore, job_id: str, *, viewer_id: str) -> tuple[Data
 
 @dataclass(slots=True)
 class Import:
-    """An import of a table; `rows` counts the rows that were read."""
+    """An import of a table. `headers` are those of the dataset's fields, in their order.
+
+    `rows` counts the rows that were read, `unguarded` the values from which guards of formulas were removed.
+    """
 
     dataset: Dataset
     document: Document
     table: Table
-    first_position: int
+    headers: Sequence[str]
+    key_prefix: str
     now: datetime
+    is_guarded: bool = False
+    first_position: int = 0
     rows: int = 0
+    unguarded: int = 0
 
     def items(self) -> Iterator[Item]:
         """Every row as an item, with a key of document and line, so that a retry inserts it once."""
-        headers = column_mapping(self.dataset.field_names, self.table.headers)
         source = Source(document_id=self.document.id, source_document=self.document.filename)
-        for row in self.table.rows():
-            values = {name: row.values.get(header, "") for name, header in headers.items()}
+        for row in self.table.rows(self.headers):
+            values = self._without_guards(row.values) if self.is_guarded else row.values
             position = self.first_position + self.rows
             self.rows += 1
             yield items.new_item(
                 self.dataset,
-                values,
-                key=f"{self.document.id}:{row.line}",
+                dict(zip(self.dataset.field_names, values, strict=True)),
+                key=f"{self.key_prefix}:{row.line}",
                 position=position,
                 origin=ItemOrigin.UPLOADED,
                 now=self.now,
@@ -84,3 +102,8 @@ class Import:
                 problems=row.problems,
                 line=row.line,
             )
+
+    def _without_guards(self, values: Sequence[str]) -> Sequence[str]:
+        found = [without_guards(value) for value in values]
+        self.unguarded += sum(before != after for before, after in zip(values, found, strict=True))
+        return found

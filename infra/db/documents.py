@@ -31,7 +31,7 @@ class SqlDocuments(Reader[Document]):
     parents: ClassVar[Parents] = {Parent.PROJECT: documents.c.project_id}
     source = documents.outerjoin(projects)
     columns = COLUMNS
-    projectable = column_names(COLUMNS)
+    projectable = column_names(COLUMNS, "encoding_readings")
     order = (documents.c.id,)
 
     def build(self, row: Row) -> Document:

@@ -27,6 +27,7 @@ from domain import items as item
 from domain import jobs as jb
 from domain import projects as prj
 from domain.base_models import ModelSource, ModelType
+from domain.encodings import EncodingReading
 from domain.finetunes import (
     Artifact,
     FinetuneMethod,
@@ -143,6 +144,8 @@ documents = Table(
     Column("page_count", Integer),
     Column("sha256", Text),
     Column("etag", Text),
+    Column("encoding", Text),
+    Column("encoding_readings", Json(tuple[EncodingReading, ...]), nullable=False, server_default="[]"),
     Column("preview", Json(doc.TablePreview)),
     Column("created_at", Moment, nullable=False),
     Index("ix_documents_project_id_id", "project_id", "id"),

@@ -4,7 +4,8 @@ from typing import Any
 
 import strawberry
 
-from domain.imports import ImportFormat
+from domain.errors import Invalid
+from domain.imports import ImportFormat, ImportOptions
 from resolvers import datasets as resolve
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
@@ -118,8 +119,16 @@ class ImportDatasetInput:
         "while it is `PROCESSING`, the import waits."
     )
     format: ImportFormat | None = optional(
-        "File format; when absent or null, it is derived from the "
-        "media type, and for `text/plain` from the content."
+        "File format; when absent or null, it is derived from the media type and the content."
+    )
+    encoding: str | None = optional(
+        "Encoding to read the file in, such as `windows-1252`; when absent or null, `Document.encoding`. "
+        "Required where that is in doubt and the dataset's language does not decide: else the import is refused "
+        "with the reason `ENCODING_DOUBTFUL`, and `context.readings` has `Document.encodingReadings`."
+    )
+    columns: JSON | None = optional(
+        "Headers of the columns that fields are imported from, an object from field name to header. A field that "
+        "is not in it is imported from the column of its own name, which may differ in case."
     )
     idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
@@ -130,6 +139,14 @@ def _domain_values(input: Any, *without: str) -> dict[str, Any]:
     if (names := values.get("field_names")) is not None:
         values["field_names"] = tuple(names)
     return values
+
+
+def import_options(format: ImportFormat | None, encoding: str | None, columns: Any) -> ImportOptions:
+    """The options of an import; raises `Invalid` when `columns` is no object."""
+    if columns is not None and not isinstance(columns, dict):
+        message = "`columns` is an object from field name to header."
+        raise Invalid(message, reason="INVALID_COLUMNS", field="columns")
+    return ImportOptions(format=format, encoding=encoding, columns=columns or {})
 
 
 @strawberry.type(description="Result of `createDataset`.")
@@ -170,7 +187,7 @@ class DatasetMutations:
             info.context,
             input.dataset_id,
             input.document_id,
-            or_none(input.format),
+            import_options(or_none(input.format), or_none(input.encoding), or_none(input.columns)),
             or_none(input.idempotency_key),
         )
         return DatasetJobPayload(dataset=Dataset.from_domain(dataset), job=Job.from_domain(job))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain import documents as domain
+from domain import encodings
 from domain.documents import DocumentKind, DocumentStatus
 from domain.ids import Noun
 from resolvers import jobs as resolve_jobs
@@ -43,7 +44,8 @@ register_enum(
 @strawberry.type(description="First rows of a table, and its size.")
 class TablePreview:
     headers: list[str] = strawberry.field(
-        description="Names of the columns; for JSON Lines, the field names of the first 100 lines."
+        description="Names of the columns, empty for one without; for JSON, the fields of all objects in order of "
+        "first use."
     )
     rows: list[list[str]] = strawberry.field(
         description="Values of the first 10 rows in the order of `headers`; "
@@ -55,6 +57,15 @@ class TablePreview:
     @classmethod
     def from_domain(cls, record: domain.TablePreview) -> "TablePreview":
         return convert(cls, record, headers=list(record.headers), rows=[list(row) for row in record.rows])
+
+
+@converted_from(encodings.EncodingReading)
+@strawberry.type(description="How an encoding reads a line of a file.")
+class EncodingReading:
+    encoding: str = strawberry.field(description="Name of the encoding, such as `cp1252`.")
+    line: str = strawberry.field(
+        description="A line of the file as this encoding reads it, cut after 200 characters."
+    )
 
 
 @node(Noun.DOCUMENT, domain.Document, "download_url")
@@ -79,6 +90,14 @@ class Document(Node):
     sha256: str | None = strawberry.field(
         description="SHA-256 of the content in hex; null until the file is read."
     )
+    encoding: str | None = strawberry.field(
+        description="Encoding that a table is read in, such as `utf-8` or `cp1252`: that of the upload's `charset`, "
+        "else the one detected from the content; null for other files and until the file is read."
+    )
+    encoding_readings: list[EncodingReading] = strawberry.field(
+        description="Two or three likely readings of a line of the file, the likeliest first, where the detected "
+        "encoding is in doubt; empty otherwise."
+    )
     preview: TablePreview | None = strawberry.field(
         description="First rows of a CSV or JSON Lines table; null for "
         "other files and until the file is read."
@@ -94,9 +113,22 @@ class Document(Node):
     def from_domain(cls, record: domain.Document) -> "Document":
         path = f"/api/projects/{record.project_id}/documents/{record.id}/download"
         preview = TablePreview.from_domain(record.preview) if record.preview else None
+        readings = [convert(EncodingReading, reading) for reading in record.encoding_readings]
         return convert(
-            cls, record, record=record, preview=preview, download_url=path if record.is_stored else None
+            cls,
+            record,
+            record=record,
+            encoding_readings=readings,
+            preview=preview,
+            download_url=path if record.is_stored else None,
         )
+
+    @strawberry.field(
+        description="Whether the encoding is in doubt: an import must name one of `encodingReadings`, unless the "
+        "dataset's language decides. Null until `encoding` is known."
+    )
+    def encoding_doubtful(self) -> bool | None:
+        return bool(self.record.encoding_readings) if self.record.encoding is not None else None
 
     @strawberry.field(description="The project that the document belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:

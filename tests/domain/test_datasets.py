@@ -1,4 +1,4 @@
-"""Rules of datasets, and the mapping of fields to columns."""
+"""Rules of datasets."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from domain.datasets import check_descriptions, check_fields
 from domain.errors import Invalid
-from domain.imports import column_mapping
 from tests.domain.records import DATASET
 
 NAME = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20)
@@ -54,29 +53,3 @@ def test_any_distinct_names_are_valid_fields(names: list[str]) -> None:
 @pytest.mark.parametrize("fields", [None, {}, {"question": "What is asked.", "other": ""}])
 def test_fields_may_have_descriptions(fields: dict[str, str] | None) -> None:
     check_descriptions(fields)
-
-
-@given(st.permutations(["question", "answer", "note"]))
-def test_columns_are_found_by_name_in_any_order(headers: list[str]) -> None:
-    assert column_mapping(("answer", "question"), headers) == {"answer": "answer", "question": "question"}
-
-
-def test_a_column_that_differs_in_case_alone_is_found_unless_there_are_two() -> None:
-    assert column_mapping(("question", "answer"), ("Question", " ANSWER ")) == {
-        "question": "Question",
-        "answer": " ANSWER ",
-    }
-    assert column_mapping(("a", "b"), ("A", "a", "b")) == {"a": "a", "b": "b"}
-
-
-def test_missing_columns_are_named_with_the_header() -> None:
-    with pytest.raises(Invalid) as refused:
-        column_mapping(("question", "answer"), ("Frage", "ANSWER", "Answer"))
-    assert refused.value.message == (
-        "The file has no column for 'question', 'answer'; its header is 'Frage', 'ANSWER', 'Answer'."
-    )
-
-
-def test_a_long_header_is_shortened_in_the_message() -> None:
-    with pytest.raises(Invalid, match="and 980 more"):
-        column_mapping(("question", "answer"), [f"c{number}" for number in range(1_000)])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.documents import EncodingReading
+from domain.encodings import EncodingReading
 from domain.errors import Invalid
 from domain.texts import replace_invalid_characters
 
@@ -16,7 +16,17 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-BINARY_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF", b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"GGUF", b"\x7fELF")
+BINARY_SIGNATURES = (
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"%PDF",
+    b"PK\x03\x04",
+    b"PAR1",
+    b"\x1f\x8b",
+    b"GGUF",
+    b"\x7fELF",
+)
 """The first bytes of binary files, also of those that could be decoded as text."""
 HEAD_BYTES = 262_144
 """Bytes at the start of a file that are searched for NUL."""
@@ -27,19 +37,6 @@ ESCAPE = b"\x1b$"
 """Begins the characters of ISO-2022 encodings, which are ASCII bytes."""
 READING_CHARS = 200
 MAX_READINGS = 3
-
-ENCODINGS = frozenset(
-    """ascii utf-8 utf-16 utf-16-le utf-16-be utf-32 utf-32-le utf-32-be
-    cp1250 cp1251 cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 cp874
-    cp437 cp720 cp737 cp775 cp850 cp852 cp855 cp857 cp858 cp860 cp861 cp862 cp863 cp864 cp865 cp866 cp869 cp1125
-    iso8859-1 iso8859-2 iso8859-3 iso8859-4 iso8859-5 iso8859-6 iso8859-7 iso8859-8 iso8859-9 iso8859-10
-    iso8859-11 iso8859-13 iso8859-14 iso8859-15 iso8859-16 tis-620
-    koi8-r koi8-u koi8-t kz1048 ptcp154 mac-roman mac-latin2 mac-cyrillic mac-greek mac-turkish mac-iceland
-    cp932 shift_jis shift_jis_2004 shift_jisx0213 euc_jp euc_jis_2004 euc_jisx0213 iso2022_jp iso2022_jp_1
-    iso2022_jp_2 iso2022_jp_2004 iso2022_jp_3 iso2022_jp_ext iso2022_kr
-    gb2312 gbk gb18030 hz big5 big5hkscs cp950 euc_kr cp949 johab""".split()
-)
-"""The encodings of texts that can be named, as Python's codecs are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +52,6 @@ GuessEncodings = Callable[[bytes], Sequence[Sequence[str]]]
 
 There is one where there is no doubt, and none where the bytes are no text.
 """
-
-
-def validated_encoding(name: str, field: str) -> str:
-    """The codec of an encoding's name or alias (`windows-1252`, `latin1`); raises `Invalid` for an unknown one."""
-    try:
-        codec = codecs.lookup(name.strip()).name if name.isascii() else ""
-    except (LookupError, ValueError):
-        codec = ""
-    if codec in {"utf-8-sig", "ascii"}:
-        return "utf-8"
-    if codec not in ENCODINGS:
-        raise Invalid(
-            f"The encoding '{name[:50]}' is not known; name one such as utf-8, windows-1252 or shift_jis.",
-            reason="UNKNOWN_ENCODING",
-            field=field,
-        )
-    return codec
 
 
 def detect_encoding(path: Path, guess: GuessEncodings) -> DetectedEncoding:

@@ -6,7 +6,7 @@ SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 """What formulas begin with; the last four are full-width signs, which East Asian spreadsheets accept too."""
 STARTS = f"[{SIGNS}\t\r\n]"
 """First characters of a cell that is guarded. Blank ones are skipped by some spreadsheets."""
-FORMULA = re.compile(STARTS)
+FIRST = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?%?", re.ASCII)
 TO_GUARD = re.compile(f"\\A(?='*{STARTS})|(?<=[;\t\r\n])(?='*[{SIGNS}])")
 """Where a cell begins as a formula, or would where a spreadsheet splits it at `;`, a tab or a line end.
@@ -26,11 +26,11 @@ def without_guards(value: str) -> str:
     return GUARD.sub("", value)
 
 
-def is_guarded(cell: str) -> bool:
-    """Whether a cell begins with a guard."""
-    return cell.startswith("'") and GUARD.match(cell) is not None
+def has_guard(cell: str) -> bool:
+    """Whether a cell has an apostrophe that `without_guards` removes."""
+    return "'" in cell and GUARD.search(cell) is not None
 
 
 def is_formula(cell: str) -> bool:
     """Whether a cell begins as a formula and has no guard; a number does not."""
-    return FORMULA.match(cell) is not None and not NUMBER.fullmatch(cell)
+    return cell[:1] in FIRST and not NUMBER.fullmatch(cell)

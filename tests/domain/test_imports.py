@@ -1,0 +1,173 @@
+"""Options of imports: which column each field is, and in which encoding a document is read."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.encodings import EncodingReading, declared_encoding, validated_encoding
+from domain.errors import Invalid
+from domain.imports import ImportFormat, ImportOptions, column_mapping
+from tests.domain.records import DOCUMENT
+
+READINGS = (
+    EncodingReading(encoding="cp1252", line="caffè"),
+    EncodingReading(encoding="cp1250", line="caffč"),
+)
+
+
+@given(st.permutations(["question", "answer", "note"]))
+def test_columns_are_found_by_name_in_any_order(headers: list[str]) -> None:
+    assert column_mapping(("answer", "question"), headers, {}) == {"answer": "answer", "question": "question"}
+
+
+def test_a_column_that_differs_in_case_alone_is_found_unless_there_are_two() -> None:
+    assert column_mapping(("question", "answer"), ("Question", " ANSWER "), {}) == {
+        "question": "Question",
+        "answer": " ANSWER ",
+    }
+    assert column_mapping(("a", "b"), ("A", "a", "b"), {}) == {"a": "a", "b": "b"}
+
+
+def test_missing_columns_are_named_with_the_header() -> None:
+    with pytest.raises(Invalid) as refused:
+        column_mapping(("question", "answer"), ("Frage", "ANSWER", "Answer"), {})
+    assert refused.value.message == (
+        "The file has no column for 'question', 'answer'; its header is 'Frage', 'ANSWER', 'Answer'."
+    )
+
+
+def test_a_long_header_is_shortened_in_the_message() -> None:
+    with pytest.raises(Invalid, match="and 980 more"):
+        column_mapping(("question", "answer"), [f"c{number}" for number in range(1_000)], {})
+
+
+def test_a_field_may_be_a_column_of_another_name() -> None:
+    headers = ("", "Frage", "answer", "x" * 300)
+    columns = {"question": "frage", "note": "x" * 300}
+    assert column_mapping(("question", "answer", "note"), headers, columns) == {
+        "question": "Frage",
+        "answer": "answer",
+        "note": "x" * 300,
+    }
+
+
+def test_a_header_that_is_named_twice_matters_only_where_it_is_used() -> None:
+    assert column_mapping(("q", "a"), ("q", "a", "b", "b"), {}) == {"q": "q", "a": "a"}
+    with pytest.raises(Invalid) as refused:
+        column_mapping(("q", "b"), ("q", "a", "b", "b"), {})
+    assert refused.value.reason == "DUPLICATE_FIELD"
+
+
+def test_a_header_of_our_own_csv_may_have_a_guard() -> None:
+    assert column_mapping(("-note", "a"), ("'-note", "a"), {}) == {"-note": "'-note", "a": "a"}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "field"),
+    [
+        ({"columns": {"other": "x"}}, "UNKNOWN_FIELD", ["columns"]),
+        ({"columns": {"q": 7}}, "INVALID_COLUMNS", ["columns"]),
+        ({"encoding": "rot13"}, "UNKNOWN_ENCODING", ["encoding"]),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, Any], reason: str, field: list[str]) -> None:
+    with pytest.raises(Invalid) as refused:
+        ImportOptions(**options).validated(("q", "a"))
+    assert (refused.value.reason, refused.value.field) == (reason, field)
+
+
+def test_options_survive_the_jobs_arguments() -> None:
+    options = ImportOptions(format=ImportFormat.CSV, encoding="cp1250", columns={"q": "Frage"})
+    assert ImportOptions.of_arguments(options.as_arguments()) == options
+    assert ImportOptions.of_arguments({"document_id": "doc_1", "format": None}) == ImportOptions()
+
+
+def test_the_named_encoding_decides_then_the_documents_then_the_language() -> None:
+    sure = replace(DOCUMENT, encoding="cp1252")
+    doubtful = replace(sure, encoding_readings=READINGS)
+    assert ImportOptions(encoding="cp1250").encoding_of(doubtful, "eng") == "cp1250"
+    assert ImportOptions().encoding_of(sure, "ces") == "cp1252"
+    assert ImportOptions().encoding_of(doubtful, "ces") == "cp1250"
+    assert ImportOptions().encoding_of(DOCUMENT, "ces") is None
+
+
+def test_a_doubt_that_nothing_decides_is_an_error_with_the_readings() -> None:
+    doubtful = replace(DOCUMENT, encoding="cp1252", encoding_readings=READINGS)
+    with pytest.raises(Invalid) as refused:
+        ImportOptions().encoding_of(doubtful, "eng")
+    assert (refused.value.reason, refused.value.field) == ("ENCODING_DOUBTFUL", ["encoding"])
+    assert refused.value.context == {
+        "readings": [{"encoding": "cp1252", "line": "caffè"}, {"encoding": "cp1250", "line": "caffč"}]
+    }
+    assert "cp1250 reads it as: caffč" in refused.value.message
+
+
+def test_items_of_one_reading_have_the_same_keys_and_of_another_others() -> None:
+    document = replace(DOCUMENT, encoding="cp1252")
+    prefixes = [
+        ImportOptions().key_prefix(document, "cp1252"),
+        ImportOptions(encoding="cp1252").key_prefix(document, "cp1252"),
+        ImportOptions(encoding="cp1250").key_prefix(document, "cp1250"),
+        ImportOptions(columns={"q": "Frage"}).key_prefix(document, "cp1252"),
+        ImportOptions(format=ImportFormat.JSONL).key_prefix(document, "cp1252"),
+    ]
+    assert prefixes[0] == prefixes[1] == document.id
+    assert len(set(prefixes)) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("windows-1252", "cp1252"),
+        (" Latin1 ", "iso8859-1"),
+        ("UTF8", "utf-8"),
+        ("utf-8-sig", "utf-8"),
+        ("us-ascii", "utf-8"),
+        ("Shift_JIS", "shift_jis"),
+        ("macintosh", "mac-roman"),
+        ("gbk", "gbk"),
+    ],
+)
+def test_an_encoding_is_known_by_its_usual_names(name: str, codec: str) -> None:
+    assert validated_encoding(name, "encoding") == codec
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "klingon",
+        "rot13",
+        "base64",
+        "zip",
+        "idna",
+        "punycode",
+        "unicode_escape",
+        "undefined",
+        "utf-7",
+        "é",
+        "\x00",
+        "x" * 999,
+    ],
+)
+def test_what_is_no_encoding_of_texts_is_refused(name: str) -> None:
+    with pytest.raises(Invalid, match="is not known") as refused:
+        validated_encoding(name, "encoding")
+    assert refused.value.reason == "UNKNOWN_ENCODING"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "encoding"),
+    [
+        ("text/csv; charset=windows-1250", "cp1250"),
+        ('text/csv;header=present; Charset="latin1"', "iso8859-1"),
+        ("text/csv", None),
+        ("", None),
+        ("text/csv; charset=", None),
+    ],
+)
+def test_the_charset_of_a_media_type_is_an_encoding(media_type: str, encoding: str | None) -> None:
+    assert declared_encoding(media_type, "fileType") == encoding

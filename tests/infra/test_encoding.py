@@ -1,0 +1,147 @@
+"""Encodings of files: what is certain is read, what several encodings fit is a doubt with their readings."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from domain.encodings import encoding_of_language
+from domain.errors import Invalid
+from domain.files.encoding_detection import DetectedEncoding, detect_encoding
+from infra.encoding import guess_encodings
+
+ENGLISH = b"What is item number 1 about?,It is about the number 1.\r\n"
+TEXTS: dict[tuple[str, str], str] = {
+    ("cp1252", "French"): "Le café est fermé à midi.\nPrès de Genève, la forêt brûle.\n",
+    ("cp1252", "German"): "Wie heißt die größte Straße Kölns?\nWeiß ich nicht, für später.\n",
+    ("cp1252", "Spanish"): "¿Dónde está la estación?\nMañana por la mañana, señor.\n",
+    ("cp1252", "Portuguese"): "Não há pão.\nAs maçãs são boas; você já comeu?\n",
+    ("cp1252", "Swedish"): "Var är båten?\nDär borta på ön.\n",
+    ("cp1250", "Czech"): "Příští řádek je prázdný.\nKde je nádraží? Třetí dveře vpravo.\n",
+    ("cp1250", "Polish"): "Trzecie drzwi na prawo, proszę.\nŹdźbło trawy, łódź jest duża.\n",
+    ("cp1250", "Romanian"): "A treia uşă pe dreapta.\nCâţi bani costă?\n",
+    ("cp1250", "Hungarian"): "Hol van az állomás?\nÁrvíztűrő tükörfúrógép.\n",
+    ("cp1251", "Russian"): "Где вокзал?\nТретья дверь направо.\n",
+    ("cp1251", "Ukrainian"): "Де вокзал?\nТреті двері праворуч, будь ласка.\n",
+    ("koi8-r", "Russian"): "Где вокзал?\nТретья дверь направо.\n",
+    ("iso8859-5", "Russian"): "Где вокзал?\nТретья дверь направо.\n",
+    ("cp1253", "Greek"): "Πού είναι ο σταθμός;\nΗ τρίτη πόρτα δεξιά.\n",
+    ("cp1255", "Hebrew"): "איפה התחנה?\nכמה זה עולה? מחר בבוקר.\n",
+    ("cp1256", "Arabic"): "أين المحطة؟\nكم السعر؟ غدا صباحا.\n",
+    ("cp1257", "Lithuanian"): "Trečios durys dešinėje, ačiū.\nŽąsis ir šuo.\n",
+    ("cp874", "Thai"): "สถานีอยู่ที่ไหน\nราคาเท่าไหร่ พรุ่งนี้เช้า\n",
+    ("cp932", "Japanese"): "駅はどこですか。\n右側の三番目のドアです。①\n",
+    ("euc_jp", "Japanese"): "駅はどこですか。\n右側の三番目のドアです。\n",
+    ("iso2022_jp", "Japanese"): "駅はどこですか。\n右側の三番目のドアです。\n",
+    ("gb18030", "Chinese"): "火车站在哪里？\n营业时间为上午九点至下午六点。\n",
+    ("big5", "Chinese"): "火車站在哪裡？\n營業時間為上午九點至下午六點。\n",
+    ("cp949", "Korean"): "역이 어디에 있습니까?\n오른쪽 세 번째 문입니다.\n",
+}  # fmt: skip
+DOUBTFUL: dict[tuple[str, str], str] = {
+    ("cp1252", "Italian"): "C'è tempo.\nIl caffè è pronto. Perché no? Più tardi.\n",
+    ("cp1252", "one letter"): "one é only\nx\n",
+    ("mac-roman", "German"): "Wie groß ist er?\nÜber zwei Meter. In Köln.\n",
+    ("mac-roman", "French"): "Près de Genève.\nLe père et la mère.\n",
+    ("cp850", "German"): "Wie groß ist er?\nÜber zwei Meter. In Köln.\n",
+    ("cp850", "French"): "Près de Genève.\nLe père et la mère.\n",
+    ("iso8859-2", "Polish"): "Trzecie drzwi na prawo, proszę.\nŹdźbło trawy, ąę śś.\n",
+    ("mac-cyrillic", "Russian"): "Где вокзал?\nТретья дверь направо.\n",
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "table.csv"
+
+
+def detected(file: Path, content: bytes) -> DetectedEncoding:
+    file.write_bytes(content)
+    return detect_encoding(file, guess_encodings)
+
+
+def ids(texts: dict[tuple[str, str], str]) -> list[str]:
+    return [" ".join(key) for key in texts]
+
+
+@pytest.mark.parametrize(("key", "text"), TEXTS.items(), ids=ids(TEXTS))
+@pytest.mark.parametrize(
+    "before", [b"question,answer\r\n", ENGLISH * 6_000], ids=["at once", "after 256 KiB"]
+)
+def test_a_legacy_encoding_is_detected_from_two_lines(
+    file: Path, key: tuple[str, str], text: str, before: bytes
+) -> None:
+    found = detected(file, before + text.encode(key[0]))
+    assert found.readings == ()
+    assert text.encode(key[0]).decode(found.name) == text
+
+
+@pytest.mark.parametrize(("key", "text"), DOUBTFUL.items(), ids=ids(DOUBTFUL))
+def test_what_several_encodings_fit_is_a_doubt_with_the_right_reading(
+    file: Path, key: tuple[str, str], text: str
+) -> None:
+    found = detected(file, b"question,answer\r\n" + text.encode(key[0]))
+    assert 2 <= len(found.readings) <= 3
+    assert found.readings[0].encoding == found.name
+    assert any(reading.line in text.splitlines() for reading in found.readings)
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "big5", "cp949", "cp932", "euc_jp"])
+@pytest.mark.parametrize("shift", range(4))
+def test_no_character_is_cut_wherever_it_lies(file: Path, encoding: str, shift: int) -> None:
+    lines = {
+        "gb18030": "问题{},营业时间为上午九点至下午六点。\n",
+        "big5": "問題{},營業時間為上午九點至下午六點。\n",
+        "cp949": "질문{},영업시간은오전아홉시부터입니다.\n",
+    }
+    line = lines.get(encoding, "質問{},営業時間は午前九時から午後六時です。\n")
+    text = "question" + "x" * shift + ",answer\n" + "".join(line.format(number) for number in range(3_000))
+    found = detected(file, text.encode(encoding))
+    assert (found.readings, text.encode(encoding).decode(found.name)) == ((), text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I don’t know.\n", "He said “hello” – really…\n", "5 €, 20° and © 2026\n"],  # noqa: RUF001
+)
+def test_english_with_typographic_marks_is_windows_1252(file: Path, text: str) -> None:
+    assert detected(file, b"q,a\n" + text.encode("cp1252")) == DetectedEncoding("cp1252")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be"])
+def test_unicode_is_never_in_doubt(file: Path, encoding: str) -> None:
+    text = "question,answer\nC'è tempo.,Più tardi.\n" * 20
+    found = detected(file, text.encode(encoding))
+    assert (found.readings, text.encode(encoding).decode(found.name).lstrip("\ufeff")) == ((), text)
+
+
+def test_utf_8_whose_first_other_character_comes_late_is_utf_8(file: Path) -> None:
+    assert detected(file, ENGLISH * 40_000 + "C'è tempo.\n".encode()) == DetectedEncoding("utf-8")
+
+
+def test_damaged_utf_8_is_no_other_encoding(file: Path) -> None:
+    assert detected(file, "q,é\nä,ü\nö,".encode() + b"\xff\n") == DetectedEncoding("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "FILE_EMPTY"),
+        (b" \n\n", "FILE_EMPTY"),
+        (b"PK\x03\x04 xlsx", "NOT_A_TABLE"),
+        (b"q,a\n\x00\x01\x02\x03" * 90, "NOT_A_TABLE"),
+        (bytes(random.Random(1).randbytes(4_000)), "NOT_A_TABLE"),  # noqa: S311
+    ],
+)
+def test_what_is_no_text_is_refused(file: Path, content: bytes, reason: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        detected(file, content)
+    assert refused.value.reason == reason
+
+
+def test_the_language_of_a_dataset_decides_between_the_readings(file: Path) -> None:
+    text = DOUBTFUL["cp1252", "Italian"]
+    readings = detected(file, text.encode("cp1252")).readings
+    assert encoding_of_language(readings, "ita") == "cp1252"
+    assert encoding_of_language(readings, "ces") == "cp1250"
+    assert encoding_of_language(readings, "jpn") is None
+    assert encoding_of_language(readings, "eng") is None
