@@ -2,6 +2,7 @@
 
 import csv
 import io
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -190,7 +191,7 @@ CELL = st.text(st.sampled_from('ab ,;"\n\\=1'), max_size=10)
     ending=st.sampled_from(["\n", "\r\n"]),
 )
 def test_records_are_those_of_the_standard_library_where_nothing_is_wrong(
-    rows: list[list[str]], quoting: int, ending: str
+    rows: list[list[str]], quoting: Literal[0, 1], ending: str
 ) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, quoting=quoting, lineterminator=ending).writerows([["x", "y", "z"], *rows])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.errors import Invalid
 from domain.documents import TablePreview
+from domain.errors import Invalid
 from domain.files import tables
 from domain.files.csv_writer import BOM, csv_line
 from domain.files.encoding_detection import detect_encoding

@@ -101,7 +101,7 @@ def test_no_character_is_cut_wherever_it_lies(file: Path, encoding: str, shift: 
 
 @pytest.mark.parametrize(
     "text",
-    ["I don’t know.\n", "He said “hello” – really…\n", "5 €, 20° and © 2026\n"],  # noqa: RUF001
+    ["I don’t know.\n", "He said “hello” – really…\n", "5 €, 20° and © 2026\n"],
 )
 def test_english_with_typographic_marks_is_windows_1252(file: Path, text: str) -> None:
     assert detected(file, b"q,a\n" + text.encode("cp1252")) == DetectedEncoding("cp1252")
