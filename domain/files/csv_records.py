@@ -189,22 +189,18 @@ class _Reader:
         self._delimiter = dialect.delimiter
         self._quoting = dialect.quoting
         self._width = 0
-        blank = "" if dialect.delimiter == " " else " "
-        escaped = r"\\.|" if dialect.quoting is Quoting.BACKSLASH else '""|'
-        plain = r'[^"\\]' if dialect.quoting is Quoting.BACKSLASH else '[^"]'
+        blanks = "" if dialect.delimiter == " " else " *"
+        has_backslashes = dialect.quoting is Quoting.BACKSLASH
+        inside = r'\\.|[^"\\]+' if has_backslashes else '""|[^"]+'
         delimiter = re.escape(dialect.delimiter)
-        self._opening = re.compile(f'[{blank}]*"' if blank else '"')
-        self._body = re.compile(f"(?:{escaped}{plain}+)*+", re.DOTALL)
-        self._end = re.compile(
-            rf"[{blank}]*({delimiter}|[\r\n]*\Z)" if blank else rf"({delimiter}|[\r\n]*\Z)"
-        )
-        self._blank_before_quote = re.compile(rf'(?:^|{delimiter})\s+"')
+        self._opening = re.compile(f'{blanks}"')
+        self._body = re.compile(f"(?:{inside})*+", re.DOTALL)
+        self._end = re.compile(rf"{blanks}({delimiter}|[\r\n]*\Z)")
+        self._blank_before_quote = re.compile(rf'(?:^|{delimiter}) +"')
 
     def records(self) -> Iterator[Record]:
         while (text := self._lines.take()) is not None:
-            text = text.lstrip(
-                BYTE_ORDER_MARK
-            )  # where files were put one after the other, it may begin any line
+            text = text.lstrip(BYTE_ORDER_MARK)  # any line may begin so, where files were joined
             if not text.strip() or (self._lines.number == 1 and _names_the_delimiter(text)):
                 continue
             record = self._record(self._lines.number, text)
@@ -249,18 +245,20 @@ class _Reader:
         while True:
             opening = self._opening.match(text, position)
             if opening is None:
-                cell, delimiter, _ = text[position:].partition(self._delimiter)
-                cells.append(cell if delimiter else cell.rstrip("\r\n"))
-                position += len(cell) + len(delimiter)
-            else:
-                value, text, position, used = self._quoted_value(number, text, opening.end(), used)
-                cells.append(value)
-                end = self._end.match(text, position)
-                if end is None:
-                    raise _TextAfterQuote
-                delimiter, position = end[1].strip("\r\n"), end.end()
-            if not delimiter:
+                end_of_cell = text.find(self._delimiter, position)
+                if end_of_cell < 0:
+                    return [*cells, text[position:].rstrip("\r\n")], used
+                cells.append(text[position:end_of_cell])
+                position = end_of_cell + 1
+                continue
+            value, text, position, used = self._quoted_value(number, text, opening.end(), used)
+            cells.append(value)
+            end = self._end.match(text, position)
+            if end is None:
+                raise _TextAfterQuote
+            if end[1] != self._delimiter:
                 return cells, used
+            position = end.end()
 
     def _quoted_value(self, number: int, text: str, position: int, used: int) -> tuple[str, str, int, int]:
         """A value, the line on which it ends, the position after it there, and the lines used so far."""
@@ -322,5 +320,4 @@ def _fault(error: Exception, line: int) -> str:
 
 def _names_the_delimiter(text: str) -> bool:
     """Whether a first line is Excel's `sep=;`."""
-    text = text.rstrip("\r\n")
-    return text.lower().startswith("sep=") and len(text) == len("sep=;")
+    return re.fullmatch(r"sep=[^\w\"\\]", text.rstrip("\r\n"), re.IGNORECASE) is not None

@@ -1,6 +1,7 @@
 """Encodings of text files: what byte order marks and Unicode settle by rule, and which bytes any other guess is about."""
 
 import codecs
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ HEAD_BYTES = 262_144
 SAMPLE_BYTES = 65_536
 """Bytes of lines that are not ASCII, from which an encoding is guessed."""
 CHUNK = 1_048_576
+MAX_LINE_BYTES = 33_554_432
+SEPARATORS = (b'"', b",", b" ", b"\n")
+"""Bytes that are part of no character in any of the encodings that are guessed."""
 ESCAPE = b"\x1b$"
 """Begins the characters of ISO-2022 encodings, which are ASCII bytes."""
 READING_CHARS = 200
@@ -105,16 +109,25 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _sample(path: Path) -> Iterator[bytes]:
-    """Whole lines that have more than ASCII, or an escape sequence, up to `SAMPLE_BYTES`.
+    """Lines that have more than ASCII, or an escape sequence, up to `SAMPLE_BYTES`.
 
-    No line is cut, and so no character: a line end is never a part of one in the encodings that are guessed.
+    No character is cut: a line end is never a part of one in the encodings that are guessed.
     """
     size = 0
     with path.open("rb") as file:
-        while size < SAMPLE_BYTES and (line := file.readline(CHUNK)):
+        while size < SAMPLE_BYTES and (line := file.readline(MAX_LINE_BYTES)):
             if not line.isascii() or ESCAPE in line:
+                line = line if len(line) <= SAMPLE_BYTES else _excerpt(line)
                 size += len(line)
                 yield line
+
+
+def _excerpt(line: bytes) -> bytes:
+    """The part of a long line around its first byte that is not ASCII, between bytes that no character has in it."""
+    found = re.search(rb"[^\x00-\x1a\x1c-\x7f]", line)
+    before = max(line.rfind(mark, 0, found.start() if found else 0) for mark in SEPARATORS)
+    part = line[before + 1 : before + 1 + SAMPLE_BYTES]
+    return part[: max(part.rfind(mark) for mark in SEPARATORS) + 1] or part
 
 
 def _is_damaged_utf8(sample: bytes) -> bool:

@@ -173,6 +173,13 @@ def test_many_values_that_are_never_closed_take_no_longer_than_the_file() -> Non
     assert len(read(text, Dialect(","))) == 20_001
 
 
+@pytest.mark.parametrize(
+    "line", ["\t" * 200_000 + '"', " " * 200_000 + '"x', '"a"b' + "\t" * 200_000, ',"' * 100_000]
+)
+def test_a_hostile_line_takes_no_longer_than_its_length(line: str) -> None:
+    assert len(read(f"q\ta\n{line}\nx\ty\n", Dialect("\t"))) == 3
+
+
 def test_the_line_that_names_the_delimiter_decides() -> None:
     assert cells("sep=|\nq,b|a\n1,2|3\n") == [["q,b", "a"], ["1,2", "3"]]
     assert cells("sep=\t\nq,b\ta\n") == [["q,b", "a"]]
