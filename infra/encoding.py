@@ -30,10 +30,13 @@ FAR = 0.6
 """The same of multi-byte encodings, whose structure says more."""
 DISORDER = 0.02
 """The difference of charset-normalizer's `chaos` that does not count."""
+MISREAD = re.compile("[\x80-\x9f\xa8\xaf\xb8\u02c6-\u02dd]")
 MIXED_WORDS = 0.1
 """The share of words of two scripts that no text has."""
 RARE = frozenset({"mac-roman", "mac-greek", "mac-cyrillic", "cp850", "cp437", "cp852"})
 """Encodings that are never taken without a question: few tables are still in one, and many texts fit into one."""
+HALF = 0.5
+"""The share of the best confidence from which another reading is as likely where few characters tell."""
 FEW_CHARACTERS = 4
 """The number of characters below which chardet's preference says little."""
 TYPOGRAPHY = re.compile(
@@ -70,9 +73,10 @@ def _ranked(sample: bytes) -> dict[str, float]:
     found = dict[str, float]()
     for result in results:
         text = _decoded(sample, result["encoding"] or "")
-        if text is not None and not _is_disorderly(text):
+        if text is not None:
             found.setdefault(text, result["confidence"])
-    return found
+    orderly = {text: confidence for text, confidence in found.items() if not _is_disorderly(text)}
+    return orderly or found
 
 
 def _likely(sample: bytes, ranked: dict[str, float]) -> list[str]:
@@ -85,7 +89,7 @@ def _likely(sample: bytes, ranked: dict[str, float]) -> list[str]:
     close = [text for text, other in ranked.items() if other >= CLOSE * confidence and text in plausible]
     if best not in plausible or _non_ascii(best) < FEW_CHARACTERS:
         others = [_decoded(sample, name) for name in SINGLE_BYTE]
-        close += [text for text in others if text in plausible and text in ranked]
+        close += [text for text in others if text in plausible and ranked.get(text, 0) >= HALF * confidence]
     likely = list(dict.fromkeys([best, *close]))
     is_rare = len(likely) == 1 and _names(sample, best)[0] in RARE
     return list(ranked)[:2] if is_rare else likely
@@ -126,8 +130,8 @@ def _non_ascii(text: str) -> int:
 
 
 def _is_disorderly(text: str) -> bool:
-    """Whether a reading has control characters, or words of two scripts, as misread texts do."""
-    if any("\x80" <= character < "\xa0" for character in text):
+    """Whether a reading has control characters, accents without a letter, or words of two scripts, as misread ones do."""
+    if MISREAD.search(text):
         return True
     words = [word for word in re.findall(r"[^\W\d_]+", text) if not word.isascii()]
     mixed = sum(len({_script(letter) for letter in word} - {""}) > 1 for word in islice(words, 1_000))

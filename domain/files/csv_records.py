@@ -7,8 +7,8 @@ the next line: a missing quotation mark costs one record, not those after it.
 
 import csv
 import re
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,7 +16,6 @@ from domain.items import VALUE_LIMIT
 from domain.texts import BYTE_ORDER_MARK
 
 QUOTE = '"'
-DELIMITERS = (",", ";", "\t", "|")
 SCAN_LIMIT = 8 * VALUE_LIMIT
 """Characters after which a value that was not closed counts as one that never is."""
 MIN_LINES_IN_DOUBT = 4
@@ -66,84 +65,8 @@ def records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
     return _Reader(lines, dialect).records()
 
 
-def detect_dialect(lines: Sequence[str]) -> Dialect:
-    """The dialect of a text's first lines: the delimiter by which most records have the same number of cells."""
-    if lines and _names_the_delimiter(lines[0]):
-        return _with_quoting(lines, lines[0].rstrip("\r\n")[-1])
-    scores = {delimiter: _delimiter_score(lines, delimiter) for delimiter in DELIMITERS}
-    return _with_quoting(lines, max(DELIMITERS, key=lambda delimiter: scores[delimiter]))
-
-
-def common_width(found: Sequence[Record]) -> int:
-    """The number of cells that most records without a fault have; 0 without any."""
-    widths = Counter(len(record.cells) for record in found if record.fault is None)
-    return max(widths, key=lambda width: (widths[width], width)) if widths else 0
-
-
-def sample_records(lines: Sequence[str], dialect: Dialect) -> list[Record]:
-    """The records of a text's first lines; the last one may be cut, and is left out where it has a fault."""
-    try:
-        found = list(records(lines, dialect))
-    except RecordTooLong:
-        return []
-    while found and found[-1].fault == _never_closed(found[-1].line):
-        found.pop()
-    return found
-
-
-def _delimiter_score(lines: Sequence[str], delimiter: str) -> tuple[float, int]:
-    """The fraction of records that have the most common number of cells, and that number; (0, 0) for one cell."""
-    found = sample_records(lines, Dialect(delimiter))
-    width = common_width(found)
-    if width < 2:
-        return 0.0, 0
-    return sum(len(record.cells) == width for record in found) / len(found), width
-
-
-def _with_quoting(lines: Sequence[str], delimiter: str) -> Dialect:
-    doubled = Dialect(delimiter)
-    found = sample_records(lines, doubled)
-    faults = _faults(lines, doubled)
-    backslash = Dialect(delimiter, Quoting.BACKSLASH)
-    if faults and any('\\"' in line for line in lines) and _faults(lines, backslash) < faults:
-        return backslash
-    if delimiter == "\t" and _are_quotes_letters(lines, found, faults=faults):
-        return Dialect(delimiter, Quoting.NONE)
-    return doubled
-
-
-def _faults(lines: Sequence[str], dialect: Dialect) -> int:
-    return sum(record.fault is not None for record in sample_records(lines, dialect))
-
-
-def _are_quotes_letters(lines: Sequence[str], found: Sequence[Record], *, faults: int) -> bool:
-    """Whether quotation marks in tab-separated lines stand for themselves.
-
-    They do where reading them as quotes fails and every line by itself has as many values as the header, and where
-    a value is quoted without need among values that are not: no program writes both.
-    """
-    plain = sample_records(lines, Dialect("\t", Quoting.NONE))
-    width = len(plain[0].cells) if plain else 0
-    if any(len(record.cells) != width for record in plain):
-        return False
-    if faults or len(found) < len(plain):
-        return True
-    quoted = [cell for record in plain for cell in record.cells if cell.startswith(QUOTE)]
-    needs_none = all(QUOTE not in cell[1:-1] for cell in quoted)
-    return (
-        bool(quoted)
-        and needs_none
-        and any(map(_is_mixed, zip(*(record.cells for record in plain[1:]), strict=True)))
-    )
-
-
-def _is_mixed(column: Sequence[str]) -> bool:
-    """Whether a column has texts with quotation marks around them and texts without."""
-    texts = [cell for cell in column if re.search(r"[^\W\d]", cell)]
-    return len({cell.startswith(QUOTE) for cell in texts}) > 1
-
-
-def _never_closed(line: int) -> str:
+def never_closed_fault(line: int) -> str:
+    """The fault of a record whose quoted value has no end."""
     return f"The quoted value that begins on line {line:,} is never closed."
 
 
@@ -201,7 +124,7 @@ class _Reader:
     def records(self) -> Iterator[Record]:
         while (text := self._lines.take()) is not None:
             text = text.lstrip(BYTE_ORDER_MARK)  # any line may begin so, where files were joined
-            if not text.strip() or (self._lines.number == 1 and _names_the_delimiter(text)):
+            if not text.strip() or (self._lines.number == 1 and names_the_delimiter(text)):
                 continue
             record = self._record(self._lines.number, text)
             self._width = self._width or len(record.cells)
@@ -307,7 +230,7 @@ class _DoubtfulBackslashes(Exception):
 
 def _fault(error: Exception, line: int) -> str:
     if isinstance(error, _Unclosed):
-        return _never_closed(line)
+        return never_closed_fault(line)
     if isinstance(error, _DoubtfulBackslashes):
         return (
             f"A value that begins on line {line:,} has two backslashes, which may stand for one or for two."
@@ -318,6 +241,6 @@ def _fault(error: Exception, line: int) -> str:
     )
 
 
-def _names_the_delimiter(text: str) -> bool:
-    """Whether a first line is Excel's `sep=;`."""
+def names_the_delimiter(text: str) -> bool:
+    """Whether a first line is Excel's `sep=;`, with any character but a letter, a digit or a quotation mark."""
     return re.fullmatch(r"sep=[^\w\"\\]", text.rstrip("\r\n"), re.IGNORECASE) is not None

@@ -10,15 +10,8 @@ from typing import Protocol
 
 from domain.documents import TablePreview
 from domain.errors import Invalid
-from domain.files.csv_records import (
-    Dialect,
-    Record,
-    RecordTooLong,
-    common_width,
-    detect_dialect,
-    records,
-    sample_records,
-)
+from domain.files.csv_dialects import common_width, detect_dialect, sample_records
+from domain.files.csv_records import Dialect, Record, RecordTooLong, records
 from domain.files.json_objects import JsonRow, begins_as_json, is_one_value, rows_of_lines, rows_of_text
 from domain.formulas import has_guard, is_formula
 from domain.imports import ImportFormat, check_supported

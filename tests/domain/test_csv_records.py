@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.files import csv_records
-from domain.files.csv_records import Dialect, Quoting, Record, RecordTooLong, detect_dialect, records
+from domain.files.csv_dialects import detect_dialect
+from domain.files.csv_records import Dialect, Quoting, Record, RecordTooLong, records
 
 
 def lines_of(text: str) -> list[str]:

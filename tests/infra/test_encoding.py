@@ -20,6 +20,7 @@ TEXTS: dict[tuple[str, str], str] = {
     ("cp1250", "Czech"): "Příští řádek je prázdný.\nKde je nádraží? Třetí dveře vpravo.\n",
     ("cp1250", "Polish"): "Trzecie drzwi na prawo, proszę.\nŹdźbło trawy, łódź jest duża.\n",
     ("cp1250", "Romanian"): "A treia uşă pe dreapta.\nCâţi bani costă?\n",
+    ("iso8859-2", "Polish"): "Trzecie drzwi na prawo, proszę.\nŹdźbło trawy, ąę śś.\n",
     ("cp1250", "Hungarian"): "Hol van az állomás?\nÁrvíztűrő tükörfúrógép.\n",
     ("cp1251", "Russian"): "Где вокзал?\nТретья дверь направо.\n",
     ("cp1251", "Ukrainian"): "Де вокзал?\nТреті двері праворуч, будь ласка.\n",
@@ -44,7 +45,6 @@ DOUBTFUL: dict[tuple[str, str], str] = {
     ("mac-roman", "French"): "Près de Genève.\nLe père et la mère.\n",
     ("cp850", "German"): "Wie groß ist er?\nÜber zwei Meter. In Köln.\n",
     ("cp850", "French"): "Près de Genève.\nLe père et la mère.\n",
-    ("iso8859-2", "Polish"): "Trzecie drzwi na prawo, proszę.\nŹdźbło trawy, ąę śś.\n",
     ("mac-cyrillic", "Russian"): "Где вокзал?\nТретья дверь направо.\n",
 }
 

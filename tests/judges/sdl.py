@@ -33,6 +33,7 @@ NOT_OURS = {"modelId"}
 SHORT_LISTS = {
     "Query.nodes": "no longer than the ids that are given, which are at most 100",
     "Dataset.promptHistory": "takes `first`, at most 100",
+    "Document.encodingReadings": "two or three",
     "DatasetItem.problems": "one for each field and each kind of problem at most",
     "DatasetStats.bySplit": "one for each split",
     "DatasetStats.problems": "one for each kind of problem",

@@ -112,9 +112,13 @@ FINETUNE: dict[str, tuple[str, Any]] = {
         ),
     ),
 }
-PREVIEW = (
+RELEASED_PREVIEW = (
     '{"headers": ["q", "a"], "rows": [["1", "2"], ["3", "4"]], "row_count": 2, "column_count": 2}',
     TablePreview(headers=("q", "a"), rows=(("1", "2"), ("3", "4")), row_count=2, column_count=2),
+)
+PREVIEW = (
+    ('{"headers": ["q", "a"], "rows": [["1", "2"]], "row_count": 1, "column_count": 2, "is_guarded": true}'),
+    TablePreview(headers=("q", "a"), rows=(("1", "2"),), row_count=1, column_count=2, is_guarded=True),
 )
 PROBLEMS = (
     '[{"code": "FIELD_MISSING", "message": "There is no answer."}]',
@@ -222,7 +226,7 @@ async def test_a_document_s_preview_is_read_as_it_was_stored(
     assert await scalar(database, "select preview from documents where id = :id", id=id) == json.loads(
         PREVIEW[0]
     )
-    for stored, value in (PREVIEW, ("null", None)):
+    for stored, value in (PREVIEW, RELEASED_PREVIEW, ("null", None)):
         update = "update documents set preview = cast(:value as jsonb) where id = :id"
         await scalar(database, update, value=stored, id=id)
         async with services.transactions.begin() as store:
