@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,16 @@ from domain.errors import DomainError, Invalid, Unavailable
 from domain.finetunes import SAVE_CHECKPOINT, Artifact, Finetune, TrainingMetrics, updated_metrics
 from domain.ids import Noun
 from domain.items import Item
-from domain.job_events import Event, LogLine, Metric, Progress
+from domain.job_events import Checkpoint, Event, LogLine, Metric, Progress
 from domain.jobs import Job, JobStatus, Superseded
-from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingMessage, TrainingResult, TrainingRun
+from domain.ports.trainer import (
+    ItemsPrepared,
+    ProducedFile,
+    TrainingFailed,
+    TrainingMessage,
+    TrainingResult,
+    TrainingRun,
+)
 from domain.reading import not_found_error, require
 from domain.services import Services
 from domain.texts import replace_invalid_characters
@@ -120,56 +127,84 @@ async def _write(path: Path, lines: AsyncIterator[str]) -> None:
 
 
 async def _train(services: Services, job: Job, finetune: Finetune, run: TrainingRun) -> TrainingResult:
-    """Record the training process's messages until its result.
+    """Record the training process's messages until its result, which is returned with all warnings of this attempt.
 
     When this is stopped early, the process saves a checkpoint, unless the job was cancelled without one.
     """
-    metrics, result = finetune.metrics, None
+    metrics = finetune.metrics
+    prepared: ItemsPrepared | None = None
+    result: TrainingResult | None = None
     async with BatchedStream(services.trainer.train(run), FLUSH_INTERVAL_S) as batches:
         try:
-            async for batch in batches:
-                events, results = _split(batch)
-                metrics = await _record(services, job, events, metrics)
-                result = results[-1] if results else result
+            async for messages in batches:
+                batch = _batch(messages)
+                metrics = await _record(services, job, batch, metrics)
+                prepared, result = batch.prepared or prepared, batch.result or result
         except (asyncio.CancelledError, Superseded):
             batches.skip_cleanup = not await _keeps_checkpoint(services, job)
             raise
     if result is None:
         raise TrainingFailed("The training process ended without a result.")
-    return result
+    return replace(result, warnings=(prepared.warnings if prepared else ()) + result.warnings)
 
 
-def _split(batch: Iterable[TrainingMessage]) -> tuple[list[Event], list[TrainingResult]]:
-    """The events of a batch, with only the newest of its progress events, and its results: none or one."""
-    events: list[Event] = []
-    results: list[TrainingResult] = []
-    for message in batch:
+@dataclass(slots=True)
+class _Batch:
+    """Messages that arrived together: their events, with only the newest progress, and the other messages."""
+
+    events: list[Event] = field(default_factory=list)
+    prepared: ItemsPrepared | None = None
+    result: TrainingResult | None = None
+
+    @property
+    def metrics(self) -> list[Metric]:
+        return [event for event in self.events if isinstance(event, Metric)]
+
+
+def _batch(messages: Iterable[TrainingMessage]) -> _Batch:
+    batch = _Batch()
+    for message in messages:
         if isinstance(message, TrainingResult):
-            results.append(message)
-        else:
-            if isinstance(message, Progress):
-                events = [event for event in events if not isinstance(event, Progress)]
-            events.append(
-                LogLine(replace_invalid_characters(message.line)) if isinstance(message, LogLine) else message
-            )
-    return events, results
+            batch.result = message
+            continue
+        if isinstance(message, ItemsPrepared):
+            batch.prepared = message
+        elif isinstance(message, Progress):
+            batch.events = [event for event in batch.events if not isinstance(event, Progress)]
+        batch.events += _events(message)
+    return batch
+
+
+def _events(message: ItemsPrepared | Progress | Metric | Checkpoint | LogLine) -> list[Event]:
+    if isinstance(message, ItemsPrepared):
+        lines = [
+            f"Training items: {message.trained_item_count}",
+            *(f"Warning: {text}" for text in message.warnings),
+        ]
+        return [LogLine(replace_invalid_characters(line)) for line in lines]
+    return [LogLine(replace_invalid_characters(message.line)) if isinstance(message, LogLine) else message]
 
 
 async def _record(
-    services: Services, job: Job, events: list[Event], metrics: TrainingMetrics | None
+    services: Services, job: Job, batch: _Batch, metrics: TrainingMetrics | None
 ) -> TrainingMetrics | None:
-    """Record events, and the points of the training curve, in one transaction; returns the newest metrics."""
-    if not events:
+    """Record a batch in one transaction; returns the newest metrics."""
+    if not batch.events:
         return metrics
-    new = [event for event in events if isinstance(event, Metric)]
-    for metric in new:
-        metrics = updated_metrics(metrics, metric)
+    values: dict[str, Any] = _prepared_values(batch.prepared) if batch.prepared else {}
+    for metric in batch.metrics:
+        metrics = values["metrics"] = updated_metrics(metrics, metric)
     async with services.transactions.begin() as store:
-        await store.job_events.append(job, events)
-        if new:
-            await store.training_points.upsert(job.subject_id, [metric.point for metric in new])
-            await store.finetunes.change(job.subject_id, {"metrics": metrics})
+        await store.job_events.append(job, batch.events)
+        if batch.metrics:
+            await store.training_points.upsert(job.subject_id, [metric.point for metric in batch.metrics])
+        if values:
+            await store.finetunes.change(job.subject_id, values)
     return metrics
+
+
+def _prepared_values(prepared: ItemsPrepared) -> dict[str, Any]:
+    return {"trained_item_count": prepared.trained_item_count, "warnings": prepared.warnings}
 
 
 async def _keeps_checkpoint(services: Services, job: Job) -> bool:

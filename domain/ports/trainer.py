@@ -47,8 +47,23 @@ class ProducedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsPrepared:
+    """Sent by each attempt before its first optimizer step, when the items are tokenized.
+
+    `trained_item_count` is without the items that are left out; `warnings` are one sentence each.
+    """
+
+    trained_item_count: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """The last message of a successful run. `model_size_parameter` is the number of the merged model's weights."""
+    """The last message of a successful run.
+
+    `model_size_parameter` is the number of the merged model's weights; `warnings` are those that came up after
+    `ItemsPrepared`.
+    """
 
     model_size_gb: float
     model_size_parameter: int
@@ -63,7 +78,7 @@ class TrainingResult:
     warnings: tuple[str, ...] = ()
 
 
-TrainingMessage = Progress | Metric | Checkpoint | LogLine | TrainingResult
+TrainingMessage = ItemsPrepared | Progress | Metric | Checkpoint | LogLine | TrainingResult
 
 
 class Trainer(Protocol):

@@ -51,16 +51,15 @@ class TokenizedSplit:
         """What the user should know about the items of this `split`, one sentence each."""
         warnings = []
         if self.truncated:
-            warnings.append(
-                f"{self.truncated} {split} items were longer than {max_length} tokens and were truncated."
-            )
+            verb = "was" if self.truncated == 1 else "were"
+            items = _count(self.truncated, split)
+            warnings.append(f"{items} {verb} longer than {max_length} tokens and {verb} truncated.")
         if self.dropped:
-            warnings.append(
-                f"{self.dropped} {split} items were left out: their prompt alone fills {max_length} tokens."
-            )
+            reason = "was left out: its prompt" if self.dropped == 1 else "were left out: their prompt"
+            warnings.append(f"{_count(self.dropped, split)} {reason} alone fills {max_length} tokens.")
         if self.prompt_mismatches:
             warnings.append(
-                f"In {self.prompt_mismatches} {split} items the chat template renders the prompt differently when "
+                f"In {_count(self.prompt_mismatches, split)} the chat template renders the prompt differently when "
                 "an answer follows; the model was trained on a prompt that differs from the one it is asked."
             )
         return warnings
@@ -93,6 +92,10 @@ def tokenize(items: list[TrainingItem], base_model: LocalBaseModel, max_length: 
         labels = [IGNORED_LABEL] * answer_start + ids[answer_start:]
         tokenized.append(TokenizedItem(item, ids[:max_length], labels[:max_length]))
     return TokenizedSplit(tuple(tokenized), truncated, len(items) - len(tokenized), prompt_mismatches)
+
+
+def _count(number: int, split: str) -> str:
+    return f"{number} {split} {'item' if number == 1 else 'items'}"
 
 
 def _common_prefix_length(first: list[int], second: list[int]) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag, TypeAdapter, ValidationError
 
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
-from domain.ports.trainer import TrainingResult
+from domain.ports.trainer import ItemsPrepared, TrainingResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ def _kind(message: Any) -> str | None:
 
 
 Message = Annotated[
-    Annotated[Progress, Tag("Progress")]
+    Annotated[ItemsPrepared, Tag("ItemsPrepared")]
+    | Annotated[Progress, Tag("Progress")]
     | Annotated[Metric, Tag("Metric")]
     | Annotated[Checkpoint, Tag("Checkpoint")]
     | Annotated[LogLine, Tag("LogLine")]

@@ -9,7 +9,7 @@ import httpx
 from transformers import PreTrainedModel
 
 from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
-from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingResult
+from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingFailed, TrainingResult
 from domain.storage_keys import gguf_filename
 from infra.training import artifacts, export, parity, run_summary, tiny
 from infra.training.base_model import LocalBaseModel, fetch_base_model
@@ -38,10 +38,11 @@ ANSWERS_DIFFERENTLY = (
 
 @dataclass(frozen=True, slots=True)
 class TrainingInputs:
-    """What a run is made from: its frozen configuration, the base model and the tokenized items."""
+    """What a run is made from: its frozen configuration, the base model, and the items in at most `max_length` tokens."""
 
     frozen: FrozenRun
     base_model: LocalBaseModel
+    max_length: int
     train: TokenizedSplit
     held_out: TokenizedSplit
     warnings: tuple[str, ...]
@@ -80,8 +81,11 @@ def run(frozen: FrozenRun, reporter: Reporter) -> None:
     use_all_cores()
     reporter.begin_stage(0.03, f"Loading {frozen.run.base_model_name}")
     inputs = prepare_inputs(frozen)
-    for warning in inputs.warnings:
-        reporter.log(f"Warning: {warning}")
+    reporter.report(ItemsPrepared(trained_item_count=len(inputs.train.items), warnings=inputs.warnings))
+    if not inputs.train.items:
+        raise TrainingFailed(
+            f"No item can be trained on: no answer fits into {inputs.max_length} tokens with its prompt."
+        )
     if not (inputs.work_folder / "adapter").exists():
         _train_adapter(inputs, reporter)
     folder = frozen.run.folder / "artifacts"
@@ -93,15 +97,11 @@ def run(frozen: FrozenRun, reporter: Reporter) -> None:
 
 
 def prepare_inputs(frozen: FrozenRun) -> TrainingInputs:
-    """Fetch the base model and tokenize the items. Raises `TrainingFailed` when there is nothing to train on."""
+    """Fetch the base model and tokenize the items."""
     base_model = fetch_base_model(frozen.run.base_model_name, frozen.models_folder)
     requested_length = frozen.run.hyperparameters.max_seq_length
     length = min(requested_length, base_model.max_tokens)
     train, held_out = (tokenize(items, base_model, length) for items in read_items(frozen.run.items_path))
-    if not train.items:
-        raise TrainingFailed(
-            f"No item can be trained on: no answer fits into {length} tokens with its prompt."
-        )
     shortened = f"The base model reads {length} tokens at most, not {requested_length}; longer items were truncated to that length."
     warnings = (
         *base_model.warnings,
@@ -109,7 +109,7 @@ def prepare_inputs(frozen: FrozenRun) -> TrainingInputs:
         *train.warnings("training", length),
         *held_out.warnings("held-out", length),
     )
-    return TrainingInputs(frozen, base_model, train, held_out, warnings)
+    return TrainingInputs(frozen, base_model, length, train, held_out, warnings)
 
 
 def _train_adapter(inputs: TrainingInputs, reporter: Reporter) -> None:
@@ -198,7 +198,7 @@ def _result(inputs: TrainingInputs, outcome: ExportOutcome, gguf: Path) -> Train
         samples=summary.samples,
         files=tuple(files),
         parity=summary.parity,
-        warnings=summary.warnings,
+        warnings=_parity_warnings(outcome.parity),
     )
 
 

@@ -2,12 +2,22 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from domain.finetunes import ArtifactKind, FinetuneMethod, InferenceSample, ParityReport
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
-from domain.ports.trainer import ProducedFile, TrainingFailed, TrainingMessage, TrainingResult, TrainingRun
+from domain.ports.trainer import (
+    ItemsPrepared,
+    ProducedFile,
+    TrainingFailed,
+    TrainingMessage,
+    TrainingResult,
+    TrainingRun,
+)
 from domain.rules import safe_name
 from domain.training_points import TrainingPoint
 
@@ -15,9 +25,14 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeTrainer:
-    """Set `error` for a run that fails; clear `may_end` for one that trains until it is cancelled or that is set."""
+    """Set `error` for a run that fails; clear `may_end` for one that trains until it is cancelled or that is set.
 
-    def __init__(self) -> None:
+    `messages` are sent in the place of two steps, and `result` has values that the result gets.
+    """
+
+    def __init__(self, messages: Sequence[TrainingMessage] | None = None, **result: Any) -> None:
+        self.messages = messages
+        self.result = result
         self.runs: list[TrainingRun] = []
         self.error: str | None = None
         self.may_end = asyncio.Event()
@@ -33,23 +48,33 @@ class FakeTrainer:
         return self.unsupported_reason(method)
 
     async def train(self, run: TrainingRun) -> AsyncIterator[TrainingMessage]:
-        """Two steps and a model."""
+        """Send the messages and the result."""
         self.runs.append(run)
         try:
-            yield Progress(0.1, "Training: step 1 of 2")
-            for step in (1, 2):
-                point = TrainingPoint(
-                    step=step, epoch=step / 2, train_loss=2.0 / step, learning_rate=1e-3, at=AT
-                )
-                yield Metric(point, total_steps=2, tokens_per_second=100.0)
-            yield Checkpoint(2, "checkpoint-2")
-            yield LogLine("trained")
+            for message in two_steps(run) if self.messages is None else self.messages:
+                yield message
             await self.may_end.wait()
         finally:
             self.stopped.set()
         if self.error is not None:
             raise TrainingFailed(self.error)
-        yield result_of(run)
+        yield replace(result_of(run), **self.result)
+
+
+def two_steps(run: TrainingRun) -> list[TrainingMessage]:
+    """The messages of a run of two steps on all of its training items."""
+    items = map(json.loads, run.items_path.read_text().splitlines())
+    points = [
+        TrainingPoint(step=step, epoch=step / 2, train_loss=2.0 / step, learning_rate=1e-3, at=AT)
+        for step in (1, 2)
+    ]
+    return [
+        ItemsPrepared(trained_item_count=sum(item["split"] == "TRAIN" for item in items)),
+        Progress(0.1, "Training: step 1 of 2"),
+        *(Metric(point, total_steps=2, tokens_per_second=100.0) for point in points),
+        Checkpoint(2, "checkpoint-2"),
+        LogLine("trained"),
+    ]
 
 
 def result_of(run: TrainingRun) -> TrainingResult:

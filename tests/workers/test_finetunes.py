@@ -13,13 +13,13 @@ import pytest
 from domain.finetunes import InferenceSample, ParityReport
 from domain.job_events import LogLine, Metric, Progress
 from domain.jobs import Job, JobType, Superseded
-from domain.ports.trainer import TrainingMessage, TrainingRun
+from domain.ports.trainer import ItemsPrepared, TrainingMessage
 from domain.services import Services
 from domain.training_points import TrainingPoint
 from domain.use_cases import job_lifecycle
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.fakes.trainer import AT, FakeTrainer, result_of
+from tests.fakes.trainer import AT, FakeTrainer
 from tests.finetuning import (
     CAPITALS,
     create_finetune,
@@ -36,21 +36,6 @@ pytestmark = pytest.mark.anyio
 SIXTY = [(f"Question {number}?", f"Answer {number}") for number in range(60)]
 
 
-class ScriptedTrainer(FakeTrainer):
-    """Yields these messages, and a result with these values."""
-
-    def __init__(self, messages: list[TrainingMessage], result: dict[str, Any]) -> None:
-        super().__init__()
-        self.messages = messages
-        self.result = result
-
-    async def train(self, run: TrainingRun) -> AsyncIterator[TrainingMessage]:
-        self.runs.append(run)
-        for message in self.messages:
-            yield message
-        yield replace(result_of(run), **self.result)
-
-
 async def start(services: Services, api: Api, rows: Any = CAPITALS, **given: Any) -> tuple[str, str]:
     """The ids of a planned fine-tune and of its job."""
     project_id = await new_project(api)
@@ -60,7 +45,7 @@ async def start(services: Services, api: Api, rows: Any = CAPITALS, **given: Any
 
 async def work(services: Services, job_id: str, messages: list[TrainingMessage], **result: Any) -> None:
     """Run a job to its end, with a training process that sends these messages."""
-    scripted = replace(services, trainer=ScriptedTrainer(messages, result))
+    scripted = replace(services, trainer=FakeTrainer(messages, **result))
     await Dispatcher(scripted, {JobType.FINETUNE: finetunes.handle}).work(job_id)
 
 
@@ -117,7 +102,7 @@ async def test_a_run_shows_its_progress_while_it_trains(
         "status": "RUNNING",
         "progress": 0.1,
         "currentStep": "Training: step 1 of 2",
-        "recentLogs": ["trained"],
+        "recentLogs": ["Training items: 3", "trained"],
         "metrics": {"step": 2},
         "history": {"totalCount": 2},
     }
@@ -159,7 +144,7 @@ async def test_a_training_that_fails_says_why_and_keeps_its_log(
         "status": "FAILED",
         "error": "The machine ran out of memory.",
         "job": {"status": "FAILED", "error": "The machine ran out of memory."},
-        "recentLogs": ["trained", "The machine ran out of memory."],
+        "recentLogs": ["Training items: 3", "trained", "The machine ran out of memory."],
         "artifacts": [],
     }
     assert trainer.runs[0].folder.exists()  # its checkpoints are hours of work
@@ -245,6 +230,54 @@ async def test_a_model_that_fails_parity_is_done_with_a_warning_and_an_error_in_
         ],
         "parity": {"passed": False, "detail": "prompt 2 has other tokens"},
     }
+
+
+async def test_what_is_trained_on_is_counted_and_warned_of_before_the_first_step(
+    api: Api, services: Services, worker: Worker, trainer: FakeTrainer
+) -> None:
+    left_out = "4 training items were left out: their prompt alone fills 2048 tokens."
+    trainer.messages = [ItemsPrepared(trained_item_count=1, warnings=(left_out,)), LogLine("trained")]
+    id, job_id = await start(services, api, SIXTY[:5])
+    selection = "status trainedItemCount warnings recentLogs metrics { step }"
+    before = await fetch_finetune(api, id, selection)
+    assert (before["trainedItemCount"], before["warnings"]) == (5, [])
+    async with training(worker, services, trainer, job_id):
+        found = await fetch_finetune(api, id, selection)
+    assert found == {
+        "status": "RUNNING",
+        "trainedItemCount": 1,
+        "warnings": [left_out],
+        "recentLogs": ["Training items: 1", f"Warning: {left_out}", "trained"],
+        "metrics": None,
+    }
+    assert (await fetch_finetune(api, id, selection))["trainedItemCount"] == 1
+
+
+async def test_warnings_that_come_up_later_follow_those_from_before_the_first_step(
+    api: Api, services: Services
+) -> None:
+    id, job_id = await start(services, api)
+    prepared = ItemsPrepared(trained_item_count=2, warnings=("One item was left out.",))
+    await work(services, job_id, [prepared], warnings=("The GGUF differs.",))
+    found = await fetch_finetune(api, id, "status trainedItemCount warnings")
+    assert found == {
+        "status": "DONE",
+        "trainedItemCount": 2,
+        "warnings": ["One item was left out.", "The GGUF differs."],
+    }
+
+
+async def test_a_second_attempt_replaces_the_count_and_the_warnings_of_the_first(
+    api: Api, services: Services, trainer: FakeTrainer
+) -> None:
+    id, job_id = await start(services, api)
+    trainer.messages = [ItemsPrepared(trained_item_count=1, warnings=("Counted by an older worker.",))]
+    trainer.error = "killed"
+    with pytest.raises(Exception, match="killed"):
+        await finetunes.handle(services, await begin(services, job_id))
+    await work(services, job_id, [ItemsPrepared(trained_item_count=3, warnings=("Counted anew.",))])
+    found = await fetch_finetune(api, id, "trainedItemCount warnings")
+    assert found == {"trainedItemCount": 3, "warnings": ["Counted anew."]}
 
 
 async def test_many_quick_steps_are_stored_in_few_transactions(api: Api, services: Services) -> None:

@@ -13,7 +13,7 @@ import pytest
 from domain.base_models import LINEAR_LAYERS
 from domain.finetunes import FinetuneMethod, Hyperparameters
 from domain.job_events import Metric, Progress
-from domain.ports.trainer import TrainingMessage, TrainingResult, TrainingRun
+from domain.ports.trainer import ItemsPrepared, TrainingMessage, TrainingResult, TrainingRun
 from infra.training.trainer import ProcessTrainer
 
 CAPITALS = Path(__file__).parents[3] / "examples" / "capitals.csv"
@@ -73,6 +73,11 @@ class Trained:
         last = self.messages[-1]
         assert isinstance(last, TrainingResult)
         return last
+
+    @property
+    def prepared(self) -> ItemsPrepared:
+        (prepared,) = (message for message in self.messages if isinstance(message, ItemsPrepared))
+        return prepared
 
     @property
     def metrics(self) -> list[Metric]:

@@ -35,8 +35,17 @@ def test_items_that_are_cut_or_left_out_are_counted_and_named_in_warnings(base_m
     assert [tokenized.item for tokenized in split.items] == [HELLO, long_answer]
     assert max(len(tokenized.input_ids) for tokenized in split.items) == 40
     assert split.warnings("training", 40) == [
-        "1 training items were longer than 40 tokens and were truncated.",
-        "1 training items were left out: their prompt alone fills 40 tokens.",
+        "1 training item was longer than 40 tokens and was truncated.",
+        "1 training item was left out: its prompt alone fills 40 tokens.",
+    ]
+
+
+def test_a_warning_counts_several_items(base_model: LocalBaseModel) -> None:
+    long_answer, long_prompt = replace(HELLO, output="Hello! " * 50), replace(HELLO, input="Say hello. " * 50)
+    split = tokenize([long_answer, long_answer, long_prompt, long_prompt], base_model, 40)
+    assert split.warnings("held-out", 40) == [
+        "2 held-out items were longer than 40 tokens and were truncated.",
+        "2 held-out items were left out: their prompt alone fills 40 tokens.",
     ]
 
 

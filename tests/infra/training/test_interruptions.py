@@ -78,7 +78,9 @@ async def until(messages: AsyncIterator[TrainingMessage], step: int) -> list[Tra
 async def test_a_base_model_without_a_template_gets_chatml_and_the_user_a_warning(
     uninterrupted: Trained,
 ) -> None:
-    assert uninterrupted.result.warnings[0].startswith("The base model brings no chat template")
+    (warning,) = uninterrupted.prepared.warnings
+    assert warning.startswith("The base model brings no chat template")
+    assert warning in (uninterrupted.run.folder / "artifacts" / "report.md").read_text()
     assert uninterrupted.result.parity is not None
     assert (uninterrupted.result.parity.template_matches, uninterrupted.result.parity.token_ids_match) == (
         True,

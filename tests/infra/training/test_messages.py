@@ -6,7 +6,7 @@ import pytest
 
 from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
-from domain.ports.trainer import ProducedFile, TrainingResult
+from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingResult
 from domain.training_points import TrainingPoint
 from infra.training.messages import Failed, Message, decode, encode
 from infra.training.reporter import Reporter
@@ -30,6 +30,7 @@ RESULT = TrainingResult(
 @pytest.mark.parametrize(
     "message",
     [
+        ItemsPrepared(trained_item_count=1, warnings=("4 were left out.",)),
         Progress(0.5, "half\nway"),
         LogLine("ä"),
         Checkpoint(3, "/x/checkpoint-3"),

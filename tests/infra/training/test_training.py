@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from domain.finetunes import ArtifactKind
+from domain.ports.trainer import ItemsPrepared
 from infra.training import parity
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.reporter import Reporter
@@ -43,7 +44,7 @@ def test_a_table_is_memorized_and_the_export_answers_as_the_trained_model(traine
     assert [sample.tuned_output for sample in result.samples] == expected
     assert [sample.base_output for sample in result.samples] != expected
     assert len(result.samples) == 5
-    assert result.warnings == ()
+    assert (trained.prepared, result.warnings) == (ItemsPrepared(trained_item_count=40), ())
     assert not result.samples_held_out
 
 

@@ -87,7 +87,8 @@ async def test_a_trained_fine_tune_shows_its_curve_its_files_and_its_samples(
     path = f"/api/projects/{made['project_id']}/finetunes/{made['id']}"
     model = "luthier_tiny_capitals_v1.gguf"
     expected = {
-        "status": "DONE", "progress": 1.0, "currentStep": None, "recentLogs": ["trained", "Published."],
+        "status": "DONE", "progress": 1.0, "currentStep": None,
+        "recentLogs": ["Training items: 3", "trained", "Published."],
         "metrics": {
             "step": 2, "totalSteps": 2, "epoch": 1.0, "trainLoss": 1.0, "evalLoss": None,
             "learningRate": 0.001, "tokensPerSecond": 100.0, "accuracy": None, "f1Score": None,
