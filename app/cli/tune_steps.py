@@ -12,9 +12,9 @@ from typing import Any
 import openai
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from app.cli.api_client import ApiError, Client
+from app.cli.training_output import follow_training, parity_failure, print_outcome
 from app.failures import Failure
 from app.local.home import write_private
 
@@ -29,7 +29,10 @@ class StepFailed(Failure):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneOptions:
-    """The table, the columns of its prompts and its answers, the base model, the project's name, and the epochs."""
+    """The table, the columns of its prompts and its answers, the base model, the project's name, and the epochs.
+
+    With `deploy_anyway` a model is deployed whose GGUF failed parity.
+    """
 
     file: Path
     input: str | None = None
@@ -37,6 +40,7 @@ class TuneOptions:
     base: str = "luthier/tiny"
     name: str | None = None
     epochs: float | None = None
+    deploy_anyway: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,79 +201,23 @@ def _train(
             **hyperparameters,
         )
         finetune_id = created["finetune"]["id"]
-        with _cancel_on_interrupt(client, finetune_id):
-            path = f"/api/projects/{project_id}/finetunes/{finetune_id}/logs/stream"
-            _follow_training(client, path, steps.console)
-        finetune: dict[str, Any] = client.query(FINETUNE, id=finetune_id)["finetune"]
-    _check_parity(finetune, steps.console)
+        finetune = follow_training(client, project_id, finetune_id, steps.console)
+    print_outcome(finetune, steps.console)
+    _require_parity(finetune, steps.console, deploy_anyway=options.deploy_anyway)
     return finetune
 
 
-@contextmanager
-def _cancel_on_interrupt(client: Client, finetune_id: str) -> Iterator[None]:
-    """Cancel the training when a signal stops the command, else it would go on at the next start."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        with suppress(ApiError):
-            client.mutate("cancelFinetune", "finetune { id }", id=finetune_id)
-        raise
-
-
-FINETUNE = """
-query($id: ID!) {
-  finetune(id: $id) {
-    id modelName trainedItemCount trainingTimeSeconds metrics { trainLoss }
-    parity { passed promptsCompared templateMatches tokenIdsMatch outputsMatching detail }
-  }
-}
-"""
-
-
-def _check_parity(finetune: dict[str, Any], console: Console) -> None:
-    """Print whether the GGUF answers as the fine-tuned model did; raises `StepFailed` where its prompts differ."""
-    parity = finetune["parity"]
-    if parity is None:
+def _require_parity(finetune: dict[str, Any], console: Console, *, deploy_anyway: bool) -> None:
+    """Raise `StepFailed` when the GGUF failed parity; with `deploy_anyway` print that it did."""
+    failure = parity_failure(finetune["parity"])
+    if failure is None:
         return
-    if not (parity["templateMatches"] and parity["tokenIdsMatch"]):
+    if not deploy_anyway:
         raise StepFailed(
-            f"Parity failed: the GGUF reads its prompts differently from the fine-tuned model. {parity['detail']}"
+            f"Parity failed: {failure} Nothing was deployed; this is {finetune['id']}. "
+            "To deploy the model nevertheless, run again with --deploy-anyway."
         )
-    summary = (
-        f"the GGUF gives {parity['outputsMatching']} of {parity['promptsCompared']} answers to the letter"
-    )
-    if parity["passed"]:
-        console.print(f"  parity passed: {summary}")
-    else:
-        console.print(
-            f"  [bold red]Parity failed:[/] {summary}. A model that is not sure of its answers is tipped by the "
-            f"rounding to 8 bits: train it longer (--epochs). This is {finetune['id']}.",
-            soft_wrap=True,
-        )
-
-
-def _follow_training(client: Client, path: str, console: Console) -> None:
-    """Show a progress bar until the training ends; raises `ApiError` unless it succeeds."""
-    columns = (
-        BarColumn(bar_width=32),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.description}"),
-        TextColumn("[dim]{task.fields[loss]}[/]"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("waiting for the worker", total=100, loss="")
-        for name, data in client.stream(path):
-            if name == "error":
-                raise ApiError(data["error"])
-            _update_progress(bar, task, name, data)
-
-
-def _update_progress(bar: Progress, task: TaskID, name: str, data: dict[str, Any]) -> None:
-    if name == "progress":
-        bar.update(task, completed=data["progress_pct"], description=data["message"] or "")
-    elif name == "log" and data.get("train_loss") is not None:
-        bar.update(task, loss=f"loss {data['train_loss']:.3f}")
+    console.print("  [bold red]Parity failed:[/]", escape(failure), soft_wrap=True)
 
 
 def _deploy(client: Client, project_id: str, finetune: dict[str, Any], prompt: str) -> ServedModel:

@@ -1,10 +1,196 @@
+"""`luthier tune` against a server whose trainer needs no torch."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from app.cli.tune_steps import TuneOptions, _fields
+from app.program import PROGRAM
+from domain.finetunes import ParityReport
+from domain.job_events import LogLine, Metric
+from domain.ports.trainer import ItemsPrepared
+from domain.training_points import TrainingPoint
+from tests.clients import Api
+from tests.conftest import Worker
+from tests.fakes.trainer import AT, FakeTrainer
+from tests.importing import CAPITALS
 
 FILE = Path("table.csv")
+LEFT_OUT = "2 training items were left out: their prompt alone fills 2048 tokens."
+COUNTS = "{ finetunes(first: 1) { nodes { id status } } deployments(first: 1) { totalCount } }"
+
+
+@dataclass
+class Finished:
+    """A `luthier tune` that ended."""
+
+    exit_code: int
+    output: str
+    errors: str
+
+
+Tune = Callable[..., Awaitable[Finished]]
+Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
+
+
+@pytest.fixture
+async def start(live: str, api: Api, worker: Worker, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts `luthier tune` on three rows, in a process of its own, while a worker runs what it enqueues."""
+    (tmp_path / "up.json").write_text(json.dumps({"url": live}))
+    table = tmp_path / "capitals.csv"
+    table.write_text(CAPITALS)
+    environment = os.environ | {"LUTHIER_HOME": str(tmp_path), "LUTHIER_TOKEN": api.token}
+
+    async def run(*options: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *PROGRAM, "tune", str(table), *options,
+            env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+
+    working = asyncio.create_task(
+        worker.queue.run_worker_async(install_signal_handlers=False, fetch_job_polling_interval=0.1)
+    )
+    yield run
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+
+
+@pytest.fixture
+def tune(start: Start) -> Tune:
+    """Runs `luthier tune` to its end."""
+
+    async def run(*options: str) -> Finished:
+        return await end(await start(*options))
+
+    return run
+
+
+async def end(process: asyncio.subprocess.Process) -> Finished:
+    output, errors = await process.communicate()
+    return Finished(process.returncode or 0, output.decode(), errors.decode())
+
+
+def losses(*values: float) -> list[Metric]:
+    """A step and an evaluation in each epoch."""
+    points = [
+        point
+        for epoch, value in enumerate(values, 1)
+        for point in (
+            TrainingPoint(step=2 * epoch, epoch=epoch, train_loss=1 / epoch, at=AT),
+            TrainingPoint(step=2 * epoch, epoch=epoch, eval_loss=value, at=AT),
+        )
+    ]
+    return [Metric(point, total_steps=2 * len(values)) for point in points]
+
+
+def parity(
+    *, token_ids_match: bool = True, outputs_matching: int = 0, detail: str | None = None
+) -> ParityReport:
+    return ParityReport(
+        passed=False,
+        prompts_compared=3,
+        template_matches=True,
+        token_ids_match=token_ids_match,
+        outputs_matching=outputs_matching,
+        detail=detail,
+    )
+
+
+@pytest.mark.anyio
+async def test_every_warning_is_printed_once_and_what_was_trained_is_counted(
+    tune: Tune, trainer: FakeTrainer
+) -> None:
+    prepared = ItemsPrepared(trained_item_count=1, warnings=(LEFT_OUT,))
+    trainer.messages = [prepared, LogLine("one"), LogLine("two"), *losses(0.5, 0.4)]
+    trainer.result = {"warnings": ("It came up [later].",)}
+    finished = await tune()
+    assert finished.exit_code == 0, finished.errors
+    lines = [line.strip() for line in finished.output.splitlines()]
+    printed = [line for line in lines if line.startswith("warning:")]
+    assert printed == [f"warning: {LEFT_OUT}", "warning: It came up [later]."]
+    assert "1 item trained" in lines
+    assert "parity passed: the GGUF gives 1 of 1 answers to the letter" in lines
+
+
+@pytest.mark.anyio
+async def test_a_warning_is_printed_before_the_first_step(start: Start, trainer: FakeTrainer) -> None:
+    trainer.messages = [ItemsPrepared(trained_item_count=0, warnings=(LEFT_OUT,))]
+    trainer.error = "No item can be trained on."
+    trainer.may_end.clear()
+    process = await start()
+    assert process.stdout
+    while LEFT_OUT not in (line := (await process.stdout.readline()).decode()):
+        assert line, await end(process)
+    trainer.may_end.set()
+    finished = await end(process)
+    assert (finished.exit_code, finished.errors) == (
+        1,
+        "Training of luthier/tiny, GGUF failed: No item can be trained on.\n",
+    )
+    assert LEFT_OUT not in finished.output
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("report", "difference"),
+    [
+        (
+            parity(token_ids_match=False, detail="1 of 3 token ids differ"),
+            "its token ids and in 3 of 3 answers. 1 of 3 token ids differ. Nothing was",
+        ),
+        (parity(outputs_matching=2), "1 of 3 answers. Nothing was"),
+    ],
+)
+async def test_a_model_that_fails_parity_is_not_deployed_and_the_exit_code_says_so(
+    tune: Tune, trainer: FakeTrainer, api: Api, report: ParityReport, difference: str
+) -> None:
+    trainer.result = {"parity": report}
+    finished = await tune()
+    found = await api.gql(COUNTS)
+    (finetune,) = found["finetunes"]["nodes"]
+    assert finished.exit_code == 1
+    assert finished.errors.startswith(
+        f"Parity failed: the GGUF differs from the fine-tuned model in {difference}"
+    )
+    assert finished.errors.endswith(
+        f"Nothing was deployed; this is {finetune['id']}. To deploy the model nevertheless, run again with "
+        "--deploy-anyway.\n"
+    )
+    assert (finetune["status"], found["deployments"]["totalCount"]) == ("DONE", 0)
+    assert "base URL" not in finished.output
+
+
+@pytest.mark.anyio
+async def test_a_model_that_fails_parity_is_deployed_when_that_is_asked_for(
+    tune: Tune, trainer: FakeTrainer, api: Api
+) -> None:
+    trainer.result = {"parity": parity(outputs_matching=2)}
+    finished = await tune("--deploy-anyway")
+    assert finished.exit_code == 0, finished.errors
+    assert "Parity failed: the GGUF differs from the fine-tuned model in 1 of 3 answers." in finished.output
+    assert "base URL" in finished.output
+    assert (await api.gql(COUNTS))["deployments"]["totalCount"] == 1
+
+
+@pytest.mark.anyio
+async def test_an_evaluation_loss_that_rises_is_said_with_the_epoch_of_the_lowest(
+    tune: Tune, trainer: FakeTrainer
+) -> None:
+    trainer.messages = [ItemsPrepared(trained_item_count=3), *losses(0.5, 0.25, 0.75, 0.625)]
+    finished = await tune()
+    assert finished.exit_code == 0, finished.errors
+    assert (
+        "The evaluation loss rises: it was lowest at epoch 2 with 0.25, and ended at 0.625."
+        in finished.output
+    )
+    assert "train it for fewer epochs (--epochs 2)." in finished.output
 
 
 def test_of_two_columns_the_first_is_asked_and_the_second_is_learned() -> None:

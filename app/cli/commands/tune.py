@@ -40,6 +40,7 @@ KEEP = click.option("--keep", is_flag=True, help="Leave the server running that 
 @click.option("--base", default="luthier/tiny", show_default=True, metavar="MODEL", help="Base model.")
 @click.option("--name", help="Name of the project; default: the name of the file.")
 @click.option("--epochs", type=float, help="Number of training epochs; default: that of the base model.")
+@click.option("--deploy-anyway", is_flag=True, help="Deploy the model also when its GGUF failed parity.")
 @PORT
 @KEEP
 def command(
@@ -49,16 +50,26 @@ def command(
     base: str,
     name: str | None,
     epochs: float | None,
+    deploy_anyway: bool,
     port: int | None,
     keep: bool,
 ) -> None:
     """Fine-tune a model on FILE (CSV or JSON Lines) and put it behind an endpoint.
 
+    A model whose GGUF answers differently from the fine-tuned model (parity) is not deployed, and the exit code
+    is 1.
+
     Uses the server that runs on LUTHIER_HOME, or starts one and stops it at the end. Signs in with
     LUTHIER_TOKEN, or as the account of the home.
     """
     options = TuneOptions(
-        file=file, input=input_field, output=output_field, base=base, name=name, epochs=epochs
+        file=file,
+        input=input_field,
+        output=output_field,
+        base=base,
+        name=name,
+        epochs=epochs,
+        deploy_anyway=deploy_anyway,
     )
     run(options, port=port, keep=keep, questions=False)
 
