@@ -85,7 +85,11 @@ class Finetune(Node):
         description="Random seed for the sampling of items, the initialization of "
         "the adapter, the order of the data and dropout; never null."
     )
-    trained_item_count: int = strawberry.field(description="Number of training items, without held-out ones.")
+    trained_item_count: int = strawberry.field(
+        description="Number of items that are trained on, without held-out ones. A local worker counts tokens "
+        "before the first step, and leaves out items of whose output nothing is left within `maxSeqLength`; "
+        "until then, and from an external worker, the number of `trainedItems`."
+    )
     trained_content_hash: str | None = strawberry.field(
         description="SHA-256 in hex over the training items, independent of "
         "their order: equal items have equal hashes. Never null."
@@ -119,8 +123,8 @@ class Finetune(Node):
         "(`false`); null until the model is exported, and from an external worker."
     )
     warnings: list[str] = strawberry.field(
-        description="Warnings about the run, one sentence each, such as how "
-        "many items were truncated or left out."
+        description="Warnings about the run, one sentence each, such as how many items were truncated or left out: "
+        "from a local worker before the first step, and those that come up later at the end."
     )
     parity: ParityReport | None = strawberry.field(
         description="Comparison of the exported GGUF with the fine-tuned model; null "
@@ -169,7 +173,8 @@ class Finetune(Node):
 
     @connection(
         "The frozen training items in the order of their dataset, without "
-        "held-out ones; later changes of the dataset do not affect them.",
+        "held-out ones, but with those that are left out because they are too long; "
+        "later changes of the dataset do not affect them.",
         metadata=ONLY_ID,
     )
     def trained_items(
