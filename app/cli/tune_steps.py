@@ -20,6 +20,7 @@ from app.local.home import write_private
 
 MEDIA_TYPES = {".jsonl": "application/jsonl", ".ndjson": "application/jsonl", ".json": "application/json"}
 ACCOUNT = "account.json"
+MAX_FIELD_NAME = 100
 EMAIL = "owner@luthier.local"
 
 
@@ -29,7 +30,7 @@ class StepFailed(Failure):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneOptions:
-    """The table, the columns of its prompts and its answers, the base model, the project's name, and the epochs.
+    """The table, its columns of prompts and of answers, its encoding, the base model, the project's name, the epochs.
 
     With `deploy_anyway` a model is deployed whose GGUF failed parity.
     """
@@ -37,6 +38,7 @@ class TuneOptions:
     file: Path
     input: str | None = None
     output: str | None = None
+    encoding: str | None = None
     base: str = "luthier/tiny"
     name: str | None = None
     epochs: float | None = None
@@ -90,16 +92,14 @@ def tune(client: Client, options: TuneOptions, steps: StepPrinter) -> ServedMode
         project_id = client.mutate("createProject", "project { id }", name=name)["project"]["id"]
     with _delete_project_on_failure(client, project_id):
         with steps.step(f"Upload of {options.file.name}"):
-            document_id = client.upload(
-                project_id, options.file, MEDIA_TYPES.get(options.file.suffix.lower(), "text/csv")
-            )
+            document_id = client.upload(project_id, options.file, _media_type(options))
             table = _preview(client, document_id)
         with steps.step("Dataset"):
-            fields = _fields(table["headers"], options)
-            dataset_id, result = _dataset(client, project_id, document_id, table["headers"], fields)
+            columns = _columns(table["headers"], options)
+            dataset_id, result = _dataset(client, project_id, document_id, columns)
     _print_row_counts(client, dataset_id, result, steps.console)
     finetune = _train(client, project_id, dataset_id, options, steps)
-    prompt = dict(zip(table["headers"], table["rows"][0], strict=True))[fields[0]]
+    prompt = table["rows"][0][table["headers"].index(columns[0])]
     with steps.step("Deployment"):
         return _deploy(client, project_id, finetune, prompt)
 
@@ -123,16 +123,39 @@ def _check_base(client: Client, name: str) -> None:
         raise ValueError(f"there is no base model '{name}'; there are {', '.join(names)}.")
 
 
+def _media_type(options: TuneOptions) -> str:
+    """The media type of the file, with its encoding where one is named."""
+    media_type = MEDIA_TYPES.get(options.file.suffix.lower(), "text/csv")
+    return media_type if options.encoding is None else f"{media_type}; charset={options.encoding}"
+
+
+DOCUMENT = """
+query($id: ID!) {
+  document(id: $id) { encodingReadings { encoding line } preview { headers rows } job { id } }
+}
+"""
+
+
 def _preview(client: Client, document_id: str) -> dict[str, Any]:
-    """The headers and the first rows of the table, once a worker has read it; raises ValueError."""
-    query = "query($id: ID!) { document(id: $id) { preview { headers rows } job { id } } }"
-    client.wait(client.query(query, id=document_id)["document"]["job"]["id"])
-    preview = client.query(query, id=document_id)["document"]["preview"]
-    if preview is None:
+    """The headers and the first rows of the table, once a worker has read it.
+
+    Raises ValueError when it is none, or with the readings of a line when its encoding is in doubt.
+    """
+    client.wait(client.query(DOCUMENT, id=document_id)["document"]["job"]["id"])
+    document = client.query(DOCUMENT, id=document_id)["document"]
+    if document["encodingReadings"]:
+        lines = "".join(
+            f"\n  {reading['encoding']:12} {reading['line']}" for reading in document["encodingReadings"]
+        )
+        raise ValueError(
+            f"the encoding is in doubt; name the one that reads this line rightly with --encoding.{lines}"
+        )
+    if document["preview"] is None:
         raise ValueError("this is neither CSV nor JSON Lines.")
-    return dict(preview)
+    return dict(document["preview"])
 
 
+PROBLEMS = "query($id: ID!) { dataset(id: $id) { stats { problems { code count } } } }"
 INVALID_ITEMS = """
 query($id: ID!) {
   dataset(id: $id) { items(filter: {isValid: false, active: true}, first: 3) { nodes { values problems { message } } } }
@@ -140,9 +163,21 @@ query($id: ID!) {
 """
 
 
+WARNINGS = {
+    "CONTRADICTION": "have the input of another row, and another output",
+    "NEAR_DUPLICATE": "differ from an earlier one in case or spacing alone",
+    "NOT_TEXT": "have an object or a list where text is expected",
+}
+"""What rows with each kind of warning, which are trained on, have in common."""
+
+
 def _print_row_counts(client: Client, dataset_id: str, result: dict[str, Any], console: Console) -> None:
-    """Print how many rows are valid, and the problems of the first three that are not."""
+    """Print how many rows are valid, how many have a warning, and the problems of the first three invalid ones."""
     console.print(f"  {result['valid']} of {result['rows']} rows are valid")
+    problems = client.query(PROBLEMS, id=dataset_id)["dataset"]["stats"]["problems"]
+    for problem in problems:
+        if problem["code"] in WARNINGS:
+            console.print(f"  [yellow]warning:[/] {problem['count']} rows {WARNINGS[problem['code']]}")
     if result["valid"] == result["rows"]:
         return
     for item in client.query(INVALID_ITEMS, id=dataset_id)["dataset"]["items"]["nodes"]:
@@ -152,30 +187,43 @@ def _print_row_counts(client: Client, dataset_id: str, result: dict[str, Any], c
 
 
 def _dataset(
-    client: Client, project_id: str, document_id: str, headers: list[str], fields: tuple[str, str]
+    client: Client, project_id: str, document_id: str, columns: tuple[str, str]
 ) -> tuple[str, dict[str, Any]]:
-    input_field, output_field = fields
+    """Import the two columns; a header that is too long for a field's name is called by its role."""
+    names = [
+        header if len(header) <= MAX_FIELD_NAME else role
+        for header, role in zip(columns, ("input", "output"), strict=True)
+    ]
     created = client.mutate(
         "createDataset",
         "dataset { id }",
         projectId=project_id,
-        inputField=input_field,
-        outputField=output_field,
-        fieldNames=headers,
+        inputField=names[0],
+        outputField=names[1],
+        fieldNames=names,
     )
     dataset_id = created["dataset"]["id"]
-    started = client.mutate("importDataset", "job { id }", datasetId=dataset_id, documentId=document_id)
+    started = client.mutate(
+        "importDataset",
+        "job { id }",
+        datasetId=dataset_id,
+        documentId=document_id,
+        columns=dict(zip(names, columns, strict=True)),
+    )
     return dataset_id, client.wait(started["job"]["id"])["result"]
 
 
-def _fields(headers: list[str], options: TuneOptions) -> tuple[str, str]:
-    """The columns of prompts and answers: as the options name them, else the first and second of two; raises ValueError."""
-    columns = ", ".join(headers)
-    if options.input is None and options.output is None and len(headers) == 2:
-        return headers[0], headers[1]
+def _columns(headers: list[str], options: TuneOptions) -> tuple[str, str]:
+    """The columns of prompts and answers: as the options name them, else the first and second of two; raises ValueError.
+
+    Columns without a name do not count.
+    """
+    named = [header for header in headers if header]
+    if options.input is None and options.output is None and len(named) == 2:
+        return named[0], named[1]
     if options.input is None or options.output is None:
-        raise ValueError(f"say --input and --output; the columns are {columns}.")
-    return _column(headers, options.input), _column(headers, options.output)
+        raise ValueError(f"say --input and --output; the columns are {', '.join(named)}.")
+    return _column(named, options.input), _column(named, options.output)
 
 
 def _column(headers: list[str], name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.tune_steps import TuneOptions, _fields
+from app.cli.tune_steps import TuneOptions, _columns
 from app.program import PROGRAM
 from domain.finetunes import ParityReport
 from domain.job_events import LogLine, Metric
@@ -43,13 +43,14 @@ Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
 async def start(live: str, api: Api, worker: Worker, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts `luthier tune` on three rows, in a process of its own, while a worker runs what it enqueues."""
     (tmp_path / "up.json").write_text(json.dumps({"url": live}))
-    table = tmp_path / "capitals.csv"
-    table.write_text(CAPITALS)
+    (tmp_path / "capitals.csv").write_text(CAPITALS)
     environment = os.environ | {"LUTHIER_HOME": str(tmp_path), "LUTHIER_TOKEN": api.token}
 
-    async def run(*options: str) -> asyncio.subprocess.Process:
+    async def run(*options: str, table: bytes | None = None) -> asyncio.subprocess.Process:
+        if table is not None:
+            (tmp_path / "capitals.csv").write_bytes(table)
         return await asyncio.create_subprocess_exec(
-            *PROGRAM, "tune", str(table), *options,
+            *PROGRAM, "tune", str(tmp_path / "capitals.csv"), *options,
             env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
@@ -66,8 +67,8 @@ async def start(live: str, api: Api, worker: Worker, tmp_path: Path) -> AsyncIte
 def tune(start: Start) -> Tune:
     """Runs `luthier tune` to its end."""
 
-    async def run(*options: str) -> Finished:
-        return await end(await start(*options))
+    async def run(*options: str, table: bytes | None = None) -> Finished:
+        return await end(await start(*options, table=table))
 
     return run
 
@@ -193,8 +194,54 @@ async def test_an_evaluation_loss_that_rises_is_said_with_the_epoch_of_the_lowes
     assert "train it for fewer epochs (--epochs 2)." in finished.output
 
 
+ITALIAN = "domanda,risposta\nC'è tempo?,Il caffè è pronto.\nPerché no?,Più tardi.\n".encode("cp1252")
+ITEMS = "{ datasets(first: 1) { nodes { fieldNames items(first: 9) { nodes { values isValid } } } } }"
+
+
+@pytest.mark.anyio
+async def test_a_doubtful_encoding_is_printed_with_its_readings_and_nothing_is_left(
+    tune: Tune, api: Api
+) -> None:
+    finished = await tune(table=ITALIAN)
+    assert finished.exit_code == 1
+    assert "name the one that reads this line rightly with --encoding.\n" in finished.errors
+    assert "  cp1252       Perché no?,Più tardi.\n" in finished.errors
+    assert "  cp1250       Perché no?,Piů tardi.\n" in finished.errors
+    assert (await api.gql("{ projects(first: 1) { totalCount } }"))["projects"]["totalCount"] == 0
+
+
+@pytest.mark.anyio
+async def test_a_named_encoding_is_that_of_the_file(tune: Tune, api: Api) -> None:
+    finished = await tune("--encoding", "windows-1252", table=ITALIAN)
+    assert finished.exit_code == 0, finished.errors
+    [dataset] = (await api.gql(ITEMS))["datasets"]["nodes"]
+    assert [item["values"] for item in dataset["items"]["nodes"]] == [
+        ["C'è tempo?", "Il caffè è pronto."],
+        ["Perché no?", "Più tardi."],
+    ]
+
+
+@pytest.mark.anyio
+async def test_two_of_many_columns_are_taken_whatever_the_others_are(tune: Tune, api: Api) -> None:
+    names = ["", "q", "y" * 120, *["x"] * 70]
+    table = ",".join(names) + "\n" + ",".join(["0", "who?", "me", *["-"] * 70]) + "\n"
+    finished = await tune("--input", "Q", "--output", "y" * 120, table=table.encode())
+    assert finished.exit_code == 0, finished.errors
+    [dataset] = (await api.gql(ITEMS))["datasets"]["nodes"]
+    assert dataset["fieldNames"] == ["q", "output"]
+    assert dataset["items"]["nodes"] == [{"values": ["who?", "me"], "isValid": True}]
+
+
+@pytest.mark.anyio
+async def test_rows_with_a_warning_are_counted_and_trained_on(tune: Tune) -> None:
+    finished = await tune(table=b"text,label\nitem 1,yes\nitem 1,no\n")
+    assert finished.exit_code == 0, finished.errors
+    assert "2 of 2 rows are valid" in finished.output
+    assert "warning: 2 rows have the input of another row, and another output" in finished.output
+
+
 def test_of_two_columns_the_first_is_asked_and_the_second_is_learned() -> None:
-    assert _fields(["question", "answer"], TuneOptions(file=FILE)) == ("question", "answer")
+    assert _columns(["question", "answer"], TuneOptions(file=FILE)) == ("question", "answer")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +249,7 @@ def test_of_two_columns_the_first_is_asked_and_the_second_is_learned() -> None:
 )
 def test_a_column_is_found_whatever_its_case(named: str, found: str) -> None:
     headers = ["Frage", "antwort", "Antwort", "Quelle"]
-    assert _fields(headers, TuneOptions(file=FILE, input=named, output="Quelle")) == (found, "Quelle")
+    assert _columns(headers, TuneOptions(file=FILE, input=named, output="Quelle")) == (found, "Quelle")
 
 
 @pytest.mark.parametrize(
@@ -215,4 +262,4 @@ def test_a_column_is_found_whatever_its_case(named: str, found: str) -> None:
 )
 def test_a_missing_column_is_an_error_with_the_columns(options: TuneOptions, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{sentence}$"):
-        _fields(["a", "b", "B"], options)
+        _columns(["a", "b", "B"], options)

@@ -37,6 +37,9 @@ KEEP = click.option("--keep", is_flag=True, help="Leave the server running that 
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--input", "input_field", metavar="FIELD", help="Column of the prompts.")
 @click.option("--output", "output_field", metavar="FIELD", help="Column of the expected answers.")
+@click.option(
+    "--encoding", metavar="NAME", help="Encoding of FILE, such as windows-1252; default: the detected one."
+)
 @click.option("--base", default="luthier/tiny", show_default=True, metavar="MODEL", help="Base model.")
 @click.option("--name", help="Name of the project; default: the name of the file.")
 @click.option("--epochs", type=float, help="Number of training epochs; default: that of the base model.")
@@ -47,6 +50,7 @@ def command(
     file: Path,
     input_field: str | None,
     output_field: str | None,
+    encoding: str | None,
     base: str,
     name: str | None,
     epochs: float | None,
@@ -54,7 +58,7 @@ def command(
     port: int | None,
     keep: bool,
 ) -> None:
-    """Fine-tune a model on FILE (CSV or JSON Lines) and put it behind an endpoint.
+    """Fine-tune a model on FILE (CSV, JSON Lines or a JSON array) and put it behind an endpoint.
 
     A model whose GGUF answers differently from the fine-tuned model (parity) is not deployed, and the exit code
     is 1.
@@ -66,6 +70,7 @@ def command(
         file=file,
         input=input_field,
         output=output_field,
+        encoding=encoding,
         base=base,
         name=name,
         epochs=epochs,
