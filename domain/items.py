@@ -12,20 +12,11 @@ from domain.hashes import digest_of_values, fingerprint_of, split_score_of
 from domain.ids import Noun
 from domain.reading import Reads
 from domain.rules import validated_text
+from domain.splits import Split, SplitStats, split_of
 from domain.texts import estimate_tokens, replace_invalid_characters
 
-MIN_ITEMS_TO_HOLD_OUT = 50
-"""A dataset with fewer valid items has no evaluation split."""
 VALUE_LIMIT = 1_000_000
 """Most characters of one value."""
-
-
-class Split(StrEnum):
-    """Split of an item."""
-
-    PREVIEW = "PREVIEW"
-    TRAIN = "TRAIN"
-    EVAL = "EVAL"
 
 
 class ItemOrigin(StrEnum):
@@ -130,17 +121,6 @@ class ItemFilter:
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class SplitStats:
-    """The valid items of one split; tokens are estimates (`estimate_tokens`)."""
-
-    split: Split
-    count: int
-    avg_tokens: float
-    min_tokens: int
-    max_tokens: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetStats:
     """Counts of items: `total`, `valid` and `invalid` are of active ones, `by_split` of valid ones."""
@@ -230,11 +210,6 @@ class ItemSelection(StrEnum):
     ACTIVE = "active"
     VALID = "valid"
     ALL = "all"
-
-
-def split_of(score: float, train_share: float, *, holds_out: bool) -> Split:
-    """The split of an item with a score in [0, 1)."""
-    return Split.EVAL if holds_out and score >= train_share else Split.TRAIN
 
 
 def problems_of(dataset: Dataset, values: dict[str, str], tokens: int) -> Iterable[Problem]:

@@ -14,9 +14,10 @@ from starlette.routing import Route
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Invalid
 from domain.files.csv_writer import BOM, csv_line
-from domain.items import Item, ItemSelection, Split
+from domain.items import Item, ItemSelection
 from domain.rate_limits import CallKind
 from domain.rules import safe_name
+from domain.splits import Split
 from domain.store import Transactions
 from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.rate_limits import rate_limited

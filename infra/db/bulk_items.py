@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import ids
 from domain.datasets import Dataset
-from domain.items import MIN_ITEMS_TO_HOLD_OUT, Item, Problem, Split
+from domain.items import Item, Problem
+from domain.splits import MIN_ITEMS_TO_HOLD_OUT, Split
 from infra.db.engine import driver_connection
 from infra.db.tables import datasets, items
 

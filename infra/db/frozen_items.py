@@ -10,8 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from domain.datasets import Dataset
 from domain.finetunes import ItemSampling
-from domain.items import Item, Split
+from domain.items import Item
 from domain.reading import Parent
+from domain.splits import Split
 from infra.db import items as item_rows
 from infra.db.bulk_items import VALID
 from infra.db.engine import extend_statement_timeout

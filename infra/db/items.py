@@ -16,11 +16,10 @@ from domain.items import (
     ItemSelection,
     ProblemCode,
     Source,
-    Split,
-    SplitStats,
 )
 from domain.pages import PageRequest
 from domain.reading import Parent
+from domain.splits import Split, SplitStats
 from infra.db import bulk_items
 from infra.db.bulk_items import ACTIVE, PROBLEMS, VALID
 from infra.db.columns import column_names

@@ -38,6 +38,7 @@ from domain.finetunes import (
 )
 from domain.ids import Noun
 from domain.job_events import JobEventKind
+from domain.splits import Split
 from infra.db.types import AnyId, Id, Json, Name, Texts
 
 metadata = MetaData(
@@ -219,7 +220,7 @@ items = Table(
     Column("corrects_id", Id(Noun.ITEM), unique=True),
     Column("corrected_by_id", Id(Noun.ITEM)),
     Column("deleted", Boolean, nullable=False),
-    Column("split", Name(item.Split), nullable=False),
+    Column("split", Name(Split), nullable=False),
     Column("problems", JSONB, nullable=False),
     Column("is_duplicate", Boolean, nullable=False),
     Column("is_valid", Boolean, Computed("problems = '[]'::jsonb and not is_duplicate", persisted=True)),
@@ -294,7 +295,7 @@ finetune_items = Table(
     ),
     Column("ordinal", BigInteger, primary_key=True),
     _ref("item_id", Noun.ITEM, "items"),
-    Column("split", Name(item.Split), nullable=False),
+    Column("split", Name(Split), nullable=False),
 )
 
 training_points = Table(

@@ -7,7 +7,9 @@ import strawberry
 
 from domain import items as domain
 from domain.ids import Noun
-from domain.items import ItemOrigin, ProblemCode, Split
+from domain.items import ItemOrigin, ProblemCode
+from domain.splits import Split
+from domain.splits import SplitStats as SplitStatsRecord
 from resolvers import datasets as resolve_datasets
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
@@ -151,7 +153,7 @@ class DatasetItem(Node):
         return load_node(info, self.record.corrected_by_id, Noun.ITEM)
 
 
-@converted_from(domain.SplitStats)
+@converted_from(SplitStatsRecord)
 @strawberry.type(description="Statistics of the valid active items of one split. Tokens are estimates.")
 class SplitStats:
     split: Split = strawberry.field(description="Split that the items belong to.")
