@@ -1,4 +1,4 @@
-"""Alembic's environment: one transaction, one migrator at a time, no long waits for a lock."""
+"""Alembic's environment: a transaction for each revision, one migrator at a time, no long waits for a lock."""
 
 from typing import Literal
 
@@ -33,16 +33,19 @@ def run() -> None:
     url = make_url(context.config.get_main_option("sqlalchemy.url") or "").set(
         drivername="postgresql+psycopg"
     )
-    with create_engine(url, poolclass=NullPool).connect() as connection, connection.begin():
-        connection.execute(text("set local lock_timeout = '10s'"))
-        connection.execute(text(f"select pg_advisory_xact_lock({ADVISORY_LOCK})"))
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        connection.execute(text(f"select pg_advisory_lock({ADVISORY_LOCK})"))  # until it is closed
+        connection.execute(text("set lock_timeout = '10s'"))
+        connection.commit()
         context.configure(
             connection=connection,
             target_metadata=metadata,
             include_name=include_name,
             render_item=render_item,
+            transaction_per_migration=True,
         )
-        context.run_migrations()
+        with context.begin_transaction():
+            context.run_migrations()
 
 
 run()
