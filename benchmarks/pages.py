@@ -44,9 +44,9 @@ insert into datasets (id, project_id, version, name, status, origin, file_count,
   select '{dataset}', id, 1, 'd', 'DONE', 'UPLOADED', 0, 0, 'q', 'a', '{{q,a}}', 'eng', 0.9, 0, true, 512, now(), now()
   from projects where owner_id = '{user}' limit 1;
 insert into items (id, dataset_id, position, key, "values", deleted, split, problems, is_duplicate, token_count, origin,
-    digest, fingerprint, score, created_at)
+    digest, fingerprint, input_fingerprint, output_fingerprint, score, created_at)
   select uuidv7(), '{dataset}', n, n::text, array['Question ' || n || '?', 'Answer ' || n], false, 'TRAIN', '[]', false,
-    12, 'UPLOADED', int8send(n), int8send(n), random(), now()
+    12, 'UPLOADED', int8send(n), int8send(n), int8send(n), int8send(n), random(), now()
   from generate_series(1, {rows}::bigint) n;
 insert into jobs (id, project_id, type, status, subject_id, progress, attempt, runner, created_at)
   select uuidv7(), numbered.id, 'DATASET_IMPORT', 'SUCCESS', 'ds_' || n, 1, 1, 'LOCAL', now()

@@ -1,19 +1,29 @@
-"""Hashes of files and of an item's texts: its exact values, its duplicates, and its place in the split."""
+"""Hashes of files and of an item's texts: its exact values, what it equals, and its place in the split."""
 
 import hashlib
 import json
 from pathlib import Path
 
-from domain.texts import normalized
+from domain.texts import canonical, normalized
+
+JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
 def digest_of_values(values: dict[str, str]) -> bytes:
     """SHA-256 of field names and exact values, in any order."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, ensure_ascii=False).encode()).digest()
+    return hashlib.sha256(JSON.encode(values).encode()).digest()
+
+
+def exact_fingerprint_of(text: str) -> bytes:
+    """16 bytes that are the same for texts with the same characters, apart from trailing white space.
+
+    A hash that PostgreSQL has too: revision 0005 computed it for the items of its day.
+    """
+    return hashlib.sha256(canonical(text).encode()).digest()[:16]
 
 
 def fingerprint_of(*texts: str) -> bytes:
-    """16 bytes that are the same for texts that differ in case and whitespace alone."""
+    """16 bytes that are the same for texts that differ in case and white space alone."""
     return hashlib.blake2b("\x1f".join(map(normalized, texts)).encode(), digest_size=16).digest()
 
 

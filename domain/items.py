@@ -1,14 +1,15 @@
 """Dataset items: records and rules. A correction is a new item; none is overwritten."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import compress
 from typing import Protocol
 
 from domain import ids
 from domain.datasets import Dataset
-from domain.hashes import digest_of_values, fingerprint_of, split_score_of
+from domain.hashes import digest_of_values, exact_fingerprint_of, fingerprint_of, split_score_of
 from domain.ids import Noun
 from domain.reading import Reads
 from domain.rules import validated_text
@@ -68,8 +69,8 @@ class Item:
     """An item, which is active unless it is deleted or corrected. `values` are in the order of the field names.
 
     `key` is unique in the dataset: a row that is imported again is the same item. `digest` hashes the exact
-    values, `fingerprint` the normalized input and output; `score`, in [0, 1), depends on the normalized input
-    alone, so that items with the same input are in the same split.
+    values, `input_fingerprint` and `output_fingerprint` one canonical text, `fingerprint` the normalized input and
+    output; `score`, in [0, 1), depends on the normalized input alone, so that the same inputs are in one split.
     """
 
     id: str
@@ -83,6 +84,8 @@ class Item:
     split: Split = Split.TRAIN
     problems: tuple[Problem, ...] = ()
     is_duplicate: bool = False
+    is_near_duplicate: bool = False
+    is_contradiction: bool = False
     is_valid: bool = True
     token_count: int
     origin: ItemOrigin
@@ -91,16 +94,25 @@ class Item:
     generation_time_seconds: float | None = None
     digest: bytes = b""
     fingerprint: bytes = b""
+    input_fingerprint: bytes = b""
+    output_fingerprint: bytes = b""
     score: float = 0.0
     created_at: datetime
 
     @property
     def all_problems(self) -> tuple[Problem, ...]:
-        """`problems`, and `DUPLICATE` where the item is one."""
-        return (*self.problems, DUPLICATE) if self.is_duplicate else self.problems
+        """`problems`, and those that the other items of the dataset cause."""
+        flags = (self.is_duplicate, self.is_near_duplicate, self.is_contradiction)
+        return (*self.problems, *compress((DUPLICATE, NEAR_DUPLICATE, CONTRADICTION), flags))
 
 
 DUPLICATE = Problem(ProblemCode.DUPLICATE, "An earlier item has the same input and output.")
+NEAR_DUPLICATE = Problem(
+    ProblemCode.NEAR_DUPLICATE, "An earlier item differs in case and spacing alone.", is_warning=True
+)
+CONTRADICTION = Problem(
+    ProblemCode.CONTRADICTION, "Another item has the same input and another output.", is_warning=True
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +203,11 @@ class Items(ItemReads, Protocol):
         ...
 
     async def recompute(self, dataset: Dataset) -> None:
-        """Update duplicates and splits after items were added, deleted, restored or corrected.
+        """Update flags and splits after items were added, deleted, restored or corrected.
 
+        Of active items without errors all but the first with the same canonical texts are duplicates. Of the others,
+        all but the first with the same normalized texts are near duplicates, and those with the same canonical input
+        whose normalized outputs differ are all contradictions; an item may be both, with regard to different items.
         Splits change only when the number of valid items passes `MIN_ITEMS_TO_HOLD_OUT`.
         """
         ...
@@ -232,9 +247,13 @@ def problems_of(dataset: Dataset, values: dict[str, str], tokens: int) -> Iterab
 
 
 def _with_line(problems: Iterable[Problem], line: int | None) -> Iterable[Problem]:
-    if line is None:
-        return problems
-    return (Problem(problem.code, f"Line {line:,}: {problem.message}") for problem in problems)
+    prefix = "" if line is None else f"Line {line:,}: "
+    return (replace(problem, message=prefix + problem.message) for problem in problems)
+
+
+def is_free_of_errors(problems: Iterable[Problem]) -> bool:
+    """Whether all problems are warnings, or there are none."""
+    return all(problem.is_warning for problem in problems)
 
 
 def new_item(
@@ -250,11 +269,13 @@ def new_item(
     line: int | None = None,
     generation_time_seconds: float | None = None,
 ) -> Item:
-    """An item with the problems of its values, unless its row has `problems`; `line` is for the messages."""
+    """An item with its problems; those of its values are left out where its row has an error. `line` is for messages."""
     ordered = {name: replace_invalid_characters(values.get(name, "")) for name in dataset.field_names}
     input_text, output_text = ordered[dataset.input_field], ordered[dataset.output_field]
     tokens = estimate_tokens(input_text) + estimate_tokens(output_text)
-    found = tuple(problems) or tuple(_with_line(problems_of(dataset, ordered, tokens), line))
+    found = tuple(problems)
+    if is_free_of_errors(found):
+        found += tuple(_with_line(problems_of(dataset, ordered, tokens), line))
     score = split_score_of(dataset.seed, input_text)
     return Item(
         id=ids.new(Noun.ITEM),
@@ -264,13 +285,15 @@ def new_item(
         values=tuple(ordered.values()),
         split=split_of(score, dataset.train_share, holds_out=dataset.holds_out),
         problems=found,
-        is_valid=not found,
+        is_valid=is_free_of_errors(found),
         token_count=tokens,
         origin=origin,
         source=source,
         generation_time_seconds=generation_time_seconds,
         digest=digest_of_values(ordered),
         fingerprint=fingerprint_of(input_text, output_text),
+        input_fingerprint=exact_fingerprint_of(input_text),
+        output_fingerprint=exact_fingerprint_of(output_text),
         score=score,
         created_at=now,
     )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from typing import Any
 
 INVALID_CHARACTERS = re.compile("[\x00\ud800-\udfff]")
@@ -30,9 +31,26 @@ def as_text(value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
+def canonical(text: str) -> str:
+    """The text without trailing white space, in Unicode's composed form (NFC).
+
+    NFC comes last so that the result is in NFC for certain. The order changes nothing else: NFC turns white space into
+    white space, and never joins it with what stands beside it.
+    """
+    return _composed(text.rstrip())
+
+
 def normalized(text: str) -> str:
-    """The text case-folded, with one space between words and none around them."""
-    return " ".join(text.casefold().split())
+    """The text case-folded, with one space between words and none around them, in Unicode's composed form (NFC).
+
+    Case is folded in composed text, and composed again: in Greek, the two cases of one letter fold to different
+    sequences of accents.
+    """
+    return _composed(" ".join(_composed(text).casefold().split()))
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def estimate_tokens(text: str) -> int:

@@ -1,5 +1,6 @@
 """Items in bulk: loaded by COPY, and recomputed by statements over the whole dataset."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import Any, cast
@@ -8,7 +9,19 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, case, func, literal_column, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    and_,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import ids
@@ -47,8 +60,11 @@ def values_of(item: Item) -> dict[str, Any]:
         "corrected_by_id": item.corrected_by_id,
         "deleted": item.deleted,
         "split": item.split,
-        "problems": PROBLEMS.dump_python(item.problems, mode="json"),
+        "problems": _stored(item, is_warning=False),
+        "warnings": _stored(item, is_warning=True),
         "is_duplicate": item.is_duplicate,
+        "is_near_duplicate": item.is_near_duplicate,
+        "is_contradiction": item.is_contradiction,
         "token_count": item.token_count,
         "origin": item.origin,
         "document_id": source.document_id if source else None,
@@ -59,9 +75,25 @@ def values_of(item: Item) -> dict[str, Any]:
         "generation_time_seconds": item.generation_time_seconds,
         "digest": item.digest,
         "fingerprint": item.fingerprint,
+        "input_fingerprint": item.input_fingerprint,
+        "output_fingerprint": item.output_fingerprint,
         "score": item.score,
         "created_at": item.created_at,
     }
+
+
+def _stored(item: Item, *, is_warning: bool) -> Any:
+    """The warnings or the errors of an item, as JSON."""
+    if not item.problems:
+        return []
+    chosen = tuple(problem for problem in item.problems if problem.is_warning is is_warning)
+    return PROBLEMS.dump_python(chosen, mode="json")
+
+
+def problems_of_row(row: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """The warnings and errors of an item, from its row."""
+    stored = [*row["warnings"], *row["problems"]]
+    return PROBLEMS.validate_python(stored) if stored else ()
 
 
 @lru_cache(maxsize=1_000)
@@ -80,7 +112,8 @@ def _copy_row(item: Item) -> list[Any]:
         "corrected_by_id": _uuid(item.corrected_by_id, "item"),
         "split": item.split.value,
         "origin": item.origin.value,
-        "problems": PROBLEMS.dump_json(item.problems).decode() if item.problems else "[]",
+        "problems": json.dumps(values["problems"]) if item.problems else "[]",
+        "warnings": json.dumps(values["warnings"]) if item.problems else "[]",
     }
     return [values[name] for name in COLUMNS]
 
@@ -107,8 +140,8 @@ async def load(session: AsyncSession, incoming: AsyncIterator[Item]) -> int:
 
 
 async def recompute(session: AsyncSession, dataset: Dataset) -> None:
-    """Update duplicates and splits; only rows that change are written."""
-    await session.execute(_mark_duplicates(dataset.id))
+    """Update flags and splits; only rows that change are written."""
+    await session.execute(_set_flags(dataset.id))
     holds_out = await _count_valid(session, dataset.id) >= MIN_ITEMS_TO_HOLD_OUT
     if holds_out is dataset.holds_out:
         return
@@ -116,25 +149,70 @@ async def recompute(session: AsyncSession, dataset: Dataset) -> None:
     await session.execute(_split(dataset, holds_out=holds_out))
 
 
-def _mark_duplicates(dataset_id: str) -> Any:
-    """Among the active items without a problem of their own, all but the first with the same input and output."""
-    in_dataset = items.c.dataset_id == dataset_id
-    repeated = (
-        select(items.c.fingerprint).where(in_dataset).group_by(items.c.fingerprint).having(func.count() > 1)
-    )
-    is_counted = and_(ACTIVE, items.c.problems == NO_PROBLEMS)
-    occurrence = func.row_number().over(
-        partition_by=[items.c.fingerprint, is_counted], order_by=[items.c.position, items.c.id]
-    )
-    marked = (
-        select(items.c.id, and_(is_counted, occurrence > 1).label("is_duplicate"))
-        .where(in_dataset, items.c.fingerprint.in_(repeated))
-        .subquery("marked")
-    )
+FLAGS = (items.c.is_duplicate, items.c.is_near_duplicate, items.c.is_contradiction)
+
+
+def _set_flags(dataset_id: str) -> Any:
+    """Write the flags of `domain.items.Items.recompute` where they change."""
+    flagged = _flagged(_with_duplicates(dataset_id).subquery("compared")).subquery("flagged")
+    changed = or_(*(flag != flagged.c[flag.name] for flag in FLAGS))
     return (
         update(items)
-        .values(is_duplicate=marked.c.is_duplicate)
-        .where(items.c.id == marked.c.id, items.c.is_duplicate != marked.c.is_duplicate)
+        .values({flag: flagged.c[flag.name] for flag in FLAGS})
+        .where(items.c.id == flagged.c.id, changed)
+    )
+
+
+def _with_duplicates(dataset_id: str) -> Select[Any]:
+    """The items that share a fingerprint with another one, whether they are duplicates, and whether they are compared.
+
+    An item that shares none has no flag, and never had one: rows are neither removed nor given other values.
+    """
+    in_dataset = items.c.dataset_id == dataset_id
+    is_counted = and_(ACTIVE, items.c.problems == NO_PROBLEMS)
+    occurrence = func.row_number().over(
+        partition_by=[items.c.input_fingerprint, items.c.output_fingerprint, is_counted],
+        order_by=[items.c.position, items.c.id],
+    )
+    return select(
+        items.c.id,
+        items.c.position,
+        items.c.fingerprint,
+        items.c.input_fingerprint,
+        and_(is_counted, occurrence > 1).label("is_duplicate"),
+        and_(is_counted, occurrence == 1).label("is_compared"),
+    ).where(
+        in_dataset,
+        or_(
+            items.c.fingerprint.in_(_repeated(items.c.fingerprint, in_dataset)),
+            items.c.input_fingerprint.in_(_repeated(items.c.input_fingerprint, in_dataset)),
+        ),
+    )
+
+
+def _repeated(fingerprint: ColumnElement[bytes], condition: ColumnElement[bool]) -> Select[Any]:
+    return select(fingerprint).where(condition).group_by(fingerprint).having(func.count() > 1)
+
+
+def _flagged(compared: Subquery) -> Select[Any]:
+    """All flags of items; outputs to one input differ where the first and the last fingerprint of them do."""
+    occurrence = func.row_number().over(
+        partition_by=[compared.c.fingerprint, compared.c.is_compared],
+        order_by=[compared.c.position, compared.c.id],
+    )
+    of_input: dict[str, Any] = {
+        "partition_by": [compared.c.input_fingerprint, compared.c.is_compared],
+        "order_by": compared.c.fingerprint,
+        "rows": (None, None),
+    }
+    differs = func.first_value(compared.c.fingerprint).over(**of_input) != func.last_value(
+        compared.c.fingerprint
+    ).over(**of_input)
+    return select(
+        compared.c.id,
+        compared.c.is_duplicate,
+        and_(compared.c.is_compared, occurrence > 1).label("is_near_duplicate"),
+        and_(compared.c.is_compared, differs).label("is_contradiction"),
     )
 
 
@@ -154,4 +232,4 @@ def _split(dataset: Dataset, *, holds_out: bool) -> Any:
 
 def plain_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of an item that are columns, from a row."""
-    return {name: row[name] for name in COLUMNS if not name.startswith(("source_", "document_"))}
+    return {name: row[name] for name in COLUMNS if not name.startswith(("source_", "document_", "warnings"))}

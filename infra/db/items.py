@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, RowMapping, func, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, RowMapping, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from domain.datasets import Dataset
@@ -21,7 +21,7 @@ from domain.pages import PageRequest
 from domain.reading import Parent
 from domain.splits import Split, SplitStats
 from infra.db import bulk_items
-from infra.db.bulk_items import ACTIVE, PROBLEMS, VALID
+from infra.db.bulk_items import ACTIVE, VALID
 from infra.db.columns import column_names
 from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Parents, Reader, Row
@@ -30,11 +30,20 @@ from infra.db.tables import datasets, items, projects
 EMPTY_HASH = hashlib.sha256().hexdigest()
 
 
+FLAGS: Mapping[ProblemCode, ColumnElement[bool]] = {
+    ProblemCode.DUPLICATE: items.c.is_duplicate,
+    ProblemCode.NEAR_DUPLICATE: items.c.is_near_duplicate,
+    ProblemCode.CONTRADICTION: items.c.is_contradiction,
+}
+"""The columns of the problems that other items cause."""
+
+
 def _has(code: ProblemCode) -> ColumnElement[bool]:
     """Whether an item has a problem."""
-    if code is ProblemCode.DUPLICATE:
-        return items.c.is_duplicate.is_(True)
-    return items.c.problems.contains([{"code": code}])
+    if code in FLAGS:
+        return FLAGS[code].is_(True)
+    stored = [{"code": code}]
+    return or_(items.c.problems.contains(stored), items.c.warnings.contains(stored))
 
 
 COUNTS: Mapping[str, ColumnElement[Any]] = {
@@ -74,7 +83,7 @@ class SqlItems(Reader[Item]):
     parents: ClassVar[Parents] = {Parent.DATASET: items.c.dataset_id}
     source = items.outerjoin(datasets).outerjoin(projects, datasets.c.project_id == projects.c.id)
     columns = tuple(items.c)
-    projectable = column_names(columns, "problems")
+    projectable = column_names(columns, "problems", "warnings")
     order = (items.c.position, items.c.id)
     newest_first = False
 
@@ -196,7 +205,7 @@ def build(row: Row) -> Item:
     return Item(
         **bulk_items.plain_fields(row)
         | {
-            "problems": PROBLEMS.validate_python(row["problems"]) if row["problems"] else (),
+            "problems": bulk_items.problems_of_row(row),
             "is_valid": row["is_valid"],
             "source": None if source == Source() else source,
         }

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -221,8 +222,11 @@ items = Table(
     Column("corrected_by_id", Id(Noun.ITEM)),
     Column("deleted", Boolean, nullable=False),
     Column("split", Name(Split), nullable=False),
-    Column("problems", JSONB, nullable=False),
+    Column("problems", JSONB, nullable=False),  # those that make the item invalid
+    Column("warnings", JSONB, nullable=False, server_default="[]"),
     Column("is_duplicate", Boolean, nullable=False),
+    Column("is_near_duplicate", Boolean, nullable=False, server_default=false()),
+    Column("is_contradiction", Boolean, nullable=False, server_default=false()),
     Column("is_valid", Boolean, Computed("problems = '[]'::jsonb and not is_duplicate", persisted=True)),
     Column("token_count", Integer, nullable=False),
     Column("origin", Name(item.ItemOrigin), nullable=False),
@@ -234,11 +238,12 @@ items = Table(
     Column("generation_time_seconds", Double),
     Column("digest", LargeBinary, nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),
+    Column("input_fingerprint", LargeBinary, nullable=False),
+    Column("output_fingerprint", LargeBinary, nullable=False),
     Column("score", Double, nullable=False),
     Column("created_at", Moment, nullable=False),
     UniqueConstraint("dataset_id", "key"),
     Index("ix_items_dataset_id_position_id", "dataset_id", "position", "id"),
-    Index("ix_items_dataset_id_fingerprint", "dataset_id", "fingerprint"),
 )
 
 finetunes = Table(

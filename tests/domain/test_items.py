@@ -50,6 +50,35 @@ def test_a_row_that_could_not_be_read_has_no_further_problems() -> None:
     assert item_of(DATASET, broken, line=3).problems == (broken,)
 
 
+NOT_TEXT = Problem(ProblemCode.NOT_TEXT, "Line 3: the field 'answer' is a list.", is_warning=True)
+
+
+def test_a_row_with_a_warning_also_has_the_problems_of_its_values() -> None:
+    assert item_of(DATASET, NOT_TEXT, line=3, question="q", answer="[]").is_valid
+    item = item_of(DATASET, NOT_TEXT, line=3, answer="[]")
+    assert codes(item) == [ProblemCode.NOT_TEXT, ProblemCode.FIELD_MISSING]
+    assert not item.is_valid
+
+
+def test_a_row_with_an_error_and_a_warning_has_those_alone() -> None:
+    broken = Problem(ProblemCode.JSON_INVALID, "Line 3 has 4 values.")
+    item = item_of(DATASET, NOT_TEXT, broken, line=3)
+    assert item.problems == (NOT_TEXT, broken)
+    assert not item.is_valid
+
+
+def test_all_problems_include_those_that_other_items_cause() -> None:
+    item = item_of(DATASET, NOT_TEXT, question="q", answer="[]")
+    assert item.all_problems == (NOT_TEXT,)
+    flagged = replace(item, is_duplicate=True, is_near_duplicate=True, is_contradiction=True)
+    assert [(problem.code, problem.is_warning) for problem in flagged.all_problems] == [
+        (ProblemCode.NOT_TEXT, True),
+        (ProblemCode.DUPLICATE, False),
+        (ProblemCode.NEAR_DUPLICATE, True),
+        (ProblemCode.CONTRADICTION, True),
+    ]
+
+
 def test_more_tokens_than_the_project_allows_are_a_problem() -> None:
     small = replace(DATASET, max_tokens=3)
     assert codes(item_of(small, question="a b", answer="c d")) == [ProblemCode.TOO_MANY_TOKENS]

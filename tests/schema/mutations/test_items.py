@@ -96,11 +96,11 @@ async def test_a_correction_is_validated(api: Api, worker: Worker) -> None:
 
 
 async def test_of_equal_items_the_first_is_valid(api: Api, worker: Worker) -> None:
-    dataset_id = await imported_dataset(api, worker, "question,answer\nOne?,1\n one? ,1\nOne?,one\n")
+    dataset_id = await imported_dataset(api, worker, "question,answer\nOne?,1\nOne? ,1\nTwo?,1\n")
     assert [item["isValid"] for item in await items(api, dataset_id, "isValid")] == [True, False, True]
     assert await items(api, dataset_id, "values problems { code message }", problem="DUPLICATE") == [
         {
-            "values": [" one? ", "1"],
+            "values": ["One? ", "1"],
             "problems": [{"code": "DUPLICATE", "message": "An earlier item has the same input and output."}],
         }
     ]
