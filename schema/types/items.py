@@ -42,29 +42,38 @@ register_enum(
 
 register_enum(
     ProblemCode,
-    "Kind of a problem that makes an item invalid.",
+    "Kind of a problem of an item. Those that are warnings leave the item valid (`ItemProblem.isWarning`).",
     JSON_INVALID="The line is not a JSON object or has characters that cannot be stored; in "
     "CSV, the row has more values than the header has fields.",
     FIELD_MISSING="The input or the output is empty, or the row has fewer values than the header has fields.",
     OUTPUT_TOO_SHORT="The output is shorter than a quarter of `expectedOutputSizeChars`.",
     OUTPUT_TOO_LONG="The output is longer than 4 times `expectedOutputSizeChars`.",
-    DUPLICATE="An earlier item has the same input and output, apart from case and spacing.",
-    NEAR_DUPLICATE="The item is nearly the same as another one; not checked yet.",
+    DUPLICATE="An earlier item has the same input and the same output: the same characters in Unicode "
+    "normalization form C (NFC), not counting white space at the end of each.",
+    NEAR_DUPLICATE="Warning: an earlier item has the same input and output apart from case (Unicode case "
+    "folding) and white space, but not exactly (`DUPLICATE`).",
     TOO_MANY_TOKENS="The estimated tokens of input and output exceed the `maxSeqLength` "
     "that the project had when the dataset was created.",
     NOT_GROUNDED="The source document does not support the item; not checked yet.",
     LANGUAGE_MISMATCH="The item is not in the dataset's language; not checked yet.",
     PII="The item has personally identifiable information; not checked yet.",
+    NOT_TEXT="Warning: a value of the row is a JSON object or array where text is expected; its JSON was "
+    "imported as the text.",
+    CONTRADICTION="Warning: another item has the same input, compared as for `DUPLICATE`, and an output that "
+    "differs in more than case and white space.",
 )
 
 
 @converted_from(domain.Problem)
-@strawberry.type(description="A problem that makes an item invalid.")
+@strawberry.type(description="A problem of an item, which makes it invalid unless it is a warning.")
 class ItemProblem:
     code: ProblemCode = strawberry.field(description="Kind of the problem.")
     message: str = strawberry.field(
         description="Explanation in one sentence, with the line number of "
         "the uploaded file where one applies."
+    )
+    is_warning: bool = strawberry.field(
+        description="Whether the problem is a warning: an item with warnings alone is valid."
     )
 
 
@@ -107,10 +116,12 @@ class DatasetItem(Node):
         "input, so that items with equal input are in the same split."
     )
     is_valid: bool = strawberry.field(
-        description="Whether the item has no problems; only valid active items are used in a fine-tune."
+        description="Whether all problems of the item are warnings, or it has none; only valid active items "
+        "are used in a fine-tune."
     )
     problems: list[ItemProblem] = strawberry.field(
-        description="Problems of the item; empty when it is valid."
+        description="Problems of the item; those of a valid item are warnings. Duplicates and contradictions "
+        "are looked for among the active items of the dataset without errors."
     )
     token_count: int = strawberry.field(
         description="Number of tokens of input and output, estimated from the text without a tokenizer."
@@ -176,8 +187,10 @@ class ProblemCount:
 )
 class DatasetStats:
     total: int = strawberry.field(description="Number of active items.")
-    valid: int = strawberry.field(description="Number of active items without a problem.")
-    invalid: int = strawberry.field(description="Number of active items with a problem.")
+    valid: int = strawberry.field(
+        description="Number of active items that are valid; they may have warnings."
+    )
+    invalid: int = strawberry.field(description="Number of active items that are invalid.")
     active: int = strawberry.field(description="Number of active items; the same as `total`.")
     deleted: int = strawberry.field(description="Number of deleted items.")
     corrected: int = strawberry.field(description="Number of items that a correction replaces.")
@@ -188,7 +201,7 @@ class DatasetStats:
         description="Statistics of the valid active items for each split that has any."
     )
     problems: list[ProblemCount] = strawberry.field(
-        description="Number of active items for each kind of problem that occurs."
+        description="Number of active items for each kind of problem that occurs, warnings included."
     )
 
     @classmethod
