@@ -238,6 +238,19 @@ async def test_a_warning_of_a_row_leaves_its_item_valid_and_hides_no_error(
     assert await item_values(api, dataset["id"], problem="NOT_TEXT", isValid=True) == [["One?", "[1]"]]
 
 
+async def test_an_object_or_a_list_in_a_table_is_valid_with_a_warning(api: Api, worker: Worker) -> None:
+    lines = [
+        '{"question": "One?", "answer": [1]}',
+        '{"question": {"a": 1}, "answer": ""}',
+        '{"question": 1, "answer": 2}',
+    ]
+    dataset_id = await new_qa_dataset(api)
+    await import_file(api, worker, dataset_id, "\n".join(lines), "table.jsonl")
+    assert await shown(api, dataset_id) == [
+        (True, ["NOT_TEXT"]), (False, ["NOT_TEXT", "FIELD_MISSING"]), VALID,
+    ]  # fmt: skip
+
+
 async def test_items_with_warnings_are_trained_on(api: Api, services: Services) -> None:
     dataset = await dataset_of(
         api, services, ("A", "[1]", (NOT_TEXT,)), ("a", "[1]", ()), ("A", "2", ()), ("A", "2", ())
