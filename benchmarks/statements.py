@@ -74,7 +74,7 @@ async def insert_rows(store: Store, owner_id: str, count: int) -> None:
 async def _insert_rows(store: Store, project: Project) -> None:
     fields = {"input_field": "q", "output_field": "a", "field_names": ("q", "a")}
     dataset = await datasets.create(store, project.id, fields, viewer_id=project.owner_id, now=NOW)
-    await store.items.load(_items(dataset))
+    await store.items.add_many(_items(dataset))
     await store.datasets.change(dataset.id, {"status": RunStatus.DONE})
     finetune = _finetune(project, dataset)
     await store.finetunes.add(finetune)

@@ -182,7 +182,7 @@ class ItemReads(Reads[Item], Protocol):
 class Items(ItemReads, Protocol):
     """Reads and writes items."""
 
-    async def load(self, items: AsyncIterator[Item]) -> int:
+    async def add_many(self, items: AsyncIterator[Item]) -> int:
         """Insert items in bulk, but those whose key is stored already; returns how many were inserted."""
         ...
 

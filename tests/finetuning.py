@@ -30,7 +30,7 @@ async def new_dataset(services: Services, api: Api, project_id: str, rows: Pairs
     async with services.transactions.begin() as store:
         values = dict[str, Any](FIELDS)
         dataset = await datasets.create(store, project_id, values, viewer_id=api.user_id, now=services.now())
-        await store.items.load(_items(services, dataset, rows))
+        await store.items.add_many(_items(services, dataset, rows))
         await store.datasets.change(dataset.id, {"status": RunStatus.DONE})
         await store.items.recompute(dataset)
     return dataset.id

@@ -61,13 +61,13 @@ async def _subject(services: Services, job: Job) -> tuple[Dataset, Document]:
 
 
 async def _import(services: Services, store: Store, job: Job, work: Import) -> dict[str, Any]:
-    """Load, recompute and count in the caller's transaction.
+    """Add, recompute and count in the caller's transaction.
 
-    The rows are loaded before anything is locked. Then the job is locked before the dataset, in the order
+    The rows are added before anything is locked. Then the job is locked before the dataset, in the order
     of a cancellation: a cancelled or superseded worker commits nothing and blocks no one.
     """
     work.first_position = await store.items.next_position(work.dataset.id)
-    await store.items.load(_items(services, job, work))
+    await store.items.add_many(_items(services, job, work))
     if not work.rows:
         raise Invalid("The file has a header but no rows.", reason="TABLE_EMPTY")
     await store.job_events.append(job, [Progress(0.95, f"{work.rows:,} rows read; looking for duplicates")])

@@ -51,7 +51,7 @@ async def fetch(storage: Storage, dataset: Dataset, folder: Path) -> list[Result
 async def load(store: Store, dataset: Dataset, files: Sequence[ResultFile], *, now: datetime) -> None:
     """Insert the results as items, without those that are inserted already; raises `Invalid` when malformed."""
     generated = _GeneratedItems(dataset, files, await store.items.next_position(dataset.id), now)
-    await store.items.load(generated.all())
+    await store.items.add_many(generated.all())
     await store.items.recompute(dataset)
     totals = {"file_count": len(files), "total_size_bytes": sum(file.size for file in files)}
     await store.datasets.change(dataset.id, {**totals, "generation_time_seconds": generated.seconds})

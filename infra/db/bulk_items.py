@@ -1,4 +1,4 @@
-"""Items in bulk: loaded by COPY, and recomputed by statements over the whole dataset."""
+"""Items in bulk: added by COPY, and recomputed by statements over the whole dataset."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -118,7 +118,7 @@ def _copy_row(item: Item) -> list[Any]:
     return [values[name] for name in COLUMNS]
 
 
-async def load(session: AsyncSession, incoming: AsyncIterator[Item]) -> int:
+async def add_many(session: AsyncSession, incoming: AsyncIterator[Item]) -> int:
     """Add items, except those whose key exists already; returns how many were added.
 
     They are copied into a temporary table first: while they arrive no row that others need is locked, and memory holds

@@ -1,4 +1,4 @@
-"""Items as rows: read, filtered, counted and corrected here; loaded and recomputed by `bulk_items`."""
+"""Items as rows: read, filtered, counted and corrected here; added in bulk and recomputed by `bulk_items`."""
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -109,8 +109,8 @@ class SqlItems(Reader[Item]):
             )
         return found
 
-    async def load(self, items: AsyncIterator[Item]) -> int:
-        return await bulk_items.load(self._session, items)
+    async def add_many(self, items: AsyncIterator[Item]) -> int:
+        return await bulk_items.add_many(self._session, items)
 
     async def add(self, item: Item) -> None:
         await self._session.execute(insert(items).values(**bulk_items.values_of(item)))

@@ -55,7 +55,7 @@ async def create_rows(services: Services, owner_id: str, count: int) -> None:
 async def plant_one(store: Store, project: Project) -> None:
     fields = {"input_field": "q", "output_field": "a", "field_names": ("q", "a")}
     dataset = await datasets.create(store, project.id, fields, viewer_id=project.owner_id, now=NOW)
-    await store.items.load(five_items(dataset))
+    await store.items.add_many(five_items(dataset))
     await store.datasets.change(dataset.id, {"status": RunStatus.DONE})
     finetune = Finetune(
         id=ids.new(Noun.FINETUNE), project_id=project.id, owner_id=project.owner_id, version=dataset.version,

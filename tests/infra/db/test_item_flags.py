@@ -88,7 +88,7 @@ class Items:
                 )
 
         async with self.services.transactions.begin() as store:
-            await store.items.load(made())
+            await store.items.add_many(made())
             await store.items.recompute(self.dataset)
 
     async def set_deleted(self, item: Item, deleted: bool) -> None:

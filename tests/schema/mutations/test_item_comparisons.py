@@ -211,7 +211,7 @@ async def dataset_of(
                     problems=problems,
                 )
 
-        await store.items.load(made())
+        await store.items.add_many(made())
         await store.items.recompute(dataset)
         await store.datasets.change(dataset_id, {"status": RunStatus.DONE})
     return {"id": dataset_id, "project_id": dataset.project_id}
