@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import compress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from domain import ids
 from domain.datasets import Dataset
@@ -148,8 +148,7 @@ class DatasetStats:
     problems: tuple[tuple[ProblemCode, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TableRow:
+class TableRow(NamedTuple):
     """A row of an uploaded table: its line from 1 on, its values of the selected columns, problems of the line itself."""
 
     line: int

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple, Self
 
 from domain.items import VALUE_LIMIT
 from domain.texts import BYTE_ORDER_MARK
@@ -40,8 +41,7 @@ class Dialect:
     quoting: Quoting = Quoting.DOUBLED
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """The cells of a record that begins on `line`; with a `fault` they are not what was meant."""
 
     line: int
@@ -106,6 +106,29 @@ class _Lines:
         return [self._ahead.popleft() for _ in range(count)]
 
 
+class _LinesAhead:
+    """What `csv.reader` reads for one record: a line that was taken, and those after it, which are not."""
+
+    def __init__(self, lines: _Lines) -> None:
+        self._lines = lines
+        self._first = ""
+        self.used = 0
+
+    def begin(self, first: str) -> None:
+        """Give this line next; `used` then counts those that follow it."""
+        self._first, self.used = first, -1
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        self.used += 1
+        line = self._lines.ahead(self.used - 1) if self.used else self._first
+        if line is None:
+            raise StopIteration
+        return line
+
+
 class _Reader:
     def __init__(self, lines: Iterable[str], dialect: Dialect) -> None:
         self._lines = _Lines(lines)
@@ -119,6 +142,8 @@ class _Reader:
         self._opening = re.compile(f'{blanks}"')
         self._body = re.compile(f"(?:{inside})*+", re.DOTALL)
         self._end = re.compile(rf"{blanks}({delimiter}|[\r\n]*\Z)")
+        self._lines_ahead = _LinesAhead(self._lines)
+        self._csv = csv.reader(self._lines_ahead, delimiter=self._delimiter, strict=True)
         self._blank_before_quote = re.compile(rf'(?:^|{delimiter}) +"')
 
     def records(self) -> Iterator[Record]:
@@ -134,33 +159,29 @@ class _Reader:
     def _record(self, number: int, text: str) -> Record:
         if QUOTE not in text or self._quoting is Quoting.NONE:
             return Record(number, text.rstrip("\r\n").split(self._delimiter))
-        cells = self._cells_of_one_line(text)
-        return self._quoted_record(number, text) if cells is None else Record(number, cells)
-
-    def _cells_of_one_line(self, text: str) -> list[str] | None:
-        """The cells of a line by the standard library's fast reader; None where it has doubts."""
-        if self._quoting is not Quoting.DOUBLED or self._blank_before_quote.search(text):
-            return None
         try:
-            return next(csv.reader((text,), delimiter=self._delimiter, strict=True))
-        except csv.Error:
-            return None
-
-    def _quoted_record(self, number: int, text: str) -> Record:
-        try:
-            cells, used = self._cells(number, text)
+            cells, used = self._usual_cells(text) or self._cells(number, text)
         except (_Unclosed, _TextAfterQuote, _DoubtfulBackslashes) as error:
             return Record(number, text.rstrip("\r\n").split(self._delimiter), _fault(error, number))
-        following = self._lines.skip(used)
-        if self._looks_like_rows(text, following):
-            last = number + used
-            return Record(
-                number,
-                cells,
-                f"The quoted value that begins on line {number:,} ends on line {last:,}, and the lines between look "
-                "like rows of the table; a quotation mark may be missing.",
-            )
+        if used and self._looks_like_rows([text, *self._lines.skip(used)]):
+            return Record(number, cells, _doubtful_lines_fault(number, number + used))
         return Record(number, cells)
+
+    def _usual_cells(self, text: str) -> tuple[list[str], int] | None:
+        """What `_cells` returns, by the standard library's fast reader; None where it reads differently, or not at all."""
+        if self._quoting is not Quoting.DOUBLED:
+            return None
+        self._lines_ahead.begin(text)
+        try:
+            cells = next(self._csv)
+        except csv.Error:
+            return None
+        used = self._lines_ahead.used
+        lines = (text, *map(self._lines.ahead, range(used))) if used else (text,)
+        for line in lines:
+            if line is not None and ' "' in line and self._blank_before_quote.search(line) is not None:
+                return None
+        return cells, used
 
     def _cells(self, number: int, text: str) -> tuple[list[str], int]:
         """The cells of a record, and how many lines after the first one it takes."""
@@ -208,17 +229,12 @@ class _Reader:
             raise _DoubtfulBackslashes
         return re.sub(r'\\(["\\])', r"\1", text)
 
-    def _looks_like_rows(self, first: str, following: list[str]) -> bool:
+    def _looks_like_rows(self, lines: list[str]) -> bool:
         """Whether each line of a record would be a row by itself, so that a quotation mark may be missing."""
-        lines = [first, *following]
         delimiters = self._width - 1
-        if (
-            not following
-            or delimiters < 1
-            or any(line.count(self._delimiter) != delimiters for line in lines)
-        ):
+        if delimiters < 1 or any(line.count(self._delimiter) != delimiters for line in lines):
             return False
-        if sum(line.count(QUOTE) for line in lines) > 2:
+        if sum(line.count(QUOTE) for line in lines) > 2:  # what writes several quotes writes them rightly
             return False
         is_prose_like = self._delimiter == "," and delimiters == 1
         return not is_prose_like or len(lines) >= MIN_LINES_IN_DOUBT
@@ -238,6 +254,13 @@ def _fault(error: Exception, line: int) -> str:
     return (
         f"A quoted value that begins on line {line:,} has text after its closing quotation mark; "
         "quotation marks inside of a quoted value are doubled."
+    )
+
+
+def _doubtful_lines_fault(first: int, last: int) -> str:
+    return (
+        f"The quoted value that begins on line {first:,} ends on line {last:,}, and the lines between look like rows of "
+        "the table; a quotation mark may be missing."
     )
 
 

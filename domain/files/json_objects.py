@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any, NamedTuple, NoReturn
 
 from domain.errors import Invalid
+from domain.items import VALUE_LIMIT
 from domain.texts import BYTE_ORDER_MARK, invalid_character
 
 OBJECT_LIMIT = 8_388_608
@@ -19,15 +20,14 @@ NEXT_BRACKET = re.compile(r'[^"{}\[\]]*+(?:"(?:[^"\\]|\\.)*+"[^"{}\[\]]*+)*+([{}
 """To the next bracket that is not within a string."""
 
 
-@dataclass(frozen=True, slots=True)
-class JsonRow:
+class JsonRow(NamedTuple):
     """The members of an object that begins on `line` as texts, or why it is none (`fault`).
 
     `nested` are the names of the members that are objects or arrays.
     """
 
     line: int
-    values: dict[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = MappingProxyType({})
     nested: frozenset[str] = frozenset()
     fault: str | None = None
 
@@ -88,12 +88,19 @@ def _values_in_spite_of_names(text: str) -> dict[str, str]:
 
 
 def _row_of(number: int, value: dict[str, Any], text: str) -> JsonRow:
-    nested = frozenset(name for name, member in value.items() if isinstance(member, dict | list))
+    nested = frozenset([name for name, member in value.items() if isinstance(member, dict | list)])
     values = _with_raw_members(value, text) if nested else {name: _as_text(value[name]) for name in value}
-    found = next(filter(None, map(invalid_character, (*values, *values.values()))), None)
-    if found is not None:
-        return JsonRow(number, fault=f"Line {number:,} contains {found}.")
-    return JsonRow(number, values, nested)
+    fault = None
+    if "\\u" in text and (found := _invalid_character(values)) is not None:
+        fault = f"Line {number:,} contains {found}."
+    elif len(text) > VALUE_LIMIT and max(map(len, values.values())) > VALUE_LIMIT:
+        fault = f"A value on line {number:,} has more than {VALUE_LIMIT:,} characters."
+    return JsonRow(number, fault=fault) if fault else JsonRow(number, values, nested)
+
+
+def _invalid_character(values: Mapping[str, str]) -> str | None:
+    """What cannot be stored of names or values, in words. JSON has such characters as escapes only."""
+    return next(filter(None, map(invalid_character, (*values, *values.values()))), None)
 
 
 def _as_text(value: Any) -> str:

@@ -168,13 +168,8 @@ class JsonTable:
 
     def _objects(self) -> Iterator[JsonRow]:
         if self.is_one_value:
-            found = rows_of_text(_pieces(self.path, self.encoding))
-        else:
-            found = rows_of_lines(_lines(self.path, self.encoding))
-        for row in found:
-            if any(len(text) > VALUE_LIMIT for text in row.values.values()):
-                raise _value_too_long_error(row.line)
-            yield row
+            return rows_of_text(_pieces(self.path, self.encoding))
+        return rows_of_lines(_lines(self.path, self.encoding))
 
 
 def _json_problems(row: JsonRow, headers: Sequence[str]) -> tuple[Problem, ...]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from domain.files import csv_records
 from domain.files.csv_dialects import detect_dialect
 from domain.files.csv_records import Dialect, Quoting, Record, RecordTooLong, records
+from domain.items import VALUE_LIMIT
 
 
 def lines_of(text: str) -> list[str]:
@@ -156,10 +157,9 @@ def test_in_tab_separated_lines_a_program_may_have_quoted(text: str, expected: l
     assert [record[0] for record in cells(text)[1:]] == expected
 
 
-def test_a_value_that_is_closed_far_too_late_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_records, "VALUE_LIMIT", 100)
+def test_a_value_that_is_closed_far_too_late_is_too_long() -> None:
     with pytest.raises(RecordTooLong) as refused:
-        read('q,a\nx,y\nz,"' + "long\n" * 30 + '"\n')
+        read('q,a\nx,y\nz,"' + "long\n" * (VALUE_LIMIT // 4) + '"\n')
     assert refused.value.line == 3
 
 

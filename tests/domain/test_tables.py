@@ -209,9 +209,11 @@ def test_a_file_without_a_json_object_is_not_json_lines(open_content: OpenTable,
     assert error_of(open_content, content, JSONL).reason in {"NOT_A_TABLE", "TABLE_EMPTY"}
 
 
-def test_a_json_value_that_is_too_long_is_refused(open_content: OpenTable) -> None:
-    text = json.dumps({"q": "x" * 1_000_001})
-    assert error_of(open_content, text, JSONL).reason == "VALUE_TOO_LONG"
+def test_a_json_value_that_is_too_long_is_a_problem_of_its_row(open_content: OpenTable) -> None:
+    text = f'{json.dumps({"q": "x" * 1_000_001})}\n{{"q": "1"}}\n'
+    rows = list(open_content(text, JSONL).rows(["q"]))
+    assert [row.values for row in rows] == [("",), ("1",)]
+    assert rows[0].problems[0].message == "A value on line 1 has more than 1,000,000 characters."
 
 
 @pytest.mark.parametrize(
