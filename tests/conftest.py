@@ -15,7 +15,9 @@ import procrastinate
 import pytest
 import uvicorn
 from argon2 import PasswordHasher
+from psycopg.errors import DeadlockDetected
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
@@ -97,10 +99,21 @@ async def wiring(settings: Settings) -> AsyncIterator[Wiring]:
 
 @pytest.fixture
 async def clean(database: AsyncEngine) -> None:
-    """A database with no row in it but the catalog's."""
+    """A database with no row in it but the catalog's.
+
+    A statement of the test before may still run: PostgreSQL notices late that its client has left. Locking the
+    tables may then deadlock with it, after which PostgreSQL aborts one of the two.
+    """
     names = [table.name for table in tables.metadata.sorted_tables if table.name != "base_models"]
-    async with database.begin() as connection:
-        await connection.execute(text(f"truncate {', '.join(names)}, procrastinate_jobs cascade"))
+    truncate = text(f"truncate {', '.join(names)}, procrastinate_jobs cascade")
+    for is_last in (False, False, True):
+        try:
+            async with database.begin() as connection:
+                await connection.execute(truncate)
+            return
+        except OperationalError as error:
+            if is_last or not isinstance(error.orig, DeadlockDetected):
+                raise
 
 
 @pytest.fixture

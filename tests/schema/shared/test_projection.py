@@ -72,11 +72,11 @@ async def test_every_attribute_has_the_same_value_alone_as_with_the_whole_row(
 
 COMPUTED: Mapping[Collection, set[str]] = {
     Collection.BASE_MODELS: {"estimated_vram4bit_gb", "estimated_vram_fp16_gb", "supported_lora_params"},
-    Collection.DOCUMENTS: {"download_url", "preview", "s3_key"},
+    Collection.DOCUMENTS: {"download_url", "encoding_readings", "preview", "s3_key"},
     Collection.FINETUNES: {
         "artifacts", "hyperparameters", "inference_samples", "metrics", "name", "parity",
     },
-    Collection.IMPORTED_DOCUMENTS: {"download_url", "preview", "s3_key"},
+    Collection.IMPORTED_DOCUMENTS: {"download_url", "encoding_readings", "preview", "s3_key"},
     Collection.ITEMS: {"problems", "source"},
     Collection.PROJECTS: {"config"},
 }  # fmt: skip
