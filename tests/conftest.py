@@ -110,10 +110,11 @@ async def clean(database: AsyncEngine) -> None:
         try:
             async with database.begin() as connection:
                 await connection.execute(truncate)
-            return
         except OperationalError as error:
             if is_last or not isinstance(error.orig, DeadlockDetected):
                 raise
+        else:
+            return
 
 
 @pytest.fixture
