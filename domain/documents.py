@@ -198,6 +198,16 @@ def media_type(kind: DocumentKind, filename: str, declared: str) -> str:
     )
 
 
+TEXT_TABLES = frozenset({"text/csv", "text/plain", "application/jsonl", "application/json"})
+
+
+def table_encoding(kind: DocumentKind, media_type: str, declared: str, field: str) -> str | None:
+    """The encoding that the declared type of a table names; None for other uploads. Raises `Invalid` for an unknown one."""
+    if kind is not DocumentKind.DATASET_UPLOAD or media_type not in TEXT_TABLES:
+        return None
+    return declared_encoding(declared, field)
+
+
 def check_file_size(size: int, limits: UploadLimits) -> None:
     """Raise `LimitExceeded` when a file is too large, `Invalid` when it is empty."""
     if size > limits.file_bytes:
@@ -236,7 +246,7 @@ def new_document(
         kind=kind,
         mime_type=media_type(kind, filename, declared_type),
         size_bytes=size or 0,
-        encoding=declared_encoding(declared_type, "fileType"),
+        encoding=table_encoding(kind, media_type(kind, filename, declared_type), declared_type, "fileType"),
         created_at=now,
     )
 

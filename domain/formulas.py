@@ -6,13 +6,13 @@ SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 """What formulas begin with; the last four are full-width signs, which East Asian spreadsheets accept too."""
 STARTS = f"[{SIGNS}\t\r\n]"
 """First characters of a cell that is guarded. Blank ones are skipped by some spreadsheets."""
-FIRST = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*(?:[eE][+-]?\d+)?%?", re.ASCII)
 TO_GUARD = re.compile(f"\\A(?='*{STARTS})|(?<=[;\t\r\n])(?='*[{SIGNS}])")
 """Where a cell begins as a formula, or would where a spreadsheet splits it at `;`, a tab or a line end.
 
 An apostrophe that stands there already is guarded too: else removing guards would remove it.
 """
+UNGUARDED = re.compile(f"\\A{STARTS}|(?<=[;\t\r\n])[{SIGNS}]")
 GUARD = re.compile(f"\\A'(?='*{STARTS})|(?<=[;\t\r\n])'(?='*[{SIGNS}])")
 
 
@@ -32,5 +32,5 @@ def has_guard(cell: str) -> bool:
 
 
 def is_formula(cell: str) -> bool:
-    """Whether a cell begins as a formula and has no guard; a number does not."""
-    return cell[:1] in FIRST and not NUMBER.fullmatch(cell)
+    """Whether a spreadsheet could see the beginning of a formula in a cell, where no guard stands; not in a number."""
+    return UNGUARDED.search(cell) is not None and not NUMBER.fullmatch(cell)

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -20,6 +22,8 @@ class ImportFormat(StrEnum):
     JSONL = "JSONL"
 
 
+SHOWN_NAME, SHOWN_HEADERS = 100, 100
+"""Most characters of a name in a message, and most headers."""
 FORMATS = {
     "text/csv": ImportFormat.CSV,
     "text/plain": ImportFormat.CSV,
@@ -29,7 +33,10 @@ FORMATS = {
 """The format of each media type, where the caller names none."""
 
 
-CONVERSATION_FIELDS = ("messages", "conversations", "conversation", "chat")
+MESSAGES = re.compile(
+    r'\s*\[\s*\{(?:(?=[^{}]*"role"\s*:)(?=[^{}]*"content"\s*:)|(?=[^{}]*"from"\s*:)(?=[^{}]*"value"\s*:))'
+)
+"""How a list of OpenAI's or ShareGPT's messages begins, in a value that is JSON."""
 PREFERENCE_FIELDS = ({"chosen", "rejected"}, {"preferred_output", "non_preferred_output"})
 
 
@@ -45,15 +52,14 @@ def import_format(document: Document, requested: ImportFormat | None) -> ImportF
     return found
 
 
-def check_supported(headers: Sequence[str], first: Sequence[str]) -> None:
-    """Raise `Invalid` for a table of conversations, of preferences or in Alpaca's format, by its headers and first row.
+def check_supported(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Raise `Invalid` for a table of conversations, of preferences or in Alpaca's format, by its headers and first rows.
 
     Read as pairs of fields, these would be learned as something else.
     """
     names = {header.strip().casefold() for header in headers}
-    row = dict(zip((header.strip().casefold() for header in headers), first, strict=True))
     found = None
-    if any(row.get(name, "").lstrip().startswith(("[{", "[ {")) for name in CONVERSATION_FIELDS):
+    if any(MESSAGES.match(value) for row in rows for value in row):
         found = "conversations (OpenAI's or ShareGPT's format)"
     elif any(pair <= names for pair in PREFERENCE_FIELDS):
         found = "preferences (a better and a worse answer)"
@@ -140,13 +146,6 @@ class ImportOptions:
             raise doubtful_encoding_error(document.encoding_readings)
         return found
 
-    def key_prefix(self, document: Document, encoding: str) -> str:
-        """What the keys of the items begin with: the same where a document is read in the same way."""
-        if self.format is None and not self.columns and encoding == document.encoding:
-            return document.id
-        read_as = json.dumps([self.format, encoding, self.columns], sort_keys=True)
-        return f"{document.id}:{hashlib.sha256(read_as.encode()).hexdigest()[:12]}"
-
 
 def column_mapping(
     field_names: Sequence[str], headers: Sequence[str], columns: Mapping[str, str]
@@ -162,9 +161,23 @@ def column_mapping(
             f"The file has no column for {_quoted_list(missing)}; its header is {_quoted_list(headers)}.",
             reason="MISSING_COLUMNS",
             field="columns" if columns else None,
-            context={"missing": missing, "header": list(headers)},
+            context=_header_context(headers) | {"missing": [name[:SHOWN_NAME] for name in missing]},
         )
-    return {name: header for name, header in found.items() if header is not None}
+    mapping = {name: header for name, header in found.items() if header is not None}
+    if twice := next((header for header, count in Counter(mapping.values()).items() if count > 1), None):
+        message = f"Two fields cannot take the same column '{twice[:SHOWN_NAME]}'."
+        raise Invalid(message, reason="DUPLICATE_COLUMN", field="columns")
+    return mapping
+
+
+def key_prefix(document: Document, *read_as: object, is_usual: bool) -> str:
+    """What the keys of a document's items begin with: its id, and how it was read where that `is_usual` not.
+
+    A row that is read again in the same way is the same item.
+    """
+    if is_usual:
+        return document.id
+    return f"{document.id}:{hashlib.sha256(json.dumps(read_as).encode()).hexdigest()[:12]}"
 
 
 def _header_of(name: str, headers: Sequence[str]) -> str | None:
@@ -175,11 +188,15 @@ def _header_of(name: str, headers: Sequence[str]) -> str | None:
         message = (
             f"The file names the column '{name[:100]}' {len(exact)} times; rename those that are not meant."
         )
-        raise Invalid(message, reason="DUPLICATE_FIELD", context={"header": list(headers)})
+        raise Invalid(message, reason="DUPLICATE_FIELD", context=_header_context(headers))
     similar = [header for header in headers if header.strip().casefold() == name.casefold()]
     return exact[0] if exact else similar[0] if len(similar) == 1 else None
 
 
+def _header_context(headers: Sequence[str]) -> dict[str, Any]:
+    return {"header": [header[:SHOWN_NAME] for header in headers[:SHOWN_HEADERS]]}
+
+
 def _quoted_list(names: Sequence[str], limit: int = 20) -> str:
-    quoted = ", ".join(f"'{name}'" for name in names[:limit])
+    quoted = ", ".join(f"'{name[:SHOWN_NAME]}'" for name in names[:limit])
     return quoted if len(names) <= limit else f"{quoted} and {len(names) - limit} more"

@@ -1,9 +1,7 @@
 """Texts: what UTF-8 and PostgreSQL cannot store, normalization, and an estimate of tokens."""
 
-import json
 import re
 import unicodedata
-from typing import Any
 
 INVALID_CHARACTERS = re.compile("[\x00\ud800-\udfff]")
 """NUL, and halves of surrogate pairs."""
@@ -22,13 +20,6 @@ def invalid_character(text: str) -> str | None:
     if found is None:
         return None
     return "a NUL character" if "\x00" in text else "half of a surrogate pair"
-
-
-def as_text(value: Any) -> str:
-    """A JSON value as the text of an item's field: a string as it is, null as "", anything else as JSON."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def canonical(text: str) -> str:

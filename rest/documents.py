@@ -15,9 +15,9 @@ from domain.documents import (
     check_file_size,
     check_project_quota,
     media_type,
+    table_encoding,
     validated_filename,
 )
-from domain.encodings import declared_encoding
 from domain.errors import Conflict, DomainError, Invalid, LimitExceeded, NotFound, Unavailable
 from domain.ids import Noun
 from domain.ports.storage import ObjectChanged, Storage
@@ -102,15 +102,13 @@ class _FormUpload:
         if self.kind is None:
             raise kind_required_error()
         kind = self.kind
-        return [
-            replace(
-                document,
-                kind=kind,
-                mime_type=media_type(kind, document.filename, declared),
-                encoding=declared_encoding(declared, "files"),
-            )
-            for declared, document in self.files
-        ]
+        return [_with_type(document, kind, declared) for declared, document in self.files]
+
+
+def _with_type(document: Document, kind: DocumentKind, declared: str) -> Document:
+    found = media_type(kind, document.filename, declared)
+    encoding = table_encoding(kind, found, declared, "files")
+    return replace(document, kind=kind, mime_type=found, encoding=encoding)
 
 
 def kind_of(text: str) -> DocumentKind:

@@ -13,8 +13,9 @@ from domain.documents import Document, DocumentStatus
 from domain.errors import Conflict, Invalid
 from domain.files.encoding_detection import detect_encoding
 from domain.files.tables import open_table
+from domain.formulas import without_guards
 from domain.hashes import sha256_of_file
-from domain.imports import ImportOptions, column_mapping, document_failed_error, import_format
+from domain.imports import ImportOptions, column_mapping, document_failed_error, import_format, key_prefix
 from domain.items import Item, ProblemCode
 from domain.job_events import Progress
 from domain.jobs import Job
@@ -83,21 +84,32 @@ def _open(services: Services, job: Job, dataset: Dataset, document: Document, pa
     encoding = options.encoding_of(document, dataset.language_iso)
     if encoding is None:  # it was read by a version that recorded none
         detected = detect_encoding(path, services.guess_encodings)
-        document = replace(document, encoding=detected.name, encoding_readings=detected.readings)
+        document = replace(
+            document, encoding=detected.name, encoding_readings=detected.readings, preview=None
+        )
         encoding = options.encoding_of(document, dataset.language_iso) or detected.name
-    table = open_table(path, encoding, import_format(document, options.format), options.format)
-    is_as_previewed = document.encoding == encoding and options.format is None
-    preview = document.preview if is_as_previewed and document.preview else table.preview()
-    headers = column_mapping(dataset.field_names, preview.headers, options.columns)
+    format = import_format(document, options.format)
+    table = open_table(path, encoding, format, options.format)
+    is_usual = encoding == document.encoding and (
+        options.format is None or table.format is open_table(path, encoding, format).format
+    )
+    preview = document.preview if is_usual and document.preview else table.preview()
+    headers = list(column_mapping(dataset.field_names, preview.headers, options.columns).values())
+    is_usual = is_usual and all(map(_is_same_name, dataset.field_names, headers))
     return Import(
         dataset=dataset,
         document=document,
         table=table,
-        headers=list(headers.values()),
-        key_prefix=options.key_prefix(document, encoding),
+        encoding=encoding,
+        headers=headers,
+        key_prefix=key_prefix(document, table.format, encoding, headers, is_usual=is_usual),
         now=services.now(),
         is_guarded=preview.is_guarded,
     )
+
+
+def _is_same_name(field: str, header: str) -> bool:
+    return without_guards(header).strip().casefold() == field.casefold()
 
 
 async def _items(services: Services, job: Job, work: Import) -> AsyncIterator[Item]:
@@ -128,6 +140,7 @@ async def _counts(store: ReadStore, job: Job, work: Import) -> dict[str, Any]:
     stats = found[job.subject_id]
     duplicates = dict(stats.problems).get(ProblemCode.DUPLICATE, 0)
     return {
+        "encoding": work.encoding,
         "rows": work.rows,
         "valid": stats.valid,
         "invalid": stats.invalid,

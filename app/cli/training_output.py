@@ -100,8 +100,11 @@ def parity_failure(parity: dict[str, Any] | None) -> str | None:
     """What differs when parity did not pass, in sentences; None when it passed or nothing was compared."""
     if parity is None or parity["passed"]:
         return None
-    sentence = f"the GGUF differs from the fine-tuned model in {' and in '.join(_differences(parity))}."
-    return f"{sentence} {parity['detail']}." if parity["detail"] else sentence
+    differences = " and in ".join(_differences(parity)) or "a way that is not known: nothing was compared"
+    detail = parity["detail"] or ""
+    return f"the GGUF differs from the fine-tuned model in {differences}." + (
+        f" {detail.rstrip('.')}." if detail else ""
+    )
 
 
 def _differences(parity: dict[str, Any]) -> list[str]:

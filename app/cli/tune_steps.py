@@ -177,7 +177,7 @@ def _print_row_counts(client: Client, dataset_id: str, result: dict[str, Any], c
     problems = client.query(PROBLEMS, id=dataset_id)["dataset"]["stats"]["problems"]
     for problem in problems:
         if problem["code"] in WARNINGS:
-            console.print(f"  [yellow]warning:[/] {problem['count']} rows {WARNINGS[problem['code']]}")
+            console.print(f"  [yellow]warning:[/] rows that {WARNINGS[problem['code']]}: {problem['count']}")
     if result["valid"] == result["rows"]:
         return
     for item in client.query(INVALID_ITEMS, id=dataset_id)["dataset"]["items"]["nodes"]:
@@ -189,11 +189,9 @@ def _print_row_counts(client: Client, dataset_id: str, result: dict[str, Any], c
 def _dataset(
     client: Client, project_id: str, document_id: str, columns: tuple[str, str]
 ) -> tuple[str, dict[str, Any]]:
-    """Import the two columns; a header that is too long for a field's name is called by its role."""
-    names = [
-        header if len(header) <= MAX_FIELD_NAME else role
-        for header, role in zip(columns, ("input", "output"), strict=True)
-    ]
+    """Import the two columns; where a header is too long for a field's name, the fields are `input` and `output`."""
+    is_long = any(len(header) > MAX_FIELD_NAME for header in columns)
+    names = ["input", "output"] if is_long else list(columns)
     created = client.mutate(
         "createDataset",
         "dataset { id }",
@@ -230,7 +228,9 @@ def _column(headers: list[str], name: str) -> str:
     """The column with this name, else the only one with it in another case; raises ValueError."""
     exact = [header for header in headers if header == name]
     matches = exact or [header for header in headers if header.lower() == name.lower()]
-    if len(matches) != 1:
+    if len(matches) > 1:
+        raise ValueError(f"there are {len(matches)} columns '{name}'; rename those that are not meant.")
+    if not matches:
         raise ValueError(f"there is no column '{name}'; the columns are {', '.join(headers)}.")
     return matches[0]
 

@@ -16,6 +16,8 @@ from domain.files.csv_records import (
 )
 
 DELIMITERS = (",", ";", "\t", "|")
+NEEDS_QUOTES = re.compile('[",]')
+"""What spreadsheets put a value between quotation marks for, even between tabs."""
 
 
 def detect_dialect(lines: Sequence[str]) -> Dialect:
@@ -81,7 +83,7 @@ def _are_quotes_letters(lines: Sequence[str], found: Sequence[Record], *, faults
     if faults or len(found) < len(plain):
         return True
     quoted = [cell for record in plain for cell in record.cells if cell.startswith(QUOTE)]
-    needs_none = all(QUOTE not in cell[1:-1] for cell in quoted)
+    needs_none = not any(NEEDS_QUOTES.search(cell[1:-1]) for cell in quoted)
     return (
         bool(quoted)
         and needs_none

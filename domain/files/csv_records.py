@@ -7,7 +7,6 @@ the next line: a missing quotation mark costs one record, not those after it.
 
 import csv
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -19,8 +18,12 @@ from domain.texts import BYTE_ORDER_MARK
 QUOTE = '"'
 SCAN_LIMIT = 8 * VALUE_LIMIT
 """Characters after which a value that was not closed counts as one that never is."""
-MIN_LINES_IN_DOUBT = 4
-"""Lines of a comma-separated value that look like rows of two columns: sentences may well have one comma each."""
+COMPACTED = 4_096
+"""Lines that were taken, after which their memory is released."""
+
+
+DOUBLED_QUOTE = re.compile(r'[^,;\t|]""|""[^,;\t|\r\n]')
+"""A quotation mark within a value, as opposed to an empty value."""
 
 
 class Quoting(Enum):
@@ -83,27 +86,35 @@ class _Lines:
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
-        self._ahead: deque[str] = deque()
+        self._ahead: list[str] = []
+        self._taken = 0
         self.number = 0
 
     def take(self) -> str | None:
         """The next line; None at the end."""
-        self.number += 1
-        return self._ahead.popleft() if self._ahead else next(self._lines, None)
+        line = self.ahead(0)
+        if line is not None:
+            self.skip(1)
+        return line
 
     def ahead(self, index: int) -> str | None:
         """The line after `index` others, which is not taken; None at the end."""
-        while len(self._ahead) <= index:
+        while len(self._ahead) <= self._taken + index:
             line = next(self._lines, None)
             if line is None:
                 return None
             self._ahead.append(line)
-        return self._ahead[index]
+        return self._ahead[self._taken + index]
 
     def skip(self, count: int) -> list[str]:
         """Take lines that were looked at."""
+        skipped = self._ahead[self._taken : self._taken + count]
+        self._taken += count
         self.number += count
-        return [self._ahead.popleft() for _ in range(count)]
+        if self._taken == len(self._ahead) or self._taken >= COMPACTED:
+            del self._ahead[: self._taken]
+            self._taken = 0
+        return skipped
 
 
 class _LinesAhead:
@@ -135,16 +146,17 @@ class _Reader:
         self._delimiter = dialect.delimiter
         self._quoting = dialect.quoting
         self._width = 0
-        blanks = "" if dialect.delimiter == " " else " *"
+        blanks = {" ": "", "\t": "[ \xa0]*"}.get(dialect.delimiter, "[ \t\xa0]*")
         has_backslashes = dialect.quoting is Quoting.BACKSLASH
         inside = r'\\.|[^"\\]+' if has_backslashes else '""|[^"]+'
         delimiter = re.escape(dialect.delimiter)
         self._opening = re.compile(f'{blanks}"')
         self._body = re.compile(f"(?:{inside})*+", re.DOTALL)
         self._end = re.compile(rf"{blanks}({delimiter}|[\r\n]*\Z)")
+        self._prose = re.compile(rf"{delimiter}(?:\s|$)|\d{delimiter}\d")
         self._lines_ahead = _LinesAhead(self._lines)
         self._csv = csv.reader(self._lines_ahead, delimiter=self._delimiter, strict=True)
-        self._blank_before_quote = re.compile(rf'(?:^|{delimiter}) +"')
+        self._blank_before_quote = re.compile(rf'(?:^|{delimiter})(?!"){blanks}"')
 
     def records(self) -> Iterator[Record]:
         while (text := self._lines.take()) is not None:
@@ -179,7 +191,7 @@ class _Reader:
         used = self._lines_ahead.used
         lines = (text, *map(self._lines.ahead, range(used))) if used else (text,)
         for line in lines:
-            if line is not None and ' "' in line and self._blank_before_quote.search(line) is not None:
+            if line is not None and self._blank_before_quote.search(line) is not None:
                 return None
         return cells, used
 
@@ -230,14 +242,27 @@ class _Reader:
         return re.sub(r'\\(["\\])', r"\1", text)
 
     def _looks_like_rows(self, lines: list[str]) -> bool:
-        """Whether each line of a record would be a row by itself, so that a quotation mark may be missing."""
-        delimiters = self._width - 1
-        if delimiters < 1 or any(line.count(self._delimiter) != delimiters for line in lines):
+        """Whether most lines after the first one of a record would be rows, so that a quotation mark may be missing.
+
+        Not where quotation marks are doubled, or the lines within end otherwise than the record: a program wrote those.
+        """
+        if self._width < 2 or _is_written_by_a_program(lines):
             return False
-        if sum(line.count(QUOTE) for line in lines) > 2:  # what writes several quotes writes them rightly
-            return False
-        is_prose_like = self._delimiter == "," and delimiters == 1
-        return not is_prose_like or len(lines) >= MIN_LINES_IN_DOUBT
+        following = [*lines[1:-1], lines[-1].partition(QUOTE)[0]]
+        following = [line for line in following if line.strip()]
+        alike = sum(map(self._is_like_a_row, following))
+        return 2 * alike > len(following) or (self._delimiter == "\t" and 0 < 2 * alike == len(following))
+
+    def _is_like_a_row(self, line: str) -> bool:
+        """Whether a line has as many delimiters as the header, none of which is one of prose or of a number."""
+        text = line.rstrip("\r\n")
+        return text.count(self._delimiter) == self._width - 1 and not self._prose.search(text)
+
+
+def _is_written_by_a_program(lines: list[str]) -> bool:
+    if lines[-1].endswith("\r\n") and not any(line.endswith("\r\n") for line in lines[:-1]):
+        return True
+    return any(DOUBLED_QUOTE.search(line) for line in lines)
 
 
 class _DoubtfulBackslashes(Exception):

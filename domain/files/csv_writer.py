@@ -8,7 +8,8 @@ from domain.texts import BYTE_ORDER_MARK
 
 BOM = BYTE_ORDER_MARK
 """Begins the file: without it Excel reads UTF-8 in the machine's own encoding."""
-QUOTED = re.compile(r'["\r\n,;\t]|^\s|\s$')
+QUOTED = re.compile(r'["\r\n,;\t]|^[\s\ufeff]|\s$')
+"""Values that are quoted: also those whose beginning would be taken for a blank or a byte order mark."""
 
 
 def csv_line(values: Iterable[str], *, raw: bool = False) -> str:

@@ -16,6 +16,7 @@ OBJECT_LIMIT = 8_388_608
 BLANKS = " \t\r\n" + BYTE_ORDER_MARK
 BLANK = re.compile(f"[{BLANKS}]*")
 BLANK_OR_COMMA = re.compile(f"[{BLANKS},]*")
+JSON_BEGINNING = re.compile(r'\{\s*(\}|"(?:[^"\\]|\\.)*"\s*:)|\[\s*\{\s*("|\}|$)')
 NEXT_BRACKET = re.compile(r'[^"{}\[\]]*+(?:"(?:[^"\\]|\\.)*+"[^"{}\[\]]*+)*+([{}\[\]])', re.DOTALL)
 """To the next bracket that is not within a string."""
 
@@ -37,11 +38,9 @@ class _NamedTwice(ValueError):
 
 
 def begins_as_json(head: str) -> bool:
-    """Whether a text that is called CSV is JSON: its first line is an object, or the beginning of one or of an array."""
+    """Whether a text that is called CSV is JSON: its first line begins an object with a name, or an array of objects."""
     first = _first_line(head)
-    if first in {"{", "["} or re.match(r'\[\s*\{\s*("|$)', first):
-        return True
-    return first.startswith("{") and isinstance(_parsed(first), dict)
+    return first in {"{", "["} or JSON_BEGINNING.match(first) is not None
 
 
 def is_one_value(head: str) -> bool:
@@ -61,10 +60,10 @@ def rows_of_lines(lines: Iterable[str]) -> Iterator[JsonRow]:
     for number, line in enumerate(lines, 1):
         text = line.strip(BLANKS)
         if text:
-            yield _row(number, text)
+            yield object_row(number, text)
 
 
-def _row(number: int, text: str) -> JsonRow:
+def object_row(number: int, text: str) -> JsonRow:
     """A text as a row; with a fault where it is not one object."""
     try:
         value = DECODER.decode(text)
@@ -134,7 +133,7 @@ def rows_of_text(pieces: Iterable[str]) -> Iterator[JsonRow]:
         buffer.advance(1)
     while buffer.skip(BLANK_OR_COMMA) == "{":
         line = buffer.line
-        yield _row(line, buffer.object_text())
+        yield object_row(line, buffer.object_text())
     if in_array and buffer.skip(BLANK) == "]":
         buffer.advance(1)
         in_array = False
@@ -163,7 +162,7 @@ class _Buffer:
         """Go past so many characters, which are returned."""
         passed = self._text[self._position : self._position + count]
         self._position += count
-        self.line += passed.count("\n")
+        self.line += passed.count("\n") + passed.count("\r") - passed.count("\r\n")
         return passed
 
     def object_text(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from domain.documents import TablePreview
 from domain.errors import Invalid
@@ -29,6 +29,11 @@ PREVIEW_CHARS = 2_000
 
 class Table(Protocol):
     """A table file."""
+
+    @property
+    def format(self) -> ImportFormat:
+        """The format that it is read in."""
+        ...
 
     def rows(self, headers: Sequence[str]) -> Iterator[TableRow]:
         """All rows with their values of these columns; raises `Invalid` at bytes that are not text."""
@@ -74,19 +79,35 @@ def _open_csv(path: Path, encoding: str, head: str) -> "CsvTable":
     if first.fault:
         raise _table_error(f"The header cannot be read. {first.fault}")
     _refuse_title(first, lines, dialect)
+    _refuse_apostrophes(lines, dialect)
     return CsvTable(path, encoding, dialect, _headers(first.cells))
 
 
 def _refuse_title(first: Record, lines: Sequence[str], dialect: Dialect) -> None:
-    """Raise `Invalid` where the first line has one value and most lines below have more."""
+    """Raise `Invalid` where the first line has one value, in the first column, and most lines below have more."""
     below = sample_records(lines, dialect)[1:]
     width = common_width(below)
-    wide = sum(sum(map(bool, map(str.strip, record.cells))) > 1 for record in below)
-    if sum(map(bool, map(str.strip, first.cells))) == 1 and width > 1 and 2 * wide > len(below):
+    is_title = bool(first.cells[0].strip()) and _count(first) == 1
+    if is_title and width > 1 and 2 * sum(_count(record) > 1 for record in below) > len(below):
         raise _table_error(
-            f"Line {first.line:,} has one value, but the lines below have {width}: a title stands above the header. "
-            "Remove it, so that the file begins with the header.",
+            f"Line {first.line:,} has one value, but the lines below have {width}: a title stands above the header, or "
+            "columns have no name. The first line must have the names of the columns.",
             reason="TITLE_ABOVE_HEADER",
+        )
+
+
+def _count(record: Record) -> int:
+    """The number of values that are not blank."""
+    return sum(bool(cell.strip()) for cell in record.cells)
+
+
+def _refuse_apostrophes(lines: Sequence[str], dialect: Dialect) -> None:
+    """Raise `Invalid` where all values stand between apostrophes, which a delimiter within them would cut in two."""
+    values = [cell for record in sample_records(lines, dialect) for cell in record.cells]
+    if all(len(value) > 1 and value.startswith("'") and value.rstrip().endswith("'") for value in values):
+        raise _table_error(
+            "All values stand between apostrophes; put quotation marks around them, or nothing.",
+            reason="UNSUPPORTED_QUOTES",
         )
 
 
@@ -108,6 +129,7 @@ class CsvTable:
     encoding: str
     dialect: Dialect
     headers: tuple[str, ...]
+    format: Literal[ImportFormat.CSV] = ImportFormat.CSV
 
     def rows(self, headers: Sequence[str]) -> Iterator[TableRow]:
         """All rows with their values of these columns. Values that a row leaves out at its end are ""."""
@@ -145,6 +167,7 @@ class JsonTable:
     path: Path
     encoding: str
     is_one_value: bool
+    format: Literal[ImportFormat.JSONL] = ImportFormat.JSONL
 
     def rows(self, headers: Sequence[str]) -> Iterator[TableRow]:
         """All rows with these members as text. One that is not there is ""; one that is nested has a warning."""
@@ -191,7 +214,7 @@ def _preview(
 ) -> TablePreview:
     if not count:
         raise _table_error("The table has a header but no rows.", reason="TABLE_EMPTY")
-    check_supported(headers, rows[0])
+    check_supported(headers, rows)
     return TablePreview(
         headers=headers,
         rows=tuple(rows),
@@ -262,10 +285,15 @@ def _decoding_error(path: Path, encoding: str) -> Invalid:
                 decoder.decode(chunk)
             except UnicodeDecodeError as error:
                 position = read - len(error.object) + error.start
-                return _table_error(
-                    f"The file is not valid {encoding}: the byte at position {position:,} is no text."
-                )
-    return _table_error(f"The file is not valid {encoding}: it ends inside a character at position {read:,}.")
+                return _not_text_error(encoding, f"the byte at position {position:,} is no text")
+    return _not_text_error(encoding, f"it ends inside a character at position {read:,}")
+
+
+def _not_text_error(encoding: str, reason: str) -> Invalid:
+    return _table_error(
+        f"The file is not valid {encoding}: {reason}. If it is in another encoding, upload it with that as the "
+        "`charset` of its type."
+    )
 
 
 def _table_error(message: str, *, reason: str = "NOT_A_TABLE") -> Invalid:

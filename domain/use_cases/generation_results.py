@@ -11,11 +11,12 @@ from typing import Any
 from domain import items
 from domain.datasets import Dataset
 from domain.errors import Invalid
+from domain.files.json_objects import JsonRow, object_row, rows_of_text
 from domain.items import Item, ItemOrigin, Source
 from domain.ports.storage import Storage
 from domain.status_updates import unprocessable_error
 from domain.store import Store
-from domain.texts import as_text, replace_invalid_characters
+from domain.texts import replace_invalid_characters
 
 MAX_FILE_BYTES = 33_554_432
 """Most bytes of one file of results."""
@@ -69,12 +70,11 @@ class _GeneratedItems:
 
     async def all(self) -> AsyncIterator[Item]:
         for file in self._files:
-            for index, entry in enumerate(await asyncio.to_thread(_entries, file)):
-                yield self._item(file, index, entry)
+            for index, (entry, values) in enumerate(await asyncio.to_thread(_entries, file)):
+                yield self._item(file, index, entry, values)
 
-    def _item(self, file: ResultFile, index: int, entry: Any) -> Item:
+    def _item(self, file: ResultFile, index: int, entry: Any, values: dict[str, str]) -> Item:
         where = f"Entry {index} of {file.name}"
-        values = _values(where, entry)
         seconds = _number(where, entry, "generation_time_seconds")
         if seconds is not None:
             self.seconds = (self.seconds or 0.0) + seconds
@@ -92,25 +92,32 @@ class _GeneratedItems:
         return item
 
 
-def _entries(file: ResultFile) -> list[Any]:
+def _entries(file: ResultFile) -> list[tuple[Any, dict[str, str]]]:
+    """The entries of a file, each with its values as texts, in which numbers stand as in the file."""
     try:
-        entries = json.loads(file.path.read_bytes())
+        text = file.path.read_text("utf-8-sig")
+        entries = json.loads(text)
     except (ValueError, RecursionError):
         raise unprocessable_error(f"The file {file.name} is not JSON.") from None
     if not isinstance(entries, list):
         raise unprocessable_error(f"The file {file.name} must be a JSON array.")
-    return entries
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict):
+            raise unprocessable_error(
+                f"Entry {index} of {file.name} must be an object with `values`, an object of texts by field name."
+            )
+    rows = enumerate(rows_of_text([text]))
+    return [
+        (entry, _values(f"Entry {index} of {file.name}", row))
+        for entry, (index, row) in zip(entries, rows, strict=True)
+    ]
 
 
-def _values(where: str, entry: Any) -> dict[str, str]:
-    if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict):
-        raise unprocessable_error(
-            f"{where} must be an object with `values`, an object of texts by field name."
-        )
-    values = {name: as_text(value) for name, value in entry["values"].items()}
-    if any(len(value) > items.VALUE_LIMIT for value in values.values()):
-        raise unprocessable_error(f"{where} has a value of more than {items.VALUE_LIMIT:,} characters.")
-    return values
+def _values(where: str, row: JsonRow) -> dict[str, str]:
+    values = row if row.fault else object_row(row.line, row.values["values"])
+    if values.fault:
+        raise unprocessable_error(f"{where} cannot be read. {values.fault}")
+    return dict(values.values)
 
 
 def _source(where: str, entry: Mapping[str, Any]) -> Source | None:

@@ -10,7 +10,7 @@ from domain.documents import Document, DocumentStatus
 from domain.files.tables import Table
 from domain.formulas import without_guards
 from domain.imports import ImportOptions, check_importable, column_mapping
-from domain.items import Item, ItemOrigin, Source
+from domain.items import Item, ItemOrigin, Source, TableRow
 from domain.jobs import Job, JobType, new_job
 from domain.projects import require_active
 from domain.reading import require, require_locked, require_locked_in_project
@@ -76,6 +76,7 @@ class Import:
     dataset: Dataset
     document: Document
     table: Table
+    encoding: str
     headers: Sequence[str]
     key_prefix: str
     now: datetime
@@ -87,14 +88,14 @@ class Import:
     def items(self) -> Iterator[Item]:
         """Every row as an item, with a key of document and line, so that a retry inserts it once."""
         source = Source(document_id=self.document.id, source_document=self.document.filename)
-        for row in self.table.rows(self.headers):
+        for key, row in self._keyed(self.table.rows(self.headers)):
             values = self._without_guards(row.values) if self.is_guarded else row.values
             position = self.first_position + self.rows
             self.rows += 1
             yield items.new_item(
                 self.dataset,
                 dict(zip(self.dataset.field_names, values, strict=True)),
-                key=f"{self.key_prefix}:{row.line}",
+                key=key,
                 position=position,
                 origin=ItemOrigin.UPLOADED,
                 now=self.now,
@@ -102,6 +103,13 @@ class Import:
                 problems=row.problems,
                 line=row.line,
             )
+
+    def _keyed(self, rows: Iterator[TableRow]) -> Iterator[tuple[str, TableRow]]:
+        """Rows with their keys; of several JSON objects on one line, all but the first have a number of their own."""
+        line, number = 0, 0
+        for row in rows:
+            line, number = row.line, number + 1 if row.line == line else 0
+            yield f"{self.key_prefix}:{line}" + (f".{number}" if number else ""), row
 
     def _without_guards(self, values: Sequence[str]) -> Sequence[str]:
         found = [without_guards(value) for value in values]

@@ -26,7 +26,7 @@ register_enum(
     ImportFormat,
     "File format of an import.",
     CSV="CSV with a header; delimiter (comma, semicolon, tab or pipe) and character encoding are detected.",
-    JSONL="JSON Lines: one object from field name to value per line.",
+    JSONL="JSON: objects from field name to value, one on each line, over several lines, or in an array.",
 )
 
 

@@ -91,16 +91,15 @@ class Document(Node):
         description="SHA-256 of the content in hex; null until the file is read."
     )
     encoding: str | None = strawberry.field(
-        description="Encoding that a table is read in, such as `utf-8` or `cp1252`: that of the upload's `charset`, "
-        "else the one detected from the content; null for other files and until the file is read."
+        description="Encoding that a table is read in where an import names none, such as `utf-8` or `cp1252`: that of the "
+        "upload's `charset`, else, once the file is read, the one detected from its content; null for other files."
     )
     encoding_readings: list[EncodingReading] = strawberry.field(
         description="Two or three likely readings of a line of the file, the likeliest first, where the detected "
         "encoding is in doubt; empty otherwise."
     )
     preview: TablePreview | None = strawberry.field(
-        description="First rows of a CSV or JSON Lines table; null for "
-        "other files and until the file is read."
+        description="First rows of a table in CSV or JSON; null for other files and until the file is read."
     )
     s3_key: str = strawberry.field(description="Storage object key of the file.")
     download_url: str | None = strawberry.field(

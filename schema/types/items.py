@@ -43,9 +43,10 @@ register_enum(
 register_enum(
     ProblemCode,
     "Kind of a problem of an item. Those that are warnings leave the item valid (`ItemProblem.isWarning`).",
-    JSON_INVALID="The line is not a JSON object or has characters that cannot be stored; in "
-    "CSV, the row has more values than the header has fields.",
-    FIELD_MISSING="The input or the output is empty, or the row has fewer values than the header has fields.",
+    JSON_INVALID="The row cannot be read: in JSON, it is no object, names a field twice, is nested too deeply or has "
+    "characters that cannot be stored; in CSV, its quotation marks do not match or it has more values than the header "
+    "has fields.",
+    FIELD_MISSING="The input or the output is empty.",
     OUTPUT_TOO_SHORT="The output is shorter than a quarter of `expectedOutputSizeChars`.",
     OUTPUT_TOO_LONG="The output is longer than 4 times `expectedOutputSizeChars`.",
     DUPLICATE="An earlier item has the same input and the same output: the same characters in Unicode "

@@ -228,7 +228,7 @@ async def test_two_of_many_columns_are_taken_whatever_the_others_are(tune: Tune,
     finished = await tune("--input", "Q", "--output", "y" * 120, table=table.encode())
     assert finished.exit_code == 0, finished.errors
     [dataset] = (await api.gql(ITEMS))["datasets"]["nodes"]
-    assert dataset["fieldNames"] == ["q", "output"]
+    assert dataset["fieldNames"] == ["input", "output"]
     assert dataset["items"]["nodes"] == [{"values": ["who?", "me"], "isValid": True}]
 
 
@@ -237,7 +237,7 @@ async def test_rows_with_a_warning_are_counted_and_trained_on(tune: Tune) -> Non
     finished = await tune(table=b"text,label\nitem 1,yes\nitem 1,no\n")
     assert finished.exit_code == 0, finished.errors
     assert "2 of 2 rows are valid" in finished.output
-    assert "warning: 2 rows have the input of another row, and another output" in finished.output
+    assert "warning: rows that have the input of another row, and another output: 2" in finished.output
 
 
 def test_of_two_columns_the_first_is_asked_and_the_second_is_learned() -> None:

@@ -58,19 +58,23 @@ def test_a_faulty_quote_costs_the_line_on_which_its_value_begins(text: str, line
 
 
 @pytest.mark.parametrize(
-    "rows",
+    "text",
     [
-        "r0;b0\nr1;b1\n5 cm;7\n",
-        "r0;b0\n",
+        'q;a\nq0;"open\nr0;b0\nr1;b1\nx;TV 40"\n',
+        'q;a\nq0;"open\nr0;TV 40"\n',
+        'q,a,c\nq0,"Hello, world,c\n'
+        + "".join(f"r{number},b,c\n" for number in range(12))
+        + 'r13,TV 40",x\n',
+        'q,a\nq0,"open\nr0,b0\n\nr1,b1\nr2\nr3,""\nr4,TV 40"\n',
+        'q,a\r\nq0,"open\r\nr0,b0\r\nr1,TV 40"\r\n',
+        's\tl\n"open\tx\nr0\tb0\nso "\tneg\nq "a\tb\tc\n',
     ],
 )
-def test_a_value_over_lines_that_look_like_rows_is_in_doubt(rows: str) -> None:
-    text = f'q;a\nq0;"open\n{rows}TV 40";z\nlast;one\n'
-    found = read(text.replace('TV 40";z', 'x;TV 40"'))
+def test_a_value_whose_lines_look_like_rows_is_in_doubt(text: str) -> None:
+    found = read(text + f"last{text[1]}one\n")
     assert [record.line for record in found if record.fault] == [2]
-    assert found[-1] == Record(len(text.splitlines()), ["last", "one"])
-    assert found[1].fault is not None
-    assert "look like rows" in found[1].fault
+    assert "look like rows" in (found[1].fault or "")
+    assert found[-1].cells == ["last", "one"]
 
 
 @pytest.mark.parametrize(
@@ -80,12 +84,25 @@ def test_a_value_over_lines_that_look_like_rows_is_in_doubt(rows: str) -> None:
         "first, second\nthird, fourth",
         "one\ntwo\nthree",
         "a, b\n\nc, d\ne, f",
-        'say ""hi"", then\nleave, now\ngo, away\nbye, bye\n',
+        "It costs\n1,000 euros\nor 2,000",
+        '{\n  ""a"": 1,\n  ""b"": 2\n}',
+        'say ""hi"",then\nleave,now\ngo,away',
+        "def f(a,b):\n    return a\n\nprint(f(1,2))\n",
     ],
 )
-def test_a_letter_over_several_lines_is_a_value(value: str) -> None:
-    text = f'q,a\nq0,"{value}"\nq1,b\n'
-    assert cells(text) == [["q", "a"], ["q0", value.replace('""', '"')], ["q1", "b"]]
+@pytest.mark.parametrize("last", [True, False], ids=["in the last column", "in the first column"])
+def test_a_text_over_several_lines_is_a_value(value: str, last: bool) -> None:
+    row = f'q0,"{value}"' if last else f'"{value}",a0'
+    plain = value.replace('""', '"')
+    assert cells(f"q,a\n{row}\nq1,b\n") == [["q", "a"], ["q0", plain] if last else [plain, "a0"], ["q1", "b"]]
+
+
+def test_lines_that_end_otherwise_than_records_are_a_value() -> None:
+    assert cells('q,a\r\nx,"a,b\nc,d\ne,f"\r\n') == [["q", "a"], ["x", "a,b\nc,d\ne,f"]]
+
+
+def test_tabs_and_hard_blanks_before_a_quote_are_none_of_it() -> None:
+    assert cells('q,a\nx,\t"y, z"\nv,\xa0"w"\n') == [["q", "a"], ["x", "y, z"], ["v", "w"]]
 
 
 def test_blanks_around_a_quoted_value_are_none_of_it() -> None:
@@ -150,6 +167,7 @@ def test_in_tab_separated_lines_a_quote_may_be_a_letter(text: str, expected: lis
         ('s\tl\n"a ""b"""\tpos\nc\tneg\n', ['a "b"', "c"]),
         ('s\tl\n"two\nlines"\tpos\nc\tneg\n', ["two\nlines", "c"]),
         ('s\tl\n"a\tb"\tpos\nc\tneg\n', ["a\tb", "c"]),
+        ('s\tl\n"Hello, you?"\tfine\nWho?\tme\n', ["Hello, you?", "Who?"]),
         ('s\tl\n"text"\t1\n"more"\t2\n', ["text", "more"]),
     ],
 )

@@ -105,17 +105,17 @@ def test_a_doubt_that_nothing_decides_is_an_error_with_the_readings() -> None:
     assert "cp1250 reads it as: caffč" in refused.value.message
 
 
-def test_items_of_one_reading_have_the_same_keys_and_of_another_others() -> None:
-    document = replace(DOCUMENT, encoding="cp1252")
-    prefixes = [
-        ImportOptions().key_prefix(document, "cp1252"),
-        ImportOptions(encoding="cp1252").key_prefix(document, "cp1252"),
-        ImportOptions(encoding="cp1250").key_prefix(document, "cp1250"),
-        ImportOptions(columns={"q": "Frage"}).key_prefix(document, "cp1252"),
-        ImportOptions(format=ImportFormat.JSONL).key_prefix(document, "cp1252"),
-    ]
-    assert prefixes[0] == prefixes[1] == document.id
-    assert len(set(prefixes)) == 4
+def test_two_fields_do_not_take_one_column() -> None:
+    with pytest.raises(Invalid) as refused:
+        column_mapping(("question", "answer"), ("answer", "other"), {"question": "answer"})
+    assert (refused.value.reason, refused.value.field) == ("DUPLICATE_COLUMN", ["columns"])
+
+
+def test_names_are_shortened_in_errors() -> None:
+    with pytest.raises(Invalid) as refused:
+        column_mapping(("q", "a"), ("x" * 1_000_000, "a"), {})
+    assert len(refused.value.message) < 300
+    assert refused.value.context["header"] == ["x" * 100, "a"]
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,7 @@ def test_common_encodings_are_read(open_content: OpenTable, encoding: str) -> No
             "one value, but the lines below have 3",
         ),
         (b"All questions\nq,a\n1,2\n3,4\n", "TITLE_ABOVE_HEADER", "a title stands above the header"),
+        (b"'q','a'\n'1','2'\n", "UNSUPPORTED_QUOTES", "between apostrophes"),
         (b'q,"a\n1,2\n', "NOT_A_TABLE", "header cannot be read. The quoted value that begins on line 1"),
         ((",".join(map(str, range(1_001))) + "\n1\n").encode(), "NOT_A_TABLE", "1,001 columns"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "NOT_A_TABLE", "binary"),
@@ -156,6 +157,7 @@ def test_a_line_that_is_too_long_is_refused(open_content: OpenTable, monkeypatch
     ("content", "headers", "rows"),
     [
         (",q,a\n0,x,y\n", ("", "q", "a"), [("0", "x", "y")]),  # as pandas writes its index
+        (",text\n0,hello\n1,bye\n", ("", "text"), [("0", "hello"), ("1", "bye")]),
         ("q,a,,\nx,y,,\n", ("q", "a"), [("x", "y")]),
         ("q,a,a\nx,y,z\n", ("q", "a", "a"), [("x", "y", "y")]),
         (f"q,a,{'n' * 300}\nx,y,z\n", ("q", "a", "n" * 300), [("x", "y", "z")]),
@@ -231,8 +233,6 @@ def test_a_json_value_that_is_too_long_is_a_problem_of_its_row(open_content: Ope
 def test_json_is_read_by_its_content_whatever_its_name(
     open_content: OpenTable, content: str, format: ImportFormat
 ) -> None:
-    if content.startswith('{"q": "1",\n') and format is CSV:
-        pytest.skip("a header may begin so")
     assert values_of(open_content(content, format)) == [("1", "2"), ("3", "4")]
 
 
@@ -241,6 +241,9 @@ def test_json_is_read_by_its_content_whatever_its_name(
     [
         ('{"messages": [{"role": "user", "content": "x"}], "tools": []}', "conversations"),
         ('{"conversations": [{"from": "human", "value": "x"}]}', "conversations"),
+        ('{\n "messages": [\n  {\n   "role": "user",\n   "content": "x"\n  }\n ]\n}', "conversations"),
+        ('{"prompt": [{"role": "user", "content": "x"}], "completion": []}', "conversations"),
+        ('{"messages": []}\n{"messages": [{"content": "x", "role": "user"}]}', "conversations"),
         ('{"prompt": "p", "chosen": "a", "rejected": "b"}', "preferences"),
         ('{"input": {}, "preferred_output": [], "non_preferred_output": []}', "preferences"),
         ('{"instruction": "i", "input": "", "output": "o"}', "Alpaca"),
@@ -255,14 +258,20 @@ def test_what_is_no_pair_of_fields_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    "content", ["messages,label\nhello there,a\n", "instruction,output\ni,o\n", "chosen,answer\nc,a\n"]
+    "content",
+    [
+        "messages,label\nhello there,a\n",
+        "instruction,output\ni,o\n",
+        "chosen,answer\nc,a\n",
+        'text,mails\nx,"[{""from"": ""a"", ""to"": ""b""}]"\n',
+    ],
 )
 def test_a_table_that_only_shares_a_header_with_them_is_not(open_content: OpenTable, content: str) -> None:
     assert open_content(content).preview().row_count == 1
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
-LETTERS = st.text(st.sampled_from("ab ,;\t\"'\\\n=-@"), max_size=12)
+LETTERS = st.text(st.sampled_from("ab ,;\t\"'\\\n=-@\ufeff"), max_size=12)
 ROWS = st.lists(st.lists(TEXT | LETTERS, min_size=3, max_size=3), min_size=1, max_size=10)
 
 
@@ -282,10 +291,9 @@ def test_our_own_csv_is_read_back(open_content: OpenTable, rows: list[list[str]]
     found = [row.values for row in table.rows(["a", "b", "c"]) if not row.problems]
     if preview.is_guarded:
         found = [tuple(map(without_guards, values)) for values in found]
-    in_doubt = sum(bool(row.problems) for row in table.rows(["a", "b", "c"]))
-    expected = [tuple(row) for row in rows]
-    assert len(found) + in_doubt == len(expected)
-    assert all(values in expected for values in found)
+    in_doubt = len(rows) - len(found)
+    assert in_doubt <= sum(any("\r\n" in value for value in row) for row in rows)
+    assert found == [tuple(row) for row in rows] or in_doubt
 
 
 @given(rows=st.lists(st.dictionaries(st.sampled_from(["q", "a"]), TEXT, min_size=2), min_size=1, max_size=10))

@@ -153,10 +153,46 @@ async def test_columns_that_the_file_lacks_are_refused_at_once(api: Api, worker:
     assert error["context"] == {"missing": ["Frage"], "header": ["question", "answer"]}
 
 
+async def test_objects_on_one_line_are_different_items(api: Api, worker: Worker) -> None:
+    content = '[{"question": "1", "answer": "a"}, {"question": "2", "answer": "b"}, {"question": "3", "answer": "c"}]'
+    done = await imported(api, worker, content, name="rows.json")
+    assert done["job"]["result"]["valid"] == 3
+    assert await item_values(api, done["id"]) == [["1", "a"], ["2", "b"], ["3", "c"]]
+
+
+async def test_a_document_is_read_again_in_the_same_way_without_a_new_item(api: Api, worker: Worker) -> None:
+    dataset_id = await imported_dataset(api, worker, "question,answer,other\na,b,c\n")
+    dataset = await fetch_dataset(api, dataset_id, "documents { nodes { id } }")
+    input = {"datasetId": dataset_id, "documentId": dataset["documents"]["nodes"][0]["id"]}
+    for options in ({"format": "CSV"}, {"encoding": "utf8"}, {"columns": {"question": "question"}}):
+        await api.mutate("importDataset", "job { id }", **input, **options)
+        await drain_queue(worker)
+    assert await item_values(api, dataset_id) == [["a", "b"]]
+    await api.mutate("importDataset", "job { id }", **input, columns={"answer": "other"})
+    await drain_queue(worker)
+    assert await item_values(api, dataset_id) == [["a", "b"], ["a", "c"]]
+
+
+async def test_a_charset_is_of_tables_alone(api: Api) -> None:
+    input = {
+        "projectId": await new_project(api), "fileName": "a.pdf", "fileType": "application/pdf; charset=binary",
+        "kind": "RAW_DOC",
+    }  # fmt: skip
+    payload = await api.mutate("initiateUpload", "document { encoding }", **input)
+    assert payload["document"]["encoding"] is None
+
+
 async def test_a_missing_quote_costs_one_row(api: Api, worker: Worker) -> None:
     content = 'question,answer\nq0,"open and never closed\nr0,b0\nr1,b1\nlast,he said "hi"\n'
     done = await imported(api, worker, content)
-    assert done["job"]["result"] == {"rows": 4, "valid": 3, "invalid": 1, "duplicates": 0, "unguarded": 0}
+    assert done["job"]["result"] == {
+        "rows": 4,
+        "valid": 3,
+        "invalid": 1,
+        "duplicates": 0,
+        "unguarded": 0,
+        "encoding": "utf-8",
+    }
     [item] = await items(api, done["id"], "values problems { code message }", isValid=False)
     assert item["values"] == ["q0", '"open and never closed']
     assert item["problems"][0]["code"] == "JSON_INVALID"
