@@ -138,6 +138,7 @@ class Documents(DocumentReads, LockingReads[Document], Protocol):
 
 
 MEBIBYTE = 1_048_576
+MAX_DECLARED_TYPE = 200
 TYPES: Mapping[DocumentKind, Mapping[str, tuple[str, ...]]] = {
     DocumentKind.RAW_DOC: {
         "application/pdf": ("pdf",),
@@ -181,6 +182,9 @@ def validated_filename(name: str) -> str:
 
 def media_type(kind: DocumentKind, filename: str, declared: str) -> str:
     """The media type that is stored for an upload; raises `Invalid` when its kind does not accept it."""
+    if len(declared) > MAX_DECLARED_TYPE:
+        message = f"The media type has more than {MAX_DECLARED_TYPE} characters."
+        raise Invalid(message, reason="UNSUPPORTED_FILE_TYPE", field="fileType")
     declared = declared.partition(";")[0].strip().lower()
     declared = ALIASES.get(declared, declared)
     extension = filename.rpartition(".")[2].lower()

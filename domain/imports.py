@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -154,11 +154,19 @@ def column_mapping(
 
     Columns of no field are left out. Raises `Invalid` when a field has no column, or several have its name.
     """
-    found = {name: _header_of(columns.get(name, name), headers) for name in field_names}
+    exact, similar = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for header in headers:
+        for name in {header.strip(), without_guards(header.strip())}:
+            exact[name].append(header)
+        similar[header.strip().casefold()].append(header)
+    found = {
+        name: _header_of(columns.get(name, name).strip(), exact, similar, headers) for name in field_names
+    }
     missing = [columns.get(name, name) for name, header in found.items() if header is None]
     if missing:
         raise Invalid(
-            f"The file has no column for {_quoted_list(missing)}; its header is {_quoted_list(headers)}.",
+            f"The file has no column for {_quoted_list(missing)}; its header is {_quoted_list(headers)}. "
+            "`columns` maps a field to a header of another name.",
             reason="MISSING_COLUMNS",
             field="columns" if columns else None,
             context=_header_context(headers) | {"missing": [name[:SHOWN_NAME] for name in missing]},
@@ -180,17 +188,19 @@ def key_prefix(document: Document, *read_as: object, is_usual: bool) -> str:
     return f"{document.id}:{hashlib.sha256(json.dumps(read_as).encode()).hexdigest()[:12]}"
 
 
-def _header_of(name: str, headers: Sequence[str]) -> str | None:
+def _header_of(
+    name: str,
+    exact: Mapping[str, Sequence[str]],
+    similar: Mapping[str, Sequence[str]],
+    headers: Sequence[str],
+) -> str | None:
     """The header that is a name, as it is or without guards of formulas; raises `Invalid` when two are."""
-    name = name.strip()
-    exact = [header for header in headers if name in {header.strip(), without_guards(header.strip())}]
-    if len(exact) > 1:
-        message = (
-            f"The file names the column '{name[:100]}' {len(exact)} times; rename those that are not meant."
-        )
+    found = exact.get(name, ())
+    if len(found) > 1:
+        message = f"The file names the column '{name[:SHOWN_NAME]}' {len(found)} times; rename those that are not meant."
         raise Invalid(message, reason="DUPLICATE_FIELD", context=_header_context(headers))
-    similar = [header for header in headers if header.strip().casefold() == name.casefold()]
-    return exact[0] if exact else similar[0] if len(similar) == 1 else None
+    in_any_case = similar.get(name.casefold(), ())
+    return found[0] if found else in_any_case[0] if len(in_any_case) == 1 else None
 
 
 def _header_context(headers: Sequence[str]) -> dict[str, Any]:

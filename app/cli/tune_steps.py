@@ -99,9 +99,20 @@ def tune(client: Client, options: TuneOptions, steps: StepPrinter) -> ServedMode
             dataset_id, result = _dataset(client, project_id, document_id, columns)
     _print_row_counts(client, dataset_id, result, steps.console)
     finetune = _train(client, project_id, dataset_id, options, steps)
-    prompt = table["rows"][0][table["headers"].index(columns[0])]
+    prompt = _shortest_prompt(client, dataset_id)
     with steps.step("Deployment"):
         return _deploy(client, project_id, finetune, prompt)
+
+
+VALID_ITEMS = """
+query($id: ID!) { dataset(id: $id) { items(filter: {isValid: true, active: true}, first: 100) { nodes { values } } } }
+"""
+
+
+def _shortest_prompt(client: Client, dataset_id: str) -> str:
+    """The shortest prompt of the first valid items, which is not one that a model has no room for if any has."""
+    items = client.query(VALID_ITEMS, id=dataset_id)["dataset"]["items"]["nodes"]
+    return min((str(item["values"][0]) for item in items), key=len, default="")
 
 
 @contextmanager
@@ -178,12 +189,18 @@ def _print_row_counts(client: Client, dataset_id: str, result: dict[str, Any], c
     for problem in problems:
         if problem["code"] in WARNINGS:
             console.print(f"  [yellow]warning:[/] rows that {WARNINGS[problem['code']]}: {problem['count']}")
+    if result["unguarded"]:
+        console.print(
+            f"  values from which an apostrophe before a formula was removed: {result['unguarded']}"
+        )
     if result["valid"] == result["rows"]:
         return
     for item in client.query(INVALID_ITEMS, id=dataset_id)["dataset"]["items"]["nodes"]:
         problems = " ".join(problem["message"] for problem in item["problems"])
-        row = escape(", ".join(item["values"])[:60])
-        console.print(f"  [yellow]invalid:[/] {row}: {escape(problems)}", highlight=False)
+        row = ", ".join(item["values"]).replace("\n", " ")[:60]
+        console.print(
+            f"  [yellow]invalid:[/] {escape(f'{problems} ({row})')}", highlight=False, soft_wrap=True
+        )
 
 
 def _dataset(

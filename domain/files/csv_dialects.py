@@ -14,6 +14,7 @@ from domain.files.csv_records import (
     never_closed_fault,
     records,
 )
+from domain.texts import BYTE_ORDER_MARK
 
 DELIMITERS = (",", ";", "\t", "|")
 NEEDS_QUOTES = re.compile('[",]')
@@ -22,8 +23,9 @@ NEEDS_QUOTES = re.compile('[",]')
 
 def detect_dialect(lines: Sequence[str]) -> Dialect:
     """The dialect of a text's first lines: the delimiter by which most records have the same number of cells."""
-    if lines and names_the_delimiter(lines[0]):
-        return _with_quoting(lines, lines[0].rstrip("\r\n")[-1])
+    first = lines[0].lstrip(BYTE_ORDER_MARK) if lines else ""
+    if names_the_delimiter(first):
+        return _with_quoting(lines, first.rstrip("\r\n")[-1])
     scores = {delimiter: _delimiter_score(lines, delimiter) for delimiter in DELIMITERS}
     return _with_quoting(lines, max(DELIMITERS, key=lambda delimiter: scores[delimiter]))
 

@@ -24,6 +24,7 @@ COMPACTED = 4_096
 
 DOUBLED_QUOTE = re.compile(r'[^,;\t|]""|""[^,;\t|\r\n]')
 """A quotation mark within a value, as opposed to an empty value."""
+EMPTY_VALUE = re.compile(r'(?:^|(?<=[,;\t|]))""(?=[,;\t|\r\n]|$)')
 
 
 class Quoting(Enum):
@@ -78,7 +79,11 @@ class _Unclosed(Exception):
 
 
 class _TextAfterQuote(Exception):
-    """A closing quotation mark is followed by neither a delimiter nor a line end."""
+    """A closing quotation mark, so many lines after the first one, is followed by neither a delimiter nor a line end."""
+
+    def __init__(self, used: int) -> None:
+        super().__init__(used)
+        self.used = used
 
 
 class _Lines:
@@ -165,10 +170,18 @@ class _Reader:
                 continue
             record = self._record(self._lines.number, text)
             self._width = self._width or len(record.cells)
-            if any(map(str.strip, record.cells)) or len(record.cells) > 1:
+            if any(map(str.strip, record.cells)) or len(record.cells) > 1 or record.fault:
                 yield record
 
     def _record(self, number: int, text: str) -> Record:
+        record = self._read_record(number, text)
+        if len(text) > VALUE_LIMIT and max(map(len, record.cells)) > VALUE_LIMIT:
+            return Record(
+                number, [""], f"A value on line {number:,} has more than {VALUE_LIMIT:,} characters."
+            )
+        return record
+
+    def _read_record(self, number: int, text: str) -> Record:
         if QUOTE not in text or self._quoting is Quoting.NONE:
             return Record(number, text.rstrip("\r\n").split(self._delimiter))
         try:
@@ -211,7 +224,7 @@ class _Reader:
             cells.append(value)
             end = self._end.match(text, position)
             if end is None:
-                raise _TextAfterQuote
+                raise _TextAfterQuote(used)
             if end[1] != self._delimiter:
                 return cells, used
             position = end.end()
@@ -244,7 +257,8 @@ class _Reader:
     def _looks_like_rows(self, lines: list[str]) -> bool:
         """Whether most lines after the first one of a record would be rows, so that a quotation mark may be missing.
 
-        Not where quotation marks are doubled, or the lines within end otherwise than the record: a program wrote those.
+        Not where quotation marks are doubled, another value is quoted too, or the lines within end otherwise than the
+        record: a program wrote those.
         """
         if self._width < 2 or _is_written_by_a_program(lines):
             return False
@@ -262,7 +276,8 @@ class _Reader:
 def _is_written_by_a_program(lines: list[str]) -> bool:
     if lines[-1].endswith("\r\n") and not any(line.endswith("\r\n") for line in lines[:-1]):
         return True
-    return any(DOUBLED_QUOTE.search(line) for line in lines)
+    quotes = sum(line.count(QUOTE) - 2 * len(EMPTY_VALUE.findall(line)) for line in lines)
+    return quotes > 2 or any(DOUBLED_QUOTE.search(line) for line in lines)
 
 
 class _DoubtfulBackslashes(Exception):
@@ -276,16 +291,18 @@ def _fault(error: Exception, line: int) -> str:
         return (
             f"A value that begins on line {line:,} has two backslashes, which may stand for one or for two."
         )
+    last = line + error.used if isinstance(error, _TextAfterQuote) else line
+    where = "by another one" if last == line else f"by one on line {last:,}"
     return (
-        f"A quoted value that begins on line {line:,} has text after its closing quotation mark; "
-        "quotation marks inside of a quoted value are doubled."
+        f"The quotation mark before a value on line {line:,} is followed {where} with text after it: either the value is "
+        "not closed, or a quotation mark within it is not doubled."
     )
 
 
 def _doubtful_lines_fault(first: int, last: int) -> str:
     return (
         f"The quoted value that begins on line {first:,} ends on line {last:,}, and the lines between look like rows of "
-        "the table; a quotation mark may be missing."
+        "the table; a quotation mark may be missing. If none is, import the table as JSON Lines."
     )
 
 

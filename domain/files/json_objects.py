@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from types import MappingProxyType
@@ -48,11 +49,14 @@ def is_one_value(head: str) -> bool:
     first = _first_line(head)
     if first.startswith("["):
         return _parsed(first) is None or first[1:].lstrip().startswith(("{", "]"))
-    return first == "{" or (first.startswith("{") and first[-1] in "{[," and _parsed(first) is None)
+    is_whole = "\n" in head.lstrip(BLANKS) or "\r" in head.lstrip(BLANKS)
+    return first == "{" or (
+        is_whole and first.startswith("{") and first[-1] in "{[," and _parsed(first) is None
+    )
 
 
 def _first_line(head: str) -> str:
-    return head.lstrip(BLANKS).split("\n", 1)[0].strip(BLANKS)
+    return re.split("[\r\n]", head.lstrip(BLANKS), maxsplit=1)[0].strip(BLANKS)
 
 
 def rows_of_lines(lines: Iterable[str]) -> Iterator[JsonRow]:
@@ -81,8 +85,12 @@ def object_row(number: int, text: str) -> JsonRow:
 
 def _values_in_spite_of_names(text: str) -> dict[str, str]:
     """The texts of an object that names a field twice, so that what is wrong can be seen."""
-    found = json.loads(text, parse_float=str, parse_int=str)
-    texts = {name: _as_text(value) for name, value in found.items() if not isinstance(value, dict | list)}
+    try:
+        found = json.loads(text, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):  # what follows the second name was not read yet
+        return {}
+    members = found.items() if isinstance(found, dict) else ()
+    texts = {name: _as_text(value) for name, value in members if not isinstance(value, dict | list)}
     return {name: text for name, text in texts.items() if invalid_character(name + text) is None}
 
 
@@ -92,7 +100,7 @@ def _row_of(number: int, value: dict[str, Any], text: str) -> JsonRow:
     fault = None
     if "\\u" in text and (found := _invalid_character(values)) is not None:
         fault = f"Line {number:,} contains {found}."
-    elif len(text) > VALUE_LIMIT and max(map(len, values.values())) > VALUE_LIMIT:
+    elif len(text) > VALUE_LIMIT and max(map(len, values.values()), default=0) > VALUE_LIMIT:
         fault = f"A value on line {number:,} has more than {VALUE_LIMIT:,} characters."
     return JsonRow(number, fault=fault) if fault else JsonRow(number, values, nested)
 
@@ -206,8 +214,8 @@ def _parsed(text: str) -> Any:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _NamedTwice(next(name for name in members if names.count(name) > 1)[:100])
+        counts = Counter(name for name, _ in pairs)
+        raise _NamedTwice(next(name for name in members if counts[name] > 1)[:100])
     return members
 
 

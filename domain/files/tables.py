@@ -23,8 +23,12 @@ HEAD_CHARS = 65_536
 LINE_LIMIT = 8_388_608
 """Most characters of a line."""
 MAX_COLUMNS = 1_000
+MAX_HEADER_CHARS = 100_000
+MAX_ROWS = 2_000_000
 PREVIEW_ROWS = 10
 PREVIEW_CHARS = 2_000
+MAX_PREVIEW_CHARS = 200_000
+"""Most characters of a preview: where there are many columns, less of each value is shown."""
 
 
 class Table(Protocol):
@@ -118,7 +122,18 @@ def _headers(cells: Sequence[str]) -> tuple[str, ...]:
         names.pop()
     if len(names) > MAX_COLUMNS:
         raise _table_error(f"The table has {len(names):,} columns; {MAX_COLUMNS:,} are the most.")
+    _check_header(names)
     return tuple(names)
+
+
+def _check_header(names: Iterable[str]) -> None:
+    if sum(map(len, names)) > MAX_HEADER_CHARS:
+        raise _table_error(f"The header has more than {MAX_HEADER_CHARS:,} characters.")
+
+
+def _check_row_count(count: int) -> None:
+    if count > MAX_ROWS:
+        raise _table_error(f"The table has more than {MAX_ROWS:,} rows.", reason="TOO_MANY_ROWS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +167,7 @@ class CsvTable:
         for count, record in enumerate(self._body(), 1):
             if count <= PREVIEW_ROWS:
                 first.append(_preview_row([*record.cells, *[""] * len(self.headers)][: len(self.headers)]))
+            _check_row_count(count)
             has_guards = has_guards or any(map(has_guard, record.cells))
             has_formulas = has_formulas or any(map(is_formula, record.cells))
         return _preview(self.headers, first, count, is_guarded=has_guards and not has_formulas)
@@ -179,6 +195,7 @@ class JsonTable:
         names, first, count = dict[str, None](), list[JsonRow](), 0
         for count, row in enumerate(self._objects(), 1):
             names.update(dict.fromkeys(row.values))
+            _check_row_count(count)
             if len(names) > MAX_COLUMNS:
                 raise _table_error(f"The objects have more than {MAX_COLUMNS:,} different fields.")
             if count <= PREVIEW_ROWS:
@@ -186,6 +203,7 @@ class JsonTable:
         if not names:
             message = "No line of the file is a JSON object; JSON Lines has one object on each line."
             raise _table_error(message)
+        _check_header(names)
         rows = [_preview_row([row.values.get(name, "") for name in names]) for row in first]
         return _preview(tuple(names), rows, count)
 
@@ -224,8 +242,9 @@ def _preview(
     )
 
 
-def _preview_row(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value if len(value) <= PREVIEW_CHARS else value[:PREVIEW_CHARS] + "…" for value in values)
+def _preview_row(values: Sequence[str]) -> tuple[str, ...]:
+    limit = min(PREVIEW_CHARS, MAX_PREVIEW_CHARS // PREVIEW_ROWS // max(len(values), 1))
+    return tuple(value if len(value) <= limit else value[:limit] + "…" for value in values)
 
 
 def _records(path: Path, encoding: str, dialect: Dialect) -> Iterator[Record]:
@@ -286,13 +305,18 @@ def _decoding_error(path: Path, encoding: str) -> Invalid:
             except UnicodeDecodeError as error:
                 position = read - len(error.object) + error.start
                 return _not_text_error(encoding, f"the byte at position {position:,} is no text")
+            except UnicodeError:  # as the decoder of UTF-16 raises it
+                return _not_text_error(
+                    encoding,
+                    "it does not begin with a byte order mark; -le or -be behind the name says the order",
+                )
     return _not_text_error(encoding, f"it ends inside a character at position {read:,}")
 
 
 def _not_text_error(encoding: str, reason: str) -> Invalid:
     return _table_error(
-        f"The file is not valid {encoding}: {reason}. If it is in another encoding, upload it with that as the "
-        "`charset` of its type."
+        f"The file is not valid {encoding}: {reason}. If it is in another encoding, name that: as the `charset` of the "
+        "upload, or with `tune --encoding`."
     )
 
 

@@ -182,7 +182,7 @@ class DatasetMutations:
 
     @mutation
     async def import_dataset(self, info: Info, input: ImportDatasetInput) -> DatasetJobPayload:
-        """Starts a job that imports the rows of a document as items; importing a document again adds no row twice."""
+        """Starts a job that imports the rows of a document as items; importing a document again in the same way adds no row twice; in another encoding or format, or with other columns, its rows are new items."""
         dataset, job = await resolve.import_document(
             info.context,
             input.dataset_id,

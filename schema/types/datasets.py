@@ -151,7 +151,7 @@ class Dataset(Node):
 
     @strawberry.field(
         description="REST path of the download, possible once `DONE`. Query parameters: `format` "
-        "(`csv` or `jsonl`), `split`, and `items` (`active`, `valid` or `all`)."
+        "(`csv` or `jsonl`), `split`, `items` (`active`, `valid` or `all`), and `raw` (`1`: CSV with formulas as they are)."
     )
     def download_url(self) -> str:
         return f"/api/projects/{self.record.project_id}/training-datasets/{self.id}/download"
@@ -167,7 +167,7 @@ class Dataset(Node):
         )
 
     @strawberry.field(
-        description="SHA-256 in hex over the active items, independent of their "
+        description="SHA-256 in hex over the active items, valid or not, independent of their "
         "order: datasets with equal items have equal hashes.",
         metadata=ONLY_ID,
     )

@@ -48,8 +48,8 @@ class TablePreview:
         "first use."
     )
     rows: list[list[str]] = strawberry.field(
-        description="Values of the first 10 rows in the order of `headers`; "
-        "a value is cut after 2,000 characters."
+        description="Values of the first 10 rows as they stand in the file, in the order of `headers`; "
+        "a value is cut after 2,000 characters, and earlier where there are more than 10 columns."
     )
     row_count: int = strawberry.field(description="Number of rows, without the header.")
     column_count: int = strawberry.field(description="Number of columns.")

@@ -202,6 +202,7 @@ def test_a_hostile_line_takes_no_longer_than_its_length(line: str) -> None:
 def test_the_line_that_names_the_delimiter_decides() -> None:
     assert cells("sep=|\nq,b|a\n1,2|3\n") == [["q,b", "a"], ["1,2", "3"]]
     assert cells("sep=\t\nq,b\ta\n") == [["q,b", "a"]]
+    assert cells("\ufeffsep=|\nq,a|b\na, b|x\n") == [["q,a", "b"], ["a, b", "x"]]
 
 
 def test_the_delimiter_of_an_empty_text_is_a_comma() -> None:

@@ -89,4 +89,8 @@ def test_a_formula_becomes_a_text(formula: str) -> None:
 
 
 def test_commas_quotes_and_line_ends_are_quoted() -> None:
-    assert csv_line(["a,b", 'c"d', "e\nf", "g"]) == '"a,b","c""d","e\nf",g\r\n'
+    assert csv_line(["a,b", 'c"d', "\ufeffe", "g"]) == '"a,b","c""d","\ufeffe",g\r\n'
+
+
+def test_all_values_beside_one_of_several_lines_are_quoted() -> None:
+    assert csv_line(["a", "b\r\nc", ""]) == '"a","b\r\nc",""\r\n'

@@ -35,7 +35,8 @@ def test_missing_columns_are_named_with_the_header() -> None:
     with pytest.raises(Invalid) as refused:
         column_mapping(("question", "answer"), ("Frage", "ANSWER", "Answer"), {})
     assert refused.value.message == (
-        "The file has no column for 'question', 'answer'; its header is 'Frage', 'ANSWER', 'Answer'."
+        "The file has no column for 'question', 'answer'; its header is 'Frage', 'ANSWER', 'Answer'. "
+        "`columns` maps a field to a header of another name."
     )
 
 

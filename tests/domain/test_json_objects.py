@@ -30,12 +30,26 @@ DEEP = "[" * 100_000 + "]" * 100_000
         ('{"q": "\\ud800"}', "Line 2 contains half of a surrogate pair."),
         ('{"q": "1", "q": "2"}', "Line 2: the field 'q' is named twice."),
         ('{"q": {"a": 1, "a": 1}}', "Line 2: the field 'a' is named twice."),
+        ('{"q": 1, "q": 2} x', "Line 2: the field 'q' is named twice."),
+        ('{"x": {"a": 1, "a": 2}, "b":}', "Line 2: the field 'a' is named twice."),
+        ('[{"a": 1, "a": 2}]', "Line 2: the field 'a' is named twice."),
+        ('{"x": {"a": 1, "a": 2}, "b": ' + "[" * 100_000, "Line 2: the field 'a' is named twice."),
     ],
 )
 def test_what_is_wrong_with_a_line_is_said_of_it_alone(line: str, fault: str) -> None:
     rows = list(rows_of_lines(['{"q": "1"}\n', f"{line}\n", '{"q": "3"}\n']))
     assert (rows[0], rows[2]) == (JsonRow(1, {"q": "1"}), JsonRow(3, {"q": "3"}))
     assert rows[1].fault == fault
+
+
+def test_many_names_of_which_one_comes_twice_take_no_longer_than_the_line() -> None:
+    names = ",".join(f'"k{number}":0' for number in range(200_000))
+    [row] = rows_of_lines([f'{{{names},"k7":1}}'])
+    assert row.fault == "Line 1: the field 'k7' is named twice."
+
+
+def test_an_object_without_a_member_is_one_however_long() -> None:
+    assert list(rows_of_lines(["{" + " " * 1_000_001 + "}"])) == [JsonRow(1, {})]
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,15 @@ KEEP = click.option("--keep", is_flag=True, help="Leave the server running that 
 
 @click.command("tune")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--input", "input_field", metavar="FIELD", help="Column of the prompts.")
-@click.option("--output", "output_field", metavar="FIELD", help="Column of the expected answers.")
+@click.option(
+    "--input", "input_field", metavar="FIELD", help="Column of the prompts; default: the first of two."
+)
+@click.option(
+    "--output",
+    "output_field",
+    metavar="FIELD",
+    help="Column of the expected answers; default: the second of two.",
+)
 @click.option(
     "--encoding", metavar="NAME", help="Encoding of FILE, such as windows-1252; default: the detected one."
 )
