@@ -10,7 +10,12 @@ from enum import StrEnum
 from typing import Any
 
 from domain.documents import Document, DocumentKind, DocumentStatus
-from domain.encodings import doubtful_encoding_error, encoding_of_language, validated_encoding
+from domain.encodings import (
+    doubtful_encoding_error,
+    encoding_of_language,
+    readings_in_language,
+    validated_encoding,
+)
 from domain.errors import Conflict, DomainError, Invalid
 from domain.formulas import without_guards
 
@@ -139,11 +144,16 @@ class ImportOptions:
 
         Raises `Invalid` where several are as likely, none is named, and the dataset's language does not decide.
         """
-        if self.encoding is not None or not document.encoding_readings:
+        readings = document.encoding_readings
+        if self.encoding is not None or not readings:
             return self.encoding or document.encoding
-        found = encoding_of_language(document.encoding_readings, language)
+        if len(readings) == 1:  # a guess without a doubt, but for what the language says
+            if in_language := readings_in_language(readings[0], language):
+                raise doubtful_encoding_error(in_language)
+            return document.encoding
+        found = encoding_of_language(readings, language)
         if found is None:
-            raise doubtful_encoding_error(document.encoding_readings)
+            raise doubtful_encoding_error(readings)
         return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.encodings import EncodingReading, declared_encoding, validated_encoding
+from domain.encodings import EncodingReading, declared_encoding, encoding_of_language, validated_encoding
 from domain.errors import Invalid
 from domain.imports import ImportFormat, ImportOptions, column_mapping
 from tests.domain.records import DOCUMENT
@@ -119,17 +119,45 @@ def test_names_are_shortened_in_errors() -> None:
     assert refused.value.context["header"] == ["x" * 100, "a"]
 
 
+def test_a_guess_that_is_none_of_the_languages_encodings_is_a_doubt() -> None:
+    guessed = replace(DOCUMENT, encoding="cp1252", encoding_readings=READINGS[:1])
+    assert ImportOptions().encoding_of(guessed, "eng") == "cp1252"
+    assert ImportOptions().encoding_of(guessed, "ita") == "cp1252"
+    with pytest.raises(Invalid) as refused:
+        ImportOptions().encoding_of(guessed, "ces")
+    assert refused.value.context == {
+        "readings": [{"encoding": "cp1252", "line": "caffè"}, {"encoding": "cp1250", "line": "caffč"}]
+    }
+    assert ImportOptions(encoding="cp1252").encoding_of(guessed, "ces") == "cp1252"
+
+
+def test_a_language_decides_nothing_where_a_likelier_reading_is_of_dos_or_the_mac() -> None:
+    likelier = EncodingReading(encoding="cp850", line="megállo")
+    readings = (likelier, EncodingReading(encoding="cp1250", line="meg llo"))
+    assert encoding_of_language(readings, "hun") is None
+    assert encoding_of_language(readings[::-1], "hun") == "cp1250"
+
+
 @pytest.mark.parametrize(
     ("name", "codec"),
     [
         ("windows-1252", "cp1252"),
-        (" Latin1 ", "iso8859-1"),
+        (" Latin1 ", "cp1252"),
+        ("ISO-8859-1", "cp1252"),
+        ("windows-874", "cp874"),
+        ("windows-31j", "cp932"),
+        ("x-sjis", "cp932"),
+        ("x-mac-cyrillic", "mac-cyrillic"),
+        ("x-gbk", "gb18030"),
+        ("cp-850", "cp850"),
+        ("iso-8859-8-i", "iso8859-8"),
+        ("euc-kr", "cp949"),
         ("UTF8", "utf-8"),
         ("utf-8-sig", "utf-8"),
-        ("us-ascii", "utf-8"),
-        ("Shift_JIS", "shift_jis"),
+        ("us-ascii", "cp1252"),
+        ("Shift_JIS", "cp932"),
         ("macintosh", "mac-roman"),
-        ("gbk", "gbk"),
+        ("gbk", "gb18030"),
     ],
 )
 def test_an_encoding_is_known_by_its_usual_names(name: str, codec: str) -> None:
@@ -164,10 +192,11 @@ def test_what_is_no_encoding_of_texts_is_refused(name: str) -> None:
     ("media_type", "encoding"),
     [
         ("text/csv; charset=windows-1250", "cp1250"),
-        ('text/csv;header=present; Charset="latin1"', "iso8859-1"),
+        ('text/csv;header=present; Charset="latin1"', "cp1252"),
         ("text/csv", None),
         ("", None),
         ("text/csv; charset=", None),
+        ("text/csv; charset=binary", None),
     ],
 )
 def test_the_charset_of_a_media_type_is_an_encoding(media_type: str, encoding: str | None) -> None:
