@@ -164,7 +164,7 @@ def _likely(possible: Sequence[Candidate]) -> list[Candidate]:
 
 def _is_rival(best: Candidate, other: Candidate) -> bool:
     """Whether a candidate makes the best one a doubt."""
-    if best.non_ascii < MIN_CHARACTERS or best.is_in_other_case(other):
+    if best.non_ascii < MIN_CHARACTERS or best.may_be_capitals(other):
         return True
     if {best.names[0], other.names[0]} & {*MULTIBYTE}:
         return other.confidence >= MIN_SHARE_OF_MULTIBYTE * best.confidence

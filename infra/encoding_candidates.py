@@ -145,12 +145,16 @@ class Candidate:
         scripts = re.sub(r"[\x00-\x7f]+", "", self.text[:MAX_EVIDENCE]).translate(LETTERS_OF_SCRIPTS)
         return max("".join(sorted(set(scripts) - {" "})), key=scripts.count, default="")
 
-    def is_in_other_case(self, other: "Candidate") -> bool:
-        """Whether one has nothing but small letters where the other has nothing but capitals, not in Latin."""
+    def may_be_capitals(self, other: "Candidate") -> bool:
+        """Whether one of them, but in Latin, has nothing but capitals where the other has small letters or no case.
+
+        chardet knows next to no text in capitals alone, which in another encoding are small letters, Thai or Arabic.
+        """
+        if {self.script, other.script} & {"L", ""}:
+            return False
         mine, others = (set(candidate.classes) & set("lU") for candidate in (self, other))
-        return (
-            len(mine) == len(others) == 1 and mine != others and not {self.script, other.script} & {"L", ""}
-        )
+        is_inverted = len(mine) == len(others) == 1 and mine != others
+        return is_inverted or (self.script in "TA" and others == {"U"})
 
     def differing_places(self, other: "Candidate") -> list[int]:
         """The places at which two texts of the same length differ."""

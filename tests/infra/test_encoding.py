@@ -67,6 +67,7 @@ DOUBTFUL: dict[tuple[str, str], str] = {
     ("iso8859-2", "Slovenian"): "NOŽ\nMIŠ\n",
     ("cp1251", "Russian label"): "да\nнет\n",
     ("cp1251", "Russian capitals"): "КОШКА\nСОБАКА\n",
+    ("iso8859-5", "Russian capitals"): "СКОЛЬКО СТОИТ БИЛЕТ ДО МОСКВЫ\nПОГОДА СЕГОДНЯ ПРЕКРАСНАЯ\n",
     ("cp1253", "Greek capitals"): "ΓΑΤΑ\nΣΚΥΛΟΣ\n",
     ("gb18030", "Chinese words"): "猫\n狗\n",
     ("euc_jp", "Japanese word"): "東京\n",
