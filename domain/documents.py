@@ -54,7 +54,7 @@ class Document:
     """An uploaded file. `size_bytes` is the size that the client declared until the bytes are stored.
 
     `sha256` and `etag`, the storage's entity tag, are None until a worker has read the file. `encoding` is the one
-    that the upload named or, once it was read, what a table was read as; with `encoding_readings` it is in doubt.
+    that the upload named or, once it was read, what a table was read as. It was guessed where it has `encoding_readings`, and is in doubt where they are several.
     """
 
     id: str
@@ -83,6 +83,11 @@ class Document:
     def prefix(self) -> str:
         """The prefix in the bucket, under which nothing else is stored."""
         return document_prefix(self.id)
+
+    @property
+    def is_encoding_doubtful(self) -> bool:
+        """Whether several encodings are as likely."""
+        return len(self.encoding_readings) > 1
 
     @property
     def is_stored(self) -> bool:

@@ -85,7 +85,7 @@ def _open(services: Services, job: Job, dataset: Dataset, document: Document, pa
     if encoding is None:  # it was read by a version that recorded none
         detected = detect_encoding(path, services.guess_encodings)
         document = replace(
-            document, encoding=detected.name, encoding_readings=detected.readings, preview=None
+            document, encoding=detected.name, encoding_readings=detected.stored_readings, preview=None
         )
         encoding = options.encoding_of(document, dataset.language_iso) or detected.name
     format = import_format(document, options.format)

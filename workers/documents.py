@@ -73,6 +73,6 @@ def _table_values(services: Services, document: Document, path: Path) -> dict[st
     table = open_table(path, detected.name, FORMATS[document.mime_type])
     return {
         "encoding": detected.name,
-        "encoding_readings": detected.readings,
+        "encoding_readings": detected.stored_readings,
         "preview": table.preview(),
     }

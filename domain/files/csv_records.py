@@ -10,18 +10,15 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+from domain.files.lines_ahead import Lines, LinesAhead
 from domain.items import VALUE_LIMIT
 from domain.texts import BYTE_ORDER_MARK
 
 QUOTE = '"'
 SCAN_LIMIT = 8 * VALUE_LIMIT
 """Characters after which a value that was not closed counts as one that never is."""
-COMPACTED = 4_096
-"""Lines that were taken, after which their memory is released."""
-
-
 DOUBLED_QUOTE = re.compile(r'[^,;\t|]""|""[^,;\t|\r\n]')
 """A quotation mark within a value, as opposed to an empty value."""
 EMPTY_VALUE = re.compile(r'(?:^|(?<=[,;\t|]))""(?=[,;\t|\r\n]|$)')
@@ -86,68 +83,9 @@ class _TextAfterQuote(Exception):
         self.used = used
 
 
-class _Lines:
-    """Numbered lines, which can be looked at before they are taken."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self._ahead: list[str] = []
-        self._taken = 0
-        self.number = 0
-
-    def take(self) -> str | None:
-        """The next line; None at the end."""
-        line = self.ahead(0)
-        if line is not None:
-            self.skip(1)
-        return line
-
-    def ahead(self, index: int) -> str | None:
-        """The line after `index` others, which is not taken; None at the end."""
-        while len(self._ahead) <= self._taken + index:
-            line = next(self._lines, None)
-            if line is None:
-                return None
-            self._ahead.append(line)
-        return self._ahead[self._taken + index]
-
-    def skip(self, count: int) -> list[str]:
-        """Take lines that were looked at."""
-        skipped = self._ahead[self._taken : self._taken + count]
-        self._taken += count
-        self.number += count
-        if self._taken == len(self._ahead) or self._taken >= COMPACTED:
-            del self._ahead[: self._taken]
-            self._taken = 0
-        return skipped
-
-
-class _LinesAhead:
-    """What `csv.reader` reads for one record: a line that was taken, and those after it, which are not."""
-
-    def __init__(self, lines: _Lines) -> None:
-        self._lines = lines
-        self._first = ""
-        self.used = 0
-
-    def begin(self, first: str) -> None:
-        """Give this line next; `used` then counts those that follow it."""
-        self._first, self.used = first, -1
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> str:
-        self.used += 1
-        line = self._lines.ahead(self.used - 1) if self.used else self._first
-        if line is None:
-            raise StopIteration
-        return line
-
-
 class _Reader:
     def __init__(self, lines: Iterable[str], dialect: Dialect) -> None:
-        self._lines = _Lines(lines)
+        self._lines = Lines(lines)
         self._delimiter = dialect.delimiter
         self._quoting = dialect.quoting
         self._width = 0
@@ -159,7 +97,7 @@ class _Reader:
         self._body = re.compile(f"(?:{inside})*+", re.DOTALL)
         self._end = re.compile(rf"{blanks}({delimiter}|[\r\n]*\Z)")
         self._prose = re.compile(rf"{delimiter}(?:\s|$)|\d{delimiter}\d")
-        self._lines_ahead = _LinesAhead(self._lines)
+        self._lines_ahead = LinesAhead(self._lines)
         self._csv = csv.reader(self._lines_ahead, delimiter=self._delimiter, strict=True)
         self._blank_before_quote = re.compile(rf'(?:^|{delimiter})(?!"){blanks}"')
 

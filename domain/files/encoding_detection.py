@@ -74,6 +74,11 @@ class DetectedEncoding:
     readings: tuple[EncodingReading, ...] = ()
     guess: EncodingReading | None = None
 
+    @property
+    def stored_readings(self) -> tuple[EncodingReading, ...]:
+        """The readings as a document has them: one for a guess without a doubt."""
+        return self.readings or ((self.guess,) if self.guess else ())
+
 
 GuessEncodings = Callable[[bytes], Sequence[Sequence[str]]]
 """The likely readings of bytes, the likeliest first, each as the encodings that give it.

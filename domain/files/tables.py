@@ -1,6 +1,5 @@
 """Tables: the rows of uploaded CSV and JSON files, one at a time."""
 
-import codecs
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -13,6 +12,7 @@ from domain.errors import Invalid
 from domain.files.csv_dialects import common_width, detect_dialect, sample_records
 from domain.files.csv_records import Dialect, Record, RecordTooLong, records
 from domain.files.json_objects import JsonRow, begins_as_json, is_one_value, rows_of_lines, rows_of_text
+from domain.files.text_files import decoding_error, lines_of, pieces_of
 from domain.formulas import has_guard, is_formula
 from domain.imports import ImportFormat, check_supported
 from domain.items import VALUE_LIMIT, Problem, ProblemCode, TableRow
@@ -20,8 +20,6 @@ from domain.texts import BYTE_ORDER_MARK
 
 HEAD_CHARS = 65_536
 """Characters from which the format and the dialect are detected; the last line of a longer text is left out."""
-LINE_LIMIT = 8_388_608
-"""Most characters of a line."""
 MAX_COLUMNS = 1_000
 MAX_HEADER_CHARS = 100_000
 MAX_ROWS = 2_000_000
@@ -69,7 +67,7 @@ def _head(path: Path, encoding: str) -> str:
         with path.open(encoding=encoding, newline="") as file:
             return file.read(HEAD_CHARS)
     except UnicodeError:
-        raise _decoding_error(path, encoding) from None
+        raise decoding_error(path, encoding) from None
 
 
 def _open_csv(path: Path, encoding: str, head: str) -> "CsvTable":
@@ -209,8 +207,8 @@ class JsonTable:
 
     def _objects(self) -> Iterator[JsonRow]:
         if self.is_one_value:
-            return rows_of_text(_pieces(self.path, self.encoding))
-        return rows_of_lines(_lines(self.path, self.encoding))
+            return rows_of_text(pieces_of(self.path, self.encoding))
+        return rows_of_lines(lines_of(self.path, self.encoding))
 
 
 def _json_problems(row: JsonRow, headers: Sequence[str]) -> tuple[Problem, ...]:
@@ -249,7 +247,7 @@ def _preview_row(values: Sequence[str]) -> tuple[str, ...]:
 
 def _records(path: Path, encoding: str, dialect: Dialect) -> Iterator[Record]:
     try:
-        yield from records(_lines(path, encoding), dialect)
+        yield from records(lines_of(path, encoding), dialect)
     except RecordTooLong as error:
         raise _value_too_long_error(error.line) from None
 
@@ -258,65 +256,6 @@ def _value_too_long_error(line: int) -> Invalid:
     return _table_error(
         f"A value that begins on line {line:,} has more than {VALUE_LIMIT:,} characters.",
         reason="VALUE_TOO_LONG",
-    )
-
-
-def _lines(path: Path, encoding: str) -> Iterator[str]:
-    """The lines of a file with their line ends; raises `Invalid` when one is not text or too long."""
-    with path.open(encoding=encoding, newline="") as file:
-        number = 0
-        while True:
-            try:
-                line = file.readline(LINE_LIMIT + 1)
-            except UnicodeError:
-                raise _decoding_error(path, encoding) from None
-            if not line:
-                return
-            number += 1
-            _check_line(line, number)
-            yield line
-
-
-def _check_line(line: str, number: int) -> None:
-    if len(line) > LINE_LIMIT:
-        raise _table_error(f"Line {number:,} has more than {LINE_LIMIT:,} characters.")
-    if "\x00" in line:
-        raise _table_error(f"Line {number:,} contains a NUL character: the file is not a text table.")
-
-
-def _pieces(path: Path, encoding: str) -> Iterator[str]:
-    """The text of a file in pieces of any length; raises `Invalid` when it is not text."""
-    with path.open(encoding=encoding, newline="") as file:
-        try:
-            while piece := file.read(HEAD_CHARS):
-                yield piece
-        except UnicodeError:
-            raise _decoding_error(path, encoding) from None
-
-
-def _decoding_error(path: Path, encoding: str) -> Invalid:
-    """The error for the first byte that is not text, found in a second pass: `readline` does not report it."""
-    decoder, read = codecs.getincrementaldecoder(encoding)(), 0
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(65_536), b""):
-            read += len(chunk)
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                position = read - len(error.object) + error.start
-                return _not_text_error(encoding, f"the byte at position {position:,} is no text")
-            except UnicodeError:  # as the decoder of UTF-16 raises it
-                return _not_text_error(
-                    encoding,
-                    "it does not begin with a byte order mark; -le or -be behind the name says the order",
-                )
-    return _not_text_error(encoding, f"it ends inside a character at position {read:,}")
-
-
-def _not_text_error(encoding: str, reason: str) -> Invalid:
-    return _table_error(
-        f"The file is not valid {encoding}: {reason}. If it is in another encoding, name that: as the `charset` of the "
-        "upload, or with `tune --encoding`."
     )
 
 

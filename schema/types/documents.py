@@ -112,7 +112,8 @@ class Document(Node):
     def from_domain(cls, record: domain.Document) -> "Document":
         path = f"/api/projects/{record.project_id}/documents/{record.id}/download"
         preview = TablePreview.from_domain(record.preview) if record.preview else None
-        readings = [convert(EncodingReading, reading) for reading in record.encoding_readings]
+        shown = record.encoding_readings if record.is_encoding_doubtful else ()
+        readings = [convert(EncodingReading, reading) for reading in shown]
         return convert(
             cls,
             record,
@@ -127,7 +128,7 @@ class Document(Node):
         "dataset's language decides. Null until `encoding` is known."
     )
     def encoding_doubtful(self) -> bool | None:
-        return bool(self.record.encoding_readings) if self.record.encoding is not None else None
+        return self.record.is_encoding_doubtful if self.record.encoding is not None else None
 
     @strawberry.field(description="The project that the document belongs to.")
     def project(self, info: Info) -> Annotated["Project", strawberry.lazy("schema.types.projects")]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.tune_steps import TuneOptions, _columns
+from app.cli.table_steps import TuneOptions, columns_of
 from app.program import PROGRAM
 from domain.finetunes import ParityReport
 from domain.job_events import LogLine, Metric
@@ -241,7 +241,7 @@ async def test_rows_with_a_warning_are_counted_and_trained_on(tune: Tune) -> Non
 
 
 def test_of_two_columns_the_first_is_asked_and_the_second_is_learned() -> None:
-    assert _columns(["question", "answer"], TuneOptions(file=FILE)) == ("question", "answer")
+    assert columns_of(["question", "answer"], TuneOptions(file=FILE)) == ("question", "answer")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_of_two_columns_the_first_is_asked_and_the_second_is_learned() -> None:
 )
 def test_a_column_is_found_whatever_its_case(named: str, found: str) -> None:
     headers = ["Frage", "antwort", "Antwort", "Quelle"]
-    assert _columns(headers, TuneOptions(file=FILE, input=named, output="Quelle")) == (found, "Quelle")
+    assert columns_of(headers, TuneOptions(file=FILE, input=named, output="Quelle")) == (found, "Quelle")
 
 
 @pytest.mark.parametrize(
@@ -260,6 +260,6 @@ def test_a_column_is_found_whatever_its_case(named: str, found: str) -> None:
         (TuneOptions(file=FILE, input="a", output="c"), "there is no column 'c'; the columns are a, b, B."),
     ],
 )
-def test_a_missing_column_is_an_error_with_the_columns(options: TuneOptions, sentence: str) -> None:
+def test_a_missing_column_is_an_error_with_thecolumns_of(options: TuneOptions, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{sentence}$"):
-        _columns(["a", "b", "B"], options)
+        columns_of(["a", "b", "B"], options)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.documents import TablePreview
 from domain.errors import Invalid
-from domain.files import tables
+from domain.files import tables, text_files
 from domain.files.csv_writer import BOM, csv_line
 from domain.files.encoding_detection import detect_encoding
 from domain.files.tables import Table, open_table
@@ -149,7 +149,7 @@ def test_an_invalid_byte_far_into_the_file_is_named_by_its_position(open_content
 
 
 def test_a_line_that_is_too_long_is_refused(open_content: OpenTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "LINE_LIMIT", 100)
+    monkeypatch.setattr(text_files, "LINE_LIMIT", 100)
     assert "Line 2 has more than 100" in error_of(open_content, "q,a\n1," + "x" * 200).message
 
 

@@ -116,6 +116,20 @@ async def test_the_language_of_the_dataset_settles_a_doubt(api: Api, worker: Wor
     assert await item_values(api, dataset_id) == ITEMS
 
 
+async def test_a_guess_that_the_language_of_the_dataset_contradicts_is_a_doubt(
+    api: Api, worker: Worker
+) -> None:
+    russian = "question,answer\nГде вокзал?,Третья дверь направо.\nСколько стоит?,Пять рублей.\n".encode(
+        "cp1251"
+    )
+    found = await imported(api, worker, russian)
+    assert found["status"] == "DONE", found
+    dataset_id = await new_qa_dataset(api, languageIso="tur")
+    found = await import_file(api, worker, dataset_id, russian)
+    assert found["job"]["status"] == "FAILED"
+    assert "cp1251 reads it as: Где вокзал?" in found["job"]["error"]
+
+
 async def test_an_encoding_that_is_none_is_refused(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker)
     dataset = await fetch_dataset(api, dataset_id, "documents { nodes { id } }")

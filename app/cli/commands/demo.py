@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from app.cli.commands.tune import KEEP, PORT, run
-from app.cli.tune_steps import TuneOptions
+from app.cli.table_steps import TuneOptions
 
 FOLDERS = (Path(__file__).parents[3] / "examples", Path(__file__).parents[2] / "examples")
 """The folder of the table in a checkout, and in an installed package."""

@@ -19,7 +19,8 @@ from rich.console import Console
 from app.cli.api_client import ApiError, Client
 from app.cli.questions import ask_three, print_next_steps
 from app.cli.signals import SignalHandler, handle_signals
-from app.cli.tune_steps import StepPrinter, TuneOptions, sign_in, tune
+from app.cli.table_steps import TuneOptions
+from app.cli.tune_steps import StepPrinter, sign_in, tune
 from app.local.home import chosen_home
 from app.program import PROGRAM, child_command
 
