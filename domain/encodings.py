@@ -188,9 +188,13 @@ class EncodingReading:
     line: str
 
 
+MAX_NAME = 40
+"""Most characters of an encoding's name: Python keeps what it looked up."""
+
+
 def validated_encoding(name: str, field: str) -> str:
     """The codec of an encoding's name or alias (`windows-1252`, `latin1`); raises `Invalid` for an unknown one."""
-    codec = _codec(name.strip().lower()) if name.isascii() else ""
+    codec = _codec(name.strip().lower()) if name.isascii() and len(name) <= MAX_NAME else ""
     if codec == "utf-8-sig":
         return "utf-8"
     if codec not in ENCODINGS:

@@ -195,6 +195,8 @@ def _is_foreign(best: Candidate, other: Candidate, places: Sequence[int]) -> boo
 def _with_windows(likely: Sequence[Candidate], others: Sequence[Candidate]) -> list[Candidate]:
     """As many as are shown, among them one in a Windows code page of the script, for Latin that of Western Europe."""
     shown, script = list(likely[:MAX_READINGS]), likely[0].script
+    if 2 * likely[0].non_ascii < likely[0].ascii_letters:
+        script = "L"
     wanted = WINDOWS[:1] if script == "L" else WINDOWS
     if any({*candidate.names} & {*wanted} for candidate in shown):
         return shown

@@ -140,6 +140,11 @@ class Candidate:
         return language_alphabet(self.letters)
 
     @cached_property
+    def ascii_letters(self) -> int:
+        """The number of letters that are ASCII."""
+        return sum(character.isascii() and character.isalpha() for character in self.text[:MAX_EVIDENCE])
+
+    @cached_property
     def script(self) -> str:
         """The script of most of its letters that are not ASCII; "" for none of `SCRIPTS`."""
         scripts = re.sub(r"[\x00-\x7f]+", "", self.text[:MAX_EVIDENCE]).translate(LETTERS_OF_SCRIPTS)

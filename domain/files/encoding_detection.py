@@ -114,7 +114,7 @@ def _guessed(path: Path, guess: GuessEncodings, *, has_escapes: bool) -> Detecte
     if not has_escapes and _is_nearly_utf8(sample):
         return DetectedEncoding("utf-8")
     likely = [names for names in guess(sample) if names]
-    if has_escapes and not likely:
+    if has_escapes and (not likely or sample.decode(likely[0][0]).isascii()):
         return DetectedEncoding("utf-8")
     if not has_escapes and _is_partly_utf8(sample, likely[0][0] if likely else ""):
         return DetectedEncoding("utf-8")
