@@ -2,7 +2,7 @@
 
 import asyncio
 
-from benchmarks import attacks, gateway, graphql, pages, pickup, statements, subscribers
+from benchmarks import attacks, gateway, graphql, pages, pickup, statements, subscribers, tables
 
 
 async def main() -> None:
@@ -20,6 +20,8 @@ async def main() -> None:
     print(await attacks.measure())
     print("\n## Subscribers\n")
     print(await subscribers.measure())
+    print("\n## Tables\n")
+    print(tables.measure())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Ours detects the dialect, reads each row of the two columns and looks for its pr
 objects of a file whose form they are told. Rounds alternate; a ratio is the median of those within one round.
 """
 
-import asyncio
 import csv
 import json
 import statistics
@@ -85,9 +84,5 @@ def measure() -> str:
     return "\n".join(lines)
 
 
-async def main() -> None:
-    print(await asyncio.to_thread(measure))
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    print(measure())

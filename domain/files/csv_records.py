@@ -21,6 +21,7 @@ SCAN_LIMIT = 8 * VALUE_LIMIT
 """Characters after which a value that was not closed counts as one that never is."""
 DOUBLED_QUOTE = re.compile(r'[^,;\t|]""|""[^,;\t|\r\n]')
 """A quotation mark within a value, as opposed to an empty value."""
+BLANK_QUOTE = re.compile('[ \t\xa0]"')
 EMPTY_VALUE = re.compile(r'(?:^|(?<=[,;\t|]))""(?=[,;\t|\r\n]|$)')
 
 
@@ -142,7 +143,11 @@ class _Reader:
         used = self._lines_ahead.used
         lines = (text, *map(self._lines.ahead, range(used))) if used else (text,)
         for line in lines:
-            if line is not None and self._blank_before_quote.search(line) is not None:
+            if (
+                line is not None
+                and BLANK_QUOTE.search(line)
+                and self._blank_before_quote.search(line) is not None
+            ):
                 return None
         return cells, used
 
@@ -198,12 +203,13 @@ class _Reader:
         Not where quotation marks are doubled, another value is quoted too, or the lines within end otherwise than the
         record: a program wrote those.
         """
-        if self._width < 2 or _is_written_by_a_program(lines):
+        if self._width < 2:
             return False
         following = [*lines[1:-1], lines[-1].partition(QUOTE)[0]]
         following = [line for line in following if line.strip()]
         alike = sum(map(self._is_like_a_row, following))
-        return 2 * alike > len(following) or (self._delimiter == "\t" and 0 < 2 * alike == len(following))
+        are_rows = 2 * alike > len(following) or (self._delimiter == "\t" and 0 < 2 * alike == len(following))
+        return are_rows and not _is_written_by_a_program(lines)
 
     def _is_like_a_row(self, line: str) -> bool:
         """Whether a line has as many delimiters as the header, none of which is one of prose or of a number."""

@@ -210,7 +210,7 @@ async def test_a_missing_quote_costs_one_row(api: Api, worker: Worker) -> None:
     [item] = await items(api, done["id"], "values problems { code message }", isValid=False)
     assert item["values"] == ["q0", '"open and never closed']
     assert item["problems"][0]["code"] == "JSON_INVALID"
-    assert "begins on line 2" in item["problems"][0]["message"]
+    assert "a value on line 2 is followed by one on line 5" in item["problems"][0]["message"]
 
 
 FORMULAS = (
