@@ -14,7 +14,9 @@ from sqlalchemy import Executable, Select, TypeDecorator
 from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.types import TypeEngine
+from sqlalchemy.util import greenlet_spawn
 
 from domain.ids import ids_of
 from domain.pages import Rows
@@ -94,7 +96,15 @@ class AutocommitSession:
         finally:
             if driver.pgconn.transaction_status != TransactionStatus.IDLE:
                 driver.pgconn.finish()  # the statement was cancelled: the pool replaces the connection
+            await self._release(connection)
+
+    async def _release(self, connection: PoolProxiedConnection) -> None:
+        """Return a connection to the pool, which closes those beyond its size; that takes a greenlet of SQLAlchemy's."""
+        pool: Any = self._engine.sync_engine.pool
+        if pool.checkedin() < pool.size():
             connection.close()
+        else:
+            await asyncio.shield(greenlet_spawn(connection.close))
 
     async def execute(self, select: Executable, *parameters: Any) -> Any:
         """Run a SELECT as a session does; raises `TypeError` for anything else, which would commit at once."""

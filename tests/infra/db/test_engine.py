@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.settings import Settings
 from app.wiring import Wiring
 from domain.errors import Unavailable
+from domain.pages import PageRequest
 from domain.services import Services
 from infra.db import engine as module
 from infra.db.engine import autocommit, engine
@@ -98,3 +99,17 @@ async def test_a_read_releases_its_connection_whenever_it_is_cancelled(
     pool: Any = wiring.engine.sync_engine.pool
     while pool.checkedout():  # noqa: ASYNC110 - the last one may be on its way back
         await asyncio.sleep(0)
+
+
+async def test_reads_beyond_the_pool_s_size_lose_no_connection(
+    api: Api, services: Services, wiring: Wiring, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def read() -> None:
+        async with services.transactions.read() as store:
+            await store.projects.pages([api.user_id], PageRequest(), viewer_id=api.user_id)
+
+    pool: Any = wiring.engine.sync_engine.pool
+    await asyncio.gather(*(read() for _ in range(2 * pool.size())))
+    gc.collect()  # a lost connection warns, which is an error in tests
+    assert pool.checkedout() == 0
+    assert caplog.records == []
