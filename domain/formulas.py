@@ -16,9 +16,22 @@ UNGUARDED = re.compile(f"\\A{STARTS}|(?<=[;\t\r\n])[{SIGNS}]")
 GUARD = re.compile(f"\\A'(?='*{STARTS})|(?<=[;\t\r\n])'(?='*[{SIGNS}])")
 
 
+FIRST = frozenset("'=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""With what a cell begins that may need a guard or have one."""
+SPLITS = re.compile("[;\t\r\n]")
+"""Where a spreadsheet may split a cell."""
+
+
+def _may_have_formula(cell: str) -> bool:
+    """False for nearly all cells, by a test that takes a tenth of the time of the others."""
+    return cell[:1] in FIRST or SPLITS.search(cell) is not None
+
+
 def guarded(value: str) -> str:
     """A text with an apostrophe wherever a spreadsheet could see the beginning of a formula; -3.5 is unchanged."""
-    return value if NUMBER.fullmatch(value) else TO_GUARD.sub("'", value)
+    if not _may_have_formula(value) or NUMBER.fullmatch(value):
+        return value
+    return TO_GUARD.sub("'", value)
 
 
 def without_guards(value: str) -> str:
@@ -28,9 +41,9 @@ def without_guards(value: str) -> str:
 
 def has_guard(cell: str) -> bool:
     """Whether a cell has an apostrophe that `without_guards` removes."""
-    return "'" in cell and GUARD.search(cell) is not None
+    return "'" in cell and _may_have_formula(cell) and GUARD.search(cell) is not None
 
 
 def is_formula(cell: str) -> bool:
     """Whether a spreadsheet could see the beginning of a formula in a cell, where no guard stands; not in a number."""
-    return UNGUARDED.search(cell) is not None and not NUMBER.fullmatch(cell)
+    return _may_have_formula(cell) and UNGUARDED.search(cell) is not None and not NUMBER.fullmatch(cell)

@@ -250,9 +250,9 @@ def _with_line(problems: Iterable[Problem], line: int | None) -> Iterable[Proble
     return (replace(problem, message=prefix + problem.message) for problem in problems)
 
 
-def is_free_of_errors(problems: Iterable[Problem]) -> bool:
+def is_free_of_errors(problems: Sequence[Problem]) -> bool:
     """Whether all problems are warnings, or there are none."""
-    return all(problem.is_warning for problem in problems)
+    return not problems or all(problem.is_warning for problem in problems)
 
 
 def new_item(
@@ -273,8 +273,8 @@ def new_item(
     input_text, output_text = ordered[dataset.input_field], ordered[dataset.output_field]
     tokens = estimate_tokens(input_text) + estimate_tokens(output_text)
     found = tuple(problems)
-    if is_free_of_errors(found):
-        found += tuple(_with_line(problems_of(dataset, ordered, tokens), line))
+    if is_free_of_errors(found) and (of_values := tuple(problems_of(dataset, ordered, tokens))):
+        found += tuple(_with_line(of_values, line))
     score = split_score_of(dataset.seed, input_text)
     return Item(
         id=ids.new(Noun.ITEM),

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 INVALID_CHARACTERS = re.compile("[\x00\ud800-\udfff]")
 """NUL, and halves of surrogate pairs."""
@@ -31,11 +32,12 @@ def canonical(text: str) -> str:
     return _composed(text.rstrip())
 
 
+@lru_cache(maxsize=4)
 def normalized(text: str) -> str:
     """The text case-folded, with one space between words and none around them, in Unicode's composed form (NFC).
 
     Case is folded in composed text, and composed again: in Greek, the two cases of one letter fold to different
-    sequences of accents.
+    sequences of accents. The last results are kept: an item's input is normalized for two purposes.
     """
     return _composed(" ".join(_composed(text).casefold().split()))
 
@@ -49,4 +51,6 @@ def estimate_tokens(text: str) -> int:
 
     A training counts exactly, with its model's own tokenizer.
     """
-    return sum((len(word.encode()) + 5) // 6 for word in TOKEN_PIECES.findall(text))
+    pieces = TOKEN_PIECES.findall(text)
+    sizes = map(len, pieces if text.isascii() else map(str.encode, pieces))
+    return sum([(size + 5) // 6 for size in sizes])
