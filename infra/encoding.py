@@ -42,13 +42,13 @@ Where one or two letters are the whole difference, as in Albanian, chardet prefe
 MIN_SHARE_OF_MANY_LETTERS = 0.9
 FEW_LETTERS = 2
 MIN_SHARE_OF_FEW_LETTERS = 0.2
-"""The same share where no more than two letters that are not ASCII are frequent in the best."""
+"""The share of the best confidence that makes a doubt where at most two letters that are not ASCII are frequent in the best."""
 MIN_SHARE_OF_RARE = 0.9
 FOREIGN_TOLERANCE = 0.04
 FOREIGN_TOLERANCE_WHERE_THEY_DIFFER = 0.5
 """The difference in the share of letters of no one language that does not count."""
 MIN_SHARE_OF_MULTIBYTE = 0.6
-"""The same share where the best is a multi-byte encoding, whose structure says more."""
+"""The share of the best confidence that makes a doubt of a multi-byte encoding, whose structure says more."""
 MIN_SHARE_OF_COMPARED = 0.25
 """The share of the best confidence from which a candidate sets how orderly the others must be."""
 DISORDER_TOLERANCE = 0.012

@@ -49,7 +49,10 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
 
 
 async def _subject(services: Services, job: Job) -> tuple[Dataset, Document]:
-    """The dataset, whose fields stay while the job is not over, and the document to import. Raises `Conflict` when it was not or could not be read, `NotFound` when it is deleted."""
+    """The dataset, whose fields stay while the job is not over, and the document to import.
+
+    Raises `Conflict` when the document was not or could not be read, `NotFound` when either is deleted.
+    """
     document_id = (job.arguments or {})["document_id"]
     async with services.transactions.read() as store:
         dataset = await require(store.datasets, job.subject_id, viewer_id=job.owner_id)

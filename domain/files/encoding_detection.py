@@ -221,7 +221,7 @@ def _decodes(path: Path, name: str) -> bool:
         for chunk in _chunks(path):
             decoder.decode(chunk)
         decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
+    except UnicodeError:  # some decoders raise it for an escape that has no end
         return False
     return True
 

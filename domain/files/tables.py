@@ -106,7 +106,9 @@ def _count(record: Record) -> int:
 def _refuse_apostrophes(lines: Sequence[str], dialect: Dialect) -> None:
     """Raise `Invalid` where all values stand between apostrophes, which a delimiter within them would cut in two."""
     values = [cell for record in sample_records(lines, dialect) for cell in record.cells]
-    if all(len(value) > 1 and value.startswith("'") and value.rstrip().endswith("'") for value in values):
+    if values and all(
+        len(value) > 1 and value.startswith("'") and value.rstrip().endswith("'") for value in values
+    ):
         raise _table_error(
             "All values stand between apostrophes; put quotation marks around them, or nothing.",
             reason="UNSUPPORTED_QUOTES",

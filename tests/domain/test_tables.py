@@ -200,6 +200,11 @@ def test_a_table_has_limits(
     assert words in error_of(open_content, content).message
 
 
+def test_a_quoted_header_may_be_longer_than_what_is_looked_at(open_content: OpenTable) -> None:
+    name = "q" * 70_000
+    assert headers_of(open_content(f'"{name}",a\n1,2\n')) == (name, "a")
+
+
 def test_a_long_line_of_json_lines_is_no_array(open_content: OpenTable) -> None:
     first = json.dumps({"q": [1] * 30_000, "a": "x"})
     rows = list(open_content(f'{first}\nnonsense\n{{"q": "1", "a": "2"}}\n', JSONL).rows(["a"]))

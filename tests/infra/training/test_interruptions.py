@@ -46,7 +46,7 @@ def trainer(models: Path) -> ProcessTrainer:
 
 @pytest.fixture(scope="module")
 def uninterrupted(trainer: ProcessTrainer, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The same run without an interruption."""
+    """A run that nothing interrupts, to compare an interrupted one with."""
     run = small_run(tmp_path_factory.mktemp("whole"), "small/base")
     return Trained(run, asyncio.run(messages_of(trainer, run)), [])
 
