@@ -22,6 +22,15 @@ class DeploymentStatus(StrEnum):
     STOPPED = "STOPPED"
 
 
+class ModelCapability(StrEnum):
+    """What a model can do beyond text: a client may send requests that need it."""
+
+    TOOLS = "TOOLS"
+    STRUCTURED_OUTPUT = "STRUCTURED_OUTPUT"
+    REASONING = "REASONING"
+    EMBEDDINGS = "EMBEDDINGS"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """A model that a project serves under `model_name`. `finetune_id` is None for a model of the runtime's own."""

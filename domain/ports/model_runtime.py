@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from domain.deployments import ModelCapability
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
@@ -18,12 +20,14 @@ class ModelFile:
 class Upstream:
     """Address of an OpenAI-compatible server, and the name of a model there.
 
-    `base_url` ends before `/chat/completions` (`http://127.0.0.1:41234/v1`).
+    `base_url` ends before `/chat/completions` (`http://127.0.0.1:41234/v1`). `capabilities` is None where the
+    server does not say what the model can do.
     """
 
     base_url: str
     model: str
     api_key: str | None = None
+    capabilities: frozenset[ModelCapability] | None = None
 
 
 class ModelRuntime(Protocol):
