@@ -23,7 +23,7 @@ class DeploymentStatus(StrEnum):
 
 
 class ModelCapability(StrEnum):
-    """What a model can do beyond text: a client may send requests that need it."""
+    """What a model can do beyond answering with free text."""
 
     TOOLS = "TOOLS"
     STRUCTURED_OUTPUT = "STRUCTURED_OUTPUT"
@@ -33,7 +33,11 @@ class ModelCapability(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A model that a project serves under `model_name`. `finetune_id` is None for a model of the runtime's own."""
+    """A model that a project serves under `model_name`. `finetune_id` is None for a model of the runtime's own.
+
+    `capabilities` are those of the loaded model, in the order of the enum; None before, and where its server
+    does not say what it can do.
+    """
 
     id: str
     project_id: str
@@ -42,6 +46,7 @@ class Deployment:
     finetune_id: str | None = None
     status: DeploymentStatus = DeploymentStatus.STARTING
     error: str | None = None
+    capabilities: tuple[ModelCapability, ...] | None = None
     created_at: datetime
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import ids
 from domain.base_models import TINY
+from domain.deployments import ModelCapability
 from domain.finetunes import Artifact, ArtifactKind
 from domain.ids import Noun
 from domain.job_events import LogLine
@@ -18,6 +19,7 @@ from domain.reading import require
 from domain.request_logs import RequestLog
 from domain.services import Services
 from domain.training_points import TrainingPoint
+from domain.use_cases import deployments
 from infra.db import tables
 from tests.clients import Api
 from tests.external import put_object
@@ -92,7 +94,10 @@ async def _deploy(services: Services, api: Api, project_id: str, finetune_id: st
     selection = "deployment { id modelName apiKeys { nodes { id } } } job { id } apiKey"
     input = {"projectId": project_id, "finetuneId": finetune_id, "modelName": f"model of {api.user_id}"}
     payload = await api.mutate("createDeployment", selection, **input)
-    await succeed(services, await start_job(services, payload["job"]["id"]))
+    job = await start_job(services, payload["job"]["id"])
+    async with services.transactions.begin() as store:
+        await deployments.record_capabilities(store, job, {ModelCapability.TOOLS})
+    await succeed(services, job)
     deployment = payload["deployment"]
     return {
         "id": deployment["id"],

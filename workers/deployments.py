@@ -1,4 +1,4 @@
-"""Deploys models: the model runtime loads the model, and a test prompt shows that it answers."""
+"""Deploys models: the model runtime loads the model, a test prompt shows that it answers, and what it can do is recorded."""
 
 from typing import Any
 
@@ -15,10 +15,13 @@ TEST_PROMPT = CompletionRequest("Hello", max_tokens=1, temperature=0.0)
 
 
 async def handle(services: Services, job: Job) -> dict[str, Any]:
-    """Load the job's model and generate one token; an error is the deployment's error."""
+    """Load the job's model, generate one token and record its capabilities; an error is the deployment's error."""
     name, model = await _model(services, job)
     await record_events(services, job, [Progress(0.1, f"Loading {name}")])
     answer = await completions.complete(services.runtime, services.completions, model, TEST_PROMPT)
+    upstream = await services.runtime.upstream(model)
+    async with services.transactions.begin() as store:
+        await deployments.record_capabilities(store, job, upstream.capabilities)
     return {"model_name": name, "prompt_tokens": answer.prompt_tokens}
 
 

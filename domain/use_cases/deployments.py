@@ -1,15 +1,17 @@
 """Use cases of deployments."""
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from domain import ids
 from domain.api_keys import new_key
-from domain.deployments import DEPLOYMENT_STATUS_OF_JOB, MODEL_NAME_LIMIT, Deployment
+from domain.deployments import DEPLOYMENT_STATUS_OF_JOB, MODEL_NAME_LIMIT, Deployment, ModelCapability
 from domain.errors import Conflict, Invalid, NotFound
 from domain.finetunes import Finetune, require_gguf
 from domain.ids import Noun
+from domain.job_events import LogLine
 from domain.jobs import Job, JobType, new_job
 from domain.ports.model_runtime import ModelFile
 from domain.projects import require_active
@@ -119,6 +121,24 @@ async def apply_job_status(store: Store, job: Job) -> None:
     await store.deployments.change(
         job.subject_id, {"status": DEPLOYMENT_STATUS_OF_JOB[job.status], "error": job.error}
     )
+
+
+async def record_capabilities(
+    store: Store, job: Job, capabilities: Collection[ModelCapability] | None
+) -> None:
+    """Record what the model can do that a DEPLOY job has loaded; None when its server does not say.
+
+    Raises `Superseded` when the job is no longer this worker's.
+    """
+    found = None if capabilities is None else tuple(name for name in ModelCapability if name in capabilities)
+    await store.job_events.append(job, [LogLine(_capabilities_line(found))])
+    await store.deployments.change(job.subject_id, {"capabilities": found})
+
+
+def _capabilities_line(capabilities: tuple[ModelCapability, ...] | None) -> str:
+    if capabilities is None:
+        return "The model server does not say what the model can do."
+    return f"Capabilities of the model: {', '.join(capabilities) or 'none'}."
 
 
 async def delete(store: Store, id: str, *, viewer_id: str) -> str:

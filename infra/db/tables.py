@@ -40,7 +40,7 @@ from domain.finetunes import (
 from domain.ids import Noun
 from domain.job_events import JobEventKind
 from domain.splits import Split
-from infra.db.types import AnyId, Id, Json, Name, Texts
+from infra.db.types import AnyId, Id, Json, Name, Names, Texts
 
 metadata = MetaData(
     naming_convention={
@@ -361,6 +361,7 @@ deployments = Table(
     _ref("finetune_id", Noun.FINETUNE, "finetunes", nullable=True, index=False),
     Column("status", Name(dep.DeploymentStatus), nullable=False),
     Column("error", Text),
+    Column("capabilities", Names(dep.ModelCapability)),
     Column("created_at", Moment, nullable=False),
     UniqueConstraint("project_id", "model_name"),
     Index("ix_deployments_project_id_id", "project_id", "id"),

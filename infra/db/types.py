@@ -84,6 +84,30 @@ class Name(TypeDecorator[StrEnum]):
         return members.__getitem__
 
 
+class Names(TypeDecorator[tuple[StrEnum, ...]]):
+    """Members of a StrEnum, stored as an array of texts."""
+
+    impl = ARRAY(Text)
+    cache_ok = True
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__()
+        self.enum = enum
+
+    def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> list[str] | None:  # noqa: ARG002
+        """The members' names."""
+        return None if value is None else [str(member) for member in value]
+
+    def result_processor(
+        self,
+        dialect: Dialect,  # noqa: ARG002
+        coltype: Any,  # noqa: ARG002
+    ) -> Callable[[Any], tuple[StrEnum, ...] | None]:
+        """The members of an array of names."""
+        member = self.enum
+        return lambda value: None if value is None else tuple(member(name) for name in value)
+
+
 class Texts(TypeDecorator[tuple[str, ...]]):
     """An array of texts, a tuple in Python."""
 

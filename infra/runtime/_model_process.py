@@ -1,4 +1,4 @@
-"""Starts the process of a model and checks that it generates."""
+"""Starts the process of a model, checks that it generates, and reads what the model can do."""
 
 import asyncio
 import os
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import httpx
 
+from domain.deployments import ModelCapability
 from domain.errors import Unavailable
 from infra.child_processes import module_command
-from infra.runtime import MODEL_KEY
+from infra.runtime import MODEL_KEY, _capabilities
 from infra.runtime._gguf import model_damaged_error, training_context
 
 LOAD_TIMEOUT_S = 600.0
@@ -24,12 +25,17 @@ PRIVATE_VARIABLES = ("APP_", "AWS_", "DATABASE_", "LLM_", "LUTHIER_", "S3_", "SE
 
 
 class ModelProcess:
-    """The process of one model; `base_url` is its OpenAI API, `key` the API key."""
+    """The process of one model; `base_url` is its OpenAI API, `key` the API key.
+
+    `capabilities` is None until the model is loaded, and when the process does not say what the model can do.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, address: str, key: str) -> None:
         self._process = process
+        self.address = address
         self.base_url = f"{address}/v1"
         self.key = key
+        self.capabilities: frozenset[ModelCapability] | None = None
 
     @property
     def pid(self) -> int:
@@ -58,7 +64,9 @@ async def start(path: Path) -> ModelProcess:
     try:
         async with asyncio.timeout(LOAD_TIMEOUT_S):
             model = ModelProcess(process, await _read_address(process), key)
-            await _check_generates(model)
+            async with _client(model) as client:
+                await _check_generates(client)
+                model.capabilities = await _capabilities.from_llama_cpp(client, model.address, path.stem)
     except BaseException as error:
         await _kill(process)
         if isinstance(error, TimeoutError):
@@ -89,13 +97,19 @@ async def _read_address(process: asyncio.subprocess.Process) -> str:
     return line.decode().strip()
 
 
-async def _check_generates(model: ModelProcess) -> None:
+def _client(model: ModelProcess) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=model.address,
+        headers={"authorization": f"Bearer {model.key}"},
+        timeout=LOAD_TIMEOUT_S,
+        trust_env=False,
+    )
+
+
+async def _check_generates(client: httpx.AsyncClient) -> None:
     """Generate one token: some damaged files can be loaded, but abort the process at the first request."""
-    headers = {"authorization": f"Bearer {model.key}"}
-    body = {"prompt": "a", "max_tokens": 1}
     try:
-        async with httpx.AsyncClient(timeout=LOAD_TIMEOUT_S, trust_env=False) as client:
-            response = await client.post(f"{model.base_url}/completions", json=body, headers=headers)
+        response = await client.post("/v1/completions", json={"prompt": "a", "max_tokens": 1})
     except httpx.HTTPError as error:
         raise model_damaged_error() from error
     if response.is_error:

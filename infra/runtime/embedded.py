@@ -1,9 +1,11 @@
 """The client of the embedded runtime: `ModelRuntime` over its HTTP API."""
 
 from dataclasses import asdict
+from typing import Any
 
 import httpx
 
+from domain.deployments import ModelCapability
 from domain.errors import Invalid, Unavailable
 from domain.ports.model_runtime import ModelFile, Upstream
 from infra.runtime._upstream_cache import UpstreamCache
@@ -51,7 +53,7 @@ class EmbeddedRuntime:
 
     async def _load(self, model: ModelFile) -> Upstream:
         response = await self._send("POST", "/models", asdict(model))
-        return Upstream(**response.json())
+        return _upstream(**response.json())
 
     async def _send(self, method: str, path: str, body: object = None) -> httpx.Response:
         try:
@@ -64,6 +66,11 @@ class EmbeddedRuntime:
         if response.is_error:
             raise Unavailable(_detail(response))
         return response
+
+
+def _upstream(*, capabilities: list[str] | None, **fields: Any) -> Upstream:
+    found = None if capabilities is None else frozenset(ModelCapability(name) for name in capabilities)
+    return Upstream(**fields, capabilities=found)
 
 
 def _detail(response: httpx.Response) -> str:

@@ -8,12 +8,15 @@ import httpx
 from domain.errors import Invalid, Unavailable
 from domain.ports.model_runtime import ModelFile, Upstream
 from domain.ports.storage import Storage
+from infra.runtime import _capabilities
 from infra.runtime._upstream_cache import UpstreamCache
 
 CACHE_TTL_S = 30.0
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 INSTALL_TIMEOUT_S = 1800.0
 """For Ollama to receive the last bytes of a large model, or to import it."""
+LLAMA_CPP = "llamacpp"
+"""The owner of each model in the list of a llama.cpp server."""
 
 
 class RemoteRuntime:
@@ -45,7 +48,7 @@ class RemoteRuntime:
 
     async def health(self) -> str:
         try:
-            await self._model_names()
+            await self._owners()
         except Unavailable as error:
             return error.message
         return "connected"
@@ -55,28 +58,34 @@ class RemoteRuntime:
         await self._client.aclose()
 
     async def _existing(self, name: str) -> Upstream:
-        if name not in await self._model_names():
+        owners = await self._owners()
+        if name not in owners:
             raise Invalid(f"The model server has no model '{name}'.", reason="UNKNOWN_MODEL")
-        return self._upstream(name)
+        return await self._upstream(name, owners[name])
 
     async def _finetune(self, model: ModelFile) -> Upstream:
-        if (
-            model.model_id not in await self._model_names()
-        ):  # not by its name, which another user's model may have too
+        owners = await self._owners()
+        if model.model_id not in owners:  # not by its name, which another user's model may have too
             await self._install(model)
-        return self._upstream(model.model_id)
+        return await self._upstream(model.model_id, owners.get(model.model_id))
 
-    def _upstream(self, name: str) -> Upstream:
-        return Upstream(base_url=self._base_url, model=name, api_key=self._api_key)
+    async def _upstream(self, name: str, owner: str | None) -> Upstream:
+        read = _capabilities.from_llama_cpp if owner == LLAMA_CPP else _capabilities.from_ollama
+        return Upstream(
+            base_url=self._base_url,
+            model=name,
+            api_key=self._api_key,
+            capabilities=await read(self._client, self._root, name),
+        )
 
-    async def _model_names(self) -> set[str]:
-        """The names of the server's models; Ollama's also without `:latest`, which its own API lets requests omit."""
+    async def _owners(self) -> dict[str, str | None]:
+        """The owners of the server's models by name; Ollama's also without `:latest`, which requests may omit."""
         response = await self._send("GET", f"{self._base_url}/models")
         try:
-            names = {str(model["id"]) for model in response.json()["data"] or ()}
-        except (ValueError, KeyError, TypeError) as error:
+            owners = {str(model["id"]): model.get("owned_by") for model in response.json()["data"] or ()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Unavailable("The model server does not speak the OpenAI protocol.") from error
-        return names | {name.removesuffix(":latest") for name in names}
+        return owners | {name.removesuffix(":latest"): owner for name, owner in owners.items()}
 
     async def _install(self, model: ModelFile) -> None:
         if not await self._is_ollama():

@@ -1,7 +1,7 @@
 """The embedded model runtime: a small HTTP server that loads models and returns their addresses.
 
-`POST /models {model_id, s3_key, size_bytes, sha256}` -> `{base_url, model, api_key}`, `DELETE /models/{id}`,
-both for requests with the token, and `GET /health`.
+`POST /models {model_id, s3_key, size_bytes, sha256}` -> `{base_url, model, api_key, capabilities}`,
+`DELETE /models/{id}`, both for requests with the token, and `GET /health`.
 """
 
 import hmac
@@ -23,6 +23,7 @@ from domain.ports.model_runtime import ModelFile
 from domain.ports.storage import Storage
 from edge.bearer_tokens import bearer_token
 from infra.runtime._loaded_models import LoadedModels
+from infra.runtime._model_process import ModelProcess
 
 STATUS: dict[type[DomainError], int] = {Invalid: 422, Unauthenticated: 401, Unavailable: 503}
 MODEL_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")  # part of a file name
@@ -55,7 +56,7 @@ def app(models: LoadedModels, token: str) -> Starlette:
     async def load(request: Request) -> Response:
         model = _model_file(await request.body())
         process = await models.get(model)
-        return JSONResponse({"base_url": process.base_url, "model": model.model_id, "api_key": process.key})
+        return JSONResponse(_description(model, process))
 
     async def remove(request: Request) -> Response:
         await models.remove(_model_id(request.path_params["model_id"]))
@@ -115,6 +116,16 @@ async def _error_response(_: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)
     body = {"detail": error.message, "error_code": error.reason}
     return JSONResponse(body, status_code=STATUS.get(type(error), 400))
+
+
+def _description(model: ModelFile, process: ModelProcess) -> dict[str, object]:
+    """The fields of the model's `Upstream`."""
+    return {
+        "base_url": process.base_url,
+        "model": model.model_id,
+        "api_key": process.key,
+        "capabilities": None if process.capabilities is None else sorted(process.capabilities),
+    }
 
 
 def _model_file(body: bytes) -> ModelFile:

@@ -7,7 +7,7 @@ import strawberry
 
 from domain import deployments as domain
 from domain import request_logs
-from domain.deployments import DeploymentFilter, DeploymentStatus
+from domain.deployments import DeploymentFilter, DeploymentStatus, ModelCapability
 from domain.ids import Noun
 from domain.pages import PageRequest
 from domain.reading import Collection, Parent
@@ -37,6 +37,17 @@ register_enum(
 )
 
 
+register_enum(
+    ModelCapability,
+    "What a model can do beyond answering with free text.",
+    TOOLS="Function calling: the chat template renders `tools` and tool calls. "
+    "Requests with `tools` to a model that is known to lack it are refused.",
+    STRUCTURED_OUTPUT="`response_format` with `json_object` or `json_schema`: the output is constrained to it.",
+    REASONING="The chat template has a part for reasoning, which the model may generate before its answer.",
+    EMBEDDINGS="The model server computes embeddings of texts.",
+)
+
+
 @node(Noun.DEPLOYMENT, domain.Deployment)
 @strawberry.type(description="A model served under a name at its project's OpenAI-compatible endpoint.")
 class Deployment(Node):
@@ -48,6 +59,10 @@ class Deployment(Node):
     status: DeploymentStatus = strawberry.field(description="Status of the deployment.")
     error: str | None = strawberry.field(
         description="Why the model could not be loaded, in one sentence; null otherwise."
+    )
+    capabilities: list[ModelCapability] | None = strawberry.field(
+        description="What the model and its chat template can do, as the model server described it when the model "
+        "was loaded; null before, and when the server does not say."
     )
     created_at: datetime = strawberry.field(description="Creation time.")
 

@@ -1,5 +1,6 @@
 """A model runtime that has every model, and completions that reverse their prompt."""
 
+from domain.deployments import ModelCapability
 from domain.errors import Invalid
 from domain.ports.completions import Completion
 from domain.ports.model_runtime import ModelFile, Upstream
@@ -11,19 +12,24 @@ class FakeRuntime:
     def __init__(self) -> None:
         self.base_url = "http://models.test/v1"
         self.loaded: list[ModelFile | str] = []
+        self._cached: set[str] = set()
         self.removed: list[str] = []
         self.error: str | None = None
+        self.capabilities: frozenset[ModelCapability] | None = None
 
     async def upstream(self, model: ModelFile | str) -> Upstream:
         """The address of the model."""
         if self.error is not None:
             raise Invalid(self.error, reason="MODEL_DAMAGED")
-        self.loaded.append(model)
         name = model if isinstance(model, str) else model.model_id
-        return Upstream(base_url=self.base_url, model=name)
+        if name not in self._cached:
+            self.loaded.append(model)
+            self._cached.add(name)
+        return Upstream(base_url=self.base_url, model=name, capabilities=self.capabilities)
 
     def invalidate(self, model_id: str) -> None:
-        """Do nothing: nothing is cached."""
+        """Have the model loaded again the next time."""
+        self._cached.discard(model_id)
 
     async def remove(self, model_id: str) -> None:
         """Record the removal."""

@@ -13,19 +13,27 @@ import psutil
 import pytest
 from openai import AsyncOpenAI
 
+from domain.deployments import ModelCapability
 from domain.errors import Invalid, Unavailable
 from domain.ports.gateway import Route
 from domain.ports.model_runtime import ModelFile, Upstream
+from infra.runtime import _capabilities
 from infra.runtime._loaded_models import LoadedModels
 from infra.runtime.embedded import EmbeddedRuntime
 from infra.runtime.server import app
 from rest.gateway import Gateway
+from tests.infra.runtime import tiny
 from tests.infra.runtime.folder import FolderStorage, model_file
-from tests.infra.runtime.tiny import write_model
+from tests.infra.runtime.tiny import PLAIN_TEMPLATE, TOOL_TEMPLATE, write_model
 from tests.rest.gateway_fakes import CHAT_REQUEST, PROJECT, SECRET, FakeKeyTable, FakeLogWriter, serving
 
 pytestmark = pytest.mark.anyio
 
+REASONING, STRUCTURED_OUTPUT, TOOLS = (
+    ModelCapability.REASONING,
+    ModelCapability.STRUCTURED_OUTPUT,
+    ModelCapability.TOOLS,
+)
 TOKEN = "runtime-token"
 # The model's weights are random: it may generate its end token at any time.
 FIVE_TOKENS: Any = {**CHAT_REQUEST, "max_tokens": 5, "extra_body": {"ignore_eos": True}}
@@ -85,6 +93,43 @@ async def test_a_model_is_loaded_once_and_answers_requests_with_its_key(embedded
     assert (response["model"], response["usage"]["completion_tokens"]) == ("finetune_a", 4)
     assert (await embedded.complete(replace(upstreams[0], api_key="wrong"))).status_code == 401
     assert TOKEN not in str(processes()[0].cmdline() + list(processes()[0].environ().values()))
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (TOOL_TEMPLATE, {TOOLS, STRUCTURED_OUTPUT}),
+        (PLAIN_TEMPLATE, {STRUCTURED_OUTPUT}),
+        (None, {STRUCTURED_OUTPUT}),
+        (tiny.TOOLS + PLAIN_TEMPLATE, {STRUCTURED_OUTPUT}),  # no calls: llama.cpp ignores `tool_choice`
+        (tiny.TOOL_CALLS, {STRUCTURED_OUTPUT}),  # no tools: the model would not see them
+        (PLAIN_TEMPLATE + "<think>", {STRUCTURED_OUTPUT, REASONING}),
+        (PLAIN_TEMPLATE + "{% if enable_thinking is false %}.{% endif %}", {STRUCTURED_OUTPUT, REASONING}),
+        (
+            TOOL_TEMPLATE + "{% for message in messages %}{{ message.reasoning_content }}{% endfor %}",
+            {TOOLS, STRUCTURED_OUTPUT, REASONING},
+        ),
+    ],
+)
+async def test_what_a_model_can_do_is_read_from_its_chat_template(
+    embedded: EmbeddedSetup, template: str | None, expected: set[ModelCapability]
+) -> None:
+    write_model(embedded.storage.folder / "finetune_a.gguf", template=template)
+
+    upstream = await embedded.runtime.upstream(model_file(embedded.storage, "finetune_a"))
+
+    assert upstream.capabilities == frozenset(expected)
+
+
+async def test_a_model_is_served_though_its_process_does_not_describe_it(
+    embedded: EmbeddedSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_capabilities, "TIMEOUT_S", 0.0)
+
+    upstream = await embedded.runtime.upstream(embedded.model())
+
+    assert upstream.capabilities is None
+    assert (await embedded.complete(upstream)).status_code == 200
 
 
 async def test_a_model_whose_process_died_is_started_again(embedded: EmbeddedSetup) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -9,14 +10,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from domain.deployments import ModelCapability
 from domain.errors import Invalid, Unavailable
 from domain.ports.model_runtime import ModelFile
+from infra.runtime import _capabilities
 from infra.runtime.remote import RemoteRuntime
 from tests.infra.runtime.folder import FolderStorage, model_file
 from tests.rest.gateway_fakes import serving
 
 pytestmark = pytest.mark.anyio
 
+TOOLS, STRUCTURED_OUTPUT = ModelCapability.TOOLS, ModelCapability.STRUCTURED_OUTPUT
+REASONING, EMBEDDINGS = ModelCapability.REASONING, ModelCapability.EMBEDDINGS
 KEY = "remote-key"
 
 
@@ -28,13 +33,42 @@ class Server:
         self.blobs: dict[str, int] = {}
         self.largest_chunk = 0
         self.refusal: Response | None = None
+        self.owner = "library"
+        self.capabilities: object = ["completion", "tools", "insert"]
+        self.caps: object = {"supports_tools": True, "supports_tool_calls": True}
+        self.descriptions: list[str] = []
+        self.silent = asyncio.Event()
+        self.silent.set()
 
     async def list(self, request: Request) -> Response:
         if request.headers.get("authorization") != f"Bearer {KEY}":
             return JSONResponse({"error": {"message": "who are you?"}}, 401)
         return self.refusal or JSONResponse(
-            {"object": "list", "data": [{"id": name} for name in self.models]}
+            {"object": "list", "data": [{"id": name, "owned_by": self.owner} for name in self.models]}
         )
+
+    async def show(self, request: Request) -> Response:
+        name = (await request.json())["model"]
+        self.descriptions.append(name)
+        await self.silent.wait()
+        if name not in self.models and f"{name}:latest" not in self.models:
+            return JSONResponse({"error": f"model '{name}' not found"}, 404)
+        return JSONResponse(
+            {
+                "template": "{{ .Prompt }}",
+                "capabilities": self.capabilities,
+                "modified_at": "2026-01-01T00:00:00Z",
+            }
+        )
+
+    async def props(self, request: Request) -> Response:
+        self.descriptions.append(request.query_params["model"])
+        if request.headers.get("authorization") != f"Bearer {KEY}":
+            return JSONResponse({"error": {"message": "who are you?"}}, 401)
+        return JSONResponse({"chat_template": "{{ messages }}", "chat_template_caps": self.caps})
+
+    async def imitated_show(self, _: Request) -> Response:
+        return JSONResponse({"template": "", "capabilities": ["completion"]})
 
     async def version(self, _: Request) -> Response:
         return JSONResponse({"version": "0.13.0"})
@@ -67,14 +101,20 @@ class Server:
         self.models.remove(name)
         return Response()
 
-    def app(self, *, ollama: bool) -> Starlette:
-        own = [
+    def app(self, kind: str) -> Starlette:
+        llama_cpp = [
+            Route("/props", self.props),
+            Route("/api/show", self.imitated_show, methods=["POST"]),
+        ]
+        ollama = [
+            Route("/api/show", self.show, methods=["POST"]),
             Route("/api/version", self.version),
             Route("/api/blobs/{digest}", self.blob, methods=["HEAD", "POST"]),
             Route("/api/create", self.create, methods=["POST"]),
             Route("/api/delete", self.delete, methods=["DELETE"]),
         ]
-        return Starlette(routes=[Route("/v1/models", self.list), *(own if ollama else [])])
+        own = {"ollama": ollama, "llama.cpp": llama_cpp}.get(kind, [])
+        return Starlette(routes=[Route("/v1/models", self.list), *own])
 
 
 @dataclass
@@ -85,10 +125,10 @@ class RemoteSetup:
     model: ModelFile
 
 
-async def _setup(tmp_path: Path, *, ollama: bool) -> AsyncIterator[RemoteSetup]:
+async def _setup(tmp_path: Path, kind: str) -> AsyncIterator[RemoteSetup]:
     (tmp_path / "finetune_a.gguf").write_bytes(b"GGUF" + bytes(100_000))
     storage, server = FolderStorage(tmp_path), Server()
-    async with serving(server.app(ollama=ollama)) as url:
+    async with serving(server.app(kind)) as url:
         runtime = RemoteRuntime(f"{url}/v1", KEY, storage.port)
         yield RemoteSetup(server, f"{url}/v1", runtime, model_file(storage, "finetune_a"))
         await runtime.aclose()
@@ -96,13 +136,20 @@ async def _setup(tmp_path: Path, *, ollama: bool) -> AsyncIterator[RemoteSetup]:
 
 @pytest.fixture
 async def ollama(tmp_path: Path) -> AsyncIterator[RemoteSetup]:
-    async for setup in _setup(tmp_path, ollama=True):
+    async for setup in _setup(tmp_path, "ollama"):
         yield setup
 
 
 @pytest.fixture
 async def other(tmp_path: Path) -> AsyncIterator[RemoteSetup]:
-    async for setup in _setup(tmp_path, ollama=False):
+    async for setup in _setup(tmp_path, "other"):
+        yield setup
+
+
+@pytest.fixture
+async def llama_cpp(tmp_path: Path) -> AsyncIterator[RemoteSetup]:
+    async for setup in _setup(tmp_path, "llama.cpp"):
+        setup.server.owner = "llamacpp"
         yield setup
 
 
@@ -200,3 +247,79 @@ async def test_upstreams_are_cached_until_they_are_forgotten(other: RemoteSetup)
 
     with pytest.raises(Invalid):
         await other.runtime.upstream("llama3.2")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["completion", "tools", "insert"], {STRUCTURED_OUTPUT, TOOLS}),
+        (["completion", "vision", "thinking"], {STRUCTURED_OUTPUT, REASONING}),
+        (["embedding"], {EMBEDDINGS}),
+        ([], None),
+        (None, None),
+        ([{"name": "tools"}], set()),
+    ],
+)
+async def test_ollama_names_the_capabilities_of_a_model(
+    ollama: RemoteSetup, names: object, expected: set[ModelCapability] | None
+) -> None:
+    ollama.server.capabilities = names
+
+    assert (await ollama.runtime.upstream("llama3.2")).capabilities == expected
+
+
+async def test_the_capabilities_of_a_fine_tune_are_read_once_it_is_installed(ollama: RemoteSetup) -> None:
+    upstream = await ollama.runtime.upstream(ollama.model)
+
+    assert upstream.capabilities == frozenset({STRUCTURED_OUTPUT, TOOLS})
+
+
+@pytest.mark.parametrize(
+    ("caps", "expected"),
+    [
+        ({"supports_tools": True, "supports_tool_calls": True}, {STRUCTURED_OUTPUT, TOOLS}),
+        ({"supports_tools": True, "supports_tool_calls": False}, {STRUCTURED_OUTPUT}),
+        (
+            {"supports_tools": False, "supports_tool_calls": False, "supports_preserve_reasoning": True},
+            {STRUCTURED_OUTPUT, REASONING},
+        ),
+        ({"supports_system_role": True}, None),
+        (None, None),
+    ],
+)
+async def test_a_llama_cpp_server_describes_the_chat_template(
+    llama_cpp: RemoteSetup, caps: object, expected: set[ModelCapability] | None
+) -> None:
+    llama_cpp.server.caps = caps
+
+    assert (await llama_cpp.runtime.upstream("llama3.2")).capabilities == expected
+    assert llama_cpp.server.descriptions == ["llama3.2"]
+
+
+async def test_what_llama_cpp_answers_in_the_place_of_ollama_is_not_believed(llama_cpp: RemoteSetup) -> None:
+    llama_cpp.server.owner = "a proxy"
+
+    assert (await llama_cpp.runtime.upstream("llama3.2")).capabilities is None
+
+
+async def test_the_capabilities_on_any_other_server_are_unknown(other: RemoteSetup) -> None:
+    assert (await other.runtime.upstream("llama3.2")).capabilities is None
+
+
+async def test_capabilities_are_asked_for_once_for_a_cached_model(ollama: RemoteSetup) -> None:
+    await asyncio.gather(*(ollama.runtime.upstream("llama3.2") for _ in range(5)))
+    await ollama.runtime.upstream("llama3.2")
+
+    assert ollama.server.descriptions == ["llama3.2"]
+
+
+async def test_a_server_that_does_not_describe_its_model_in_time_serves_it(
+    ollama: RemoteSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_capabilities, "TIMEOUT_S", 0.05)
+    ollama.server.silent.clear()
+
+    upstream = await ollama.runtime.upstream("llama3.2")
+
+    assert (upstream.model, upstream.capabilities) == ("llama3.2", None)
+    ollama.server.silent.set()

@@ -6,10 +6,25 @@ import gguf
 import numpy as np
 
 WIDTH, LAYERS, HEADS, CONTEXT = 32, 2, 2, 512
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+TOOLS = "{% if tools %}<tools>{% for tool in tools %}{{ tool | tojson }}{% endfor %}</tools>{% endif %}"
+TOOL_CALLS = (
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}"
+    "{% for call in message.tool_calls or [] %}<tool_call>"
+    '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}'
+    "</tool_call>{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+TOOL_TEMPLATE = TOOLS + TOOL_CALLS
+"""A chat template with tools and tool calls; `TOOLS` and `TOOL_CALLS` are its parts."""
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 
 
-def write_model(path: Path, *, context: int = CONTEXT, layers: int = LAYERS, seed: int = 0) -> Path:
+def write_model(
+    path: Path, *, context: int = CONTEXT, layers: int = LAYERS, seed: int = 0, template: str | None = None
+) -> Path:
     """Write a Llama whose vocabulary is the 256 bytes and three special tokens."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(context)
@@ -21,6 +36,8 @@ def write_model(path: Path, *, context: int = CONTEXT, layers: int = LAYERS, see
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(WIDTH // HEADS)
     _add_vocabulary(writer)
+    if template is not None:
+        writer.add_chat_template(template)
     _add_weights(writer, np.random.default_rng(seed))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
