@@ -58,7 +58,8 @@ def described_by_llama_cpp(props: Any) -> frozenset[ModelCapability] | None:
 def described_by_ollama(description: Any) -> frozenset[ModelCapability] | None:
     """The capabilities in the JSON of `POST /api/show`; None when there are none.
 
-    llama.cpp's imitation of this answer never lists `tools`. It has no `modified_at`, which Ollama always has.
+    Where llama.cpp imitates Ollama, it lists `completion` alone, whatever the template, and leaves `modified_at`
+    empty, which Ollama never does: such a list says nothing.
     """
     match description:
         case {"capabilities": [_, *_] as names, "modified_at": str(modified_at)} if modified_at:

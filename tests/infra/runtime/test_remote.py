@@ -68,7 +68,7 @@ class Server:
         return JSONResponse({"chat_template": "{{ messages }}", "chat_template_caps": self.caps})
 
     async def imitated_show(self, _: Request) -> Response:
-        return JSONResponse({"template": "", "capabilities": ["completion"]})
+        return JSONResponse({"capabilities": ["completion"], "modified_at": ""})
 
     async def version(self, _: Request) -> Response:
         return JSONResponse({"version": "0.13.0"})
@@ -296,7 +296,7 @@ async def test_a_llama_cpp_server_describes_the_chat_template(
     assert llama_cpp.server.descriptions == ["llama3.2"]
 
 
-async def test_what_llama_cpp_answers_in_the_place_of_ollama_is_not_believed(llama_cpp: RemoteSetup) -> None:
+async def test_an_imitation_of_ollama_does_not_say_what_a_model_can_do(llama_cpp: RemoteSetup) -> None:
     llama_cpp.server.owner = "a proxy"
 
     assert (await llama_cpp.runtime.upstream("llama3.2")).capabilities is None
