@@ -84,14 +84,14 @@ class SqlKeyTable:
         except (Unauthenticated, NotFound):
             return _route(await self._query_entry(digest), project_id, model_name)
 
-    async def model_names(self, project_id: str, secret: str) -> list[str]:
-        """The models that a key opens; raises `Unauthenticated`, `Unavailable`."""
+    async def routes(self, project_id: str, secret: str) -> list[Route]:
+        """The routes to all models that a key opens; raises `Unauthenticated`, `Unavailable`."""
         digest = digest_of_secret(secret)
         entry = self._entries.get(digest)
         if entry is None or not entry.is_valid(project_id) or not entry.is_ready:
             entry = await self._query_entry(digest)
         entry = _require_valid(entry, project_id)
-        return [entry.route.model_name] if entry.is_ready else []
+        return [entry.route] if entry.is_ready else []
 
     async def _query_entry(self, digest: bytes) -> KeyEntry | None:
         """One key as the database has it, or as the table has it while the database does not answer.
@@ -136,6 +136,7 @@ SELECT = (
         deployments.c.project_id,
         deployments.c.model_name,
         deployments.c.status,
+        deployments.c.created_at,
         finetunes.c.id.label("finetune_id"),
         finetunes.c.model_name.label("tuned_name"),
         finetunes.c.artifacts,
@@ -169,14 +170,24 @@ def _entry(row: RowMapping) -> KeyEntry:
         project_id=row["project_id"],
         expires_at=row["expires_at"],
         is_ready=row["status"] is DeploymentStatus.READY and target is not None,
-        model_names=frozenset({row["model_name"], row["tuned_name"]} - {None}),
+        model_names=_names(row["model_name"], row["tuned_name"]),
         route=Route(
             deployment_id=row["deployment_id"],
             api_key_id=row["id"],
             model_name=row["model_name"],
+            created_at=row["created_at"],
             target=target or "",
         ),
     )
+
+
+def _names(*names: str | None) -> frozenset[str]:
+    """The names by which a request may call a model: also without the part before the first slash.
+
+    Some clients take that part for the name of a provider, and do not send it.
+    """
+    whole = {name for name in names if name}
+    return frozenset(whole | {name.partition("/")[2] or name for name in whole})
 
 
 def _model_file(row: RowMapping) -> ModelFile | None:

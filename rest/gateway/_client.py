@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
+import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
@@ -52,6 +53,10 @@ class ResponseWriter:
         """Send a response with a body of known length."""
         await self._start(status, [*headers, (b"content-length", b"%d" % len(body))])
         await self._body(body, more=False)
+
+    async def send_json(self, body: object) -> None:
+        """Send a JSON body with status 200."""
+        await self.send_whole(200, orjson.dumps(body))
 
     async def send_chunk(self, chunk: bytes, headers: Iterable[Header]) -> None:
         """Send a chunk of a stream, the first one with status 200 and `headers`; waits while the client does not read."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from domain.errors import DomainError, ErrorCode
+from domain.errors import DomainError, ErrorCode, Unavailable
 from edge.event_streams import event
 
 DOMAIN_ERRORS: Mapping[ErrorCode, tuple[int, str]] = {
@@ -24,6 +24,12 @@ TYPES = {429: "rate_limit_error", 403: "permission_error"}
 CODES = {404: "model_not_found", 429: "rate_limit_exceeded", 503: "unavailable"}
 NO_RETRY: dict[str, str] = {"x-should-retry": "false"}
 """Where a generation may have run: OpenAI's clients would start it again."""
+NOT_SUPPORTED = 501
+"""llama.cpp's status for what a model or its server cannot do."""
+CLIENT_FAULT_MARKERS = ("input is not supported", "Failed to parse messages", "Failed to parse tools")
+"""Of llama.cpp's messages with status 500, those that are about the request."""
+MODEL_FAULT_MARKER = "The model produced output"
+"""Of llama.cpp's messages with status 500, the one about an answer that is not of the required form."""
 CONTEXT_LENGTH_MARKERS = ("exceed_context_size", "context length", "context size", "context_length_exceeded")
 
 
@@ -58,6 +64,18 @@ class OpenAIError(Exception):
         return event(None, self.body.decode()).encode()
 
 
+def model_output_error(message: str) -> OpenAIError:
+    """The error for an answer of the model that is not of the form that the request requires."""
+    return OpenAIError(
+        422, message, code="model_output_invalid", type="invalid_model_output", headers=NO_RETRY
+    )
+
+
+def from_runtime_error(error: Unavailable) -> OpenAIError:
+    """The error for a model server that cannot be asked for a model: it is at fault, and not the gateway."""
+    return OpenAIError(502, error.message, code="upstream_down", headers={"retry-after": "1"})
+
+
 def from_domain_error(error: DomainError) -> OpenAIError:
     """A domain error in the protocol."""
     status, code = DOMAIN_ERRORS[error.code]
@@ -69,15 +87,19 @@ def from_domain_error(error: DomainError) -> OpenAIError:
 
 
 def from_upstream(status: int, body: bytes, retry_after: str | None = None) -> OpenAIError:
-    """An error response of a model server in the protocol, from any of the usual shapes of body."""
+    """The error response of a model server in the protocol, from any of the usual shapes of body."""
     error = _error_object(body)
     message = str(error.get("message") or "The model server could not answer.")
-    if status in {401, 403}:
-        return OpenAIError(502, "The model server refused Luthier's own key.", code="upstream_refused")
+    if status in {401, 403} or status < 400:
+        return _refused_error(status)
     if any(
         marker in f"{error.get('type')} {error.get('code')} {message}" for marker in CONTEXT_LENGTH_MARKERS
     ):
         return OpenAIError(400, message, code="context_length_exceeded", param="messages")
+    if MODEL_FAULT_MARKER in message:
+        return model_output_error("The model's answer is not of the form that the request requires.")
+    if status == NOT_SUPPORTED or any(marker in message for marker in CLIENT_FAULT_MARKERS):
+        return OpenAIError(400, message, code="unsupported_parameter")
     headers = NO_RETRY if status >= 500 and status != 503 else {}
     return OpenAIError(
         status,
@@ -87,6 +109,13 @@ def from_upstream(status: int, body: bytes, retry_after: str | None = None) -> O
         type=_text(error.get("type")),
         headers=headers | ({"retry-after": retry_after} if retry_after else {}),
     )
+
+
+def _refused_error(status: int) -> OpenAIError:
+    if status < 400:
+        message = f"The model server answered with status {status}."
+        return OpenAIError(502, message, code="upstream_error", headers=NO_RETRY)
+    return OpenAIError(502, "The model server refused Luthier's own key.", code="upstream_refused")
 
 
 def from_upstream_event(error: Any) -> OpenAIError:

@@ -8,7 +8,8 @@ from domain.ports.gateway import Route
 from domain.request_logs import RequestLog
 from rest.gateway._client import ResponseWriter
 from rest.gateway._errors import OpenAIError, message_of
-from rest.gateway._payloads import CompletionRecord, GatewayRequest
+from rest.gateway._records import CompletionRecord
+from rest.gateway._requests import GatewayRequest
 
 CLIENT_CLOSED = 499
 """The logged status where the client disconnected before the response started."""
@@ -20,7 +21,6 @@ class Exchange:
 
     route: Route
     request: GatewayRequest
-    endpoint: str
     response: ResponseWriter
     started_at: float
     date: datetime
@@ -52,7 +52,7 @@ class Exchange:
             deployment_id=self.route.deployment_id,
             api_key_id=self.route.api_key_id,
             date=self.date,
-            endpoint=self.endpoint,
+            endpoint=self.request.endpoint,
             input=self.request.input,
             messages=self.request.messages,
             output=self.record.output,

@@ -102,8 +102,8 @@ class StorageWithRead:
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
 async def test_the_fault_of_the_gateway_is_masked(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     class FakeKeyTable:
-        async def model_names(self, *_: str) -> list[str]:
-            return [ROUTE.model_name]
+        async def routes(self, *_: str) -> list[Any]:
+            return [ROUTE]
 
         async def route(self, *_: str) -> Any:
             return ROUTE

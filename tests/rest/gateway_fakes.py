@@ -5,7 +5,8 @@ import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ ROUTE = Route(
     deployment_id="dep_1",
     api_key_id="key_1",
     model_name=MODEL,
+    created_at=datetime(2026, 1, 2, tzinfo=UTC),
     target=ModelFile(model_id="finetune_1", s3_key="finetunes/finetune_1/m.gguf", size_bytes=1, sha256="0"),
 )
 CHAT_REQUEST: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hello?"}]}
@@ -117,19 +119,22 @@ class FakeKeyTable:
 
     def __init__(self) -> None:
         self.refusal: DomainError | None = None
+        self.model_name = MODEL
+        self.target = ROUTE.target
+        self.is_ready = True
 
     async def route(self, project_id: str, secret: str, model_name: str) -> Route:
-        await self.model_names(project_id, secret)
-        if model_name != MODEL:
+        [route] = await self.routes(project_id, secret)
+        if model_name != route.model_name:
             raise NotFound("No such model.")
-        return ROUTE
+        return route
 
-    async def model_names(self, project_id: str, secret: str) -> list[str]:
+    async def routes(self, project_id: str, secret: str) -> list[Route]:
         if self.refusal:
             raise self.refusal
         if (project_id, secret) != (PROJECT, SECRET):
             raise Unauthenticated("The API key is not one of this project's.")
-        return [MODEL]
+        return [replace(ROUTE, model_name=self.model_name, target=self.target)] if self.is_ready else []
 
 
 class FakeUpstreams:
@@ -140,8 +145,7 @@ class FakeUpstreams:
         self.refusal: DomainError | None = None
         self.invalidated: list[str] = []
 
-    async def upstream(self, model: ModelFile | str) -> Upstream:
-        assert model == ROUTE.target
+    async def upstream(self, _: ModelFile | str) -> Upstream:
         if self.refusal:
             raise self.refusal
         return self.upstreams.pop(0) if len(self.upstreams) > 1 else self.upstreams[0]

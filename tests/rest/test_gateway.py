@@ -43,6 +43,11 @@ UNKNOWN_KEY = {
 }
 
 
+def named(raw: bytes) -> bytes:
+    """What a model server sent, with the name that the client gave the model."""
+    return raw.replace(b'"model": "m"', b'"model": "%s"' % MODEL.encode())
+
+
 @pytest.fixture
 async def gateway() -> AsyncIterator[GatewaySetup]:
     async with gateway_setup() as gateway:
@@ -135,7 +140,7 @@ async def test_however_a_stream_is_cut_its_bytes_stay_but_for_the_counts(
 
     response = await gateway.send(stream=True)
 
-    assert response.content == whole_stream.replace(COUNTED.replace(b"\n", newline), b"")
+    assert response.content == named(whole_stream.replace(COUNTED.replace(b"\n", newline), b""))
     assert response.headers["content-type"].startswith("text/event-stream")
     assert (await gateway.log_writer.next()).completion_tokens == 2
 
@@ -406,9 +411,11 @@ async def test_an_error_of_the_model_amid_a_stream_is_passed_on_logged_and_cut(g
     gateway.model.respond = fail_late
     async with gateway.stream() as response:
         pieces = response.aiter_raw()
-        assert await anext(pieces) == text_event("Hel")
+        assert await anext(pieces) == named(text_event("Hel"))
         received_first.set()
-        assert await anext(pieces) == boom
+        assert json.loads((await anext(pieces)).removeprefix(b"data: ")) == {
+            "error": {"message": "boom", "type": "server_error", "param": None, "code": None}
+        }
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
             await anext(pieces)
 
@@ -445,7 +452,7 @@ async def test_a_client_that_leaves_a_stream_ends_the_generation_within_a_second
     gateway.model.respond = endless = EndlessResponse(text_event("Hel"))
 
     async with gateway.stream() as response:
-        assert await anext(response.aiter_bytes()) == text_event("Hel")
+        assert await anext(response.aiter_bytes()) == named(text_event("Hel"))
 
     await asyncio.wait_for(endless.disconnected.wait(), 1)
     log = await gateway.log_writer.next()
@@ -485,7 +492,7 @@ async def test_a_client_that_does_not_read_holds_the_model_back(gateway: Gateway
         received = sum([len(chunk) async for chunk in response.aiter_raw()])
 
     assert held_at < 400
-    assert received == len(piece) * 1000
+    assert received == len(named(piece)) * 1000
     output = (await gateway.log_writer.next()).output
     assert output is not None
     assert len(output) == 1 << 20

@@ -5,7 +5,9 @@ import pytest
 
 from domain.errors import DomainError, ErrorCode
 from rest.gateway._errors import OpenAIError, from_domain_error, from_upstream
-from rest.gateway._payloads import MAX_EVENT, CompletionRecord, EventFilter, GatewayRequest
+from rest.gateway._events import MAX_EVENT, EventReader
+from rest.gateway._records import CompletionRecord
+from rest.gateway._requests import CHAT, GatewayRequest
 
 
 def user(content: object) -> dict[str, object]:
@@ -28,7 +30,7 @@ def user(content: object) -> dict[str, object]:
     ],
 )
 def test_the_input_is_the_prompt_or_the_last_message_of_the_user(body: dict[str, Any], input: str) -> None:
-    assert GatewayRequest(body).input == input
+    assert GatewayRequest(CHAT, body).input == input
 
 
 @pytest.mark.parametrize(
@@ -41,49 +43,46 @@ def test_the_input_is_the_prompt_or_the_last_message_of_the_user(body: dict[str,
             {"stream": True, "stream_options": {"include_usage": False, "x": 1}},
             {"stream": True, "stream_options": {"include_usage": True, "x": 1}},
         ),
-        (
-            {"stream": True, "stream_options": "x"},
-            {"stream": True, "stream_options": {"include_usage": True}},
-        ),
     ],
 )
 def test_only_the_model_and_a_streams_counts_are_changed_for_the_model_server(
     given: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    request = GatewayRequest({"model": "mine"} | given)
+    request = GatewayRequest(CHAT, {"model": "mine"} | given)
 
-    assert orjson.loads(request.encode("theirs")) == {"model": "theirs"} | sent
+    assert [orjson.loads(body) for body in request.encode("theirs")] == [{"model": "theirs"} | sent]
     assert request.body == {"model": "mine"} | given
 
 
 def test_the_output_is_the_text_of_each_choice_in_its_order() -> None:
     record = CompletionRecord()
     for index, text in [(1, "b"), (0, "a"), (1, "B"), (0, None)]:
-        record.read(orjson.dumps({"choices": [{"index": index, "delta": {"content": text}}]}))
+        record.add({"choices": [{"index": index, "delta": {"content": text}}]})
 
     assert record.output == "a\nbB"
 
 
 @pytest.mark.parametrize(
-    "raw",
+    "part",
     [
-        b"",
-        b"null",
-        b'{"choices": null, "usage": 3, "error": null}',
-        b'{"choices": [null, {"message": "odd", "delta": 3, "index": "x", "finish_reason": 1}]}',
-        b'{"choices": [{"text": 5}], "usage": {"prompt_tokens": -1, "completion_tokens": 1e99}}',
+        {},
+        {"choices": None, "usage": 3, "error": None},
+        {"choices": [None, {"message": "odd", "delta": 3, "index": "x", "finish_reason": 1}]},
+        {"choices": [{"text": 5}], "usage": {"prompt_tokens": -1, "completion_tokens": 1e99}},
+        {"choices": [{"delta": {"tool_calls": [None, {"function": None}, {"function": {}}, 3]}}]},
     ],
 )
-def test_an_answer_that_makes_no_sense_is_read_as_nothing(raw: bytes) -> None:
+def test_an_answer_that_makes_no_sense_is_read_as_nothing(part: dict[str, Any]) -> None:
     record = CompletionRecord()
 
-    record.read(raw)
+    record.add(part)
 
-    assert record == CompletionRecord()
+    assert (record.output, record.finish, record.error) == (None, None, None)
+    assert (record.prompt_tokens, record.completion_tokens) == (None, None)
 
 
 def test_an_event_without_end_is_given_up() -> None:
-    events = EventFilter(CompletionRecord(), keep_usage=False)
+    events = EventReader(lambda data: data)
 
     assert events.feed(b"x" * MAX_EVENT) == b""
     with pytest.raises(OpenAIError, match="without end"):

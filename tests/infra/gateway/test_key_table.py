@@ -36,6 +36,10 @@ class KeyTableSetup:
         """Where the table sends a request."""
         return await self.keys.route(self.rows.project_id, secret, model)
 
+    async def model_names(self, secret: str) -> list[str]:
+        """The names of the models that a key opens."""
+        return [route.model_name for route in await self.keys.routes(self.rows.project_id, secret)]
+
     async def until(self, secret: str, *, known: bool) -> None:
         """Wait until the table in memory has a key or has it no longer."""
         async with asyncio.timeout(10), self.rows.engine.connect() as connection:
@@ -75,6 +79,7 @@ async def test_a_key_leads_to_its_fine_tune_by_either_name(key_table: KeyTableSe
         deployment_id=deployment_id,
         api_key_id=key_id,
         model_name="demo",
+        created_at=NOW,
         target=ModelFile(
             model_id=finetune_id,
             s3_key=f"finetunes/{finetune_id}/llama_3.2_demo_v1.gguf",
@@ -83,7 +88,8 @@ async def test_a_key_leads_to_its_fine_tune_by_either_name(key_table: KeyTableSe
         ),
     )
     assert await key_table.route(secret, "llama/3.2_demo_v1") == route
-    assert await key_table.keys.model_names(key_table.rows.project_id, secret) == ["demo"]
+    assert await key_table.route(secret, "3.2_demo_v1") == route
+    assert await key_table.model_names(secret) == ["demo"]
 
 
 async def test_a_deployment_without_a_fine_tune_is_the_runtimes_own_model(key_table: KeyTableSetup) -> None:
@@ -92,11 +98,27 @@ async def test_a_deployment_without_a_fine_tune_is_the_runtimes_own_model(key_ta
     assert (await key_table.route(secret, "llama3.2")).target == "llama3.2"
 
 
+@pytest.mark.parametrize(
+    ("model", "is_found"),
+    [("a/b/c", True), ("b/c", True), ("c", False), ("a", False), ("a/", False), ("", False)],
+)
+async def test_a_model_is_found_without_the_part_before_its_first_slash_too(
+    idle: KeyTableSetup, model: str, *, is_found: bool
+) -> None:
+    _, secret = await idle.rows.key(await idle.rows.deployment("a/b/c"))
+
+    if is_found:
+        assert (await idle.route(secret, model)).model_name == "a/b/c"
+    else:
+        with pytest.raises(NotFound):
+            await idle.route(secret, model)
+
+
 async def test_a_key_of_a_moment_ago_works_before_it_is_in_the_table(idle: KeyTableSetup) -> None:
     _, secret = await idle.rows.key(await idle.rows.deployment())
 
     assert (await idle.route(secret)).model_name == "demo"
-    assert await idle.keys.model_names(idle.rows.project_id, secret) == ["demo"]
+    assert await idle.model_names(secret) == ["demo"]
     assert not idle.keys._entries
 
 
@@ -107,12 +129,12 @@ async def test_a_deployment_that_was_not_ready_a_moment_ago_works(idle: KeyTable
         await idle.until(secret, known=True)
     with pytest.raises(NotFound):
         await idle.route(secret)
-    assert await idle.keys.model_names(idle.rows.project_id, secret) == []
+    assert await idle.model_names(secret) == []
 
     await idle.rows.change(update(deployments).values(status=DeploymentStatus.READY))
 
     assert (await idle.route(secret)).deployment_id == deployment_id
-    assert await idle.keys.model_names(idle.rows.project_id, secret) == ["demo"]
+    assert await idle.model_names(secret) == ["demo"]
 
 
 async def test_a_revoked_key_is_out_of_the_table_within_a_second(key_table: KeyTableSetup) -> None:
@@ -147,7 +169,7 @@ async def test_every_key_that_does_not_fit_has_the_same_response(key_table: KeyT
         with pytest.raises(Unauthenticated) as by_route:
             await key_table.keys.route(project_id, given, "demo")
         with pytest.raises(Unauthenticated) as by_list:
-            await key_table.keys.model_names(project_id, given)
+            await key_table.keys.routes(project_id, given)
         messages |= {by_route.value.message, by_list.value.message}
 
     assert messages == {"The API key is not one of this project's."}
@@ -206,7 +228,7 @@ async def test_without_the_database_known_keys_go_on_and_others_are_not_called_w
     with pytest.raises(Unavailable, match="cannot be checked now"):
         await key_table.route(unknown)
     with pytest.raises(Unavailable):
-        await key_table.keys.model_names(key_table.rows.project_id, unknown)
+        await key_table.keys.routes(key_table.rows.project_id, unknown)
 
 
 async def test_what_changed_during_an_outage_is_known_after_it(key_table: KeyTableSetup) -> None:

@@ -1,0 +1,249 @@
+"""Checks of request bodies: types, ranges and references, as OpenAI's API has them; fields unknown here pass."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from rest.gateway._errors import OpenAIError
+
+MAX_CHOICES_PER_PROMPT = 8
+MAX_PROMPTS = 32
+MAX_STOPS = 4
+MAX_TOOLS = 128
+MAX_INT64 = 2**63 - 1
+MAX_TOKENS = 2**31 - 1
+PROBLEMS = {
+    "missing": "is missing",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be an array",
+}
+"""Where pydantic's own message names a type of Python, or is no part of a sentence."""
+
+
+def check_chat(body: Mapping[str, Any]) -> None:
+    """Raise `OpenAIError` 400 with `param` unless the body is that of a chat completion."""
+    _validate(_ChatBody, body)
+    _check_tool_choice(body.get("tool_choice"), body.get("tools") or ())
+    if body.get("top_logprobs") is not None and not body.get("logprobs"):
+        raise invalid_value("top_logprobs", "needs `logprobs` to be true")
+
+
+def check_completion(body: Mapping[str, Any]) -> None:
+    """Raise `OpenAIError` 400 with `param` unless the body is that of a completion."""
+    _validate(_CompletionBody, body)
+    if body.get("best_of") not in {None, body.get("n") or 1}:
+        raise unsupported("best_of", "`best_of` is possible only where it equals `n`.")
+    if body.get("echo"):
+        _check_echo(body)
+
+
+def invalid_value(param: str, problem: str) -> OpenAIError:
+    """The error for a value that is wrong whatever the model can do."""
+    return OpenAIError(400, f"`{param}` {problem}.", code="invalid_value", param=param)
+
+
+def unsupported(param: str, message: str) -> OpenAIError:
+    """The error for what the model or this endpoint cannot do."""
+    return OpenAIError(400, message, code="unsupported_parameter", param=param)
+
+
+def _parts(content: Any) -> Any:
+    """Content as an array of parts."""
+    return [] if content is None or isinstance(content, str) else content
+
+
+def _texts(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _token_ids(bias: dict[str, float]) -> dict[str, float]:
+    if not all(re.fullmatch(r"\d{1,10}", token) for token in bias):
+        raise ValueError("has ids of tokens as its keys")
+    return bias
+
+
+def _prompts(prompt: object) -> object:
+    """Refuse a prompt that is no text, no list of token ids and no list of these."""
+    if isinstance(prompt, str):
+        return prompt
+    if not isinstance(prompt, list) or not prompt:
+        raise ValueError("must be text, token ids, or a list of one of them that is not empty")
+    if not is_token_ids(prompt):
+        if not (all(isinstance(part, str) for part in prompt) or all(map(is_token_ids, prompt))):
+            raise ValueError("must be text, token ids, or a list of one of them")
+        if len(prompt) > MAX_PROMPTS:
+            raise ValueError(f"must be at most {MAX_PROMPTS} prompts")
+    return prompt
+
+
+def is_token_ids(prompt: object) -> bool:
+    """Whether a prompt is a list of token ids."""
+    return isinstance(prompt, list) and bool(prompt) and all(type(token) is int for token in prompt)
+
+
+Temperature = Annotated[float, Field(ge=0, le=2)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+TokenLimit = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
+Stop = Annotated[
+    list[Annotated[str, Field(min_length=1)]], Field(max_length=MAX_STOPS), BeforeValidator(_texts)
+]
+LogitBias = Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], AfterValidator(_token_ids)]
+
+
+class _Part(BaseModel):
+    """A JSON object. Unknown fields are ignored; no type is converted: neither `true` nor `"1"` is a number."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+
+class _StreamOptions(_Part):
+    include_usage: bool | None = None
+
+
+class _Sampling(_Part):
+    """What both endpoints have."""
+
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    temperature: Temperature | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES_PER_PROMPT)] | None = None
+    max_tokens: TokenLimit | None = None
+    seed: Annotated[int, Field(ge=-MAX_INT64, le=MAX_INT64)] | None = None
+    stop: Stop | None = None
+    logit_bias: LogitBias | None = None
+
+
+class _ContentPart(_Part):
+    type: Literal["text", "refusal", "image_url", "input_audio", "file", "video_url"]
+    text: str | None = None
+    refusal: str | None = None
+
+
+class _CalledFunction(_Part):
+    name: str
+    arguments: str
+
+
+class _ToolCall(_Part):
+    id: str | None = None
+    type: Literal["function"]
+    function: _CalledFunction
+
+
+class _Message(_Part):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Annotated[list[_ContentPart], BeforeValidator(_parts)] = []
+    tool_calls: list[_ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class _Function(_Part):
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class _Tool(_Part):
+    type: Literal["function"]
+    function: _Function
+
+
+class _JsonSchema(_Part):
+    name: str | None = None
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+
+
+class _ResponseFormat(_Part):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: _JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_schema(self) -> Self:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("has no `json_schema`")
+        return self
+
+
+class _ChatBody(_Sampling):
+    messages: Annotated[list[_Message], Field(min_length=1)]
+    max_completion_tokens: TokenLimit | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    tools: Annotated[list[_Tool], Field(max_length=MAX_TOOLS)] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: _ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    modalities: list[str] | None = None
+
+
+class _CompletionBody(_Sampling):
+    prompt: Annotated[Any, BeforeValidator(_prompts)]
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    echo: bool | None = None
+    best_of: Annotated[int, Field(ge=1, le=20)] | None = None
+    suffix: str | None = None
+
+
+def _validate(kind: type[BaseModel], body: Mapping[str, Any]) -> None:
+    try:
+        kind.model_validate(body)
+    except ValidationError as error:
+        raise _refusal(error.errors(include_url=False)[0]) from None
+    _check_contents(body.get("messages") or ())
+
+
+def _refusal(error: ErrorDetails) -> OpenAIError:
+    """One sentence with the path of the field, such as `messages[0].role`."""
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])[1:]
+    message = error["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    problem = PROBLEMS.get(error["type"]) or re.sub(r"^\w+ should", "must", message)
+    return invalid_value(path, problem)
+
+
+def _check_contents(messages: Any) -> None:
+    """Refuse messages without what they are for, which types cannot say."""
+    for index, message in enumerate(messages):
+        path = f"messages[{index}].content"
+        if message.get("content") is None and message["role"] not in {"assistant", "function"}:
+            raise invalid_value(path, "must be text or an array of parts")
+        for place, part in enumerate(_parts(message.get("content")) or ()):
+            if part["type"] in {"text", "refusal"} and part.get(part["type"]) is None:
+                raise invalid_value(f"{path}[{place}].{part['type']}", "is missing")
+
+
+def _check_tool_choice(choice: Any, tools: Any) -> None:
+    if choice is None or choice == "none":
+        return
+    if choice in ("auto", "required"):
+        if choice == "required" and not tools:
+            raise invalid_value("tool_choice", "is possible only with `tools`")
+        return
+    function = choice.get("function") if isinstance(choice, dict) else None
+    if not isinstance(function, dict) or choice.get("type") != "function":
+        raise invalid_value("tool_choice", "must be none, auto, required, or an object that names a function")
+    if function.get("name") not in {tool["function"]["name"] for tool in tools}:
+        raise invalid_value("tool_choice", "names a function that is not in `tools`")
+
+
+def _check_echo(body: Mapping[str, Any]) -> None:
+    prompt = body["prompt"]
+    if not all(isinstance(text, str) for text in (prompt if isinstance(prompt, list) else [prompt])):
+        raise unsupported("echo", "`echo` is possible only where the prompt is text.")
+    if body.get("logprobs") is not None:
+        raise unsupported("echo", "`echo` is not possible together with `logprobs`.")
