@@ -241,7 +241,7 @@ async def gateway_setup() -> AsyncIterator[GatewaySetup]:
     async with AsyncExitStack() as stack:
         model_url = await stack.enter_async_context(serving(model))
         url = await stack.enter_async_context(serving(gateway)) + f"/public/{PROJECT}/v1"
-        client = await stack.enter_async_context(httpx.AsyncClient())
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=30))
         openai = await stack.enter_async_context(AsyncOpenAI(base_url=url, api_key=SECRET, max_retries=0))
         stack.push_async_callback(gateway.aclose)
         upstream = Upstream(base_url=f"{model_url}/v1", model="finetune_1", api_key="model-key")

@@ -52,6 +52,7 @@ def _add_vocabulary(writer: gguf.GGUFWriter) -> None:
     writer.add_token_list(tokens)
     writer.add_token_scores([0.0] * len(tokens))
     writer.add_token_types([UNKNOWN, CONTROL, CONTROL, *[BYTE] * 256])
+    writer.add_add_space_prefix(False)  # with one, llama.cpp fails at grammars
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
 
