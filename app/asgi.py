@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from app.settings import Settings
 from app.wiring import Wiring, wire
 from domain.errors import INTERNAL_MESSAGE
+from edge.cors import Cors, listed_origins
 from edge.request_ids import RequestIds
 from edge.slow_clients import SlowClientTimeout
 from rest import datasets, deployments, documents, finetune_logs, finetunes, graphiql, health, webhooks
@@ -24,6 +25,7 @@ from schema.http import GraphQLView
 from schema.root import schema_with_executor
 
 REASONS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
+PUBLIC_PATH = "/public/"
 REST = (health, documents, datasets, finetunes, finetune_logs, deployments, webhooks, graphiql)
 
 
@@ -50,28 +52,28 @@ def application(settings: Settings) -> ASGIApp:
 
 
 def with_middleware(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """The application with request ids and a timeout for slow clients."""
-    return RequestIds(SlowClientTimeout(app, settings.slow_client_timeout_s))
+    """The application with request ids, CORS and a timeout for slow clients."""
+    in_time = SlowClientTimeout(app, settings.slow_client_timeout_s)
+    return RequestIds(Cors(in_time, origins=settings.origins, public_path=PUBLIC_PATH, refuse=refusal))
 
 
 def add_routes(app: Starlette, wiring: Wiring, settings: Settings) -> None:
     """Add all routes, and the services that they use."""
     app.state.services = wiring.services
     app.state.quotas = wiring.quotas
-    origins = tuple(filter(None, settings.console_origins.split(",")))
     graphql = GraphQLView(
         schema_with_executor(by_column=settings.fast_execution),
         wiring.services,
         wiring.quotas,
         public_url=settings.public_url,
-        origins=origins,
+        origins=listed_origins(settings.origins),
     )
     app.router.routes.extend(
         [
             Route("/graphql", graphql),  # a Route serves no WebSocket
             WebSocketRoute("/graphql", graphql),
             *(route for module in REST for route in module.ROUTES),
-            Mount("/public", wiring.gateway),
+            Mount(PUBLIC_PATH, wiring.gateway),
         ]
     )
 

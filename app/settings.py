@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.failures import Failure
 from domain.rate_limits import DOCUMENTED, MAX_AMOUNT, SECONDS, CallKind, Rate, RateLimits
+from edge.cors import parse_origins
 
 MEBIBYTE = 1_048_576
 
@@ -135,7 +136,9 @@ class Settings(StorageSettings):
     max_file_mb: int = Field(50, ge=1)
     max_project_mb: int = Field(500, ge=1)
     public_url: Address | None = None
-    console_origins: str = ""
+    origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_origins)] = Field(
+        (), validate_default=False, validation_alias=AliasChoices("ORIGINS", "CONSOLE_ORIGINS")
+    )  # from which browsers may call, beside the server's own; the second name is removed after 0.1
     fast_execution: bool = (
         True  # of GraphQL: schema/execution/_executor.py rather than strawberry's own executor
     )

@@ -80,8 +80,8 @@ def s3(home: Home, secrets: Secrets) -> Child:
         return await _status(secrets.s3_port, "/") is not None  # any status: an unsigned request is refused
 
     (home.buckets / BUCKET).mkdir(exist_ok=True)
-    # Any origin: the console is on localhost and on 127.0.0.1, and rclone sends one fixed value. Requests must be
-    # signed, and a browser sends no credentials by itself.
+    # Any origin: ORIGINS may name many, and rclone sends one fixed value. Requests must be signed, pages get signed
+    # URLs from the API alone, and a browser sends no credentials by itself.
     cors = ("--allow-origin", "*", "--response-header", "Access-Control-Expose-Headers: ETag")
     address = ("--addr", f"127.0.0.1:{secrets.s3_port}")
     return Child(

@@ -43,6 +43,14 @@ def test_a_deprecated_variable_works_until_the_new_one_is_set(
     assert getattr(read_settings(), name.lower()) == 8
 
 
+def test_origins_are_read_under_their_old_name_too(environment: pytest.MonkeyPatch) -> None:
+    assert read_settings().origins == ()
+    environment.setenv("CONSOLE_ORIGINS", "http://localhost:5173")
+    assert read_settings().origins == ("http://localhost:5173",)
+    environment.setenv("ORIGINS", "https://app.example.org, *")
+    assert read_settings().origins == ("https://app.example.org", "*")
+
+
 @pytest.mark.parametrize("name", ["DATABASE_URL", "SECRET_KEY", "S3_BUCKET", "LLM_BASE_URL"])
 def test_a_missing_setting_is_named(environment: pytest.MonkeyPatch, name: str) -> None:
     environment.delenv(name)
@@ -63,6 +71,8 @@ def test_a_missing_setting_is_named(environment: pytest.MonkeyPatch, name: str) 
         ("RATE_LIMITS", '{"reads": 0}'),
         ("RATE_LIMITS_URL", "localhost:6379"),
         ("RATE_LIMITS_URL", "redis://:hidden@localhost:port"),
+        ("ORIGINS", "localhost:5173"),
+        ("ORIGINS", "https://app.example.org/path"),
         ("TRUSTED_PROXIES", "nginx"),
         ("TRUSTED_PROXIES", "10.0.0.7,"),
         ("TRUSTED_PROXIES", "10.0.0.7/8"),
