@@ -1,1 +1,1 @@
-"""What GraphQL, REST and the gateway share: bodies, bearer tokens, event streams, quotas, slow clients, request ids."""
+"""What GraphQL, REST and the gateway share: bodies, bearer tokens, event streams, CORS, quotas, slow clients, request ids."""

@@ -1,4 +1,4 @@
-"""Cross-origin requests: pages on which origins may call, and which headers their scripts may read (Fetch, 3.3)."""
+"""The CORS protocol: pages on which origins may call, and which response headers their scripts may read."""
 
 import re
 from collections.abc import Callable, Collection
@@ -57,13 +57,13 @@ def _normalized(text: str) -> str:
 class Cors:
     """Lets pages on `origins` call the application; where `*` is one, pages on any origin below `public_path`.
 
-    A browser adds nothing to such a call by itself: callers are authenticated by tokens that the page's script must
-    have, never by cookies or client certificates, so Access-Control-Allow-Credentials is never sent. What a list of
-    origins is needed for is a server that only its user's machine or network can reach: a foreign page in the
-    user's browser reaches it too, and could register, guess passwords or read `/health`. Below `public_path` nothing
-    is done without an API key.
+    Callers are authenticated by a token that the page's own script sends, never by cookies or client certificates. So
+    Access-Control-Allow-Credentials is never sent, and a page gains nothing from whom its visitor is signed in as.
+    Origins are listed nevertheless: a browser may reach a server that the author of a page cannot, on the visitor's
+    machine or network, and a foreign page could register there, try passwords or read `/health`. Below `public_path`
+    every call needs an API key, so any origin may be allowed.
 
-    A WebSocket has no preflight; the GraphQL view checks its origin itself.
+    A WebSocket has no preflight: the GraphQL view compares its origin with the same list.
     """
 
     def __init__(self, app: ASGIApp, *, origins: Collection[str], public_path: str, refuse: Refuse) -> None:
@@ -109,7 +109,7 @@ class _Middleware(CORSMiddleware):
         return refusal
 
     async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
-        """Send the response; one to a page that may not read it has no header but `Vary`."""
+        """Send the response; one to a page that may not read it gets `Vary` and no CORS header."""
         origin = request_headers.get("origin")
         is_readable = origin is not None and self.is_allowed_origin(origin)
         await super().send(message, send, request_headers if is_readable else Headers())

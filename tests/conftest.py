@@ -147,6 +147,11 @@ def services(wiring: Wiring, runtime: FakeRuntime, trainer: FakeTrainer, tmp_pat
 @pytest.fixture
 async def application(wiring: Wiring, services: Services, settings: Settings, clean: None) -> ASGIApp:  # noqa: ARG001
     """The application on a clean database."""
+    return assemble(wiring, services, settings)
+
+
+def assemble(wiring: Wiring, services: Services, settings: Settings) -> ASGIApp:
+    """The application over these services."""
     app = Starlette(exception_handlers=HANDLERS)
     add_routes(app, replace(wiring, services=services), settings)
     return with_middleware(app, settings)

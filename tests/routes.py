@@ -1,11 +1,14 @@
 """The routes of the REST API, and how each is called."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
 from app.asgi import REST
+from domain import ids
+from domain.ids import Noun
 from tests.sample_data import (
     IdOf,
     SampleData,
@@ -15,6 +18,7 @@ OPEN = {"/", "/health", "/graphiql", "/graphiql/assets/{name}"}
 """Paths without authentication."""
 
 
+PARAMETER = re.compile(r"{(\w+?)(_id)?}")
 Case = tuple[str, str]
 ROUTES = {
     (method, route.path): route
@@ -23,6 +27,18 @@ ROUTES = {
     for method in route.methods or ()
 }
 CASES = sorted(case for case in ROUTES if case[1] not in OPEN)
+EVERY_ROUTE = sorted(
+    {
+        *ROUTES,
+        ("GET", "/graphql"),
+        ("POST", "/graphql"),
+        ("GET", "/public/{project_id}/models"),
+        ("POST", "/public/{project_id}/completions"),
+        ("POST", "/public/{project_id}/chat/completions"),
+        ("POST", "/public/{project_id}/v1/chat/completions"),
+    }
+)
+"""Those of GraphQL and of the gateway too."""
 SENT: dict[str, dict[str, Any]] = {
     "/api/projects/{project_id}/files": {
         "data": {"kind": "dataset_upload"},
@@ -41,6 +57,11 @@ def names(case: Case) -> dict[str, IdOf | str]:
         name: IdOf(name.removesuffix("_id").capitalize()) if name.endswith("_id") else name
         for name in parameters
     }
+
+
+def example_path(path: str) -> str:
+    """The path with values for its parameters, which name nothing that there is."""
+    return PARAMETER.sub(lambda match: ids.new(Noun(match[1].capitalize())) if match[2] else match[1], path)
 
 
 def path_of(case: Case, given: Mapping[str, str], sample: SampleData) -> str:

@@ -80,6 +80,10 @@ class Page:
                 f"{parts} not in {self._text(selector)!r}; {await self.console_errors()}"
             ) from None
 
+    async def text(self, selector: str) -> str:
+        """The text of an element once it has one."""
+        return str(await self._until(lambda: self._text(selector)))
+
     async def value(self, selector: str) -> str:
         """The value of an input field."""
         field = await self._found(selector)
