@@ -7,8 +7,11 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
+from app.asgi import add_routes
+from app.settings import Settings
+from app.wiring import Wiring
 from domain.services import Services
 from tests.clients import Api
 from tests.external import KEY
@@ -68,9 +71,10 @@ def expected_of_owner(case: Case) -> int:
     return 409 if case[1] == NOT_EXTERNAL else 201 if case[1].endswith("/files") else 200
 
 
-def test_every_path_of_the_application_is_tested_here(application: ASGIApp) -> None:
-    app: Any = application
-    assert {route.path for route in app._app._app.routes} == {path for _, path in CASES} | OPEN | OTHERS
+def test_every_path_of_the_application_is_tested_here(wiring: Wiring, settings: Settings) -> None:
+    app: Any = Starlette()
+    add_routes(app, wiring, settings)
+    assert {route.path for route in app.routes} == {path for _, path in CASES} | OPEN | OTHERS
 
 
 async def test_every_path_is_open_to_its_owner_alone(
