@@ -12,7 +12,7 @@ from domain.items import Item
 from domain.job_events import Metric
 from domain.jobs import Runner
 from domain.reading import LockingReads, PagedReads, Reads
-from domain.storage_keys import finetune_prefix, gguf_filename, gguf_key
+from domain.storage_keys import artifact_key, finetune_prefix, gguf_filename
 
 
 class FinetuneMethod(StrEnum):
@@ -119,6 +119,13 @@ class Artifact:
     quantization: str | None = None
 
 
+def model_artifact(artifacts: Sequence[Artifact], model_name: str) -> Artifact | None:
+    """The artifact that the model runtime loads: `{model_name}.gguf`, or else the only GGUF; None where there is neither."""
+    named = [artifact for artifact in artifacts if artifact.filename == gguf_filename(model_name)]
+    found = named or [artifact for artifact in artifacts if artifact.kind is ArtifactKind.GGUF]
+    return found[0] if len(found) == 1 else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finetune:
     """A training run and its results. Its items are frozen when it is created."""
@@ -167,23 +174,19 @@ class Finetune:
         return finetune_prefix(self.id)
 
     @property
-    def gguf_key(self) -> str:
-        """Where its model is in the bucket, once it is DONE."""
-        return gguf_key(self.id, self.model_name)
-
-    @property
     def gguf(self) -> Artifact | None:
         """The artifact that the model runtime loads; None until it is stored."""
-        filename = gguf_filename(self.model_name)
-        return next((artifact for artifact in self.artifacts if artifact.filename == filename), None)
+        return model_artifact(self.artifacts, self.model_name)
+
+    def key_of(self, artifact: Artifact) -> str:
+        """Where an artifact is in the bucket."""
+        return artifact_key(self.id, artifact.filename)
 
     def elapsed_seconds(self, now: datetime) -> float | None:
         """Seconds from its start to its end, or to `now` while it runs; None before it starts."""
-        return (
-            None
-            if self.started_at is None
-            else ((self.completed_at or now) - self.started_at).total_seconds()
-        )
+        if self.started_at is None:
+            return None
+        return ((self.completed_at or now) - self.started_at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

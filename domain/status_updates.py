@@ -1,6 +1,9 @@
 """Status updates of datasets and fine-tunes, sent by external workers."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from domain.datasets import RunStatus
 from domain.errors import Conflict, Invalid
@@ -13,6 +16,8 @@ ALLOWED_TRANSITIONS = {
     RunStatus.RUNNING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.DONE}),
 }
 """The statuses that an external worker may report, by the current status of the run."""
+MAX_NAME = 60
+"""Characters of an unknown field's name that an error shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,22 @@ class StatusUpdate:
 def unprocessable_error(message: str, field: str | None = None) -> Invalid:
     """The error for a status update that breaks a rule."""
     return Invalid(message, reason=UNPROCESSABLE, field=field)
+
+
+def shown_name(name: str) -> str:
+    """A name that a worker chose, as an error shows it: in one line, and cut when it is long."""
+    shown = "".join(character if character.isprintable() else "?" for character in name[:MAX_NAME])
+    return shown if len(name) <= MAX_NAME else f"{shown}…"
+
+
+def unknown_field_error(path: str, name: str, fields: Iterable[str]) -> Invalid:
+    """The error for a field that is none of `fields`; `path` is that of its object, with a dot at the end, or empty."""
+    known = list(fields)
+    in_snake_case = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[ -]", "_", name[:MAX_NAME]).lower()
+    near = get_close_matches(in_snake_case, known, n=1, cutoff=0.8)
+    hint = f"the nearest one is `{near[0]}`." if near else f"the fields here are {', '.join(known)}."
+    where = path + shown_name(name)
+    return unprocessable_error(f"`{where}` is not a field; {hint}", where)
 
 
 def check_transition(current: RunStatus, reported: RunStatus, *, is_external: bool) -> bool:

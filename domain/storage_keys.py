@@ -23,11 +23,11 @@ def finetune_prefix(finetune_id: str) -> str:
     return f"finetunes/{finetune_id}/"
 
 
+def artifact_key(finetune_id: str, filename: str) -> str:
+    """The key of a fine-tune's artifact."""
+    return finetune_prefix(finetune_id) + filename
+
+
 def gguf_filename(model_name: str) -> str:
-    """The file name of a fine-tune's model."""
+    """The file name of a fine-tune's model; an external worker may choose another one."""
     return f"{safe_name(model_name)}.gguf"
-
-
-def gguf_key(finetune_id: str, model_name: str) -> str:
-    """The key of a fine-tune's model."""
-    return finetune_prefix(finetune_id) + gguf_filename(model_name)

@@ -50,6 +50,7 @@ async def complete(context: Context, id: str, request: CompletionRequest) -> Com
     request = request.validated()
     async with context.transactions.read() as store:
         finetune = await require(store.finetunes, id, viewer_id=context.viewer_id, field="finetuneId")
+        await finetunes.require_text_model(store, finetune)
     model, services = deployments.model_file(finetune), context.services
     return await completions.complete(services.runtime, services.completions, model, request)
 

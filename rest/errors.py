@@ -18,6 +18,9 @@ STATUS: Mapping[ErrorCode, int] = {
 REASON_STATUS: Mapping[str, int] = {
     "BODY_TOO_LARGE": 413,
     "FILE_TOO_LARGE": 413,
+    "GGUF_AMBIGUOUS": 422,
+    "GGUF_INVALID": 422,
+    "GGUF_MISSING": 422,
     "PROJECT_FULL": 413,
     "TOO_MANY_FILES": 413,
     "UNPROCESSABLE": 422,

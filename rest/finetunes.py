@@ -72,7 +72,7 @@ async def _file(request: Request, finetune: Finetune, file: Artifact) -> Respons
     return await file_response(
         request,
         services_of(request).storage,
-        finetune.prefix + file.filename,
+        finetune.key_of(file),
         filename=file.filename,
         media_type=MEDIA_TYPES.get(suffix, "application/octet-stream"),
         size=file.size_bytes,
@@ -83,7 +83,7 @@ async def _file(request: Request, finetune: Finetune, file: Artifact) -> Respons
 async def _members(storage: Storage, finetune: Finetune) -> AsyncIterator[Member]:
     made = finetune.completed_at or finetune.created_at
     for file in finetune.artifacts:
-        yield file.filename, made, MODE, ZIP_64, storage.read(finetune.prefix + file.filename)
+        yield file.filename, made, MODE, ZIP_64, storage.read(finetune.key_of(file))
 
 
 def _no_compression() -> "zlib._Compress":

@@ -13,13 +13,13 @@ from starlette.routing import Route
 
 from domain.datasets import UNFINISHED, Dataset, RunStatus
 from domain.errors import Conflict, Unauthenticated
-from domain.finetunes import Finetune
+from domain.finetunes import Artifact, Finetune
 from domain.ids import Noun
 from domain.jobs import Superseded
 from domain.reading import not_found_error, require
 from domain.services import Services
 from domain.status_updates import StatusUpdate
-from domain.use_cases import generation_results, status_updates
+from domain.use_cases import external_artifacts, finetunes, generation_results, status_updates
 from domain.use_cases.generation_results import ResultFile
 from edge.bearer_tokens import bearer_token
 from rest.endpoints import endpoint, json_object, services_of, viewer_id
@@ -60,17 +60,26 @@ async def update_finetune_status(request: Request) -> Response:
     services = services_of(request)
     finetune = await _finetune(request, request.path_params["finetune_id"])
     update = read_status_update(await json_object(request), services.now())
+    artifacts = await _artifacts(services, finetune, update) if update.status is RunStatus.DONE else []
     for _ in range(MAX_ATTEMPTS):
         with suppress(Superseded):  # the run started or ended meanwhile: check the transition again
-            return _response(await _update_finetune(services, finetune, update))
+            return _response(await _update_finetune(services, finetune, update, artifacts))
     raise Conflict("The run changed while this was reported; report it again.", reason="RUN_CHANGED")
 
 
-async def _update_finetune(services: Services, finetune: Finetune, update: StatusUpdate) -> Finetune:
-    is_end = update.status is RunStatus.DONE and finetune.status in UNFINISHED
-    artifacts = (
-        await status_updates.stored_artifacts(services.storage, finetune, update.result) if is_end else []
-    )
+async def _artifacts(services: Services, finetune: Finetune, update: StatusUpdate) -> list[Artifact]:
+    """The files of a run that becomes DONE; none where it is that already."""
+    async with services.transactions.read() as store:
+        if not await status_updates.check_done(store, finetune.id, owner_id=finetune.owner_id):
+            return []
+        is_video = await finetunes.is_video_model(store, finetune)
+    find = external_artifacts.reported_artifacts if is_video else external_artifacts.text_model_artifacts
+    return await find(services.storage, finetune, update.result)
+
+
+async def _update_finetune(
+    services: Services, finetune: Finetune, update: StatusUpdate, artifacts: list[Artifact]
+) -> Finetune:
     async with services.transactions.begin() as store:
         return await status_updates.update_finetune(
             store, finetune.id, update, artifacts, owner_id=finetune.owner_id

@@ -18,6 +18,7 @@ from domain.job_events import LogLine
 from domain.reading import require
 from domain.request_logs import RequestLog
 from domain.services import Services
+from domain.storage_keys import gguf_filename
 from domain.training_points import TrainingPoint
 from domain.use_cases import deployments
 from infra.db import tables
@@ -80,11 +81,11 @@ async def _train(services: Services, api: Api, project_id: str, dataset_id: str)
     await record_events(services, job, LogLine("trained"))
     async with services.transactions.begin() as store:
         finetune = await require(store.finetunes, id, viewer_id=api.user_id)
-        filename = finetune.gguf_key.removeprefix(finetune.prefix)
+        filename = gguf_filename(finetune.model_name)
         gguf = Artifact(filename=filename, kind=ArtifactKind.GGUF, size_bytes=len(MODEL), sha256="0" * 64)
         await store.training_points.upsert(id, [TrainingPoint(step=1, epoch=1.0, train_loss=1.0, at=NOW)])
         await store.finetunes.set_artifacts(id, [gguf])
-    await put_object(services, finetune.gguf_key, MODEL)
+    await put_object(services, finetune.key_of(gguf), MODEL)
     await succeed(services, job)
     return id, job.id, filename
 

@@ -18,7 +18,7 @@ from domain.projects import require_active
 from domain.reading import require, require_in_project, require_locked
 from domain.rules import validated_name
 from domain.store import Store
-from domain.use_cases import jobs
+from domain.use_cases import finetunes, jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,11 @@ def _refuse_finetune_id(model_name: str) -> None:
 
 
 async def _lock_trained(store: Store, finetune: Finetune) -> Finetune:
-    """The fine-tune, locked until the transaction ends; raises `Conflict` when it has no model."""
+    """The fine-tune, locked until the transaction ends; raises `Conflict` when it has no model, `Invalid` for video."""
     locked = await require_locked(
         store.finetunes, finetune.id, viewer_id=finetune.owner_id, field="finetuneId"
     )
+    await finetunes.require_text_model(store, locked)
     require_gguf(locked)
     return locked
 
@@ -112,7 +113,7 @@ def model_file(finetune: Finetune) -> ModelFile:
     """The GGUF file of a fine-tune; raises `Conflict` NOT_READY while there is none."""
     gguf = require_gguf(finetune)
     return ModelFile(
-        model_id=finetune.id, s3_key=finetune.gguf_key, size_bytes=gguf.size_bytes, sha256=gguf.sha256
+        model_id=finetune.id, s3_key=finetune.key_of(gguf), size_bytes=gguf.size_bytes, sha256=gguf.sha256
     )
 
 

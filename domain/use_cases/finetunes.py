@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from domain import ids
-from domain.base_models import BaseModel
+from domain.base_models import BaseModel, ModelType
 from domain.datasets import RUN_STATUS_OF_JOB, UNFINISHED, Dataset, RunStatus
 from domain.errors import Conflict, Invalid
 from domain.finetunes import (
@@ -174,6 +174,22 @@ async def delete(store: Store, id: str, *, viewer_id: str) -> str:
     await store.background_tasks.unload([id])
     await store.finetunes.delete(id)
     return id
+
+
+async def is_video_model(store: ReadStore, finetune: Finetune) -> bool:
+    """Whether the base model is a video model; one that is no longer offered counts as a text model."""
+    base = await store.base_models.by_model_id(finetune.base_model_name)
+    return base is not None and base.model_type is not ModelType.TEXT_GENERATION
+
+
+async def require_text_model(store: ReadStore, finetune: Finetune) -> None:
+    """Raise `Invalid` for a fine-tune of a video model, which the model runtime cannot load."""
+    if await is_video_model(store, finetune):
+        raise Invalid(
+            "A fine-tune of a video model cannot be deployed or prompted: the model runtime loads text models only.",
+            reason="VIDEO_MODEL",
+            field="finetuneId",
+        )
 
 
 async def require_with_job(store: ReadStore, id: str, *, viewer_id: str) -> tuple[Finetune, Job]:

@@ -14,13 +14,15 @@ from domain.errors import Invalid
 from domain.files.json_objects import JsonRow, object_row, rows_of_text
 from domain.items import Item, ItemOrigin, Source
 from domain.ports.storage import Storage
-from domain.status_updates import unprocessable_error
+from domain.status_updates import unknown_field_error, unprocessable_error
 from domain.store import Store
 from domain.texts import replace_invalid_characters
 
 MAX_FILE_BYTES = 33_554_432
 """Most bytes of one file of results."""
 MAX_OFFSET = 2**63 - 1
+FIELDS = ("values", "source_document", "start", "end", "generation_time_seconds")
+"""The fields of an entry; all but `values` may be missing or null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +104,22 @@ def _entries(file: ResultFile) -> list[tuple[Any, dict[str, str]]]:
     if not isinstance(entries, list):
         raise unprocessable_error(f"The file {file.name} must be a JSON array.")
     for index, entry in enumerate(entries):
-        if not isinstance(entry, dict) or not isinstance(entry.get("values"), dict):
-            raise unprocessable_error(
-                f"Entry {index} of {file.name} must be an object with `values`, an object of texts by field name."
-            )
+        _check_entry(f"Entry {index} of {file.name}", entry)
     rows = enumerate(rows_of_text([text]))
     return [
         (entry, _values(f"Entry {index} of {file.name}", row))
         for entry, (index, row) in zip(entries, rows, strict=True)
     ]
+
+
+def _check_entry(where: str, entry: object) -> None:
+    if not isinstance(entry, dict):
+        raise unprocessable_error(f"{where} must be an object with the fields {', '.join(FIELDS)}.")
+    for name in entry:
+        if name not in FIELDS:
+            raise unprocessable_error(f"{where}: {unknown_field_error('', name, FIELDS).message}")
+    if not isinstance(entry.get("values"), dict):
+        raise unprocessable_error(f"{where} must have `values`, an object of texts by field name.")
 
 
 def _values(where: str, row: JsonRow) -> dict[str, str]:

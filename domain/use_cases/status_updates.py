@@ -1,25 +1,17 @@
 """Use cases of status updates by external workers."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from domain.datasets import DatasetOrigin, RunStatus
-from domain.finetunes import Artifact, ArtifactKind, Finetune, updated_metrics
+from domain.finetunes import Artifact, Finetune, updated_metrics
 from domain.job_events import Event, LogLine, Metric, Progress
 from domain.jobs import Job, JobStatus, Runner
-from domain.ports.storage import Storage
 from domain.reading import require, require_locked
-from domain.status_updates import (
-    ReportedArtifact,
-    ReportedResult,
-    StatusUpdate,
-    check_transition,
-    unprocessable_error,
-)
-from domain.store import Store
+from domain.status_updates import ReportedResult, StatusUpdate, check_transition
+from domain.store import ReadStore, Store
 from domain.use_cases import finetunes, job_lifecycle
 
 
@@ -40,54 +32,11 @@ async def update_dataset(
     return status is RunStatus.DONE
 
 
-async def stored_artifacts(storage: Storage, finetune: Finetune, result: ReportedResult) -> list[Artifact]:
-    """The reported files as artifacts, and the model's file also when it is not reported.
-
-    Raises `Invalid` when a reported file is not in storage.
-    """
-    artifacts = [await _stored(storage, finetune, file) for file in result.files]
-    if not any(finetune.prefix + artifact.filename == finetune.gguf_key for artifact in artifacts):
-        artifacts += await _unreported_model(storage, finetune)
-    return [_with_quantization(finetune, artifact, result) for artifact in artifacts]
-
-
-async def _stored(storage: Storage, finetune: Finetune, file: ReportedArtifact) -> Artifact:
-    stored = await storage.head(finetune.prefix + file.filename)
-    if stored is None:
-        raise unprocessable_error(
-            f"The file {file.filename} is not in storage; put it under {finetune.prefix} before DONE is reported.",
-            "result.artifacts",
-        )
-    return Artifact(
-        filename=file.filename, kind=file.kind, size_bytes=stored.size, sha256=file.sha256.lower()
-    )
-
-
-async def _unreported_model(storage: Storage, finetune: Finetune) -> list[Artifact]:
-    """The model's file, if it is in storage; it is read once for its checksum."""
-    stored = await storage.head(finetune.gguf_key)
-    if stored is None:
-        return []
-    digest = hashlib.sha256()
-    async for chunk in storage.read(finetune.gguf_key):
-        digest.update(chunk)
-    return [
-        Artifact(
-            filename=finetune.gguf_key.removeprefix(finetune.prefix),
-            kind=ArtifactKind.GGUF,
-            size_bytes=stored.size,
-            sha256=digest.hexdigest(),
-        )
-    ]
-
-
-def _with_quantization(finetune: Finetune, artifact: Artifact, result: ReportedResult) -> Artifact:
-    """The artifact; a GGUF with its quantization, from the update or from its file name."""
-    if finetune.prefix + artifact.filename == finetune.gguf_key:
-        return replace(artifact, quantization=result.model_quantization)
-    model, name = finetune.gguf_key.removesuffix("gguf"), finetune.prefix + artifact.filename
-    is_other = artifact.kind is ArtifactKind.GGUF and name.startswith(model) and name.endswith(".gguf")
-    return replace(artifact, quantization=name[len(model) : -len(".gguf")]) if is_other else artifact
+async def check_done(store: ReadStore, id: str, *, owner_id: str) -> bool:
+    """Whether DONE would change a fine-tune; raises `Conflict` when the transition is not allowed."""
+    finetune, job = await finetunes.require_with_job(store, id, viewer_id=owner_id)
+    is_external = job.runner is Runner.EXTERNAL
+    return check_transition(finetune.status, RunStatus.DONE, is_external=is_external)
 
 
 async def update_finetune(

@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain.api_keys import digest_of_secret
 from domain.deployments import DeploymentStatus
 from domain.errors import NotFound, Unauthenticated, Unavailable
+from domain.finetunes import model_artifact
 from domain.ports.gateway import Route
 from domain.ports.model_runtime import ModelFile
-from domain.storage_keys import gguf_filename, gguf_key
+from domain.storage_keys import artifact_key
 from infra.db.gateway import CHANNEL
 from infra.db.tables import api_keys, deployments, finetunes
 from infra.events.listener import NEVER, Listener
@@ -191,14 +192,13 @@ def _names(*names: str | None) -> frozenset[str]:
 
 
 def _model_file(row: RowMapping) -> ModelFile | None:
-    """The fine-tune's GGUF; None while it has none."""
-    filename = gguf_filename(row["tuned_name"])
-    for artifact in row["artifacts"]:
-        if artifact.filename == filename:
-            return ModelFile(
-                model_id=row["finetune_id"],
-                s3_key=gguf_key(row["finetune_id"], row["tuned_name"]),
-                size_bytes=artifact.size_bytes,
-                sha256=artifact.sha256,
-            )
-    return None
+    """The fine-tune's model; None while it has none."""
+    gguf = model_artifact(row["artifacts"], row["tuned_name"])
+    if gguf is None:
+        return None
+    return ModelFile(
+        model_id=row["finetune_id"],
+        s3_key=artifact_key(row["finetune_id"], gguf.filename),
+        size_bytes=gguf.size_bytes,
+        sha256=gguf.sha256,
+    )

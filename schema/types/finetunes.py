@@ -250,7 +250,8 @@ class Finetune(Node):
 
     @strawberry.field(description="URI of the GGUF file in object storage; null until it is exported.")
     def output_path(self, info: Info) -> str | None:
-        return f"{info.context.services.storage.uri}/{self.record.gguf_key}" if self.record.gguf else None
+        gguf = self.record.gguf
+        return f"{info.context.services.storage.uri}/{self.record.key_of(gguf)}" if gguf else None
 
     @strawberry.field(description="REST path of the download of the GGUF file; null until it is exported.")
     def download_url(self) -> str | None:

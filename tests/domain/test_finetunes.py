@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from domain.base_models import CATALOG, LINEAR_LAYERS, TINY, BaseModel
 from domain.errors import Invalid
-from domain.finetunes import TrainingMetrics, model_name, project_slug, updated_metrics
+from domain.finetunes import (
+    Artifact,
+    ArtifactKind,
+    TrainingMetrics,
+    model_artifact,
+    model_name,
+    project_slug,
+    updated_metrics,
+)
 from domain.job_events import Metric
 from domain.rules import NAME_LIMIT, safe_name
 from domain.training_points import TrainingPoint
@@ -38,6 +46,27 @@ def test_a_project_name_becomes_lower_case_letters_digits_and_underscores(projec
 
 def test_a_model_is_named_after_its_base_its_project_and_its_version() -> None:
     assert model_name("luthier/tiny", "Capital Cities", 3) == "luthier/tiny_capital_cities_v3"
+
+
+@pytest.mark.parametrize(
+    ("files", "model"),
+    [
+        ("llama_3.2_v1.gguf:GGUF other.gguf:GGUF", "llama_3.2_v1.gguf"),
+        ("llama_3.2_v1.q4_0.gguf:GGUF llama_3.2_v1.gguf:GGUF", "llama_3.2_v1.gguf"),
+        ("other.gguf:GGUF config.json:CONFIG", "other.gguf"),
+        ("lora.gguf:ADAPTER other.gguf:GGUF", "other.gguf"),
+        ("a.gguf:GGUF b.gguf:GGUF", None),
+        ("lora.gguf:ADAPTER", None),
+        ("", None),
+    ],
+)
+def test_the_model_is_the_gguf_of_its_name_or_else_the_only_one(files: str, model: str | None) -> None:
+    artifacts = [
+        Artifact(filename=name, kind=ArtifactKind(kind), size_bytes=1, sha256="")
+        for name, kind in (file.split(":") for file in files.split())
+    ]
+    found = model_artifact(artifacts, "llama/3.2_v1")
+    assert (found and found.filename) == model
 
 
 @settings(max_examples=40)

@@ -70,6 +70,7 @@ async def test_results_in_storage_become_items_once(
         b'[{"values": {"question": "q"}, "end": "x"}]',
         b'[{"values": {"question": "q"}, "source_document": 1}]',
         b'[{"values": {"question": "q"}, "generation_time_seconds": -1}]',
+        b'[{"values": {"question": "q"}, "sourceDocument": "a.pdf"}]',
         b"[" * 100_000,
     ],
 )

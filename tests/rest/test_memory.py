@@ -106,7 +106,9 @@ async def test_a_gguf_of_five_hundred_megabytes_comes_down_in_flat_memory(
         await store.finetunes.set_artifacts(
             finetune_record.id, [replace(finetune_record.gguf, size_bytes=GGUF_SIZE)]
         )
-    await services.storage.write(finetune_record.gguf_key, blocks(), "application/octet-stream")
+    await services.storage.write(
+        finetune_record.key_of(finetune_record.gguf), blocks(), "application/octet-stream"
+    )
     url = f"/api/projects/{finetune_record.project_id}/finetunes/{finetune_record.id}/download"
     async with serving(environment) as (client, pid):
         client.headers["authorization"] = f"Bearer {api.token}"

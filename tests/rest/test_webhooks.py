@@ -138,6 +138,8 @@ async def test_a_run_moves_only_as_it_may(
         id = made["finetune"]["id"]
     else:
         id = await new_qa_dataset(api, project_id)
+    if noun == "finetune":
+        await put_object(services, await model_key(api, id), MODEL)
     for before, status in zip((None, *path), path, strict=False):
         response = await report_status(anonymous, id, status)
         if before in {None, "RUNNING", status}:
@@ -177,8 +179,9 @@ async def test_luthiers_own_runs_take_no_reports(
 
 
 async def test_reports_that_come_at_once_end_a_run_once(
-    api: Api, anonymous: httpx.AsyncClient, finetune: str
+    api: Api, anonymous: httpx.AsyncClient, services: Services, finetune: str
 ) -> None:
+    await put_object(services, await model_key(api, finetune), MODEL)
     responses = await asyncio.gather(
         *(report_status(anonymous, finetune, "DONE", logs=["end"]) for _ in range(6))
     )
@@ -188,11 +191,16 @@ async def test_reports_that_come_at_once_end_a_run_once(
 
 
 async def test_an_artifact_that_is_not_in_storage_is_422_and_changes_nothing(
-    api: Api, anonymous: httpx.AsyncClient, finetune: str
+    api: Api, anonymous: httpx.AsyncClient, services: Services, finetune: str
 ) -> None:
     files = [{"filename": "model.gguf", "kind": "GGUF", "sha256": SHA256}]
+    await put_object(services, f"finetune/{finetune}/model.gguf", MODEL)
     response = await report_status(anonymous, finetune, "DONE", result={"artifacts": files}, logs=["x"])
     assert (response.status_code, response.json()["error_code"]) == (422, "UNPROCESSABLE")
+    assert response.json()["detail"] == (
+        "The file model.gguf is not in storage; "
+        f"put it under {services.storage.uri}/finetunes/{finetune}/ before DONE is reported."
+    )
     found = await shown(api, finetune, "status recentLogs artifacts { filename }")
     assert found == {"status": "PLANNING", "recentLogs": [], "artifacts": []}
 
@@ -203,6 +211,10 @@ async def test_an_artifact_that_is_not_in_storage_is_422_and_changes_nothing(
         {},
         {"status": "PLANNING"},
         {"status": "running"},
+        {"Status": "RUNNING"},
+        {"status": "RUNNING", "message": "x"},
+        {"status": "RUNNING", "metrics": {"step": 1, "loss": 2.0}},
+        {"status": "DONE", "result": {"size": 1}},
         {"status": ["DONE"]},
         {"status": "RUNNING", "progress": 1.1},
         {"status": "RUNNING", "progress": "0.5"},
@@ -281,14 +293,65 @@ def test_empty_lines_of_a_log_in_one_text_are_left_out() -> None:
     assert read_status_update({"status": "RUNNING", "logs": "a\n\nb" + "\n" * 2_000}, NOW).logs == ("a", "b")
 
 
-def test_unknown_fields_and_nulls_are_ignored() -> None:
-    body = {
-        "status": "RUNNING",
-        "error": None,
-        "logs": None,
-        "metrics": {"step": 1, "epoch": None, "gpu": 3},
-        "v": 2,
-    }
+SAMPLE = {"prompt": "p", "tuned_output": "t"}
+FILE = {"filename": "x.gguf", "kind": "GGUF", "sha256": SHA256}
+METRIC_FIELDS = (
+    "step, total_steps, epoch, train_loss, eval_loss, perplexity, learning_rate, tokens_per_second, at"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"Status": "DONE"}, "`Status` is not a field; the nearest one is `status`."),
+        ({"status": "RUNNING", "currentStep": "x"}, "`currentStep` is not a field; the nearest one is `current_step`."),
+        ({"status": "RUNNING", "metrics": {"loss": 1}}, f"`metrics.loss` is not a field; the fields here are {METRIC_FIELDS}."),
+        ({"status": "DONE", "result": {"modelSizeGb": 1}}, "`result.modelSizeGb` is not a field; the nearest one is `model_size_gb`."),
+        ({"status": "DONE", "result": {"model_size": 1}}, "`result.model_size` is not a field; the nearest one is `model_size_gb`."),
+        (
+            {"status": "DONE", "result": {"inference_samples": [SAMPLE, SAMPLE | {"tunedOutput": "t"}]}},
+            "`result.inference_samples[1].tunedOutput` is not a field; the nearest one is `tuned_output`.",
+        ),
+        (
+            {"status": "DONE", "result": {"artifacts": [FILE | {"size": 1}] * 1_000}},
+            "`result.artifacts[0].size` is not a field; the fields here are filename, kind, sha256.",
+        ),
+        ({"status": "RUNNING"} | {f"a{number}": 1 for number in range(100_000)}, "`a0` is not a field; the fields here are status, error, progress, current_step, logs, metrics, result."),
+        ({"\ud800\n" + "x" * 1_000: 1}, f"`??{'x' * 58}…` is not a field; the fields here are status, error, progress, current_step, logs, metrics, result."),
+    ],
+)  # fmt: skip
+def test_an_unknown_field_is_refused_with_its_path_and_the_name_that_may_be_meant(
+    body: dict[str, Any], detail: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_status_update(body, NOW)
+    assert (refused.value.message, refused.value.reason) == (detail, "UNPROCESSABLE")
+    assert refused.value.field == [detail.split("`")[1]]
+
+
+async def test_an_unknown_field_is_422_and_changes_nothing(
+    api: Api, anonymous: httpx.AsyncClient, finetune: str
+) -> None:
+    response = await report_status(anonymous, finetune, "RUNNING", logs=["x"], gpu=3)
+    assert (response.status_code, response.json()["error_code"]) == (422, "UNPROCESSABLE")
+    assert await shown(api, finetune, "status recentLogs") == {"status": "PLANNING", "recentLogs": []}
+
+
+def test_a_word_in_another_case_is_refused_with_the_words_that_there_are() -> None:
+    for body, words in (
+        ({"status": "done"}, "`status` must be 'RUNNING', 'FAILED' or 'DONE'."),
+        (
+            {"status": "DONE", "result": {"artifacts": [FILE | {"kind": "gguf"}]}},
+            "`result.artifacts[0].kind` must be 'GGUF', 'ADAPTER', 'MERGED', 'CONFIG', 'METRICS', 'REPORT' or 'ARCHIVE'.",
+        ),
+    ):
+        with pytest.raises(Invalid) as refused:
+            read_status_update(body, NOW)
+        assert refused.value.message == words
+
+
+def test_nulls_are_ignored() -> None:
+    body = {"status": "RUNNING", "error": None, "logs": None, "metrics": {"step": 1, "epoch": None}}
     update = read_status_update(body, NOW)
     assert update.metric == Metric(TrainingPoint(step=1, epoch=0.0, at=NOW), total_steps=0)
     assert (update.status, update.error, update.logs, update.result) == (

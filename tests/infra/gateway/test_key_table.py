@@ -1,7 +1,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -90,6 +90,16 @@ async def test_a_key_leads_to_its_fine_tune_by_either_name(key_table: KeyTableSe
     assert await key_table.route(secret, "llama/3.2_demo_v1") == route
     assert await key_table.route(secret, "3.2_demo_v1") == route
     assert await key_table.model_names(secret) == ["demo"]
+
+
+async def test_the_only_gguf_of_a_fine_tune_is_its_model_whatever_its_name(key_table: KeyTableSetup) -> None:
+    finetune_id = await key_table.rows.finetune(ADAPTER, replace(GGUF, filename="model.gguf"))
+    _, secret = await key_table.rows.key(await key_table.rows.deployment("demo", finetune_id))
+
+    target = (await key_table.route(secret)).target
+
+    assert isinstance(target, ModelFile)
+    assert target.s3_key == f"finetunes/{finetune_id}/model.gguf"
 
 
 async def test_a_deployment_without_a_fine_tune_is_the_runtimes_own_model(key_table: KeyTableSetup) -> None:

@@ -1,0 +1,151 @@
+"""Use cases of the artifacts of an external worker: which of its files are in storage, and which one is the model."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from domain.errors import Invalid
+from domain.finetunes import Artifact, ArtifactKind, Finetune, model_artifact
+from domain.ports.storage import Storage
+from domain.rules import safe_name
+from domain.status_updates import ReportedResult, shown_name, unprocessable_error
+from domain.storage_keys import gguf_filename
+
+FIELD = "result.artifacts"
+MAGIC = b"GGUF"
+SUFFIX = ".gguf"
+MAX_NAMES = 5
+"""How many file names an error names."""
+
+
+async def reported_artifacts(storage: Storage, finetune: Finetune, result: ReportedResult) -> list[Artifact]:
+    """The reported files as artifacts.
+
+    Raises `Invalid` when one of them is not in storage or reported twice.
+    """
+    return _reported(storage, finetune, result, await _sizes(storage, finetune))
+
+
+async def text_model_artifacts(
+    storage: Storage, finetune: Finetune, result: ReportedResult
+) -> list[Artifact]:
+    """The reported files as artifacts, and the model also when it is in storage and not reported.
+
+    Raises `Invalid` as `reported_artifacts` does, GGUF_MISSING without a GGUF, GGUF_AMBIGUOUS where it is unknown which
+    one is the model, and GGUF_INVALID where that is not a GGUF.
+    """
+    sizes = await _sizes(storage, finetune)
+    reported = _reported(storage, finetune, result, sizes)
+    known = [*reported, *_unreported_ggufs(reported, sizes)]
+    model = _require_model(storage, finetune, known)
+    await _require_magic(storage, finetune, model)
+    artifacts = [_with_quantization(finetune, model, artifact, result) for artifact in reported]
+    if model in reported:
+        return artifacts
+    digest = await _sha256(storage, finetune.key_of(model))
+    return [*artifacts, replace(model, sha256=digest, quantization=result.model_quantization)]
+
+
+async def _sizes(storage: Storage, finetune: Finetune) -> dict[str, int]:
+    """The size of each file in storage by its name, without those in folders below the prefix."""
+    stored = await storage.keys(finetune.prefix)
+    sizes = {object.key.removeprefix(finetune.prefix): object.size for object in stored}
+    return {name: size for name, size in sizes.items() if "/" not in name}
+
+
+def _reported(
+    storage: Storage, finetune: Finetune, result: ReportedResult, sizes: Mapping[str, int]
+) -> list[Artifact]:
+    counts = Counter(file.filename for file in result.files)
+    for name, count in counts.items():
+        if count > 1:
+            raise unprocessable_error(f"The file {name} is reported {count} times.", FIELD)
+        if name not in sizes:
+            raise unprocessable_error(
+                f"The file {name} is not in storage; put it under {_uri(storage, finetune)} before DONE is reported.",
+                FIELD,
+            )
+    return [
+        Artifact(
+            filename=file.filename,
+            kind=file.kind,
+            size_bytes=sizes[file.filename],
+            sha256=file.sha256.lower(),
+        )
+        for file in result.files
+    ]
+
+
+def _unreported_ggufs(reported: Sequence[Artifact], sizes: Mapping[str, int]) -> list[Artifact]:
+    """The other GGUFs in storage, without their checksums, which take a whole read."""
+    names = {artifact.filename for artifact in reported}
+    return [
+        Artifact(filename=name, kind=ArtifactKind.GGUF, size_bytes=size, sha256="")
+        for name, size in sizes.items()
+        if name.endswith(SUFFIX) and name not in names
+    ]
+
+
+def _require_model(storage: Storage, finetune: Finetune, known: Sequence[Artifact]) -> Artifact:
+    filename = gguf_filename(finetune.model_name)
+    model = model_artifact(known, finetune.model_name)
+    if model is None:
+        names = sorted(artifact.filename for artifact in known if artifact.kind is ArtifactKind.GGUF)
+        if not names:
+            raise _error(
+                "GGUF_MISSING",
+                f"No GGUF was reported, and none is in storage; put the model at {_uri(storage, finetune)}{filename} "
+                "before DONE is reported.",
+            )
+        raise _error(
+            "GGUF_AMBIGUOUS",
+            f"There are {len(names)} GGUFs, and none is named {filename}: give the model that name. They are "
+            f"{', '.join(names[:MAX_NAMES])}{', …' if len(names) > MAX_NAMES else '.'}",
+        )
+    if model.kind is not ArtifactKind.GGUF:
+        raise unprocessable_error(f"The file {filename} is the model; report it with the kind GGUF.", FIELD)
+    if model.filename != safe_name(model.filename):
+        raise unprocessable_error(
+            f"The model is at {shown_name(model.filename)}; its file name may have letters, digits and ._- only.",
+            FIELD,
+        )
+    return model
+
+
+async def _require_magic(storage: Storage, finetune: Finetune, model: Artifact) -> None:
+    start = b""
+    if model.size_bytes >= len(MAGIC):  # a shorter object has no such range to read
+        async for chunk in storage.read(finetune.key_of(model), 0, len(MAGIC) - 1):
+            start += chunk
+    if start != MAGIC:
+        raise _error(
+            "GGUF_INVALID", f"The file {model.filename} is not a GGUF: it does not begin with the bytes GGUF."
+        )
+
+
+async def _sha256(storage: Storage, key: str) -> str:
+    digest = hashlib.sha256()
+    async for chunk in storage.read(key):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _with_quantization(
+    finetune: Finetune, model: Artifact, artifact: Artifact, result: ReportedResult
+) -> Artifact:
+    """The artifact; a GGUF with its quantization, from the update or from its file name."""
+    if artifact == model:
+        return replace(artifact, quantization=result.model_quantization)
+    start = gguf_filename(finetune.model_name).removesuffix("gguf")
+    is_other = artifact.kind is ArtifactKind.GGUF and artifact.filename.startswith(start)
+    quantization = artifact.filename.removeprefix(start).removesuffix(SUFFIX) if is_other else None
+    return replace(artifact, quantization=quantization)
+
+
+def _uri(storage: Storage, finetune: Finetune) -> str:
+    return f"{storage.uri}/{finetune.prefix}"
+
+
+def _error(reason: str, message: str) -> Invalid:
+    return Invalid(message, reason=reason, field=FIELD)
