@@ -105,8 +105,7 @@ class Reader:
     def _compare(self, example: Example, output: str) -> None:
         expected = example.outcome.replace(SERVER, self.url)
         if not example.has_json:
-            parts = map(re.escape, expected.strip().split("…"))
-            assert re.fullmatch(".*".join(parts), output.strip(), re.DOTALL), output
+            assert matches(expected.strip(), output.strip()), output
             return
         document, response = json.loads(expected), json.loads(output)
         if "extensions" not in document:
@@ -114,6 +113,11 @@ class Reader:
         values: dict[str, str] = {}
         assert response == completed(document, response, values)
         self.values |= values
+
+
+def matches(expected: str, actual: str) -> bool:
+    """Whether a text is the expected one, with any text for each `…`."""
+    return re.fullmatch(".*".join(map(re.escape, expected.split("…"))), actual, re.DOTALL) is not None
 
 
 def completed(expected: Any, actual: Any, values: dict[str, str]) -> Any:
@@ -127,8 +131,8 @@ def completed(expected: Any, actual: Any, values: dict[str, str]) -> Any:
         }
     if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         return [completed(*pair, values) for pair in zip(expected, actual, strict=True)]
-    if isinstance(expected, str) and isinstance(actual, str) and expected.endswith("…"):
-        if not actual.startswith(expected.removesuffix("…")):
+    if isinstance(expected, str) and isinstance(actual, str) and "…" in expected:
+        if not matches(expected, actual):
             return expected
         return values.setdefault(expected, actual) if VARIES.fullmatch(expected) else actual
     return expected

@@ -139,6 +139,8 @@ def test_a_difference_from_the_page_is_found() -> None:
     assert completed(expected, actual | {"more": 1}, {}) != actual | {"more": 1}
     assert completed(expected | {"…": "…"}, actual | {"more": 1}, {}) == actual | {"more": 1}
     assert completed([1], [1, 2], {}) != [1, 2]
+    assert completed("put prj_… there", "put prj_1 there", {}) == "put prj_1 there"
+    assert completed("put prj_… there", "put prj_1 here", {}) != "put prj_1 here"
 
 
 def test_a_block_that_is_not_part_of_an_example_is_refused() -> None:
