@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from pydantic import BaseModel
 
 from domain.finetunes import ArtifactKind
 from domain.services import Services
@@ -17,7 +18,7 @@ from tests.source_tree import ROOT
 pytestmark = pytest.mark.anyio
 
 PAGE = (ROOT / "docs" / "workers.md").read_text()
-TABLES = {
+TABLES: dict[str, type[BaseModel]] = {
     "field": _StatusUpdate,
     "field of `metrics`": _Metrics,
     "field of `result`": _Result,

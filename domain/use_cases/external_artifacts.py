@@ -50,7 +50,7 @@ async def text_model_artifacts(
 async def _sizes(storage: Storage, finetune: Finetune) -> dict[str, int]:
     """The size of each file in storage by its name, without those in folders below the prefix."""
     stored = await storage.keys(finetune.prefix)
-    sizes = {object.key.removeprefix(finetune.prefix): object.size for object in stored}
+    sizes = {file.key.removeprefix(finetune.prefix): file.size for file in stored}
     return {name: size for name, size in sizes.items() if "/" not in name}
 
 
