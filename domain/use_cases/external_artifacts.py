@@ -88,23 +88,13 @@ def _unreported_ggufs(reported: Sequence[Artifact], sizes: Mapping[str, int]) ->
 
 
 def _require_model(storage: Storage, finetune: Finetune, known: Sequence[Artifact]) -> Artifact:
-    filename = gguf_filename(finetune.model_name)
     model = model_artifact(known, finetune.model_name)
     if model is None:
-        names = sorted(artifact.filename for artifact in known if artifact.kind is ArtifactKind.GGUF)
-        if not names:
-            raise _error(
-                "GGUF_MISSING",
-                f"No GGUF was reported, and none is in storage; put the model at {_uri(storage, finetune)}{filename} "
-                "before DONE is reported.",
-            )
-        raise _error(
-            "GGUF_AMBIGUOUS",
-            f"There are {len(names)} GGUFs, and none is named {filename}: give the model that name. They are "
-            f"{', '.join(names[:MAX_NAMES])}{', …' if len(names) > MAX_NAMES else '.'}",
-        )
+        raise _no_model_error(storage, finetune, known)
     if model.kind is not ArtifactKind.GGUF:
-        raise unprocessable_error(f"The file {filename} is the model; report it with the kind GGUF.", FIELD)
+        raise unprocessable_error(
+            f"The file {model.filename} is the model; report it with the kind GGUF.", FIELD
+        )
     if model.filename != safe_name(model.filename):
         raise unprocessable_error(
             f"The model is at {shown_name(model.filename)}; its file name may have letters, digits and ._- only.",
@@ -113,14 +103,34 @@ def _require_model(storage: Storage, finetune: Finetune, known: Sequence[Artifac
     return model
 
 
+def _no_model_error(storage: Storage, finetune: Finetune, known: Sequence[Artifact]) -> Invalid:
+    filename = gguf_filename(finetune.model_name)
+    names = sorted(shown_name(file.filename) for file in known if file.kind is ArtifactKind.GGUF)
+    if not names:
+        return Invalid(
+            f"No GGUF was reported, and none is in storage; put the model at {_uri(storage, finetune)}{filename} "
+            "before DONE is reported.",
+            reason="GGUF_MISSING",
+            field=FIELD,
+        )
+    return Invalid(
+        f"There are {len(names)} GGUFs, and none is named {filename}: give the model that name. They are "
+        f"{', '.join(names[:MAX_NAMES])}{', …' if len(names) > MAX_NAMES else '.'}",
+        reason="GGUF_AMBIGUOUS",
+        field=FIELD,
+    )
+
+
 async def _require_magic(storage: Storage, finetune: Finetune, model: Artifact) -> None:
     start = b""
     if model.size_bytes >= len(MAGIC):  # a shorter object has no such range to read
         async for chunk in storage.read(finetune.key_of(model), 0, len(MAGIC) - 1):
             start += chunk
     if start != MAGIC:
-        raise _error(
-            "GGUF_INVALID", f"The file {model.filename} is not a GGUF: it does not begin with the bytes GGUF."
+        raise Invalid(
+            f"The file {model.filename} is not a GGUF: it does not begin with the bytes GGUF.",
+            reason="GGUF_INVALID",
+            field=FIELD,
         )
 
 
@@ -145,7 +155,3 @@ def _with_quantization(
 
 def _uri(storage: Storage, finetune: Finetune) -> str:
     return f"{storage.uri}/{finetune.prefix}"
-
-
-def _error(reason: str, message: str) -> Invalid:
-    return Invalid(message, reason=reason, field=FIELD)

@@ -132,6 +132,7 @@ async def test_the_model_is_downloaded_deployed_and_served_whatever_its_name(
     assert deployment["deployment"] == {"status": "READY"}
     expected = ModelFile(model_id=id, s3_key=f"finetunes/{id}/{model}", size_bytes=len(MODEL), sha256=digest)
     assert runtime.loaded == [expected]
+    runtime.invalidate(id)
     await api.mutate("complete", "completion", finetuneId=id, prompt="Hello")
     assert runtime.loaded == [expected] * 2
 
