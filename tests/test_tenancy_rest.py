@@ -183,6 +183,6 @@ async def test_a_key_opens_no_model_but_that_of_its_deployment(
     expected = {
         (endpoint, model): 200 if endpoint.endswith("models") else status
         for endpoint in ENDPOINTS
-        for model, status in ((owner.model_name, 404), (other_user.model_name, 503))
+        for model, status in ((owner.model_name, 404), (other_user.model_name, 502))
     }
-    assert statuses == expected  # 503: authorized, but no model server runs here
+    assert statuses == expected  # 502: authorized, but no model server runs here

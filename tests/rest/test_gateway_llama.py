@@ -15,8 +15,8 @@ from domain.deployments import ModelCapability
 from domain.ports.model_runtime import Upstream
 from infra.runtime._model_process import start
 from tests.infra.runtime.tiny import TOOL_TEMPLATE, write_model
+from tests.rest.gateway_bodies import CALL, CALLED, IMAGE, REQUIRED, SCHEMA, TOOL, USER, parts
 from tests.rest.gateway_fakes import CHAT_REQUEST, MODEL, SECRET, GatewaySetup, gateway_setup
-from tests.rest.test_gateway_requests import CALL, CALLED, IMAGE, REQUIRED, SCHEMA, TOOL, USER, parts
 
 pytestmark = pytest.mark.anyio
 

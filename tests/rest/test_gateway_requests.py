@@ -13,6 +13,7 @@ from starlette.types import Receive, Send
 
 from domain.deployments import ModelCapability
 from domain.errors import Unavailable
+from tests.rest.gateway_bodies import AUDIO, CALL, CALLED, IMAGE, REQUIRED, SCHEMA, TOOL, USER, parts
 from tests.rest.gateway_fakes import (
     CHAT,
     CHAT_REQUEST,
@@ -27,19 +28,6 @@ from tests.rest.gateway_fakes import (
 )
 
 pytestmark = pytest.mark.anyio
-
-USER = {"role": "user", "content": "Hello?"}
-TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
-CALL = {"id": "1", "type": "function", "function": {"name": "find", "arguments": "{}"}}
-CALLED = {"role": "assistant", "content": None, "tool_calls": [CALL]}
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
-
-
-def parts(*parts: object) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": list(parts)}]}
-
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"messages": []}, "invalid_value", "messages"),
@@ -280,7 +268,6 @@ def answer(finish: str = "stop", **message: object) -> dict[str, Any]:
     return CHAT | {"choices": [choice]}
 
 
-REQUIRED = {"tools": [TOOL], "tool_choice": "required"}
 NAMED = {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "find"}}}
 OTHER = {"id": "1", "type": "function", "function": {"name": "other", "arguments": "{}"}}
 
