@@ -68,7 +68,7 @@ def blocks(plan: dict[str, Any]) -> int:
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
-@pytest.mark.parametrize("place", ["Dataset.items", "Query.jobs", "Project.documents"])
+@pytest.mark.parametrize("place", ["Dataset.items", "Query.jobs", "Query.documents", "Project.documents"])
 async def test_a_page_at_the_end_of_a_long_list_costs_as_much_as_one_at_its_start(
     api: Api, services: Services, database: AsyncEngine, place: str
 ) -> None:

@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.accounts import Usage, User
 from domain.datasets import RunStatus
+from domain.documents import DocumentKind, DocumentStatus
 from infra.db.statements import Query, Statement, fetch_rows
-from infra.db.tables import datasets, deployments, finetunes, projects, request_logs, users
+from infra.db.tables import datasets, deployments, documents, finetunes, projects, request_logs, users
 
 OWN_ACCOUNT = Statement(
     select(users).where(users.c.id == bindparam("id"), users.c.id == bindparam("viewer_id"))
@@ -68,6 +69,16 @@ class SqlAccounts:
             .select_from(datasets)
             .where(datasets.c.project_id.in_(mine), datasets.c.status != RunStatus.DELETED)
             .scalar_subquery(),
+            select(func.count())
+            .select_from(documents)
+            .where(
+                documents.c.project_id.in_(mine),
+                documents.c.kind == DocumentKind.DATASET_UPLOAD,
+                documents.c.status != DocumentStatus.PENDING_UPLOAD,
+            )
+            .scalar_subquery(),
         )
-        tunes, sets = (await self._session.execute(counts)).one()
-        return Usage(queries_used=queries, finetune_jobs=tunes, datasets_count=sets, tokens_used=int(used))
+        tunes, sets, uploads = (await self._session.execute(counts)).one()
+        return Usage(
+            queries_used=queries, finetune_jobs=tunes, datasets_count=sets + uploads, tokens_used=int(used)
+        )

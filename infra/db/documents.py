@@ -33,6 +33,7 @@ class SqlDocuments(Reader[Document]):
     columns = COLUMNS
     projectable = column_names(COLUMNS, "encoding_readings")
     order = (documents.c.id,)
+    project = documents.c.project_id
 
     def build(self, row: Row) -> Document:
         return Document(**row)

@@ -23,7 +23,8 @@ class Usage:
         description="Number of fine-tunes in any status; deleted ones are not counted."
     )
     datasets_count: int = strawberry.field(
-        description="Number of datasets in any status; deleted ones are not counted."
+        description="Number of datasets in any status and of uploaded tables (documents of the kind "
+        "`DATASET_UPLOAD` whose upload is complete); deleted ones are not counted."
     )
     tokens_used: BigInt = strawberry.field(
         description="Prompt and completion tokens of the logged requests, as counted by the model server."

@@ -7,10 +7,13 @@ import strawberry
 
 from domain import documents as domain
 from domain import encodings
-from domain.documents import DocumentKind, DocumentStatus
+from domain.documents import DocumentFilter, DocumentKind, DocumentStatus
 from domain.ids import Noun
+from domain.pages import PageRequest
+from domain.reading import Collection
 from resolvers import jobs as resolve_jobs
 from schema.execution import ONLY_ID
+from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
 from schema.shared.nodes import NODE_TYPES, Id, Node, convert, converted_from, load, load_node, node
@@ -146,3 +149,15 @@ class DocumentQueries:
     @strawberry.field(description="A document of the viewer by its id.")
     def document(self, info: Info, id: Id) -> Document | None:
         return load_node(info, id, Noun.DOCUMENT)
+
+    @connection("All documents of the viewer over every project, newest first.")
+    def documents(
+        self,
+        info: Info,
+        page: PageRequest,
+        kind: Annotated[
+            DocumentKind | None,
+            strawberry.argument(description="Only documents of this kind; any kind when absent or null."),
+        ] = None,
+    ) -> Connection[Document]:
+        return load_connection(info, Collection.DOCUMENTS, page, where=DocumentFilter(kind=kind))

@@ -302,6 +302,50 @@ async def test_a_document_that_is_being_imported_cannot_be_deleted(api: Api) -> 
     assert (error["code"], error["reason"]) == ("CONFLICT", "DOCUMENT_IN_USE")
 
 
+async def test_documents_are_listed_over_every_project_and_by_kind(api: Api) -> None:
+    table = await upload(api, await new_project(api), TABLE)
+    text = await initiate(
+        api, await new_project(api), fileName="text.txt", fileType="text/plain", kind="RAW_DOC"
+    )
+    query = "query($kind: DocumentKind) { documents(kind: $kind) { totalCount nodes { id } } }"
+
+    async def listed(user: Api, **variables: Any) -> list[str]:
+        found = (await user.gql(query, **variables))["documents"]
+        assert found["totalCount"] == len(found["nodes"])
+        return [node["id"] for node in found["nodes"]]
+
+    assert await listed(api) == await listed(api, kind=None) == [text["document"]["id"], table]
+    assert await listed(api, kind="DATASET_UPLOAD") == [table]
+    assert await listed(api, kind="RAW_DOC") == [text["document"]["id"]]
+    assert await listed(api.other) == []
+
+
+async def test_uploaded_tables_count_as_datasets_until_they_are_deleted(api: Api, worker: Worker) -> None:
+    async def counted() -> int:
+        return int(
+            (await api.gql("{ viewer { usage { datasetsCount } } }"))["viewer"]["usage"]["datasetsCount"]
+        )
+
+    project_id, other_project = await new_project(api), await new_project(api)
+    await initiate(api, project_id, fileName="text.txt", fileType="text/plain", kind="RAW_DOC")
+    initiated = await initiate(api, project_id)
+    assert await counted() == 0
+    await put(initiated, TABLE)
+    await api.mutate("completeUpload", "document { id }", **completion(initiated))
+    assert await counted() == 1
+    await upload(api, other_project, TABLE)
+    dataset_id = await new_qa_dataset(api, other_project)
+    await upload(api.other, await new_project(api.other), TABLE)
+    assert await counted() == 3
+    await worker.drain()
+    await api.mutate("deleteDocument", "deletedId", id=initiated["document"]["id"])
+    assert await counted() == 2
+    await api.mutate("deleteDataset", "deletedId", id=dataset_id)
+    assert await counted() == 1
+    await api.mutate("deleteProject", "deletedId", id=other_project)
+    assert await counted() == 0
+
+
 TICKET = "query($path: String!) { ticket(path: $path) { ticket expiresAt } }"
 
 
