@@ -1,8 +1,11 @@
 """The schema as a whole."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import pytest
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
@@ -39,6 +42,30 @@ def test_every_part_of_the_schema_has_a_description() -> None:
         described
     )
     assert [place for place, words in described.items() if not (words or "").strip()] == []
+
+
+def test_every_scalar_names_its_specification() -> None:
+    scalars = {name: kind for name, kind in TYPES.items() if isinstance(kind, GraphQLScalarType)}
+    assert {name: kind.specified_by_url for name, kind in scalars.items() if name not in BUILTIN} == {
+        "BigInt": "https://www.rfc-editor.org/rfc/rfc7493#section-2.2",
+        "DateTime": "https://www.rfc-editor.org/rfc/rfc3339#section-5.6",
+        "JSON": "https://ecma-international.org/wp-content/uploads/ECMA-404_2nd_edition_december_2017.pdf",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "written"),
+    [
+        ("BigInt", -(2**53), -(2**53)),
+        ("BigInt", 2**53 + 1, "9007199254740993"),
+        ("DateTime", datetime(2026, 1, 31, 12, tzinfo=UTC), "2026-01-31T12:00:00+00:00"),
+        ("DateTime", datetime(2026, 1, 31, 12, 0, 0, 5, tzinfo=UTC), "2026-01-31T12:00:00.000005+00:00"),
+    ],
+)
+def test_a_scalar_is_written_and_read_as_specified(name: str, value: Any, written: Any) -> None:
+    scalar = TYPES[name]
+    assert isinstance(scalar, GraphQLScalarType)
+    assert (scalar.serialize(value), scalar.parse_value(written)) == (written, value)
 
 
 def test_the_input_of_a_mutation_has_the_description_of_its_type() -> None:
