@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from domain.errors import LimitExceeded
+from domain.errors import Invalid, LimitExceeded
+
+UNCOMPRESSED_ONLY = {"Accept-Encoding": "identity"}
+"""The header of a response that refuses a compressed body (RFC 9110, 15.5.16)."""
+
+
+def require_uncompressed(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raise `Invalid` BODY_COMPRESSED unless a body is sent without a content coding; its status is 415."""
+    codings = b",".join(value for name, value in headers if name == b"content-encoding").split(b",")
+    if any(coding.strip().lower() not in {b"", b"identity"} for coding in codings):
+        raise Invalid("Send the body uncompressed, without Content-Encoding.", reason="BODY_COMPRESSED")
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

@@ -26,6 +26,7 @@ from domain.rate_limits import CallKind
 from domain.reading import require
 from domain.services import Services
 from domain.use_cases.documents import add_uploaded
+from edge.bodies import require_uncompressed
 from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.errors import refusal
 from rest.file_responses import file_response
@@ -135,6 +136,7 @@ async def upload(request: Request) -> Response:
     """Files as a multipart form; a worker reads them afterwards."""
     viewer, project_id = viewer_id(request), request.path_params["project_id"]
     used_bytes = await _used_bytes(request, project_id, viewer)
+    require_uncompressed(request.scope["headers"])
     boundary = boundary_of(request)
     if boundary is None:
         return refusal(415, "UNSUPPORTED_MEDIA_TYPE", "Send the files as multipart/form-data.")

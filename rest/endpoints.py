@@ -14,7 +14,7 @@ from domain.reading import HasProject, Reads, require_in_project
 from domain.services import Services
 from domain.store import ReadStore
 from edge.bearer_tokens import bearer_token, viewer_of
-from edge.bodies import read_body
+from edge.bodies import read_body, require_uncompressed
 from edge.connection_quotas import ConnectionQuotas
 from rest.errors import error_response
 
@@ -82,6 +82,7 @@ async def require_of_path(
 
 async def json_object(request: Request) -> dict[str, Any]:
     """The body, which must be a JSON object of at most 1 MiB; raises `Invalid` or `LimitExceeded`."""
+    require_uncompressed(request.scope["headers"])
     body = await read_body(request.scope, request.receive, MAX_JSON)
     try:
         value = json.loads(body)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from starlette.responses import JSONResponse
 
 from domain.errors import DomainError, ErrorCode, RateLimited
+from edge.bodies import UNCOMPRESSED_ONLY
 
 STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.INVALID: 400,
@@ -16,6 +17,7 @@ STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.UNAVAILABLE: 503,
 }
 REASON_STATUS: Mapping[str, int] = {
+    "BODY_COMPRESSED": 415,
     "BODY_TOO_LARGE": 413,
     "FILE_TOO_LARGE": 413,
     "GGUF_AMBIGUOUS": 422,
@@ -34,10 +36,12 @@ def status_of(error: DomainError) -> int:
 
 
 def error_response(error: DomainError) -> JSONResponse:
-    """A domain error as a response; with Retry-After where a rate limit was hit."""
+    """A domain error as a response; with Retry-After for a rate limit, and Accept-Encoding for a compressed body."""
     response = refusal(status_of(error), error.reason, error.message, error.context)
     if isinstance(error, RateLimited):
         response.headers["Retry-After"] = str(error.retry_after)
+    if error.reason == "BODY_COMPRESSED":
+        response.headers.update(UNCOMPRESSED_ONLY)
     return response
 
 

@@ -112,7 +112,7 @@ def test_every_reason_is_a_word_for_programs() -> None:
 def test_a_reason_with_a_status_of_its_own_is_given_and_is_of_a_kind_that_fits() -> None:
     by_name, given = {kind.__name__: kind.code for kind in KINDS}, raised()
     codes = {reason: {by_name.get(name) for name in given[reason]} for reason in REASON_STATUS}
-    fits = {413: {ErrorCode.LIMIT_EXCEEDED}, 422: {ErrorCode.INVALID}}
+    fits = {413: {ErrorCode.LIMIT_EXCEEDED}, 415: {ErrorCode.INVALID}, 422: {ErrorCode.INVALID}}
     assert codes == {reason: fits[status] for reason, status in REASON_STATUS.items()}
 
 

@@ -207,6 +207,17 @@ async def test_what_is_no_form_is_415(api: Api) -> None:
         assert (response.status_code, response.json()["error_code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "identity, br"])
+async def test_a_compressed_form_is_415_and_is_not_read(api: Api, coding: str) -> None:
+    url = f"/api/projects/{await new_project(api)}/files"
+    for headers in (HEADERS, {"content-type": "text/csv"}):
+        response = await api.rest.post(
+            url, content=UnreadableBody(), headers=headers | {"content-encoding": coding}
+        )
+        assert (response.status_code, response.json()["error_code"]) == (415, "BODY_COMPRESSED")
+        assert response.headers["accept-encoding"] == "identity"
+
+
 async def test_nobody_uploads_without_signing_in(anonymous: httpx.AsyncClient) -> None:
     assert (await anonymous.post("/api/projects/x/files", files=[("files", CSV)])).status_code == 401
 

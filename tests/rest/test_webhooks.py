@@ -1,6 +1,7 @@
 """Status updates of external workers."""
 
 import asyncio
+import gzip
 import hashlib
 import json
 import re
@@ -408,6 +409,18 @@ async def test_an_update_that_is_superseded_three_times_is_a_conflict(
 async def test_a_body_that_is_too_large_is_413(anonymous: httpx.AsyncClient, finetune: str) -> None:
     response = await report_status(anonymous, finetune, "RUNNING", logs="x" * 1_048_577)
     assert (response.status_code, response.json()["error_code"]) == (413, "BODY_TOO_LARGE")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "identity, br"])
+async def test_a_compressed_body_is_415(anonymous: httpx.AsyncClient, finetune: str, coding: str) -> None:
+    for headers in ({"content-type": "application/json"}, {"content-type": "text/plain"}, {}):
+        response = await anonymous.put(
+            f"/api/external/finetunes/{finetune}/update-status",
+            headers=KEY | headers | {"content-encoding": coding},
+            content=gzip.compress(b'{"status": "RUNNING"}'),
+        )
+        assert (response.status_code, response.json()["error_code"]) == (415, "BODY_COMPRESSED")
+        assert response.headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize(
