@@ -1,5 +1,6 @@
 """Requests to the GraphQL endpoint: read within limits, and refused with one sentence each."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from domain.errors import LimitExceeded
-from edge.bodies import read_body
+from domain.errors import Invalid, LimitExceeded
+from edge.bodies import UNCOMPRESSED_ONLY, read_body, require_uncompressed
 
 MAX_BODY_BYTES = 262_144
 MAX_JSON_DEPTH = 64
@@ -34,6 +35,16 @@ class RequestError(Exception):
         self.headers = headers or {}
 
 
+class PersistedQueryNotSupported(RequestError):
+    """A request that names its document by a hash alone.
+
+    At this message or code Apollo Client sends the document, and urql at the message.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(400, "PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPPORTED")
+
+
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
     """The parameters of one GraphQL request."""
@@ -48,7 +59,8 @@ async def parse_request(request: Request) -> GraphQLRequest:
     """The GraphQL request of an HTTP request; raises `RequestError`."""
     if request.method == "POST":
         _require_json(request)
-        return graphql_request(parse_json(await _read_body(request)))
+        body = await _read_body(request)
+        return graphql_request(parse_json(body.removeprefix(BOM_UTF8)))  # which .NET's StreamWriter writes
     if request.method != "GET":
         message = "Send GraphQL by POST; queries also by GET."
         raise RequestError(405, message, headers={"Allow": "GET, POST"})
@@ -57,8 +69,12 @@ async def parse_request(request: Request) -> GraphQLRequest:
 
 def _require_json(request: Request) -> None:
     """Raise `RequestError` unless the body is uncompressed JSON in UTF-8."""
+    try:
+        require_uncompressed(request.scope["headers"])
+    except Invalid as error:
+        raise RequestError(415, error.message, headers=UNCOMPRESSED_ONLY) from None
     content_type = request.headers.get("content-type", "")
-    if content_type == JSON_TYPE and "content-encoding" not in request.headers:
+    if content_type == JSON_TYPE:
         return
     media_type, _, parameters = content_type.lower().partition(";")
     if media_type.strip() == "multipart/form-data":
@@ -70,9 +86,6 @@ def _require_json(request: Request) -> None:
     charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
     if charset not in {"", "utf-8", "utf8"}:
         raise RequestError(415, "The body of a GraphQL request is encoded as UTF-8.")
-    if request.headers.get("content-encoding", "identity") != "identity":
-        message = "The body of a GraphQL request is not compressed."
-        raise RequestError(415, message, headers={"Accept-Encoding": "identity"})
 
 
 async def _read_body(request: Request) -> bytes:
@@ -86,7 +99,7 @@ def _query_parameters(request: Request) -> dict[str, Any]:
     """The parameters of a GET request, two of which are JSON."""
     parameters: dict[str, Any] = dict(request.query_params)
     for name in ("variables", "extensions"):
-        if name in parameters:
+        if parameters.get(name):
             parameters[name] = parse_json(parameters[name].encode(errors="replace"), f"`{name}`")
     return parameters
 
@@ -123,24 +136,37 @@ def _children(value: Any) -> Iterable[Any]:
 
 
 def graphql_request(parameters: Any) -> GraphQLRequest:
-    """The GraphQL request that a JSON value is; raises `RequestError`."""
+    """The GraphQL request that a JSON value is; raises `RequestError`.
+
+    Empty text is as good as null: some clients send it for an operation without a name or variables.
+    """
     if isinstance(parameters, list):
         raise RequestError(400, "Operations are not taken in batches: send one request for each.")
     if not isinstance(parameters, dict):
         raise RequestError(400, "A GraphQL request is a JSON object.")
-    query = parameters.get("query")
-    if not isinstance(query, str) or not query:
-        raise RequestError(400, "A GraphQL request has a `query`, which is text.")
+    extensions = _optional_parameter(parameters, "extensions", dict, "an object")
     return GraphQLRequest(
-        query,
+        _query(parameters, extensions or {}),
         _optional_parameter(parameters, "variables", dict, "an object"),
         _optional_parameter(parameters, "operationName", str, "text"),
-        _optional_parameter(parameters, "extensions", dict, "an object"),
+        extensions,
     )
+
+
+def _query(parameters: dict[str, Any], extensions: dict[str, Any]) -> str:
+    """The document of a request; raises `RequestError`."""
+    query = parameters.get("query")
+    if query in (None, "") and isinstance(extensions.get("persistedQuery"), dict):
+        raise PersistedQueryNotSupported
+    if not isinstance(query, str) or not query:
+        raise RequestError(400, "A GraphQL request has a `query`, which is text.")
+    return query
 
 
 def _optional_parameter(parameters: dict[str, Any], name: str, kind: type, description: str) -> Any:
     value = parameters.get(name)
+    if value == "":
+        return None
     if value is not None and not isinstance(value, kind):
         raise RequestError(400, f"`{name}` is {description} or null.")
     return value

@@ -33,11 +33,12 @@ STATUS_BY_CODE: Mapping[str, int] = {
 class AcceptedTypes:
     """The outcome of content negotiation.
 
-    `media_type` is that of a single response. `streams` says whether the client accepts an event stream too,
+    `media_type` is that of a single response; `json` says whether plain JSON is acceptable, `streams` says whether the client accepts an event stream too,
     `only_streams` whether it prefers one to any other response.
     """
 
     media_type: str
+    json: bool = True
     streams: bool = False
     only_streams: bool = False
 
@@ -59,7 +60,7 @@ def negotiate(header: str | None) -> AcceptedTypes:
         message = f"Responses are {JSON_TYPE}, {GRAPHQL_TYPE} or {EVENTS_TYPE}: accept one of them."
         raise RequestError(406, message)
     media_type = GRAPHQL_TYPE if graphql and graphql >= json else JSON_TYPE
-    return AcceptedTypes(media_type, streams=events > 0, only_streams=events > max(json, graphql))
+    return AcceptedTypes(media_type, json > 0, streams=events > 0, only_streams=events > max(json, graphql))
 
 
 def _media_range(text: str) -> tuple[str, float]:
@@ -99,9 +100,29 @@ def result_response(result: ExecutionResult, media_type: str) -> Response:
 
 def error_response(error: RequestError, media_type: str, request_id: str) -> Response:
     """The response to what is not a GraphQL request."""
-    extensions = {"code": error.code, "requestId": request_id}
-    body = {"errors": [{"message": error.message, "extensions": extensions}]}
+    body = {"errors": [error_entry(error, request_id)]}
     return json_response(body, media_type, error.status, error.headers)
+
+
+def fallback_response(
+    error: RequestError, accepted: AcceptedTypes, request_id: str, *, as_stream: bool
+) -> Response:
+    """The response at which a client sends the document instead of its hash.
+
+    It has status 200 where the client accepts plain JSON, as some do not read the errors of other responses.
+    """
+    body = {"errors": [error_entry(error, request_id)]}
+    if as_stream:
+        events = event("next", body) + event("complete")
+        return Response(events, headers=event_streams.HEADERS, media_type=EVENTS_TYPE)
+    if accepted.json:
+        return json_response(body, JSON_TYPE, 200, error.headers)
+    return error_response(error, accepted.media_type, request_id)
+
+
+def error_entry(error: RequestError, request_id: str) -> dict[str, Any]:
+    """The entry of `errors` for what is not a GraphQL request."""
+    return {"message": error.message, "extensions": {"code": error.code, "requestId": request_id}}
 
 
 def internal_error_response(media_type: str, request_id: str) -> Response:

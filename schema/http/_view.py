@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
-from strawberry.exceptions import ConnectionRejectionError
 from strawberry.schema.base import BaseSchema
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult
@@ -29,19 +28,21 @@ from edge.connection_quotas import ConnectionQuotas
 from edge.event_streams import EventStream
 from schema.engine import is_cancelled
 from schema.execution import encode_json
-from schema.http._requests import GraphQLRequest, RequestError, parse_request
+from schema.http._connection_init import authorization_of, refusal_reason
+from schema.http._requests import GraphQLRequest, PersistedQueryNotSupported, RequestError, parse_request
 from schema.http._responses import (
     GRAPHQL_TYPE,
     JSON_ONLY,
     AcceptedTypes,
     error_response,
     event,
+    fallback_response,
     internal_error_response,
     negotiate,
     response_body,
     result_response,
 )
-from schema.http._websocket import BoundedHandler, BoundedWebSocket
+from schema.http._websocket import BoundedHandler, BoundedWebSocket, CloseCode, CloseConnection
 from schema.shared.context import GraphQLContext
 from schema.shared.errors import mask_error
 
@@ -92,6 +93,9 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
         try:
             accepted = negotiate(request.headers.get("accept"))
             return await self._execute(request, accepted)
+        except PersistedQueryNotSupported as error:
+            as_stream = accepted.only_streams and request.method == "POST"
+            return fallback_response(error, accepted, request_id, as_stream=as_stream)
         except RequestError as error:
             return error_response(error, accepted.media_type, request_id)
         except ClientDisconnect:
@@ -169,12 +173,16 @@ class GraphQLView(GraphQL[GraphQLContext, None]):
         )
 
     async def on_ws_connect(self, context: GraphQLContext) -> UnsetType | dict[str, object] | None:
-        """Read the token of `connection_init`, as a browser cannot set the Authorization header of a WebSocket."""
-        token = (context.connection_params or {}).get("authorization")
-        if context.viewer is None and (viewer := self._viewer(token if isinstance(token, str) else None)):
-            context.viewer, context.expires_at = viewer.id, viewer.expires_at
+        """Read the token of `connection_init`, as a browser cannot set the Authorization header of a WebSocket.
+
+        A valid token in that header comes first. Raises `CloseConnection` where there is no valid token.
+        """
         if context.viewer is None:
-            raise ConnectionRejectionError
+            authorization = authorization_of(context.connection_params or {})
+            viewer = self._viewer(authorization)
+            if viewer is None:
+                raise CloseConnection(CloseCode.FORBIDDEN, refusal_reason(authorization))
+            context.viewer, context.expires_at = viewer.id, viewer.expires_at
         return UNSET
 
     def _viewer(self, authorization: str | None) -> Viewer | None:

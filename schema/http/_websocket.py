@@ -10,7 +10,6 @@ from typing import Any
 from graphql import GraphQLError
 from starlette.websockets import WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter
-from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     BaseGraphQLTransportWSHandler,
@@ -24,7 +23,14 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 from domain.errors import RateLimited
 from domain.rate_limits import address_key
 from edge.connection_quotas import ConnectionQuotas
-from schema.http._requests import MAX_BODY_BYTES, RequestError, graphql_request, parse_json
+from schema.http._requests import (
+    MAX_BODY_BYTES,
+    PersistedQueryNotSupported,
+    RequestError,
+    graphql_request,
+    parse_json,
+)
+from schema.http._responses import error_entry
 from schema.shared.context import GraphQLContext
 from schema.shared.errors import mask_error
 
@@ -98,7 +104,8 @@ def _validated(message: Any) -> dict[str, Any]:
     if message["type"] in OPERATION_MESSAGES and not (isinstance(id, str) and 1 <= len(id) <= 100):
         raise RequestError(400, "An operation has an `id`, which is text of at most 100 characters.")
     if message["type"] == "subscribe":
-        graphql_request(message.get("payload"))
+        with suppress(PersistedQueryNotSupported):  # which ends its operation alone
+            graphql_request(message.get("payload"))
     return message
 
 
@@ -161,10 +168,7 @@ class BoundedHandler(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
 
         Raises `CloseConnection` when the token is missing or invalid, and `RateLimited`.
         """
-        try:
-            await self.view.on_ws_connect(self.context)
-        except ConnectionRejectionError:
-            raise CloseConnection(CloseCode.FORBIDDEN, "Forbidden") from None
+        await self.view.on_ws_connect(self.context)
         self._acquired.enter_context(self._quotas.websockets.acquire(self.context.client_key))
         self._unauthenticated.close()
         self.websocket.ws.scope["viewer"] = self.context.viewer  # for the log, should the client stop reading
@@ -175,19 +179,26 @@ class BoundedHandler(BaseGraphQLTransportWSHandler[GraphQLContext, None]):
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         """Start an operation, unless the connection or the user has too many."""
-        id, payload = message["id"], message["payload"]
+        id, request_id = message["id"], self.context.request_id
         if not self.connection_acknowledged:
             raise CloseConnection(CloseCode.UNAUTHORIZED, "Unauthorized")
         if id in self.operations:
             raise CloseConnection(CloseCode.DUPLICATE_OPERATION, f"Subscriber for {id} already exists")
         try:
+            request = graphql_request(message["payload"])
             quotas = self._acquire_for_operation()
+        except PersistedQueryNotSupported as error:
+            await self._send_error(id, error_entry(error, request_id))
         except RateLimited as error:
-            masked = mask_error(GraphQLError(error.message, original_error=error), self.context.request_id)
-            await self.send_message({"id": id, "type": "error", "payload": [masked.formatted]})
-            return
-        variables, name = payload.get("variables"), payload.get("operationName")
-        self._start(Operation(self, id, payload["query"], variables, name), quotas)
+            masked = mask_error(GraphQLError(error.message, original_error=error), request_id)
+            await self._send_error(id, masked.formatted)
+        else:
+            operation = Operation(self, id, request.query, request.variables, request.operation_name)
+            self._start(operation, quotas)
+
+    async def _send_error(self, id: str, error: Any) -> None:
+        """End an operation that has not started."""
+        await self.send_message({"id": id, "type": "error", "payload": [error]})
 
     def _acquire_for_operation(self) -> ExitStack:
         """The quotas that an operation uses until it ends; raises `RateLimited`."""

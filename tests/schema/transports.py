@@ -17,10 +17,10 @@ JOB_EVENTS = """subscription($id: ID!, $after: String) { jobEvents(jobId: $id, a
 
 
 @asynccontextmanager
-async def websocket(url: str, payload: dict[str, Any]) -> AsyncIterator[Any]:
+async def websocket(url: str, payload: dict[str, Any], **options: Any) -> AsyncIterator[Any]:
     """A `graphql-transport-ws` connection that was acknowledged; `payload` is that of `connection_init`."""
-    protocol = Subprotocol("graphql-transport-ws")
-    async with connect(url.replace("http", "ws") + "/graphql", subprotocols=[protocol]) as socket:
+    address, protocol = url.replace("http", "ws") + "/graphql", Subprotocol("graphql-transport-ws")
+    async with connect(address, subprotocols=[protocol], **options) as socket:
         await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
         assert json.loads(await socket.recv())["type"] == "connection_ack"
         yield socket
