@@ -14,7 +14,7 @@ from domain.job_events import Checkpoint, LogLine, Metric, Progress, RecordedEve
 from domain.jobs import FINAL, Job, JobStatus
 from domain.rate_limits import CallKind
 from domain.use_cases import finetunes
-from edge.event_streams import EventStream, event
+from edge.event_streams import HEADERS, EventStream, event
 from rest.endpoints import authenticate, endpoint, quotas_of, require_of_path, services_of
 from rest.rate_limits import rate_limited
 
@@ -22,15 +22,21 @@ from rest.rate_limits import rate_limited
 @endpoint
 @rate_limited(CallKind.READS)
 async def logs(request: Request) -> Response:
-    """Events from `Last-Event-ID` on, past and new; ends with the training or when the token expires."""
+    """Events from `Last-Event-ID` on, past and new; ends with the training or when the token expires.
+
+    An `EventSource` then reconnects, until the response is 204: no event can follow its `Last-Event-ID`.
+    """
     viewer = authenticate(request, allow_ticket=True)
     request.scope["viewer"] = viewer.id  # for the log of a slow client
-    after = seq_of(request.headers.get("last-event-id"))
+    after = seq_of(request.headers.get("last-event-id") or None)
     finetune = await require_of_path(
         request, lambda store: store.finetunes, "finetune_id", viewer_id=viewer.id
     )
     async with services_of(request).transactions.read() as store:
         _, job = await finetunes.require_with_job(store, finetune.id, viewer_id=viewer.id)
+        is_at_end = job.status in FINAL and not await store.job_events.after(job.id, after, 1)
+    if is_at_end:
+        return Response(status_code=204, headers=HEADERS)
     return EventStream(
         _events(request, job, after),
         remaining_s=(viewer.expires_at - services_of(request).now()).total_seconds(),

@@ -89,6 +89,10 @@ class Page:
         field = await self._found(selector)
         return str(await asyncio.to_thread(field.get_property, "value"))
 
+    async def run(self, script: str, *arguments: Any) -> Any:
+        """Run JavaScript whose last argument is a function; what that is called with."""
+        return await asyncio.to_thread(self._driver.execute_async_script, script, *arguments)
+
     async def requested_urls(self) -> list[str]:
         """The URLs of everything that the page has loaded or called."""
         return list(await asyncio.to_thread(self._driver.execute_script, RESOURCES))
