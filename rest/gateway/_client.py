@@ -8,10 +8,10 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from domain.errors import LimitExceeded
+from domain.errors import Invalid, LimitExceeded
 from edge import event_streams
 from edge.bearer_tokens import bearer_token
-from edge.bodies import header, read_body
+from edge.bodies import UNCOMPRESSED_ONLY, header, read_body, require_uncompressed
 from rest.gateway._errors import OpenAIError
 
 MAX_BODY = 2 << 20
@@ -33,11 +33,16 @@ def api_key_of(scope: Scope) -> str:
 
 
 async def request_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body; raises `OpenAIError` 413 when it is too long, and `ClientDisconnect`."""
+    """The whole body; raises `OpenAIError` 413 when it is too long, 415 when compressed, and `ClientDisconnect`."""
     try:
+        require_uncompressed(scope["headers"])
         return await read_body(scope, receive, MAX_BODY)
     except LimitExceeded as error:
         raise OpenAIError(413, error.message, code="request_too_large") from None
+    except Invalid as error:
+        raise OpenAIError(
+            415, error.message, code="unsupported_media_type", headers=UNCOMPRESSED_ONLY
+        ) from None
 
 
 class ResponseWriter:

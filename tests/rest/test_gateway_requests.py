@@ -1,5 +1,6 @@
 """Which requests are refused, each with its status, code and parameter, and what becomes of those that are sent."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -217,6 +218,16 @@ async def test_a_named_function_is_required_of_the_model_server_as_the_only_tool
 
     sent = gateway.model.requests[0][2]
     assert (sent["tools"], sent["tool_choice"]) == ([TOOL], "required")
+
+
+async def test_a_compressed_body_is_415(gateway: GatewaySetup) -> None:
+    headers = {"authorization": f"Bearer {SECRET}", "content-encoding": "gzip"}
+    body = gzip.compress(json.dumps(CHAT_REQUEST).encode())
+
+    response = await gateway.client.post(f"{gateway.url}/chat/completions", content=body, headers=headers)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (415, "unsupported_media_type")
+    assert response.headers["accept-encoding"] == "identity"
 
 
 # --- tools
