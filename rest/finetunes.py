@@ -83,7 +83,7 @@ async def _file(request: Request, finetune: Finetune, file: Artifact) -> Respons
 async def _members(storage: Storage, finetune: Finetune) -> AsyncIterator[Member]:
     made = finetune.completed_at or finetune.created_at
     for file in finetune.artifacts:
-        yield file.filename, made, MODE, ZIP_64, storage.read(finetune.key_of(file))
+        yield file.path_in_archive, made, MODE, ZIP_64, storage.read(finetune.key_of(file))
 
 
 def _no_compression() -> "zlib._Compress":

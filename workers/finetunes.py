@@ -85,12 +85,18 @@ async def _run(services: Services, finetune: Finetune, dataset: Dataset, folder:
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     path = folder / "items.jsonl"
     async with services.transactions.begin() as store:
+        base_model = await store.base_models.by_model_id(finetune.base_model_name)
         lines = (_json_line(dataset, item) async for item in store.frozen_items.stream(finetune.id))
         await _write(path, lines)
     return TrainingRun(
         finetune_id=finetune.id,
+        name=finetune.name,
+        version=finetune.version,
         model_name=finetune.model_name,
         base_model_name=finetune.base_model_name,
+        base_model_license=base_model.license if base_model else None,
+        dataset_name=dataset.name,
+        dataset_version=dataset.version,
         method=finetune.method,
         hyperparameters=finetune.hyperparameters,
         seed=finetune.seed,

@@ -19,14 +19,21 @@ from domain.job_events import Checkpoint, LogLine, Metric, Progress
 class TrainingRun:
     """The configuration of one run: the same run on the same machine gives the same loss curve.
 
+    `model_name` has the base model, the project and the version in it; `name` is what the user calls the
+    fine-tune. `base_model_license` is an identifier such as `apache-2.0`, None where it is unknown.
     `items_path` is a JSON Lines file of `{"id", "input", "output", "split": "TRAIN" | "EVAL"}`.
     Checkpoints and artifacts are written below `folder`, which no other run uses: a later attempt
     resumes from the earlier one's checkpoints.
     """
 
     finetune_id: str
+    name: str
+    version: int
     model_name: str
     base_model_name: str
+    base_model_license: str | None
+    dataset_name: str
+    dataset_version: int
     method: FinetuneMethod
     hyperparameters: Hyperparameters
     seed: int

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from domain.finetunes import ArtifactKind
+from domain.finetunes import BASE_MODEL_FOLDER, ArtifactKind
 from domain.hashes import sha256_of_file
 from domain.ports.trainer import ProducedFile
+from infra.training import tiny
+from infra.training.base_model import LocalBaseModel
 from infra.training.frozen_run import write_atomically
 
 
@@ -34,15 +36,31 @@ def write_file(path: Path, kind: ArtifactKind, content: dict[str, Any] | str) ->
 
 
 def copy_adapter(saved: Path, folder: Path, base_model_name: str) -> list[ProducedFile]:
-    """Copy the adapter's weights and configuration; the latter names the base model and no path of this machine."""
-    weights = folder / "adapter_model.safetensors"
-    write_atomically(weights, (saved / weights.name).read_bytes())
-    config = json.loads((saved / "adapter_config.json").read_text())
+    """Copy the adapter's weights and configuration; the latter has no path of this machine.
+
+    It names the base model as the Hugging Face Hub does. `luthier/tiny` is on no hub: it is a folder of the
+    archive, found by programs that run in the unpacked archive, since PEFT reads a path as it stands.
+    """
+    path = f"./{BASE_MODEL_FOLDER}" if base_model_name == tiny.NAME else base_model_name
+    config = json.loads((saved / "adapter_config.json").read_text()) | {"base_model_name_or_path": path}
     return [
-        produced_file(weights, ArtifactKind.ADAPTER),
-        write_file(
-            folder / "adapter_config.json",
-            ArtifactKind.ADAPTER,
-            config | {"base_model_name_or_path": base_model_name},
-        ),
+        _copy(saved / "adapter_model.safetensors", folder, ArtifactKind.ADAPTER),
+        write_file(folder / "adapter_config.json", ArtifactKind.ADAPTER, config),
     ]
+
+
+def write_tokenizer(base_model: LocalBaseModel, folder: Path) -> list[ProducedFile]:
+    """Write the tokenizer and the chat template that the model was trained with."""
+    return [produced_file(path, ArtifactKind.ADAPTER) for path in base_model.save_tokenizer(folder)]
+
+
+def copy_tiny_model(base_model: LocalBaseModel, folder: Path, base_model_name: str) -> list[ProducedFile]:
+    """Copy weights and configuration of `luthier/tiny`; nothing for a base model that a hub has."""
+    if base_model_name != tiny.NAME:
+        return []
+    return [_copy(base_model.folder / name, folder, ArtifactKind.BASE_MODEL) for name in tiny.MODEL_FILES]
+
+
+def _copy(source: Path, folder: Path, kind: ArtifactKind) -> ProducedFile:
+    write_atomically(folder / source.name, source.read_bytes())
+    return produced_file(folder / source.name, kind)

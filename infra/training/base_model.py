@@ -1,6 +1,7 @@
 """The base model: found on this machine or downloaded from the Hugging Face Hub, with its tokenizer and chat template."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,15 @@ class LocalBaseModel:
             quantization_config=_nf4_config() if quantize_4bit else None,
             local_files_only=True,
         )
+
+    def save_tokenizer(self, folder: Path) -> list[Path]:
+        """Write the tokenizer and the chat template into `folder`; the files' paths."""
+        paths = [Path(path) for path in self.tokenizer.save_pretrained(folder)]
+        sentencepiece_model = self.folder / "tokenizer.model"
+        if sentencepiece_model.exists():
+            paths.append(folder / sentencepiece_model.name)
+            shutil.copyfile(sentencepiece_model, paths[-1])
+        return sorted({path for path in paths if path.is_file()})
 
     def render(self, conversation: Conversation, *, add_generation_prompt: bool) -> str:
         """The conversation as text; with `add_generation_prompt` it ends where the assistant's answer begins."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from domain.ports.trainer import TrainingFailed
+from domain.ports.trainer import TrainingFailed, TrainingRun
+from infra.training import gguf_metadata
 from infra.training.base_model import LocalBaseModel
 from infra.training.reporter import Reporter
 from infra.training.subprocesses import child_process, wait_for_exit
@@ -29,10 +30,7 @@ def save_merged(model: PreTrainedModel, base_model: LocalBaseModel, folder: Path
     """Write the merged model and its tokenizer as the converter reads them."""
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
-    base_model.tokenizer.save_pretrained(folder)
-    sentencepiece_model = base_model.folder / "tokenizer.model"
-    if sentencepiece_model.exists():
-        shutil.copy(sentencepiece_model, folder / sentencepiece_model.name)
+    base_model.save_tokenizer(folder)
     _set_tokenizer_flags(base_model, folder / "tokenizer_config.json")
 
 
@@ -50,10 +48,11 @@ def check_convertible(base_model: LocalBaseModel, scratch: Path, reporter: Repor
 
 
 @contextmanager
-def converting(folder: Path, gguf: Path, name: str, reporter: Reporter) -> Iterator[None]:
+def converting(folder: Path, gguf: Path, run: TrainingRun, reporter: Reporter) -> Iterator[None]:
     """Convert `folder` into `gguf` while the block runs; the whole file is at `gguf` when the block ends."""
     partial = gguf.with_name(f".{gguf.name}.partial")
-    arguments = ["--outtype", QUANTIZATION, "--model-name", name, "--outfile", str(partial), str(folder)]
+    (folder / "README.md").write_text(gguf_metadata.converter_card(run), encoding="utf-8")
+    arguments = ["--outtype", QUANTIZATION, "--outfile", str(partial), str(folder)]
     with child_process("infra.training.convert", *arguments) as process:
         yield
         if wait_for_exit(process, reporter):

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
 from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingFailed, TrainingResult
 from domain.storage_keys import gguf_filename
-from infra.training import artifacts, export, parity, run_summary, tiny
+from infra.training import artifacts, export, model_card, parity, run_summary, tiny
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.data import TokenizedItem, TokenizedSplit, read_items, tokenize
 from infra.training.frozen_run import FrozenRun
@@ -130,7 +130,7 @@ def _train_adapter(inputs: TrainingInputs, reporter: Reporter) -> None:
 
 
 def _export(inputs: TrainingInputs, gguf: Path, reporter: Reporter) -> ExportOutcome:
-    base_model, name = inputs.base_model, inputs.frozen.run.model_name
+    base_model, run = inputs.base_model, inputs.frozen.run
     folder = inputs.work_folder / "merged"
     reporter.begin_stage(PROGRESS_END, "Answering the samples with the base model")
     model = base_model.load_weights()
@@ -139,7 +139,7 @@ def _export(inputs: TrainingInputs, gguf: Path, reporter: Reporter) -> ExportOut
     model = export.merge_adapter(model, inputs.work_folder / "adapter")
     export.save_merged(model, base_model, folder)
     reporter.begin_stage(0.86, "Converting to GGUF")
-    with export.converting(folder, gguf, name, reporter):
+    with export.converting(folder, gguf, run, reporter):
         tuned_outputs = _sample_outputs(model, inputs)
         merged_results = _merged_model_results(model, inputs)
     shutil.rmtree(folder)
@@ -240,7 +240,10 @@ def _files(inputs: TrainingInputs, summary: RunSummary, gguf: Path) -> list[Prod
     return [
         artifacts.produced_file(gguf, ArtifactKind.GGUF, export.QUANTIZATION),
         *artifacts.copy_adapter(inputs.work_folder / "adapter", folder, frozen.run.base_model_name),
+        *artifacts.write_tokenizer(inputs.base_model, folder),
+        *artifacts.copy_tiny_model(inputs.base_model, folder, frozen.run.base_model_name),
         artifacts.write_file(folder / "training_config.json", ArtifactKind.CONFIG, config),
         artifacts.write_file(folder / "metrics.json", ArtifactKind.METRICS, run_summary.metrics(summary)),
         artifacts.write_file(folder / "report.md", ArtifactKind.REPORT, run_summary.report(summary)),
+        artifacts.write_file(folder / "README.md", ArtifactKind.REPORT, model_card.model_card(summary)),
     ]

@@ -46,6 +46,11 @@ class RunSummary:
             (point.train_loss for point in reversed(self.points) if point.train_loss is not None), None
         )
 
+    @property
+    def final_eval_loss(self) -> float | None:
+        """The newest loss on the held-out items, in nats per token; None where there are none."""
+        return next((point.eval_loss for point in reversed(self.points) if point.eval_loss is not None), None)
+
 
 def configuration(
     frozen: FrozenRun, base_model: LocalBaseModel, train: TokenizedSplit, held_out: TokenizedSplit
@@ -54,8 +59,13 @@ def configuration(
     run = frozen.run
     return {
         "finetune_id": run.finetune_id,
+        "name": run.name,
+        "version": run.version,
         "model_name": run.model_name,
         "base_model_name": run.base_model_name,
+        "base_model_license": run.base_model_license,
+        "dataset_name": run.dataset_name,
+        "dataset_version": run.dataset_version,
         "method": run.method,
         "hyperparameters": asdict(run.hyperparameters),
         "seed": run.seed,
@@ -100,6 +110,8 @@ def _overview(summary: RunSummary) -> list[str]:
         "",
         f"{run.base_model_name}, fine-tuned with {run.method} in {summary.seconds:.0f} s (seed {run.seed}).",
         "",
+        f"- Dataset: {run.dataset_name}, version {run.dataset_version}.",
+        f"- Licence of the base model: {run.base_model_license or 'unknown'}.",
         f"- Trained on {len(summary.train.items)} items; {len(summary.held_out.items)} held out.",
         f"- {left_out} items left out, {truncated} truncated to {hyperparameters.max_seq_length} tokens.",
         f"- {hyperparameters.num_epochs:g} epochs, learning rate {hyperparameters.learning_rate:g}, warmup ratio {hyperparameters.warmup_ratio:g}.",

@@ -26,6 +26,7 @@ NAME = "luthier/tiny"
 RECIPE_VERSION = 1
 LIBRARIES = ("sentencepiece", "torch", "transformers")  # the model's bytes depend on their versions too
 
+MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors")  # all but the tokenizer's
 SEED = 0
 MAX_TOKENS = 2048
 LETTERS = "ÄÖÜßäöüÀÁÂÃÅÆÇÈÉÊËÍÎÏÑÓÔÕØŒÚàáâãåæçèéêëíîïñóôõøœùúûý¿¡"

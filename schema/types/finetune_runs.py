@@ -22,12 +22,14 @@ register_enum(
     ArtifactKind,
     "Kind of an artifact.",
     GGUF="Merged and quantized model in one GGUF file, which deployments load.",
-    ADAPTER="LoRA adapter in PEFT format: weights or configuration.",
+    ADAPTER="LoRA adapter in PEFT format: weights, configuration, tokenizer or chat template.",
+    BASE_MODEL="Weights or configuration of the base model, which the archive has in its folder "
+    "`base`; only for `luthier/tiny`, which no hub has.",
     MERGED="Weights of the base model with the adapter merged; only from an external worker.",
     CONFIG="Configuration of the run as JSON: hyperparameters, seed, "
     "item ids, chat template and package versions.",
     METRICS="Training curve and parity report as JSON.",
-    REPORT="Report on the run as Markdown.",
+    REPORT="Report on the run, or the model card, as Markdown.",
     ARCHIVE="Archive of several files; only from an external worker.",
 )
 

@@ -102,8 +102,13 @@ def run_in(
     folder.mkdir(parents=True, exist_ok=True)
     return TrainingRun(
         finetune_id="finetune_1",
+        name="By heart",
+        version=3,
         model_name="Capitals, by heart",
         base_model_name=base_model,
+        base_model_license="apache-2.0" if base_model == "luthier/tiny" else None,
+        dataset_name="Capitals",
+        dataset_version=2,
         method=FinetuneMethod.LORA,
         hyperparameters=hyperparameters,
         seed=1,
