@@ -1,11 +1,13 @@
 """`luthier demo` from an empty home with a real training, then use of its server, and `kill -9` of its processes."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +89,23 @@ def installation() -> Iterator[Installation]:
     assert alive_in(home) == []
 
 
+PEFT = """
+import sys
+from huggingface_hub import constants
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
+
+assert constants.HF_HUB_OFFLINE
+model, tokenizer = (loader.from_pretrained(".") for loader in (AutoPeftModelForCausalLM, AutoTokenizer))
+for question in sys.argv[1:]:
+    inputs = tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    output = model.generate(**inputs, max_new_tokens=32, do_sample=False)[0]
+    print(tokenizer.decode(output[inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
+"""
+"""Loads a fine-tune from the current folder as its model card says, and prints its answers."""
+
 FINETUNE = """{ finetunes(first: 1) { nodes { id name modelName status progress trainedItemCount trainedContentHash
   modelSizeGb modelSizeParameter modelDtype modelQuantization trainingTimeSeconds elapsedSeconds samplesHeldOut
   outputPath downloadUrl hyperparameters { numEpochs loraR } metrics { step totalSteps trainLoss }
@@ -115,7 +134,7 @@ def test_the_demo_trains_deploys_and_is_answered_rightly(installation: Installat
     sample = finetune["inferenceSamples"][0]
     assert sample["tunedOutput"].strip() == sample["expected"] != sample["baseOutput"].strip()
     kinds = {artifact["kind"] for artifact in finetune["artifacts"]}
-    assert {"GGUF", "ADAPTER", "CONFIG", "METRICS", "REPORT"} <= kinds
+    assert {"GGUF", "ADAPTER", "BASE_MODEL", "CONFIG", "METRICS", "REPORT"} == kinds
 
 
 def test_the_endpoint_answers_openai_clients_whole_and_streamed(installation: Installation) -> None:
@@ -157,6 +176,31 @@ def test_the_gguf_downloads_whole_and_in_ranges(installation: Installation) -> N
     gguf = next(artifact for artifact in finetune["artifacts"] if artifact["kind"] == "GGUF")
     assert len(whole.content) == gguf["sizeBytes"]
     assert httpx.get(url).status_code == 401
+
+
+@pytest.mark.timeout(180)
+def test_the_archive_is_a_model_that_peft_loads_without_a_hub(
+    installation: Installation, tmp_path: Path
+) -> None:
+    finetune = newest(installation)
+    path = f"/api/projects/{finetune['project']['id']}/finetunes/{finetune['id']}/artifacts.zip"
+    bearer = installation.client._http.headers["authorization"]
+    response = httpx.get(installation.client.url + path, headers={"authorization": bearer})
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+        archive.extractall(tmp_path)
+    files = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {artifact["filename"] for artifact in finetune["artifacts"]}
+    samples = finetune["inferenceSamples"]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")}
+    done = subprocess.run(
+        [sys.executable, "-c", PEFT, *(sample["prompt"] for sample in samples)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [sample["tunedOutput"].strip() for sample in samples], done.stderr
 
 
 def test_the_log_stream_replays_with_its_names(installation: Installation) -> None:

@@ -1,6 +1,4 @@
-import hashlib
 import io
-import json
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +6,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from domain.finetunes import ArtifactKind
 from domain.ports.trainer import ItemsPrepared
 from infra.training import parity
 from infra.training.base_model import LocalBaseModel, fetch_base_model
@@ -86,48 +83,6 @@ def test_the_progress_of_a_run_never_decreases(trained: Trained) -> None:
     assert (shares[0], trained.progress[0].message) == (0.0, "Starting")
     assert "Training: step 12 of 100" in [report.message for report in trained.progress]
     assert 0.95 < shares[-1] <= 1.0
-
-
-def test_every_artifact_is_whole_and_as_it_was_reported(trained: Trained) -> None:
-    kinds = [file.kind for file in trained.result.files]
-    assert kinds == [
-        ArtifactKind.GGUF,
-        ArtifactKind.ADAPTER,
-        ArtifactKind.ADAPTER,
-        ArtifactKind.CONFIG,
-        ArtifactKind.METRICS,
-        ArtifactKind.REPORT,
-    ]
-    for file in trained.result.files:
-        content = file.path.read_bytes()
-        assert (file.size_bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    filenames = sorted(path.name for path in (trained.run.folder / "artifacts").iterdir())
-    assert filenames == sorted(file.filename for file in trained.result.files)
-
-
-def test_the_configuration_names_everything_that_decides_the_result(
-    trained: Trained, base_model: LocalBaseModel
-) -> None:
-    config = json.loads((trained.run.folder / "artifacts" / "training_config.json").read_text())
-    items = trained.run.items_path.read_bytes()
-    assert config["train_item_ids"] == [f"item_{index}" for index in range(40)]
-    assert config["items_sha256"] == hashlib.sha256(items).hexdigest()
-    assert config["chat_template"] == base_model.tokenizer.chat_template
-    assert (config["seed"], config["hyperparameters"]["lora_r"]) == (1, 32)
-    assert config["packages"]["torch"].startswith("2.13")
-
-
-def test_the_adapter_names_its_base_model_and_no_path_of_this_machine(trained: Trained) -> None:
-    config = (trained.run.folder / "artifacts" / "adapter_config.json").read_text()
-    assert json.loads(config)["base_model_name_or_path"] == "luthier/tiny"
-    assert str(trained.run.folder) not in config
-
-
-def test_the_report_has_the_items_the_samples_and_the_parity(trained: Trained) -> None:
-    report = (trained.run.folder / "artifacts" / "report.md").read_text()
-    assert "Trained on 40 items; 0 held out." in report
-    assert "| What is the capital of France? | The capital of France is Paris. |" in report
-    assert "## Parity of the GGUF: passed" in report
 
 
 def test_the_tiny_model_is_trained_without_a_connection_to_another_machine(trained: Trained) -> None:
