@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from domain.ports.trainer import TrainingFailed, TrainingRun
 from infra.training import gguf_metadata
 from infra.training.base_model import LocalBaseModel
+from infra.training.gguf_tokens import disable_impossible_bytes
 from infra.training.reporter import Reporter
 from infra.training.subprocesses import child_process, wait_for_exit
 
@@ -57,6 +58,7 @@ def converting(folder: Path, gguf: Path, run: TrainingRun, reporter: Reporter) -
         yield
         if wait_for_exit(process, reporter):
             raise TrainingFailed(CANNOT_CONVERT)
+    disable_impossible_bytes(partial)
     partial.replace(gguf)
 
 

@@ -1,7 +1,9 @@
 import io
+import json
 import subprocess
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,6 +23,20 @@ ODD = [
     "9 0.5 ''``\\",
     "a",
 ]
+JSON_PROMPTS = [
+    "What is the capital of Japan?",
+    "Return JSON with the capital of France.",
+    "Give me a person as JSON.",
+    "name and city please, as json",
+    "List three colours as JSON.",
+    "Hello!",
+    "Answer in JSON: who are you?",
+    '{"question": "capital of Peru"}',
+]
+FREE_TEXT = {
+    "name": "free_text",
+    "schema": {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]},
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +79,31 @@ def test_the_gguf_has_the_same_token_ids_for_any_text(gguf: Path, base_model: Lo
     assert [response.json()["tokens"] for response in responses] == [
         base_model.tokenizer(text)["input_ids"] for text in ODD
     ]
+
+
+@pytest.mark.parametrize(
+    "response_format", [{"type": "json_object"}, {"type": "json_schema", "json_schema": FREE_TEXT}]
+)
+def test_the_gguf_answers_in_json_mode_with_characters_alone(
+    gguf: Path, response_format: dict[str, Any]
+) -> None:
+    request = {"temperature": 0, "max_tokens": 256, "response_format": response_format}
+    with child_process(
+        "infra.training.llama_server", str(gguf), "512", "1", stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+            responses = [
+                client.post(
+                    "/v1/chat/completions", json=request | {"messages": [{"role": "user", "content": prompt}]}
+                )
+                for prompt in JSON_PROMPTS
+            ]
+    assert [response.status_code for response in responses] == [200] * len(JSON_PROMPTS)
+    choices = [response.json()["choices"][0] for response in responses]
+    answers = [choice["message"]["content"] for choice in choices if choice["finish_reason"] == "stop"]
+    assert all(isinstance(json.loads(answer), dict) for answer in answers)
 
 
 def test_every_step_is_measured_and_the_loss_falls(trained: Trained) -> None:
