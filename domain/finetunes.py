@@ -109,10 +109,6 @@ def updated_metrics(before: TrainingMetrics | None, metric: Metric) -> TrainingM
     return TrainingMetrics(**values)
 
 
-BASE_MODEL_FOLDER = "base"
-"""The folder of an archive with the files of the base model; the adapter's configuration refers to it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """A file of a run in storage."""
@@ -122,13 +118,6 @@ class Artifact:
     size_bytes: int
     sha256: str
     quantization: str | None = None
-
-    @property
-    def path_in_archive(self) -> str:
-        """Where the archive of all artifacts has the file."""
-        return (
-            f"{BASE_MODEL_FOLDER}/{self.filename}" if self.kind is ArtifactKind.BASE_MODEL else self.filename
-        )
 
 
 def model_artifact(artifacts: Sequence[Artifact], model_name: str) -> Artifact | None:

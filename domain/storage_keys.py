@@ -1,6 +1,9 @@
-"""The keys of objects in the bucket. No other module spells one."""
+"""The keys of objects in the bucket, and a folder in an archive of them. No other module spells one."""
 
 from domain.rules import safe_name
+
+BASE_MODEL_FOLDER = "base"
+"""The folder in the archive of a fine-tune that has the base model; the adapter's configuration refers to it."""
 
 
 def document_prefix(document_id: str) -> str:

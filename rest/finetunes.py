@@ -11,10 +11,11 @@ from starlette.routing import Route
 from stream_zip import ZIP_64, Method, async_stream_zip
 
 from domain.errors import Conflict, NotFound
-from domain.finetunes import Artifact, Finetune, require_gguf
+from domain.finetunes import Artifact, ArtifactKind, Finetune, require_gguf
 from domain.ports.storage import Storage
 from domain.rate_limits import CallKind
 from domain.rules import safe_name
+from domain.storage_keys import BASE_MODEL_FOLDER
 from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.file_responses import file_response
 from rest.rate_limits import rate_limited
@@ -83,7 +84,12 @@ async def _file(request: Request, finetune: Finetune, file: Artifact) -> Respons
 async def _members(storage: Storage, finetune: Finetune) -> AsyncIterator[Member]:
     made = finetune.completed_at or finetune.created_at
     for file in finetune.artifacts:
-        yield file.path_in_archive, made, MODE, ZIP_64, storage.read(finetune.key_of(file))
+        yield _path_in_archive(file), made, MODE, ZIP_64, storage.read(finetune.key_of(file))
+
+
+def _path_in_archive(file: Artifact) -> str:
+    in_folder = file.kind is ArtifactKind.BASE_MODEL
+    return f"{BASE_MODEL_FOLDER}/{file.filename}" if in_folder else file.filename
 
 
 def _no_compression() -> "zlib._Compress":

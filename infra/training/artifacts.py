@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from domain.finetunes import BASE_MODEL_FOLDER, ArtifactKind
+from domain.finetunes import ArtifactKind
 from domain.hashes import sha256_of_file
 from domain.ports.trainer import ProducedFile
+from domain.storage_keys import BASE_MODEL_FOLDER
 from infra.training import tiny
 from infra.training.base_model import LocalBaseModel
 from infra.training.frozen_run import write_atomically

@@ -14,7 +14,7 @@ UNKNOWN_LICENSE = {"license": "other", "license_name": "unknown"}
 TAGS = ["luthier", "lora"]
 
 
-def license_fields(run: TrainingRun) -> dict[str, str]:
+def license_fields(run: TrainingRun) -> dict[str, Any]:
     """The base model's licence, which the fine-tuned model inherits, in the fields of a model card."""
     return {"license": run.base_model_license} if run.base_model_license else UNKNOWN_LICENSE
 

@@ -152,10 +152,3 @@ def test_a_loss_and_an_evaluation_of_one_step_are_one_point() -> None:
     evaluation = TrainingPoint(step=4, epoch=1.0, eval_loss=0.7, perplexity=2.0, at=AT)
     later = TrainingPoint(step=5, epoch=1.2, train_loss=0.4, at=AT)
     assert by_step([loss, evaluation, later]) == [replace(evaluation, train_loss=0.5), later]
-
-
-def test_an_archive_has_the_base_model_in_a_folder_of_its_own() -> None:
-    artifacts = [Artifact(filename="f", kind=kind, size_bytes=1, sha256="00") for kind in ArtifactKind]
-    assert {artifact.kind: artifact.path_in_archive for artifact in artifacts} == {
-        kind: "base/f" if kind is ArtifactKind.BASE_MODEL else "f" for kind in ArtifactKind
-    }

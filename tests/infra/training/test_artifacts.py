@@ -205,8 +205,9 @@ def test_the_model_card_has_no_text_of_an_item(trained: Trained, tmp_path: Path)
 def test_the_model_card_of_a_base_model_with_an_unknown_licence_names_none(tmp_path: Path) -> None:
     run = replace(run_in(tmp_path, capitals(), "some-one/some-model"), name="[a](b)\n# c")
     text = model_card(summary_of(run))
-    data = ModelCard(text).data
-    assert (data.license, data.license_name, data.base_model) == ("other", "unknown", "some-one/some-model")
+    data = vars(ModelCard(text).data)
+    names = ("license", "license_name", "base_model")
+    assert [data[name] for name in names] == ["other", "unknown", "some-one/some-model"]
     assert "The licence of the base model is not known here" in text
     assert "[some-one/some-model](https://huggingface.co/some-one/some-model)" in text
     assert r"Its name is \[a\](b) \# c, its version 3" in text
