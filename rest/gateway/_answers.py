@@ -48,10 +48,15 @@ async def _answer_one(exchange: Exchange, client: UpstreamClient, upstream: Upst
 
 
 async def _forward_events(exchange: Exchange, reader: ChoiceReader, response: aiohttp.ClientResponse) -> None:
-    """Forward events as they arrive; a stream with an error does not get the end of a complete one."""
+    """Forward events as they arrive, up to one with an error: then llama.cpp closes the connection.
+
+    A stream with an error does not get the end of a complete one.
+    """
     events, headers = EventReader(reader.read_event), forwarded_headers(response)
     async for chunk in response.content.iter_any():
         await _send_chunk(exchange, events.feed(chunk), headers)
+        if exchange.record.error:
+            break
     rest = events.close()
     if not (exchange.response.started or rest):
         raise OpenAIError(502, "The model server sent nothing.", code="upstream_broke_off", headers=NO_RETRY)
@@ -68,11 +73,11 @@ async def _send_chunk(exchange: Exchange, chunk: bytes, headers: list[Header]) -
 
 
 async def _finish(exchange: Exchange, rest: bytes, headers: list[Header]) -> None:
-    """End a stream with its last bytes, unless it has an error or is not what the request requires."""
+    """End a stream with its last bytes; one with an error, or that is not what the request requires, stays incomplete."""
     if not exchange.record.error:
         _check(exchange)
-    await _send_chunk(exchange, rest, headers)
-    if exchange.record.error:
+        await _send_chunk(exchange, rest, headers)
+    if exchange.record.error:  # also one in the last bytes
         exchange.record.finish = "error"
     else:
         await exchange.response.end()
