@@ -1,4 +1,4 @@
-"""The folder of workers' temporary files, and what killed workers left in it."""
+"""The folder of temporary files, and what killed processes left in it."""
 
 import fcntl
 import shutil
@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import IO
 
 from app.failures import StartError
+from rest.temporary_folders import LOCK_FILE
 
-PATTERNS = ("document-*", "import-*")
-"""Folders that are used for one attempt of a job. A fine-tune's folder has checkpoints, and is kept."""
+PATTERNS = ("document-*", "import-*", "results-*", "export-*")
+"""Folders that are used for one attempt of a job, or for one request. A fine-tune's folder has checkpoints, and is kept."""
 
 
 @contextmanager
 def use_work_folder(folder: Path) -> Iterator[None]:
-    """Delete what killed workers left, unless another worker runs, which may use it; raises `StartError`.
+    """Delete what killed processes left, unless another one may use it; raises `StartError`.
 
-    Every worker has a shared lock until its process ends; only one that gets an exclusive lock deletes.
+    Every worker has a shared lock until its process ends, and a request of the API while it has a folder; only a
+    worker that gets an exclusive lock deletes.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "workers.lock").open("w")
+        lock = (folder / LOCK_FILE).open("w")
     except OSError as error:
         raise StartError(f"{folder} cannot be written: {error.strerror}") from error
     with lock:

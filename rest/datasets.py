@@ -1,78 +1,62 @@
-"""Downloads of datasets, streamed from the database row by row."""
+"""Downloads of datasets."""
 
-import json
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Invalid
-from domain.files.csv_writer import BOM, csv_line
-from domain.items import Item, ItemSelection
+from domain.items import ItemSelection
 from domain.rate_limits import CallKind
 from domain.rules import safe_name
 from domain.splits import Split
-from domain.store import Transactions
+from rest.dataset_formats import CSV, JSONL, RAW_CSV, FormatName, items_as_text
 from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.rate_limits import rate_limited
-from rest.streaming import ClosingStreamingResponse, batched
+from rest.streaming import ClosingStreamingResponse, TemporaryFileResponse, batched
+from rest.xlsx_downloads import xlsx_file
+from rest.xlsx_tables import MEDIA_TYPE as XLSX
 
 Choice = TypeVar("Choice", bound=StrEnum)
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A file format: its first line, and the line of an item; both take the names of the dataset's fields."""
-
-    media_type: str
-    head: Callable[[Sequence[str]], str]
-    line: Callable[[Sequence[str], Item], str]
-
-
-def _json_line(names: Sequence[str], item: Item) -> str:
-    return json.dumps(dict(zip(names, item.values, strict=True)), ensure_ascii=False) + "\n"
-
-
-FORMATS = {
-    "csv": Format(
-        "text/csv; charset=utf-8",
-        head=lambda names: BOM + csv_line(names),
-        line=lambda _, item: csv_line(item.values),
-    ),
-    "jsonl": Format("application/jsonl", head=lambda _: "", line=_json_line),
-}
-RAW_CSV = Format(
-    "text/csv; charset=utf-8",
-    head=lambda names: BOM + csv_line(names, raw=True),
-    line=lambda _, item: csv_line(item.values, raw=True),
-)
-"""CSV with formulas as they are, which a spreadsheet would run."""
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's status of a request whose client left: nobody reads it."""
 
 
 @endpoint
 @rate_limited(CallKind.READS)
 async def download(request: Request) -> Response:
-    """The items of a dataset as a file. Parameters: `format` (csv, jsonl), `items`, `split` and `raw`."""
+    """The items of a dataset as a file. Parameters: `format`, `items`, `split` and `raw`."""
     viewer = viewer_id(request, allow_ticket=True)
-    name = request.query_params.get("format", "csv")
-    if name not in FORMATS:
-        raise Invalid(f"`format` is one of {', '.join(FORMATS)}, not '{name}'.", reason="UNSUPPORTED_FORMAT")
+    format = _choice(request, "format", FormatName, "UNSUPPORTED_FORMAT") or FormatName.CSV
     selection = _choice(request, "items", ItemSelection) or ItemSelection.ACTIVE
     split = _choice(request, "split", Split)
-    format = RAW_CSV if _flag(request, "raw") and name == "csv" else FORMATS[name]
+    is_raw = _flag(request, "raw")
     dataset = await _require_done(request, viewer)
-    filename = f"{safe_name(dataset.name)}_v{dataset.version}.{name}"
+    filename = f"{safe_name(dataset.name)}_v{dataset.version}.{format}"
+    headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
+    if format is FormatName.XLSX:
+        return await _xlsx_response(request, dataset, split, selection, headers)
+    text_format = JSONL if format is FormatName.JSONL else RAW_CSV if is_raw else CSV
     return ClosingStreamingResponse(
-        batched(items_as_text(services_of(request).transactions, dataset, format, split, selection)),
-        media_type=format.media_type,
-        headers={"Content-Disposition": f'attachment; filename="{filename}"'},
+        batched(items_as_text(services_of(request).transactions, dataset, text_format, split, selection)),
+        media_type=text_format.media_type,
+        headers=headers,
     )
+
+
+async def _xlsx_response(
+    request: Request, dataset: Dataset, split: Split | None, selection: ItemSelection, headers: dict[str, str]
+) -> Response:
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type=XLSX)
+    try:
+        file = await xlsx_file(request, dataset, split, selection)
+    except ClientDisconnect:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    return TemporaryFileResponse(file, media_type=XLSX, headers=headers)
 
 
 def _flag(request: Request, name: str) -> bool:
@@ -83,7 +67,9 @@ def _flag(request: Request, name: str) -> bool:
     return given in {"1", "true"}
 
 
-def _choice(request: Request, name: str, choices: type[Choice]) -> Choice | None:
+def _choice(
+    request: Request, name: str, choices: type[Choice], reason: str = "INVALID_PARAMETER"
+) -> Choice | None:
     """A query parameter as a member of an enum, in any case; raises `Invalid`."""
     given = request.query_params.get(name)
     if given is None:
@@ -91,7 +77,7 @@ def _choice(request: Request, name: str, choices: type[Choice]) -> Choice | None
     for choice in choices:
         if choice.value.lower() == given.lower():
             return choice
-    raise Invalid(f"`{name}` is one of {', '.join(choices)}, not '{given}'.", reason="INVALID_PARAMETER")
+    raise Invalid(f"`{name}` is one of {', '.join(choices)}, not '{given[:50]}'.", reason=reason)
 
 
 async def _require_done(request: Request, viewer: str) -> Dataset:
@@ -102,22 +88,6 @@ async def _require_done(request: Request, viewer: str) -> Dataset:
             f"The dataset is {dataset.status}; it can be downloaded once it is DONE.", reason="NOT_READY"
         )
     return dataset
-
-
-async def items_as_text(
-    transactions: Transactions,
-    dataset: Dataset,
-    format: Format,
-    split: Split | None,
-    selection: ItemSelection,
-) -> AsyncGenerator[str, None]:
-    """The file line by line, from a server-side cursor."""
-    yield format.head(dataset.field_names)
-    async with transactions.begin() as store:
-        items = store.items.stream(dataset.id, split=split, selection=selection, viewer_id=dataset.owner_id)
-        async with aclosing(items):
-            async for item in items:
-                yield format.line(dataset.field_names, item)
 
 
 ROUTES = [

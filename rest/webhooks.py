@@ -1,11 +1,8 @@
 """Webhooks of external workers: the status and the results of a generation or a training."""
 
-import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,6 +20,7 @@ from domain.use_cases import external_artifacts, finetunes, generation_results, 
 from domain.use_cases.generation_results import ResultFile
 from edge.bearer_tokens import bearer_token
 from rest.endpoints import endpoint, json_object, services_of, viewer_id
+from rest.temporary_folders import temporary_folder
 from rest.webhook_bodies import read_status_update
 
 MAX_ATTEMPTS = 3
@@ -37,9 +35,8 @@ async def update_dataset_status(request: Request) -> Response:
     update = read_status_update(await json_object(request), services.now())
     if update.status is not RunStatus.DONE or dataset.status not in UNFINISHED:
         return _response(await _update_dataset(services, dataset, update, []))
-    await asyncio.to_thread(services.work_folder.mkdir, parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=services.work_folder, prefix="results-") as folder:
-        files = await generation_results.fetch(services.storage, dataset, Path(folder))
+    async with temporary_folder(services.work_folder, "results-") as folder:
+        files = await generation_results.fetch(services.storage, dataset, folder)
         return _response(await _update_dataset(services, dataset, update, files))
 
 

@@ -25,6 +25,8 @@ from tests.external import KEY
 from tests.fakes.runtime import FakeRuntime
 from tests.page_examples import PROGRAMS, Reader, completed, examples
 from tests.rest.gateway_fakes import CHAT, FakeModel, serving, whole
+from tests.routes import names, path_of
+from tests.sample_data import create_sample_data, with_ids_of
 from tests.source_tree import ROOT
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +35,8 @@ PAGE = (ROOT / "docs" / "api.md").read_text()
 TOKYO = "The capital of Japan is Tokyo."
 ROW = re.compile(r"^\| ((?:`[A-Z]+`(?:, )?)+) \| `(/\S*)` \| ([^|]+) \|", re.MULTILINE)
 """A row of the table of paths: methods, path and credentials."""
+VALUES = re.compile(r"`\?(\w+)=([\w\\|]+)`")
+"""The name and the values of a query parameter in such a row."""
 OPEN_TO = {
     "anyone": {"nobody", "bearer", "ticket", "worker"},
     "bearer": {"bearer"},
@@ -78,6 +82,26 @@ def rows() -> list[tuple[str, str, str]]:
         for methods, path, credentials in ROW.findall(PAGE)
         for method in re.findall(r"[A-Z]+", methods)
     ]
+
+
+def listed_values() -> list[tuple[str, str, list[str]]]:
+    """Path, name and values of each query parameter in the table."""
+    return [
+        (row[2], name, values.split(r"\|"))
+        for row in ROW.finditer(PAGE)
+        for name, values in VALUES.findall(PAGE[row.start() : PAGE.index("\n", row.start())])
+    ]
+
+
+async def test_every_value_of_a_parameter_on_the_page_is_accepted(api: Api, services: Services) -> None:
+    sample = await create_sample_data(services, api)
+    assert {name for _, name, _ in listed_values()} == {"format", "split", "items", "raw"}
+    for path, name, values in listed_values():
+        case = ("GET", path)
+        url = path_of(case, with_ids_of(names(case), sample.ids), sample)
+        found = {value: (await api.rest.get(url, params={name: value})).status_code for value in values}
+        assert found == dict.fromkeys(values, 200), name
+        assert (await api.rest.get(url, params={name: "none of them"})).status_code == 400
 
 
 def served(wiring: Wiring, settings: Settings) -> list[tuple[str, str]]:

@@ -4,8 +4,9 @@ import pytest
 
 from app.failures import StartError
 from app.work_folder import use_work_folder
+from rest.temporary_folders import temporary_folder
 
-LEFT = ("document-abc", "import-xyz")
+LEFT = ("document-abc", "import-xyz", "results-abc", "export-abc")
 KEPT = "finetune_01"
 
 
@@ -34,6 +35,14 @@ def test_a_worker_that_is_not_alone_leaves_the_folders_of_the_others(tmp_path: P
             assert names(tmp_path) == {*LEFT, KEPT}
     with use_work_folder(tmp_path):
         assert names(tmp_path) == {KEPT}
+
+
+@pytest.mark.anyio
+async def test_a_worker_leaves_the_folder_of_a_request(tmp_path: Path) -> None:
+    async with temporary_folder(tmp_path, "export-") as folder:
+        with use_work_folder(tmp_path):
+            assert names(tmp_path) == {folder.name}
+    assert names(tmp_path) == set()
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

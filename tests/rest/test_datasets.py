@@ -15,7 +15,7 @@ from app.wiring import Wiring
 from domain.files.csv_writer import BOM
 from domain.items import ItemSelection
 from domain.services import Services
-from rest.datasets import FORMATS, items_as_text
+from rest.dataset_formats import CSV, items_as_text
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.importing import CAPITALS, csv_table, fetch_dataset, imported_dataset, items, new_qa_dataset
@@ -94,7 +94,7 @@ async def test_both_sides_of_the_split_make_up_the_whole(api: Api, worker: Worke
 async def test_an_unknown_choice_is_refused_in_words(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker)
     for params, reason, detail in (
-        ({"format": "parquet"}, "UNSUPPORTED_FORMAT", "`format` is one of csv, jsonl, not 'parquet'."),
+        ({"format": "parquet"}, "UNSUPPORTED_FORMAT", "`format` is one of csv, jsonl, xlsx, not 'parquet'."),
         ({"items": "some"}, "INVALID_PARAMETER", "`items` is one of active, valid, all, not 'some'."),
         ({"split": "test"}, "INVALID_PARAMETER", "`split` is one of PREVIEW, TRAIN, EVAL, not 'test'."),
     ):
@@ -145,7 +145,7 @@ async def test_the_first_bytes_do_not_wait_for_the_last_row(
     async with services.transactions.begin() as store:
         dataset = await store.datasets.get(dataset_id, viewer_id=api.user_id)
     assert dataset is not None
-    body = items_as_text(services.transactions, dataset, FORMATS["csv"], None, ItemSelection.ACTIVE)
+    body = items_as_text(services.transactions, dataset, CSV, None, ItemSelection.ACTIVE)
     async with aclosing(body):
         assert await anext(body) == BOM + "question,answer\r\n"
         assert (await anext(body)).startswith("Question 0?,Answer 0\r\n")
