@@ -1,6 +1,7 @@
 """The ASGI application: GraphQL, REST and the OpenAI endpoint on one port."""
 
 import gc
+import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,19 +15,29 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from app.settings import Settings
-from app.wiring import Wiring, wire
+from app.wiring import VERSION, Wiring, wire
 from domain.errors import INTERNAL_MESSAGE
 from edge.cors import Cors, listed_origins
 from edge.request_ids import RequestIds
 from edge.slow_clients import SlowClientTimeout
-from rest import datasets, deployments, documents, finetune_logs, finetunes, graphiql, health, webhooks
+from rest import (
+    datasets,
+    deployments,
+    documents,
+    finetune_logs,
+    finetunes,
+    graphiql,
+    health,
+    openapi,
+    webhooks,
+)
 from rest.errors import refusal
 from schema.http import GraphQLView
 from schema.root import schema_with_executor
 
 REASONS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 PUBLIC_PATH = "/public/"
-REST = (health, documents, datasets, finetunes, finetune_logs, deployments, webhooks, graphiql)
+REST = (health, documents, datasets, finetunes, finetune_logs, deployments, webhooks, graphiql, openapi)
 
 
 GC_THRESHOLDS = (50_000, 10, 10)
@@ -76,12 +87,15 @@ def add_routes(app: Starlette, wiring: Wiring, settings: Settings) -> None:
             Mount(PUBLIC_PATH, wiring.gateway),
         ]
     )
+    app.state.openapi = json.dumps(openapi.document(app.routes, VERSION)).encode()
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
-    """An error of Starlette, such as an unknown path."""
-    status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
-    return refusal(status, REASONS.get(status, "INVALID"), f"{detail}.")
+    """An error of Starlette, such as an unknown path; 405 has the header `Allow`."""
+    assert isinstance(error, HTTPException)
+    response = refusal(error.status_code, REASONS.get(error.status_code, "INVALID"), f"{error.detail}.")
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:

@@ -5,7 +5,6 @@ from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Invalid
@@ -15,6 +14,7 @@ from domain.rules import safe_name
 from domain.splits import Split
 from rest.dataset_formats import CSV, JSONL, RAW_CSV, FormatName, items_as_text
 from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
+from rest.operations import BEARER_OR_TICKET, DocumentedRoute, Operation, attachment, query, query_choice
 from rest.rate_limits import rate_limited
 from rest.streaming import ClosingStreamingResponse, TemporaryFileResponse, batched
 from rest.xlsx_downloads import xlsx_file
@@ -91,5 +91,23 @@ async def _require_done(request: Request, viewer: str) -> Dataset:
 
 
 ROUTES = [
-    Route("/api/projects/{project_id}/training-datasets/{dataset_id}/download", download, methods=["GET"])
+    DocumentedRoute(
+        "/api/projects/{project_id}/training-datasets/{dataset_id}/download",
+        download,
+        Operation(
+            id="downloadDataset",
+            summary="The items of a dataset as a file",
+            description="In .xlsx files all cells are text. What a format cannot hold is 409 `FORMAT_CANNOT_HOLD`.",
+            tag="Files",
+            access=BEARER_OR_TICKET,
+            parameters=(
+                query_choice("format", "The format of the file.", FormatName, default=FormatName.CSV),
+                query_choice("items", "Which items.", ItemSelection, default=ItemSelection.ACTIVE),
+                query_choice("split", "The items of one split; without it, of all.", Split),
+                query("raw", "Whether CSV has formulas as they are.", {"enum": ["0", "1", "false", "true"]}),
+            ),
+            responses={200: attachment("The file.", "text/csv", JSONL.media_type, XLSX)},
+            errors=(400, 409, 429),
+        ),
+    )
 ]

@@ -5,7 +5,6 @@ from contextlib import aclosing
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from domain.deployments import Deployment
 from domain.files.csv_writer import BOM, csv_line
@@ -14,6 +13,7 @@ from domain.request_logs import RequestLog
 from domain.rules import safe_name
 from domain.store import Transactions
 from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
+from rest.operations import BEARER_OR_TICKET, DocumentedRoute, Operation, attachment
 from rest.rate_limits import rate_limited
 from rest.streaming import ClosingStreamingResponse, batched
 
@@ -51,7 +51,17 @@ def _line(log: RequestLog) -> str:
 
 
 ROUTES = [
-    Route(
-        "/api/projects/{project_id}/deployments/{deployment_id}/logs_download", logs_download, methods=["GET"]
+    DocumentedRoute(
+        "/api/projects/{project_id}/deployments/{deployment_id}/logs_download",
+        logs_download,
+        Operation(
+            id="downloadRequestLogs",
+            summary="The request logs of a deployment as CSV, oldest first",
+            description="Its columns are `date`, `input` and `output`.",
+            tag="Files",
+            access=BEARER_OR_TICKET,
+            responses={200: attachment("The file.", "text/csv")},
+            errors=(429,),
+        ),
     )
 ]

@@ -6,12 +6,12 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from domain import ids
 from domain.documents import (
     Document,
     DocumentKind,
+    DocumentStatus,
     check_file_size,
     check_project_quota,
     media_type,
@@ -31,6 +31,20 @@ from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.errors import refusal
 from rest.file_responses import file_response
 from rest.multipart import Part, boundary_of, parts
+from rest.operations import (
+    BEARER,
+    BEARER_OR_TICKET,
+    BINARY,
+    RANGE_HEADERS,
+    TEXT,
+    DocumentedRoute,
+    Operation,
+    array_schema,
+    json_response,
+    object_schema,
+    query_choice,
+    stored_file,
+)
 from rest.rate_limits import rate_limited
 
 MAX_FILES = 100
@@ -241,7 +255,50 @@ async def _etag(storage: Storage, document: Document) -> str:
     return stored.etag
 
 
+KINDS = [kind.lower() for kind in DocumentKind]
+FORM = object_schema(
+    {
+        "kind": {"enum": KINDS, "description": "The purpose of the files; needed unless the query has it."},
+        "files": array_schema(BINARY, minItems=1, maxItems=MAX_FILES),
+    },
+    optional=["kind"],
+    description="`kind` first, then one or many `files`: the type of a file is then checked before it is read.",
+)
+UPLOADED = object_schema(
+    {
+        "id": TEXT,
+        "filename": TEXT,
+        "kind": {"enum": KINDS},
+        "status": {"enum": [status.lower() for status in DocumentStatus]},
+        "mime_type": TEXT,
+        "size_bytes": {"type": "integer", "minimum": 0},
+        "created_at": {"type": "string", "format": "date-time"},
+    }
+)
+UPLOAD = Operation(
+    id="uploadFiles",
+    summary="Upload files to a project",
+    description="A worker reads them afterwards: follow the status of the documents.",
+    tag="Files",
+    access=BEARER,
+    parameters=(
+        query_choice("kind", "The purpose of the files, where the form has no field `kind`.", KINDS),
+    ),
+    body={"required": True, "content": {"multipart/form-data": {"schema": FORM}}},
+    responses={201: json_response("The documents.", object_schema({"files": array_schema(UPLOADED)}))},
+    errors=(400, 409, 413, 415, 429),
+)
+DOWNLOAD = Operation(
+    id="downloadDocument",
+    summary="The file of a document, unchanged",
+    description="Its media type is that of the document.",
+    tag="Files",
+    access=BEARER_OR_TICKET,
+    parameters=RANGE_HEADERS,
+    responses=stored_file("*/*"),
+    errors=(409, 416, 429),
+)
 ROUTES = [
-    Route("/api/projects/{project_id}/files", upload, methods=["POST"]),
-    Route("/api/projects/{project_id}/documents/{document_id}/download", download, methods=["GET"]),
+    DocumentedRoute("/api/projects/{project_id}/files", upload, UPLOAD, methods=["POST"]),
+    DocumentedRoute("/api/projects/{project_id}/documents/{document_id}/download", download, DOWNLOAD),
 ]

@@ -7,15 +7,15 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from domain.finetunes import Finetune
 from domain.job_events import Checkpoint, LogLine, Metric, Progress, RecordedEvent, StatusChanged, seq_of
 from domain.jobs import FINAL, Job, JobStatus
 from domain.rate_limits import CallKind
 from domain.use_cases import finetunes
-from edge.event_streams import HEADERS, EventStream, event
+from edge.event_streams import HEADERS, MEDIA_TYPE, EventStream, event
 from rest.endpoints import authenticate, endpoint, quotas_of, require_of_path, services_of
+from rest.operations import BEARER_OR_TICKET, EVENTS, DocumentedRoute, Operation, request_header
 from rest.rate_limits import rate_limited
 
 
@@ -97,4 +97,23 @@ def _final_event(event: StatusChanged, finetune: Finetune | None) -> tuple[str, 
 
 
 PATH = "/api/projects/{project_id}/finetunes/{finetune_id}/logs/stream"
-ROUTES = [Route(PATH, logs)]
+OPERATION = Operation(
+    id="followFinetune",
+    summary="The events of a fine-tune's job as server-sent events",
+    description="`log`, `eval`, `progress` and `checkpoint`, then `complete` or `error`, each with JSON as its data.",
+    tag="Streams",
+    access=BEARER_OR_TICKET,
+    parameters=(
+        request_header(
+            "Last-Event-ID",
+            "The id of the last event that the client has received.",
+            {"type": "string", "pattern": "^[0-9]{0,18}$"},
+        ),
+    ),
+    responses={
+        200: {"description": "The events.", "content": {MEDIA_TYPE: {"schema": EVENTS}}},
+        204: {"description": "There are no more events: an EventSource stops at it."},
+    },
+    errors=(400, 429),
+)
+ROUTES = [DocumentedRoute(PATH, logs, OPERATION)]

@@ -7,7 +7,6 @@ from stat import S_IFREG
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 from stream_zip import ZIP_64, Method, async_stream_zip
 
 from domain.errors import Conflict, NotFound
@@ -18,11 +17,20 @@ from domain.rules import safe_name
 from domain.storage_keys import BASE_MODEL_FOLDER
 from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.file_responses import file_response
+from rest.operations import (
+    BEARER_OR_TICKET,
+    RANGE_HEADERS,
+    DocumentedRoute,
+    Operation,
+    attachment,
+    stored_file,
+)
 from rest.rate_limits import rate_limited
 from rest.streaming import ClosingStreamingResponse
 
 PATH = "/api/projects/{project_id}/finetunes/{finetune_id}"
 MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8"}
+DEFAULT_MEDIA_TYPE = "application/octet-stream"
 MODE = S_IFREG | 0o644
 
 Member = tuple[str, datetime, int, Method, AsyncIterator[bytes]]
@@ -75,7 +83,7 @@ async def _file(request: Request, finetune: Finetune, file: Artifact) -> Respons
         services_of(request).storage,
         finetune.key_of(file),
         filename=file.filename,
-        media_type=MEDIA_TYPES.get(suffix, "application/octet-stream"),
+        media_type=MEDIA_TYPES.get(suffix, DEFAULT_MEDIA_TYPE),
         size=file.size_bytes,
         etag=file.sha256,
     )
@@ -97,9 +105,35 @@ def _no_compression() -> "zlib._Compress":
     return zlib.compressobj(level=0, wbits=-zlib.MAX_WBITS)
 
 
+DOWNLOAD = Operation(
+    id="downloadModel",
+    summary="The GGUF file of a fine-tune",
+    tag="Files",
+    access=BEARER_OR_TICKET,
+    parameters=RANGE_HEADERS,
+    responses=stored_file(DEFAULT_MEDIA_TYPE),
+    errors=(409, 416, 429),
+)
+ARTIFACT = Operation(
+    id="downloadArtifact",
+    summary="One artifact of a fine-tune",
+    tag="Files",
+    access=BEARER_OR_TICKET,
+    parameters=RANGE_HEADERS,
+    responses=stored_file(DEFAULT_MEDIA_TYPE, "application/json", "text/markdown"),
+    errors=(409, 416, 429),
+)
+ARCHIVE = Operation(
+    id="downloadArtifacts",
+    summary="All artifacts of a fine-tune as a ZIP archive",
+    tag="Files",
+    access=BEARER_OR_TICKET,
+    responses={200: attachment("The archive.", "application/zip")},
+    errors=(409, 429),
+)
 ROUTES = [
-    Route(f"{PATH}/download", download, methods=["GET"]),
-    Route(f"{PATH}/artifacts.zip", archive, methods=["GET"]),
-    Route(f"{PATH}/artifacts/artifacts.zip", archive, methods=["GET"]),
-    Route(f"{PATH}/artifacts/{{filename}}", artifact, methods=["GET"]),
+    DocumentedRoute(f"{PATH}/download", download, DOWNLOAD),
+    DocumentedRoute(f"{PATH}/artifacts.zip", archive, ARCHIVE),
+    DocumentedRoute(f"{PATH}/artifacts/artifacts.zip", archive, ARCHIVE),
+    DocumentedRoute(f"{PATH}/artifacts/{{filename}}", artifact, ARTIFACT),
 ]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
 
 from rest.errors import refusal
+from rest.operations import BINARY, TEXT, DocumentedRoute, Operation, header
 
 BUILT = Path(__file__).parent / "pages" / "graphiql"
 NONCE = "NONCE_OF_THE_RESPONSE"
@@ -89,8 +89,33 @@ def _asset(name: str) -> Path | None:
     return path if NAME.fullmatch(name) and path.suffix in MEDIA_TYPES and path.is_file() else None
 
 
+REDIRECT = Operation(
+    id="root",
+    summary="A redirect to GraphiQL",
+    tag="GraphQL",
+    responses={307: {"description": "The redirect.", "headers": {"Location": header("`/graphiql`.")}}},
+    errors=(404,),
+)
+PAGE = Operation(
+    id="graphiql",
+    summary="GraphiQL, the GraphQL editor",
+    tag="GraphQL",
+    responses={200: {"description": "The page.", "content": {"text/html": {"schema": TEXT}}}},
+)
+ASSET = Operation(
+    id="graphiqlAsset",
+    summary="A file of GraphiQL",
+    tag="GraphQL",
+    responses={
+        200: {
+            "description": "The file.",
+            "content": {type_: {"schema": BINARY} for type_ in MEDIA_TYPES.values()},
+        },
+        304: {"description": "The client has the file already."},
+    },
+)
 ROUTES = [
-    Route("/", redirect_to_graphiql, methods=["GET"]),
-    Route("/graphiql", page, methods=["GET"]),
-    Route("/graphiql/assets/{name}", asset, methods=["GET"]),
+    DocumentedRoute("/", redirect_to_graphiql, REDIRECT),
+    DocumentedRoute("/graphiql", page, PAGE),
+    DocumentedRoute("/graphiql/assets/{name}", asset, ASSET),
 ]

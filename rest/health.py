@@ -2,9 +2,9 @@
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from rest.endpoints import services_of
+from rest.operations import TEXT, DocumentedRoute, Json, Operation, json_response, object_schema
 
 
 async def health(request: Request) -> Response:
@@ -21,4 +21,24 @@ async def health(request: Request) -> Response:
     return JSONResponse(body, status_code=200 if state.is_ok else 503)
 
 
-ROUTES = [Route("/health", health)]
+SERVICE: Json = {"type": "string", "description": "`connected`, or a few words on why not."}
+SCHEMA = object_schema(
+    {
+        "status": {"enum": ["ok", "degraded", "unavailable"]},
+        "db": SERVICE,
+        "queue": SERVICE,
+        "storage": SERVICE,
+        "llm": SERVICE,
+        "version": TEXT,
+    }
+)
+OPERATION = Operation(
+    id="health",
+    summary="The state of the database, the queue, the storage and the model runtime",
+    tag="Service",
+    responses={
+        200: json_response("Requests can be served.", SCHEMA),
+        503: json_response("Requests cannot be served.", SCHEMA),
+    },
+)
+ROUTES = [DocumentedRoute("/health", health, OPERATION)]

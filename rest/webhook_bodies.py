@@ -1,5 +1,6 @@
 """The body of a status update: its fields, their bounds, and one sentence (422) for a body that breaks one."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,6 +15,8 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.config import JsonDict
+from pydantic.json_schema import models_json_schema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from domain.datasets import RunStatus
@@ -45,10 +48,19 @@ def _storable(value: object) -> object:
     return value
 
 
+def _integer(value: object) -> object:
+    """JSON has one type of number: `1e6` and `3.0` are integers too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _file_name(name: str) -> str:
     if name != safe_name(name) or not name.strip("."):
         raise ValueError("must be a file name of letters, digits and ._- only")
     return name
+
+
+FILE_NAME: JsonDict = {"pattern": r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"}
+"""For the schema: `_file_name` has a sentence of its own."""
 
 
 def _time(value: object) -> object:
@@ -71,9 +83,11 @@ def _lines(value: object) -> object:
 
 Text = Annotated[str, Field(max_length=TEXT_LIMIT), BeforeValidator(_storable)]
 ShortText = Annotated[str, Field(max_length=100), BeforeValidator(_storable)]
-Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+Count = Annotated[int, Field(ge=0, le=MAX_INT), BeforeValidator(_integer)]
+BigCount = Annotated[int, Field(ge=0, le=MAX_BIGINT), BeforeValidator(_integer)]
 Number = Annotated[float, Field(ge=-MAX_BIGINT, le=MAX_BIGINT)]
 NonNegative = Annotated[float, Field(ge=0, le=MAX_BIGINT)]
+Lines = str | list[str]
 MAX_1000 = Field(max_length=1_000, fail_fast=True)  # else a body of 1 MiB makes half a million errors
 
 
@@ -120,14 +134,14 @@ class _Sample(_Body):
 
 
 class _Artifact(_Body):
-    filename: Annotated[str, Field(max_length=255), AfterValidator(_file_name)]
+    filename: Annotated[str, Field(max_length=255, json_schema_extra=FILE_NAME), AfterValidator(_file_name)]
     kind: Annotated[ArtifactKind, Field(strict=False)]
     sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
 
 
 class _Result(_Body):
     model_size_gb: NonNegative | None = None
-    model_size_parameter: Annotated[int, Field(ge=0, le=MAX_BIGINT)] | None = None
+    model_size_parameter: BigCount | None = None
     model_dtype: ShortText | None = None
     model_quantization: ShortText | None = None
     training_time_seconds: NonNegative | None = None
@@ -147,9 +161,24 @@ class _StatusUpdate(_Body):
     error: Text | None = None
     progress: Annotated[float, Field(ge=0, le=1)] | None = None
     current_step: Annotated[str, Field(max_length=1_000), BeforeValidator(_storable)] | None = None
-    logs: Annotated[list[Text], MAX_1000, BeforeValidator(_lines)] | None = None
+    logs: Annotated[list[Text], MAX_1000, BeforeValidator(_lines, json_schema_input_type=Lines)] | None = None
     metrics: _Metrics | None = None
     result: _Result | None = None
+
+
+def _status_update_schema() -> dict[str, Any]:
+    """The schema of a body as Pydantic writes it, with the models' names as those of schemas in the document."""
+    template = "#/components/schemas/{model}"
+    _, schema = models_json_schema([(_StatusUpdate, "validation")], ref_template=template)
+    named = (
+        json.dumps(schema["$defs"]).replace("/schemas/_", "/schemas/").replace('"title": "_', '"title": "')
+    )
+    definitions = {name.removeprefix("_"): definition for name, definition in json.loads(named).items()}
+    return {"$ref": template.format(model="StatusUpdate"), "$defs": definitions}
+
+
+STATUS_UPDATE_SCHEMA = _status_update_schema()
+"""For the OpenAPI document, which moves `$defs` to its own schemas."""
 
 
 def read_status_update(body: Mapping[str, Any], now: datetime) -> StatusUpdate:

@@ -6,7 +6,6 @@ from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from domain.datasets import UNFINISHED, Dataset, RunStatus
 from domain.errors import Conflict, Unauthenticated
@@ -20,8 +19,17 @@ from domain.use_cases import external_artifacts, finetunes, generation_results, 
 from domain.use_cases.generation_results import ResultFile
 from edge.bearer_tokens import bearer_token
 from rest.endpoints import endpoint, json_object, services_of, viewer_id
+from rest.operations import (
+    BEARER_OR_WORKER_KEY,
+    TEXT,
+    DocumentedRoute,
+    Operation,
+    json_body,
+    json_response,
+    object_schema,
+)
 from rest.temporary_folders import temporary_folder
-from rest.webhook_bodies import read_status_update
+from rest.webhook_bodies import STATUS_UPDATE_SCHEMA, read_status_update
 
 MAX_ATTEMPTS = 3
 """How often a status update is tried that concurrent ones of the same run supersede."""
@@ -120,10 +128,38 @@ async def _owner_id(
     return await owner_of(id)
 
 
-METHODS = ["PUT", "POST"]
+def _operation(id: str, summary: str, description: str) -> Operation:
+    status = {"enum": [status.value for status in RunStatus]}
+    return Operation(
+        id=id,
+        summary=summary,
+        description=description,
+        tag="External workers",
+        access=BEARER_OR_WORKER_KEY,
+        body=json_body(STATUS_UPDATE_SCHEMA),
+        responses={200: json_response("The run.", object_schema({"id": TEXT, "status": status}))},
+        errors=(400, 409, 413, 422),
+    )
+
+
+METHODS = ("PUT", "POST")
 ROUTES = [
-    Route(
-        "/api/external/training-datasets/{dataset_id}/update-status", update_dataset_status, methods=METHODS
+    DocumentedRoute(
+        "/api/external/training-datasets/{dataset_id}/update-status",
+        update_dataset_status,
+        _operation(
+            "updateDatasetStatus",
+            "Report the status of a generation",
+            "DONE loads the result files in storage as items, each once.",
+        ),
+        methods=METHODS,
     ),
-    Route("/api/external/finetunes/{finetune_id}/update-status", update_finetune_status, methods=METHODS),
+    DocumentedRoute(
+        "/api/external/finetunes/{finetune_id}/update-status",
+        update_finetune_status,
+        _operation(
+            "updateFinetuneStatus", "Report the status of a training", "DONE ends it with its artifacts."
+        ),
+        methods=METHODS,
+    ),
 ]

@@ -5,16 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route, WebSocketRoute
 
-from app.asgi import REST
+from app.asgi import REST, add_routes
+from app.settings import Settings
+from app.wiring import Wiring
 from domain import ids
 from domain.ids import Noun
+from rest.gateway import _gateway
 from tests.sample_data import (
     IdOf,
     SampleData,
 )
 
-OPEN = {"/", "/health", "/graphiql", "/graphiql/assets/{name}"}
+OPEN = {"/", "/health", "/openapi.json", "/graphiql", "/graphiql/assets/{name}"}
 """Paths without authentication."""
 
 
@@ -79,3 +84,22 @@ async def send(
     assert (template in SENT) == (method in {"POST", "PUT"})
     response = await client.request(method, path, headers=headers, **SENT.get(template, {}))
     return response.status_code, response.text
+
+
+def served(wiring: Wiring, settings: Settings) -> list[tuple[str, str]]:
+    """Method and path of every route of the application and the gateway."""
+    app = Starlette()
+    add_routes(app, wiring, settings)
+    found = [
+        (method, f"/public/{{project_id}}/{endpoint}") for endpoint, method in _gateway.ENDPOINTS.items()
+    ]
+    for route in app.routes:
+        match route:
+            case Route(methods=methods, path=path):
+                found += [(method, path) for method in methods or ("GET", "POST") if method != "HEAD"]
+            case WebSocketRoute(path=path):
+                found.append(("WS", path))
+            case _:
+                assert isinstance(route, Mount)
+                assert (route.path, route.app) == ("/public", wiring.gateway)
+    return found

@@ -7,10 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Mount, Route, WebSocketRoute
 
-from app.asgi import add_routes
 from app.settings import Settings
 from app.wiring import Wiring
 from domain import ids
@@ -18,14 +15,13 @@ from domain.ids import Noun
 from domain.rate_limits import DOCUMENTED
 from domain.services import Services
 from infra.rate_limiter import open_rate_limiter
-from rest.gateway import _gateway
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.external import KEY
 from tests.fakes.runtime import FakeRuntime
 from tests.page_examples import PROGRAMS, Reader, completed, examples
 from tests.rest.gateway_fakes import CHAT, FakeModel, serving, whole
-from tests.routes import names, path_of
+from tests.routes import names, path_of, served
 from tests.sample_data import create_sample_data, with_ids_of
 from tests.source_tree import ROOT
 
@@ -93,6 +89,28 @@ def listed_values() -> list[tuple[str, str, list[str]]]:
     ]
 
 
+SCHEMES: dict[str, list[Any]] = {
+    "anyone": [[], [{}, {"bearer": []}]],
+    "bearer": [[{"bearer": []}]],
+    "bearer or ticket": [[{"bearer": []}, {"ticket": []}]],
+    "bearer or worker's key": [[{"bearer": []}, {"workerKey": []}]],
+    "deployment's key": [[{"deploymentKey": []}]],
+}
+"""What `security` may be in the OpenAPI document, by the page's words."""
+
+
+async def test_the_openapi_document_has_the_credentials_and_values_of_the_page(
+    anonymous: httpx.AsyncClient,
+) -> None:
+    paths = (await anonymous.get("/openapi.json")).json()["paths"]
+    for method, path, words in rows():
+        assert method == "WS" or paths[path][method.lower()]["security"] in SCHEMES[words]
+    for path, name, values in listed_values():
+        (parameter,) = [found for found in paths[path]["get"]["parameters"] if found["name"] == name]
+        assert set(values) <= set(parameter["schema"]["enum"]), name
+        assert set(parameter["schema"]["enum"]) - set(values) <= {"true", "false"}, name
+
+
 async def test_every_value_of_a_parameter_on_the_page_is_accepted(api: Api, services: Services) -> None:
     sample = await create_sample_data(services, api)
     assert {name for _, name, _ in listed_values()} == {"format", "split", "items", "raw"}
@@ -102,25 +120,6 @@ async def test_every_value_of_a_parameter_on_the_page_is_accepted(api: Api, serv
         found = {value: (await api.rest.get(url, params={name: value})).status_code for value in values}
         assert found == dict.fromkeys(values, 200), name
         assert (await api.rest.get(url, params={name: "none of them"})).status_code == 400
-
-
-def served(wiring: Wiring, settings: Settings) -> list[tuple[str, str]]:
-    """Method and path of every route of the application and the gateway."""
-    app = Starlette()
-    add_routes(app, wiring, settings)
-    found = [
-        (method, f"/public/{{project_id}}/{endpoint}") for endpoint, method in _gateway.ENDPOINTS.items()
-    ]
-    for route in app.routes:
-        match route:
-            case Route(methods=methods, path=path):
-                found += [(method, path) for method in methods or ("GET", "POST") if method != "HEAD"]
-            case WebSocketRoute(path=path):
-                found.append(("WS", path))
-            case _:
-                assert isinstance(route, Mount)
-                assert (route.path, route.app) == ("/public", wiring.gateway)
-    return found
 
 
 def test_the_page_has_every_path_of_the_application(wiring: Wiring, settings: Settings) -> None:

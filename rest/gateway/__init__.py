@@ -1,5 +1,6 @@
 """The OpenAI endpoint of a project's deployments."""
 
 from rest.gateway._gateway import Gateway
+from rest.gateway._operations import operations
 
-__all__ = ["Gateway"]
+__all__ = ["Gateway", "operations"]
