@@ -1,25 +1,17 @@
-"""Uploads, which are written to storage while they arrive, and downloads of documents."""
+"""Uploads and downloads of documents."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from domain import ids
 from domain.documents import (
     Document,
     DocumentKind,
     DocumentStatus,
-    check_file_size,
     check_project_quota,
-    media_type,
-    table_encoding,
-    validated_filename,
 )
-from domain.errors import Conflict, DomainError, Invalid, LimitExceeded, NotFound, Unavailable
-from domain.ids import Noun
+from domain.errors import Conflict, DomainError, NotFound, Unavailable
 from domain.ports.storage import ObjectChanged, Storage
 from domain.projects import require_active
 from domain.rate_limits import CallKind
@@ -30,7 +22,8 @@ from edge.bodies import require_uncompressed
 from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
 from rest.errors import refusal
 from rest.file_responses import file_response
-from rest.multipart import Part, boundary_of, parts
+from rest.form_uploads import MAX_FILES, FormUpload, kind_of
+from rest.multipart import boundary_of, parts
 from rest.operations import (
     BEARER,
     BEARER_OR_TICKET,
@@ -47,101 +40,8 @@ from rest.operations import (
 )
 from rest.rate_limits import rate_limited
 
-MAX_FILES = 100
-MAX_FIELD = 200
-"""Bytes of a form field that is not a file."""
 MAX_FORM_OVERHEAD = 1_048_576
 """Bytes by which a body may be longer than its files: headers and boundaries."""
-
-
-@dataclass(slots=True)
-class _FormUpload:
-    """The files of one request. `used_bytes` is what the project's documents have already."""
-
-    services: Services
-    project_id: str
-    used_bytes: int
-    kind: DocumentKind | None
-    files: list[tuple[str, Document]] = field(default_factory=list)
-    """The declared media type of each file, and its document."""
-
-    async def read(self, part: Part) -> None:
-        """Store a file, or read the field `kind`; other fields are ignored."""
-        if part.filename is not None:
-            await self._store(part, part.filename)
-        elif part.name == "kind":
-            self.kind = kind_of(await part.text(MAX_FIELD))
-
-    async def _store(self, part: Part, filename: str) -> None:
-        if part.name not in {"files", "file"}:
-            raise Invalid(f"Send files as `files`, not as `{part.name}`.", reason="UNKNOWN_FIELD")
-        if len(self.files) == MAX_FILES:
-            raise LimitExceeded(
-                f"At most {MAX_FILES} files may be sent at once.", reason="TOO_MANY_FILES", field="files"
-            )
-        document = self._new_document(part, filename)
-        self.files.append((part.content_type, document))
-        media_type = document.mime_type or "application/octet-stream"
-        size = await self.services.storage.write(document.s3_key, self._within_limits(part), media_type)
-        check_file_size(size, self.services.limits)
-        self.files[-1] = part.content_type, replace(document, size_bytes=size)
-
-    def _new_document(self, part: Part, filename: str) -> Document:
-        """The document of a file; its type is checked now where `kind` is known, else after the last part."""
-        filename = validated_filename(filename)
-        kind = self.kind
-        return Document(
-            id=ids.new(Noun.DOCUMENT),
-            project_id=self.project_id,
-            filename=filename,
-            kind=kind or DocumentKind.RAW_DOC,
-            mime_type=media_type(kind, filename, part.content_type) if kind else "",
-            created_at=self.services.now(),
-        )
-
-    async def _within_limits(self, part: Part) -> AsyncIterator[bytes]:
-        """The bytes of a file; raises `LimitExceeded` at the first byte too many."""
-        size, limits = 0, self.services.limits
-        received = sum(document.size_bytes for _, document in self.files)
-        async for chunk in part.chunks:
-            size += len(chunk)
-            if size > limits.file_bytes:
-                check_file_size(size, limits)
-            check_project_quota(size + received, self.used_bytes, limits)
-            yield chunk
-
-    def documents(self) -> list[Document]:
-        """The documents with their media types; raises `Invalid` without a file, a kind, or with a wrong type."""
-        if not self.files:
-            raise Invalid("The body has no `files`.", reason="FILE_REQUIRED", field="files")
-        if self.kind is None:
-            raise kind_required_error()
-        kind = self.kind
-        return [_with_type(document, kind, declared) for declared, document in self.files]
-
-
-def _with_type(document: Document, kind: DocumentKind, declared: str) -> Document:
-    found = media_type(kind, document.filename, declared)
-    encoding = table_encoding(kind, found, declared, "files")
-    return replace(document, kind=kind, mime_type=found, encoding=encoding)
-
-
-def kind_of(text: str) -> DocumentKind:
-    """A kind, in any case; raises `Invalid`."""
-    try:
-        return DocumentKind(text.upper())
-    except ValueError:
-        raise kind_required_error() from None
-
-
-def kind_required_error() -> Invalid:
-    """The refusal of an upload without a valid `kind`."""
-    names = " or ".join(kind.lower() for kind in DocumentKind)
-    return Invalid(
-        f"Send `kind`, which is {names}, as a field of the form or in the query.",
-        reason="INVALID_KIND",
-        field="kind",
-    )
 
 
 @endpoint
@@ -156,7 +56,7 @@ async def upload(request: Request) -> Response:
         return refusal(415, "UNSUPPORTED_MEDIA_TYPE", "Send the files as multipart/form-data.")
     _check_content_length(request, used_bytes)
     kind = request.query_params.get("kind")
-    received = _FormUpload(services_of(request), project_id, used_bytes, kind_of(kind) if kind else None)
+    received = FormUpload(services_of(request), project_id, used_bytes, kind_of(kind) if kind else None)
     try:
         async for part in parts(request, boundary):
             await received.read(part)
@@ -167,7 +67,7 @@ async def upload(request: Request) -> Response:
     return JSONResponse({"files": [_json(document) for document in documents]}, status_code=201)
 
 
-async def _save(received: _FormUpload, viewer: str) -> list[Document]:
+async def _save(received: FormUpload, viewer: str) -> list[Document]:
     services = received.services
     async with services.transactions.begin() as store:
         return await add_uploaded(
@@ -194,7 +94,7 @@ def _check_content_length(request: Request, used_bytes: int) -> None:
         check_project_quota(max(0, int(length) - MAX_FORM_OVERHEAD), used_bytes, services_of(request).limits)
 
 
-async def _discard(received: _FormUpload) -> None:
+async def _discard(received: FormUpload) -> None:
     """Delete the files of a failed request from storage, now or by a background task."""
     for _, document in received.files:
         try:

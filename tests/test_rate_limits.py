@@ -266,8 +266,8 @@ PATHS = sorted(
     for route in module.ROUTES
     for method in set(route.methods or ()) - {"HEAD"}
 )
-FREE = ("/health", "/graphiql", "/api/external/")
-"""What is not limited: who asks whether we live, the page, and the workers' reports."""
+FREE = ("/health", "/openapi.json", "/graphiql", "/api/external/")
+"""What is not limited: the health, the OpenAPI document, GraphiQL, and the reports of external workers."""
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
