@@ -123,8 +123,9 @@ def _without_definitions(value: Any, schemas: dict[str, Any]) -> Any:
         return [_without_definitions(member, schemas) for member in value]
     if not isinstance(value, dict):
         return value
-    if "$defs" in value:
-        schemas.update(_without_definitions(value["$defs"], schemas))
+    for name, definition in value.get("$defs", {}).items():
+        if schemas.setdefault(name, definition) != definition:
+            raise TypeError(f"Two schemas of the OpenAPI document are named {name}.")
     return {name: _without_definitions(member, schemas) for name, member in value.items() if name != "$defs"}
 
 

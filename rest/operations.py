@@ -1,9 +1,12 @@
 """What the OpenAPI document says of a route: declared beside it, and put together by `rest/openapi.py`."""
 
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -136,3 +139,18 @@ def object_schema(properties: Json, *, optional: Sequence[str] = (), description
 def array_schema(items: Json, **bounds: int) -> Json:
     """An array of items."""
     return {"type": "array", "items": items, **bounds}
+
+
+def model_schema(model: type[BaseModel]) -> Json:
+    """The schema of a Pydantic model: a reference to a schema of the document, and in `$defs` what that needs.
+
+    `rest/openapi.py` moves `$defs` to the document's own schemas. They have the names of the models, without the
+    underscore of private ones.
+    """
+    template = "#/components/schemas/{model}"
+    _, schema = models_json_schema([(model, "validation")], ref_template=template)
+    named = (
+        json.dumps(schema["$defs"]).replace("/schemas/_", "/schemas/").replace('"title": "_', '"title": "')
+    )
+    definitions = {name.removeprefix("_"): definition for name, definition in json.loads(named).items()}
+    return {"$ref": template.format(model=model.__name__.removeprefix("_")), "$defs": definitions}

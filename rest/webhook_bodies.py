@@ -1,6 +1,5 @@
 """The body of a status update: its fields, their bounds, and one sentence (422) for a body that breaks one."""
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +15,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic.config import JsonDict
-from pydantic.json_schema import models_json_schema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from domain.datasets import RunStatus
@@ -34,6 +32,7 @@ from domain.status_updates import (
 )
 from domain.texts import invalid_character
 from domain.training_points import TrainingPoint
+from rest.operations import model_schema
 
 MAX_INT = 2**31 - 1
 MAX_BIGINT = 2**63 - 1
@@ -166,19 +165,7 @@ class _StatusUpdate(_Body):
     result: _Result | None = None
 
 
-def _status_update_schema() -> dict[str, Any]:
-    """The schema of a body as Pydantic writes it, with the models' names as those of schemas in the document."""
-    template = "#/components/schemas/{model}"
-    _, schema = models_json_schema([(_StatusUpdate, "validation")], ref_template=template)
-    named = (
-        json.dumps(schema["$defs"]).replace("/schemas/_", "/schemas/").replace('"title": "_', '"title": "')
-    )
-    definitions = {name.removeprefix("_"): definition for name, definition in json.loads(named).items()}
-    return {"$ref": template.format(model="StatusUpdate"), "$defs": definitions}
-
-
-STATUS_UPDATE_SCHEMA = _status_update_schema()
-"""For the OpenAPI document, which moves `$defs` to its own schemas."""
+STATUS_UPDATE_SCHEMA = model_schema(_StatusUpdate)
 
 
 def read_status_update(body: Mapping[str, Any], now: datetime) -> StatusUpdate:

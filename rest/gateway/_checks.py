@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from rest.gateway._errors import OpenAIError
+from rest.operations import model_schema
 
 MAX_CHOICES_PER_PROMPT = 8
 MAX_PROMPTS = 32
@@ -96,9 +97,9 @@ def is_token_ids(prompt: object) -> bool:
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 TokenLimit = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
-Stop = Annotated[
-    list[Annotated[str, Field(min_length=1)]], Field(max_length=MAX_STOPS), BeforeValidator(_texts)
-]
+StopText = Annotated[str, Field(min_length=1)]
+Stops = Annotated[list[StopText], Field(max_length=MAX_STOPS)]
+Stop = Annotated[Stops, BeforeValidator(_texts, json_schema_input_type=StopText | Stops)]
 LogitBias = Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], AfterValidator(_token_ids)]
 
 
@@ -147,7 +148,9 @@ class _ToolCall(_Part):
 
 class _Message(_Part):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Annotated[list[_ContentPart], BeforeValidator(_parts)] = []
+    content: Annotated[
+        list[_ContentPart], BeforeValidator(_parts, json_schema_input_type=str | list[_ContentPart] | None)
+    ] = []
     tool_calls: list[_ToolCall] | None = None
     tool_call_id: str | None = None
 
@@ -193,11 +196,17 @@ class _ChatBody(_Sampling):
 
 
 class _CompletionBody(_Sampling):
-    prompt: Annotated[Any, BeforeValidator(_prompts)]
+    prompt: Annotated[
+        Any, BeforeValidator(_prompts, json_schema_input_type=str | list[str] | list[int] | list[list[int]])
+    ]
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
     echo: bool | None = None
     best_of: Annotated[int, Field(ge=1, le=20)] | None = None
     suffix: str | None = None
+
+
+CHAT_SCHEMA = model_schema(_ChatBody)
+COMPLETION_SCHEMA = model_schema(_CompletionBody)
 
 
 def _validate(kind: type[BaseModel], body: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from rest.gateway._checks import CHAT_SCHEMA, COMPLETION_SCHEMA
 from rest.gateway._gateway import ENDPOINTS
 from rest.operations import (
     DEPLOYMENT_KEY,
@@ -15,33 +16,15 @@ from rest.operations import (
     object_schema,
 )
 
-NUMBER, INTEGER, BOOLEAN, OBJECT = ({"type": name} for name in ("number", "integer", "boolean", "object"))
-MODEL = {"type": "string", "description": "The name of a deployed model, such as `GET models` lists."}
-SAMPLING: Json = {
-    "stream": {
-        "type": "boolean",
-        "default": False,
-        "description": "Send the response as server-sent events.",
-    },
-    "stream_options": {"type": "object", "properties": {"include_usage": BOOLEAN}},
-    "max_tokens": {"type": "integer", "description": "The most tokens to generate."},
-    "temperature": NUMBER,
-    "top_p": NUMBER,
-    "seed": INTEGER,
-    "stop": {"anyOf": [TEXT, array_schema(TEXT)], "description": "Texts at which the generation ends."},
-}
-CHAT = object_schema(
-    {
-        "model": MODEL,
-        "messages": array_schema(object_schema({"role": TEXT, "content": {}}, optional=["content"])),
-        "tools": array_schema(OBJECT),
-        "response_format": OBJECT,
-        **SAMPLING,
-    },
-    optional=("tools", "response_format", *SAMPLING),
+MODEL = object_schema(
+    {"model": {"type": "string", "description": "The name of a deployed model, such as `GET models` lists."}}
 )
-PROMPT = {"anyOf": [TEXT, array_schema(TEXT)], "description": "The text to continue."}
-COMPLETION = object_schema({"model": MODEL, "prompt": PROMPT, **SAMPLING}, optional=tuple(SAMPLING))
+CHAT_BODY: Json = {
+    "allOf": [MODEL, CHAT_SCHEMA],
+    "properties": {"tool_choice": {"anyOf": [{"enum": ["none", "auto", "required"]}, {"type": "object"}]}},
+}
+COMPLETION_BODY: Json = {"allOf": [MODEL, COMPLETION_SCHEMA]}
+INTEGER, OBJECT = {"type": "integer"}, {"type": "object"}
 GENERATED = object_schema(
     {"model": TEXT, "choices": array_schema(OBJECT), "usage": OBJECT}, optional=["usage"]
 )
@@ -84,8 +67,8 @@ def _reading(id: str, summary: str, response: Json) -> Operation:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "chat/completions": _generation("createChatCompletion", "Generate a response to a chat", CHAT),
-    "completions": _generation("createCompletion", "Continue a text", COMPLETION),
+    "chat/completions": _generation("createChatCompletion", "Generate a response to a chat", CHAT_BODY),
+    "completions": _generation("createCompletion", "Continue a text", COMPLETION_BODY),
     "models": _reading(
         "listModels",
         "The models that the key gives access to",
@@ -98,7 +81,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "A model that the key gives access to",
         json_response("The model. Its name may contain slashes, encoded or not.", LISTED_MODEL),
     ),
-    "health": _reading("deploymentHealth", "Whether the models that the key gives access to respond", HEALTH),
+    "health": _reading("deploymentHealth", "Whether a model of the key is ready", HEALTH),
 }
 """By the name of the endpoint in `ENDPOINTS`."""
 

@@ -16,6 +16,7 @@ from domain.services import Services
 from tests.clients import Api
 from tests.external import KEY
 from tests.fakes.runtime import FakeRuntime
+from tests.openapi import problems
 from tests.rest.gateway_fakes import FakeModel, serving
 from tests.sample_data import SampleData, create_sample_data
 
@@ -31,16 +32,21 @@ CHECKS = (
 )  # fmt: skip
 SKIPPED = ("/", "/graphiql", "/graphiql/assets/{name}", "/openapi.json")
 """Files that a checkout has only after a build, which have tests of their own, and the document itself."""
-UNPREDICTABLE = ("/graphql", "/api/projects/{project_id}/files")
-"""Paths that refuse most random requests: few texts are a GraphQL document, and few names those of a file that is accepted."""
+UNPREDICTABLE = (
+    "/graphql", "/api/projects/{project_id}/files",
+    *(f"/public/{{project_id}}/{path}" for path in ("chat/completions", "completions", "v1/chat/completions", "v1/completions")),
+)  # fmt: skip
+"""Paths with rules that a schema cannot express, such as what a GraphQL document and the name of a file may be."""
 ACCEPTED = ("2xx", "3xx", "401", "403", "404", "409", "416", "429")
 """The statuses of a request that the document allows: 416 depends on the size of a file."""
 REFUSED = {
     ("POST", "/api/projects/{project_id}/files"),  # the names of random files have no type that is accepted
     ("PUT", "/api/external/finetunes/{finetune_id}/update-status"),  # Luthier's own worker trained the model
     ("POST", "/api/external/finetunes/{finetune_id}/update-status"),
+    ("POST", "/public/{project_id}/chat/completions"),  # most random messages have a null as their content
+    ("POST", "/public/{project_id}/v1/chat/completions"),
 }
-"""Operations without a success; `tests/rest/test_openapi.py` compares them with the document."""
+"""Operations without a success; other tests compare them with the document."""
 NOUNS = ("Project", "Document", "Dataset", "Finetune", "Deployment")
 
 
@@ -78,6 +84,26 @@ async def test_random_requests_are_answered_as_documented(
     assert operations - succeeded <= REFUSED
 
 
+@pytest.mark.usefixtures("model")
+async def test_a_chat_is_answered_as_documented(api: Api, services: Services) -> None:
+    document = (await api.rest.get("/openapi.json")).json()
+    sample = await create_sample_data(services, api)
+    chat = document["paths"]["/public/{project_id}/chat/completions"]["post"]
+    client, url = api.rest, f"/public/{sample.ids['Project']}/chat/completions"
+    client.headers["authorization"] = f"Bearer {sample.secret}"
+    message = {"role": "user", "content": "Hello?"}
+    for body, status in (
+        ({"model": sample.model_name, "messages": [message], "temperature": 1, "stop": "."}, 200),
+        ({"model": sample.model_name, "messages": [{"role": "wizard"}]}, 400),
+        ({"model": sample.model_name, "messages": [message], "n": 9}, 400),
+        ({"messages": [message]}, 404),
+    ):
+        response = await client.post(url, json=body)
+        assert response.status_code == status, response.text
+        assert problems(document, chat["responses"][str(status)], response.json()) == []
+        assert (problems(document, chat["requestBody"], body) == []) == (status == 200)
+
+
 async def judged(url: str, folder: Path) -> Sequence[Mapping[str, Any]]:
     """The requests that Schemathesis sent, with their responses, as entries of an HTTP archive."""
     archive = folder / "exchanges.har"
@@ -106,10 +132,11 @@ def successes(exchanges: Sequence[Mapping[str, Any]], paths: Mapping[str, Any]) 
 
 
 def configuration(sample: SampleData) -> str:
-    """Credentials of the four kinds but tickets, and real ids for most requests."""
+    """Credentials of the four kinds but tickets, and values that exist for most requests."""
     dictionaries = {f"path.{noun.lower()}_id": [sample.ids[noun]] for noun in NOUNS} | {
         "path.filename": [sample.filename],
         "body.model": [sample.model_name],
+        "path.model": [sample.model_name],
         "header.Range": ["bytes=0-3", "bytes=-1", "bytes=1000000-"],
         "header.Last-Event-ID": ["0", "2"],
     }
@@ -122,7 +149,7 @@ def configuration(sample: SampleData) -> str:
             "[dictionaries]",
             *(f"{names[place]}.values = {json.dumps(values)}" for place, values in dictionaries.items()),
             "[parameters]",
-            *(f'"{place}" = {{ dictionary = "{name}", probability = 0.9 }}' for place, name in names.items()),
+            *(f'"{place}" = {{ dictionary = "{name}", probability = 0.8 }}' for place, name in names.items()),
             "[checks]",
             "enabled = false",
             *(f"{check}.enabled = true" for check in CHECKS),
