@@ -28,7 +28,7 @@ SEED = 3
 CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "positive_data_acceptance", "unsupported_method", "allow_header_conformance",
-    "missing_required_header", "ignored_auth",
+    "missing_required_header", "negative_data_rejection", "ignored_auth",
 )  # fmt: skip
 SKIPPED = ("/", "/graphiql", "/graphiql/assets/{name}", "/openapi.json")
 """Files that a checkout has only after a build, which have tests of their own, and the document itself."""
