@@ -93,7 +93,9 @@ MAX_1000 = Field(max_length=1_000, fail_fast=True)  # else a body of 1 MiB makes
 class _Body(BaseModel):
     """A JSON object. Unknown fields are refused; no type is converted: neither `true` nor `"1"` is a number."""
 
-    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, strict=True, allow_inf_nan=False, json_schema_extra={"additionalProperties": False}
+    )
 
     @model_validator(mode="before")
     @classmethod
