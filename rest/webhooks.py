@@ -138,7 +138,7 @@ def _operation(id: str, summary: str, description: str) -> Operation:
         access=BEARER_OR_WORKER_KEY,
         body=json_body(STATUS_UPDATE_SCHEMA),
         responses={200: json_response("The run.", object_schema({"id": TEXT, "status": status}))},
-        errors=(400, 409, 413, 422),
+        errors=(400, 409, 413, 415, 422),
     )
 
 
