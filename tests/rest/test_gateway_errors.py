@@ -25,7 +25,7 @@ def documented() -> set[tuple[int, str]]:
 
 
 def sent() -> Iterator[tuple[int, str]]:
-    """Status and code of each error that a module of the gateway makes with a constant code."""
+    """Status and code of each error that the gateway makes of constants, and of the domain's errors."""
     for path in (ROOT / "rest" / "gateway").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
@@ -33,11 +33,11 @@ def sent() -> Iterator[tuple[int, str]]:
                 and isinstance(node.func, ast.Name)
                 and node.func.id == "OpenAIError"
             ):
-                codes = [word.value for word in node.keywords if word.arg == "code"]
-                if node.args and isinstance(node.args[0], ast.Constant) and codes:
-                    assert isinstance(codes[0], ast.Constant)
-                    yield node.args[0].value, codes[0].value
-    not_sent = {403, 409}  # domain errors that nothing which the gateway calls raises
+                code = next((keyword.value for keyword in node.keywords if keyword.arg == "code"), None)
+                match node.args[0], code:
+                    case ast.Constant(value=int(status)), ast.Constant(value=str(name)):
+                        yield status, name
+    not_sent = {403, 409}  # nothing that the gateway calls raises these
     yield from ((status, code) for status, code in DOMAIN_ERRORS.values() if status not in not_sent)
 
 
