@@ -343,7 +343,7 @@ def test_a_word_in_another_case_is_refused_with_the_words_that_there_are() -> No
         ({"status": "done"}, "`status` must be 'RUNNING', 'FAILED' or 'DONE'."),
         (
             {"status": "DONE", "result": {"artifacts": [FILE | {"kind": "gguf"}]}},
-            "`result.artifacts[0].kind` must be 'GGUF', 'ADAPTER', 'MERGED', 'CONFIG', 'METRICS', 'REPORT' or 'ARCHIVE'.",
+            "`result.artifacts[0].kind` must be 'GGUF', 'ADAPTER', 'BASE_MODEL', 'MERGED', 'CONFIG', 'METRICS', 'REPORT' or 'ARCHIVE'.",
         ),
     ):
         with pytest.raises(Invalid) as refused:
