@@ -1,0 +1,62 @@
+"""The clients of OpenAI itself."""
+
+from typing import Any
+
+import pytest
+
+from tests.interop.conftest import Endpoint, Recorder, Run, differences
+from tests.interop.scripted_model import MODEL
+
+pytestmark = pytest.mark.anyio
+
+WEATHER = ["tool_calls", [["get_weather", '{"city": "Kyoto"}']]]
+NOT_FOUND = ["NotFoundError", "model_not_found", "model"]
+OUTCOMES: dict[str, Any] = {
+    "chat_whole": ["You wrote: Hello", "stop", True, 1, 3],
+    "chat_stream": ["You wrote: Hello", True, 4],
+    "chat_asynchronous": "You wrote: Hello",
+    "answered_model_may_be_sent_back": "You wrote: Hello",
+    "models_list": [MODEL],
+    "models_retrieve": MODEL,
+    "models_retrieve_raw": [200, MODEL],
+    "tools_auto": WEATHER,
+    "tools_required": ["tool_calls", [["get_weather", '{"city": "Hello"}']]],
+    "tools_named": ["tool_calls", [["get_time", "{}"]]],
+    "tools_none": ["stop", []],
+    "tools_stream": WEATHER,
+    "tool_loop": "The tool returned: It is sunny.",
+    "structured_parse": {"name": "Kyoto", "population": 1460000},
+    "structured_stream": {"name": "Hello", "population": 1},
+    "json_mode": {"name": "JSON with the key 'name'"},
+    "two_choices": [[0, 1], 6],
+    "two_choices_streamed": [0, 1],
+    "stop_and_length": [["You wrote: ", "stop"], ["You", "length"]],
+    "logprobs": [["You", 2], [" wrote:", 2], [" Hello", 2]],
+    "completions_legacy": [" and so on after Once", 6],
+    "completions_legacy_stream": " and so on after Once",
+    "completions_legacy_logprobs": [[" and", " so"], [-0.25, -0.25], [[" and"], [" so"]], 2],
+    "error_wrong_key": ["AuthenticationError", "invalid_api_key", ""],
+    "error_unknown_model": NOT_FOUND,
+    "error_unknown_model_retrieved": NOT_FOUND,
+    "error_out_of_range": ["BadRequestError", "invalid_value", "temperature"],
+    "error_too_many_stops": ["BadRequestError", "invalid_value", "stop"],
+    "error_no_messages": ["BadRequestError", "invalid_value", "messages"],
+    "error_unknown_role": ["BadRequestError", "invalid_value", "messages"],
+    "error_no_embeddings": "NotFoundError",
+    "error_of_the_model_server": "InternalServerError",
+    "retry_after_429": "stop",
+    "stream_that_breaks_off": "APIError",
+    "stream_with_an_error_event": "APIError",
+}
+
+
+@pytest.mark.parametrize("major", ["1", "2", "3"])
+async def test_openai_python(endpoint: Endpoint, run: Run, application: Recorder, major: str) -> None:
+    found = await run("openai_python.py", endpoint.environment, f"openai-{major}")
+    assert differences(found, OUTCOMES | {"version": major}) == {}
+    assert application.retried == [429]
+
+
+async def test_openai_node(endpoint: Endpoint, run: Run, application: Recorder) -> None:
+    assert differences(await run("openai.mjs", endpoint.environment), OUTCOMES) == {}
+    assert application.retried == [429]
