@@ -66,8 +66,9 @@ def services(wiring: Wiring, tmp_path: Path) -> Services:
 class Recorder:
     """Records the status of each response of an application, and which requests were retries."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, forwarded: asyncio.Event) -> None:
         self._app = app
+        self._forwarded = forwarded
         self._statuses: list[int] = []
         self.retried: list[int] = []
         """The status before each retry, where a client sends one request after the other."""
@@ -81,14 +82,16 @@ class Recorder:
             if message["type"] == "http.response.start":
                 self._statuses.append(message["status"])
             await send(message)
+            if message["type"] == "http.response.body":
+                self._forwarded.set()
 
         await self._app(scope, receive, record)
 
 
 @pytest.fixture
-def application(application: ASGIApp) -> Recorder:
+def application(application: ASGIApp, scripted_model: tuple[ScriptedModel, str]) -> Recorder:
     """The application, recorded."""
-    return Recorder(application)
+    return Recorder(application, scripted_model[0].forwarded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,8 @@ async def _run(program: str, variables: dict[str, str], overlay: str = "") -> di
     check_installed()
     packages = {"PYTHONPATH": str(FOLDER / ".venv" / overlay)} if overlay else {}
     lines = (await output(command(program), variables | packages)).splitlines()
-    return {line["case"]: line["result"] for line in map(json.loads, lines)}
+    cases = [json.loads(line) for line in lines if line.startswith('{"case":')]  # litellm prints hints between
+    return {case["case"]: case["result"] for case in cases}
 
 
 def check_installed() -> None:
@@ -172,5 +176,6 @@ async def output(words: list[str], variables: dict[str, str], cwd: Path | None =
 
 
 def _inherited() -> dict[str, str]:
-    """The variables of the tests that a client may see: neither ours nor one that configures a client."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    """The variables of the tests that a client may see; those of the clients themselves keep them on this machine."""
+    found = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    return found | {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LANGSMITH_TRACING": "false"}

@@ -17,12 +17,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.interop.scripted_answers import TOKEN, Answer, chat_answer, completion_answer, text_of
-from tests.rest.gateway_fakes import stream
+from tests.rest.gateway_fakes import Respond, start, stream
 
 MODEL = "acme/assistant-1"
 CREATED = 1_767_225_600
 FAULT = re.compile(r"\[fault: (\w+)\]")
 SLOW_S = 10.0
+FORWARDED_S = 10.0
 
 
 class ScriptedModel:
@@ -30,6 +31,8 @@ class ScriptedModel:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.forwarded = asyncio.Event()
+        """To be set when a client has been sent something: a stream fails only after its first events were forwarded."""
         self._limited: set[str] = set()
         self.app = Starlette(
             routes=[
@@ -63,8 +66,34 @@ class ScriptedModel:
             self._limited.add(text)
             return _error(429, "Too many requests.", {"retry-after": "1"})
         if format.request.get("stream"):
-            return _stream(format, fault)
+            return self._stream([_event(chunk) for chunk in format.chunks()], fault)
         return JSONResponse(format.whole())
+
+    def _stream(self, events: list[bytes], fault: str) -> ASGIApp:
+        """A stream of events; with a fault, three of them and then what the fault is."""
+        if not fault:
+            return _responding(stream([*events, b"data: [DONE]\n\n"]))
+        error = {"message": "The model has failed.", "type": "server_error", "code": 500}
+        ending = _event({"error": error}) if fault == "error_event" else b""
+
+        async def app(_: Scope, __: Receive, send: Send) -> None:
+            self.forwarded.clear()
+            await start(send, 200, {"content-type": "text/event-stream"})
+            await send({"type": "http.response.body", "body": b"".join(events[:3]), "more_body": True})
+            async with asyncio.timeout(FORWARDED_S):
+                await self.forwarded.wait()
+            await send({"type": "http.response.body", "body": ending, "more_body": fault != "error_event"})
+
+        return app
+
+
+def _responding(respond: Respond) -> ASGIApp:
+    """An application with one response."""
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await respond(receive, send)
+
+    return app
 
 
 class ChatFormat:
@@ -185,23 +214,6 @@ class CompletionFormat:
     @property
     def _usage(self) -> dict[str, int]:
         return _usage(sum(len(TOKEN.findall(prompt)) for prompt in self._prompts), self._answers)
-
-
-def _stream(format: ChatFormat | CompletionFormat, fault: str) -> ASGIApp:
-    """A stream of events; with a fault, three of them and then what the fault is."""
-    events = [_event(chunk) for chunk in format.chunks()]
-    if not fault:
-        respond = stream([*events, b"data: [DONE]\n\n"])
-    elif fault == "error_event":
-        error = {"message": "The model has failed.", "type": "server_error", "code": 500}
-        respond = stream([*events[:3], _event({"error": error})])
-    else:
-        respond = stream(events[:3], breaks_off=True)
-
-    async def app(_: Scope, receive: Receive, send: Send) -> None:
-        await respond(receive, send)
-
-    return app
 
 
 def _event(data: dict[str, Any]) -> bytes:

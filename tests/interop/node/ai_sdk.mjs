@@ -27,14 +27,14 @@ const cases = {
     return [await textOf(result.textStream), (await result.usage).totalTokens]
   },
   async tool_loop(model) {
-    const { text, steps } = await generateText({ model, prompt: weather, tools: { getWeather }, stopWhen: stepCountIs(3) })
+    const { text, steps } = await generateText({ model, prompt: weather, tools: { get_weather: getWeather }, stopWhen: stepCountIs(3) })
     return [text, steps.length]
   },
   async tool_loop_streamed(model) {
-    return textOf(streamText({ model, prompt: weather, tools: { getWeather }, stopWhen: stepCountIs(3) }).textStream)
+    return textOf(streamText({ model, prompt: weather, tools: { get_weather: getWeather }, stopWhen: stepCountIs(3) }).textStream)
   },
   async tool_required(model) {
-    const { toolCalls } = await generateText({ model, prompt: weather, tools: { getWeather }, toolChoice: 'required' })
+    const { toolCalls } = await generateText({ model, prompt: weather, tools: { get_weather: getWeather }, toolChoice: 'required' })
     return toolCalls.map(({ toolName, input }) => [toolName, input])
   },
   async structured_output(model) {

@@ -70,8 +70,8 @@ def wrong_key():
 def broken_stream():
     try:
         list(litellm.completion(messages=user("one two three four five [fault: breaks_off]"), stream=True, **OPTIONS))
-    except litellm.APIError as error:
-        return isinstance(error, litellm.APIError)
+    except litellm.exceptions.MidStreamFallbackError:
+        return "MidStreamFallbackError"
 
 
 main()
