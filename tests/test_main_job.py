@@ -19,9 +19,34 @@ import psutil
 import pytest
 
 from app.cli.api_client import ApiError, Client
+from tests.interop.running import Endpoint, run_program
 
 LUTHIER = str(Path(sys.executable).with_name("luthier"))
 EXAMPLE = Path(__file__).parents[1] / "examples" / "capitals.csv"
+CLIENTS = {
+    "openai-1": ("openai_python.py", "openai-1"),
+    "openai-2": ("openai_python.py", "openai-2"),
+    "openai-3": ("openai_python.py", ""),
+    "openai-node": ("openai.mjs", ""),
+    "ai-sdk": ("ai_sdk.mjs", ""),
+    "langchain": ("langchain.py", ""),
+    "litellm": ("litellm_client.py", ""),
+    "pydantic-ai": ("pydantic_ai_client.py", ""),
+    "openai-agents": ("openai_agents.py", ""),
+}
+"""Clients of `tests/interop`: the program of each, and the folder of packages that come first."""
+CASES = (
+    *("chat", "stream", "asynchronous", "chat_whole", "chat_stream", "answered_model_may_be_sent_back"),
+    *(
+        "models_list",
+        "models_retrieve",
+        "models_retrieve_raw",
+        "completions_legacy",
+        "completions_legacy_stream",
+    ),
+    "name_with_the_part_before_the_slash_as_provider",
+)
+"""What needs neither tools nor a model that follows instructions."""
 OUR_VARIABLES = ("DATABASE_URL", "S3_", "AWS_", "LLM_", "LUTHIER_", "SECRET_KEY", "APP_EXTERNAL_API_KEY")
 
 
@@ -152,6 +177,17 @@ def test_the_endpoint_answers_openai_clients_whole_and_streamed(installation: In
             client.with_options(api_key="lk_wrong").chat.completions.create(model=model, messages=messages)
         with pytest.raises(openai.NotFoundError):
             client.chat.completions.create(model="another", messages=messages)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+async def test_the_endpoint_answers_every_client(installation: Installation, client: tuple[str, str]) -> None:
+    base_url, model, key = (installation.after(label) for label in ("base URL", "model", "key"))
+    variables = Endpoint(base_url, key, model).environment
+    only = {"CASES": " ".join(CASES), "PROMPT": "What is the capital of Japan?"}
+    found = await run_program(client[0], variables | only, client[1])
+    assert found
+    assert {name: result for name, result in found.items() if "error" in json.dumps(result)} == {}
 
 
 def test_a_completion_needs_no_deployment(installation: Installation) -> None:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-QUOTED = re.compile(r"['\"‘“]([^'\"’”\n]+)['\"’”]")
+QUOTED = re.compile(r"['\"]([^'\"\n]+)['\"]")
 FORMATS = {
     "date": "2026-01-02",
     "date-time": "2026-01-02T03:04:05Z",

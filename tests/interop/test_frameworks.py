@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.conftest import Endpoint, Run, differences
+from tests.interop.running import Endpoint, differences, run_program
 from tests.interop.scripted_model import MODEL
 
 pytestmark = pytest.mark.anyio
@@ -78,5 +78,5 @@ AI_SDK: dict[str, Any] = {
     ],
     ids=["langchain", "litellm", "pydantic-ai", "openai-agents", "ai-sdk"],
 )
-async def test_a_framework(endpoint: Endpoint, run: Run, program: str, expected: dict[str, Any]) -> None:
-    assert differences(await run(program, endpoint.environment), expected) == {}
+async def test_a_framework(endpoint: Endpoint, program: str, expected: dict[str, Any]) -> None:
+    assert differences(await run_program(program, endpoint.environment), expected) == {}

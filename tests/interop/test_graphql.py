@@ -7,7 +7,7 @@ import pytest
 
 from domain.services import Services
 from tests.clients import Api
-from tests.interop.conftest import PYTHON, Run, check_installed, differences, output
+from tests.interop.running import PYTHON, check_installed, differences, output, run_program
 from tests.jobs import queued_job, start_job, succeed
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ async def variables(api: Api, services: Services, live: str) -> dict[str, str]:
     return {"URL": live, "TOKEN": api.token, "JOB_ID": job.id}
 
 
-async def test_apollo(variables: dict[str, str], run: Run) -> None:
+async def test_apollo(variables: dict[str, str]) -> None:
     expected: dict[str, Any] = {
         "query": "User",
         "mutation": "From Apollo",
@@ -45,10 +45,10 @@ async def test_apollo(variables: dict[str, str], run: Run) -> None:
         "subscription": STATUSES,
         "headers_in_connection_init": STATUSES,
     }
-    assert differences(await run("apollo.mjs", variables), expected) == {}
+    assert differences(await run_program("apollo.mjs", variables), expected) == {}
 
 
-async def test_urql(variables: dict[str, str], run: Run) -> None:
+async def test_urql(variables: dict[str, str]) -> None:
     expected: dict[str, Any] = {
         "query": "User",
         "mutation": "From urql",
@@ -57,10 +57,10 @@ async def test_urql(variables: dict[str, str], run: Run) -> None:
         "subscription": STATUSES,
         "subscription_by_fetch": STATUSES,
     }
-    assert differences(await run("urql.mjs", variables), expected) == {}
+    assert differences(await run_program("urql.mjs", variables), expected) == {}
 
 
-async def test_gql(variables: dict[str, str], run: Run) -> None:
+async def test_gql(variables: dict[str, str]) -> None:
     expected: dict[str, Any] = {
         "query": ["viewer", "Query"],
         "mutation": {"createProject": {"project": {"name": "From gql"}}},
@@ -68,10 +68,10 @@ async def test_gql(variables: dict[str, str], run: Run) -> None:
         "subscription": STATUSES,
         "headers_in_connection_init": ["viewer"],
     }
-    assert differences(await run("gql_client.py", variables), expected) == {}
+    assert differences(await run_program("gql_client.py", variables), expected) == {}
 
 
-async def test_ariadne_codegen(variables: dict[str, str], run: Run, tmp_path: Path) -> None:
+async def test_ariadne_codegen(variables: dict[str, str], tmp_path: Path) -> None:
     check_installed()
     (tmp_path / "operations.graphql").write_text(OPERATIONS)
     (tmp_path / "pyproject.toml").write_text(CODEGEN.format(url=variables["URL"], token=variables["TOKEN"]))
@@ -83,4 +83,4 @@ async def test_ariadne_codegen(variables: dict[str, str], run: Run, tmp_path: Pa
         "wrong_token": ["UNAUTHENTICATED"],
         "subscription": STATUSES,
     }
-    assert differences(await run("ariadne_codegen.py", variables, str(tmp_path)), expected) == {}
+    assert differences(await run_program("ariadne_codegen.py", variables, str(tmp_path)), expected) == {}

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.interop.conftest import Endpoint, Recorder, Run, differences
+from tests.interop.conftest import Recorder
+from tests.interop.running import Endpoint, differences, run_program
 from tests.interop.scripted_model import MODEL
 
 pytestmark = pytest.mark.anyio
@@ -51,12 +52,12 @@ OUTCOMES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("major", ["1", "2", "3"])
-async def test_openai_python(endpoint: Endpoint, run: Run, application: Recorder, major: str) -> None:
-    found = await run("openai_python.py", endpoint.environment, f"openai-{major}")
+async def test_openai_python(endpoint: Endpoint, application: Recorder, major: str) -> None:
+    found = await run_program("openai_python.py", endpoint.environment, f"openai-{major}")
     assert differences(found, OUTCOMES | {"version": major}) == {}
     assert application.retried == [429]
 
 
-async def test_openai_node(endpoint: Endpoint, run: Run, application: Recorder) -> None:
-    assert differences(await run("openai.mjs", endpoint.environment), OUTCOMES) == {}
+async def test_openai_node(endpoint: Endpoint, application: Recorder) -> None:
+    assert differences(await run_program("openai.mjs", endpoint.environment), OUTCOMES) == {}
     assert application.retried == [429]

@@ -3,7 +3,7 @@ import { createOpenAI } from '@ai-sdk/openai'
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { generateObject, generateText, Output, stepCountIs, streamText, tool } from 'ai'
 import { z } from 'zod'
-import { apiKey, baseURL, model as name, runCases, textOf } from './cases.mjs'
+import { apiKey, baseURL, model as name, prompt, runCases, textOf } from './cases.mjs'
 
 const models = {
   compatible: createOpenAICompatible({ name: 'luthier', baseURL, apiKey, supportsStructuredOutputs: true, includeUsage: true })(name),
@@ -19,11 +19,11 @@ const weather = "What is the weather in 'Kyoto'?"
 
 const cases = {
   async chat(model) {
-    const { text, usage, finishReason } = await generateText({ model, prompt: 'Hello' })
+    const { text, usage, finishReason } = await generateText({ model, prompt })
     return [text, usage.totalTokens, finishReason]
   },
   async stream(model) {
-    const result = streamText({ model, prompt: 'Hello' })
+    const result = streamText({ model, prompt })
     return [await textOf(result.textStream), (await result.usage).totalTokens]
   },
   async tool_loop(model) {
@@ -49,7 +49,7 @@ const cases = {
   async wrong_key() {
     const model = createOpenAICompatible({ name: 'luthier', baseURL, apiKey: 'lk_wrong' })(name)
     try {
-      await generateText({ model, prompt: 'Hello' })
+      await generateText({ model, prompt })
     } catch (error) {
       return [error.name, error.statusCode]
     }

@@ -2,11 +2,11 @@
 import OpenAI from 'openai'
 import { zodResponseFormat } from 'openai/helpers/zod'
 import { z } from 'zod'
-import { apiKey, baseURL, model, runCases } from './cases.mjs'
+import { apiKey, baseURL, model, prompt, runCases } from './cases.mjs'
 
 const client = new OpenAI({ baseURL, apiKey })
 const user = (content) => [{ role: 'user', content }]
-const hello = user('Hello')
+const hello = user(prompt)
 const weather = user("What is the weather in 'Kyoto'?")
 const object = (properties) => ({ type: 'object', properties, required: Object.keys(properties) })
 const tools = [

@@ -27,7 +27,7 @@ def over_websocket(payload):
 @case
 async def query():
     async with over_http(fetch_schema_from_transport=True) as session:
-        return list(await session.execute(VIEWER)) + [session.client.schema.query_type.name]
+        return [*await session.execute(VIEWER), session.client.schema.query_type.name]
 
 
 @case
@@ -49,7 +49,10 @@ async def error():
 @case
 async def subscription():
     async with over_websocket({"Authorization": f"Bearer {TOKEN}"}) as session:
-        return [event["jobEvents"]["status"] async for event in session.subscribe(EVENTS, variable_values={"id": JOB_ID})]
+        return [
+            event["jobEvents"]["status"]
+            async for event in session.subscribe(EVENTS, variable_values={"id": JOB_ID})
+        ]
 
 
 @case

@@ -1,6 +1,6 @@
 """langchain-openai."""
 
-from cases import API_KEY, BASE_URL, MODEL, case, main
+from cases import API_KEY, BASE_URL, MODEL, PROMPT, case, main
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAI
@@ -26,19 +26,19 @@ class City(BaseModel):
 
 @case
 def chat():
-    message = llm.invoke("Hello")
+    message = llm.invoke(PROMPT)
     return [message.text, message.usage_metadata["total_tokens"], message.response_metadata["model_name"]]
 
 
 @case
 def stream():
-    chunks = list(llm.stream("Hello"))
+    chunks = list(llm.stream(PROMPT))
     return ["".join(chunk.text for chunk in chunks), len(chunks) > 3]
 
 
 @case
 async def asynchronous():
-    return (await llm.ainvoke("Hello")).text
+    return (await llm.ainvoke(PROMPT)).text
 
 
 @case
@@ -69,7 +69,7 @@ def structured_output_by_tool():
 
 @case
 def logprobs():
-    message = llm.bind(logprobs=True).invoke("Hello")
+    message = llm.bind(logprobs=True).invoke(PROMPT)
     return [entry["token"] for entry in message.response_metadata["logprobs"]["content"]]
 
 

@@ -1,7 +1,7 @@
 """litellm."""
 
 import litellm
-from cases import API_KEY, BASE_URL, MODEL, case, main
+from cases import API_KEY, BASE_URL, MODEL, PROMPT, case, main
 from pydantic import BaseModel
 
 litellm.telemetry = False
@@ -24,31 +24,35 @@ def user(text):
 
 @case
 def chat():
-    completion = litellm.completion(messages=user("Hello"), **OPTIONS)
+    completion = litellm.completion(messages=user(PROMPT), **OPTIONS)
     return [completion.choices[0].message.content, completion.usage.total_tokens]
 
 
 @case
 def stream():
-    chunks = litellm.completion(messages=user("Hello"), stream=True, **OPTIONS)
+    chunks = litellm.completion(messages=user(PROMPT), stream=True, **OPTIONS)
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
 
 @case
 async def asynchronous():
-    completion = await litellm.acompletion(messages=user("Hello"), **OPTIONS)
+    completion = await litellm.acompletion(messages=user(PROMPT), **OPTIONS)
     return completion.choices[0].message.content
 
 
 @case
 def tools():
-    completion = litellm.completion(messages=user("What is the weather in 'Kyoto'?"), tools=TOOLS, tool_choice="required", **OPTIONS)
+    completion = litellm.completion(
+        messages=user("What is the weather in 'Kyoto'?"), tools=TOOLS, tool_choice="required", **OPTIONS
+    )
     return [call.function.arguments for call in completion.choices[0].message.tool_calls]
 
 
 @case
 def structured_output():
-    completion = litellm.completion(messages=user("'Kyoto' has 1460000 inhabitants."), response_format=City, **OPTIONS)
+    completion = litellm.completion(
+        messages=user("'Kyoto' has 1460000 inhabitants."), response_format=City, **OPTIONS
+    )
     return City.model_validate_json(completion.choices[0].message.content).model_dump()
 
 
@@ -61,7 +65,7 @@ def completions_legacy():
 @case
 def wrong_key():
     try:
-        litellm.completion(messages=user("Hello"), **OPTIONS | {"api_key": "lk_wrong"})
+        litellm.completion(messages=user(PROMPT), **OPTIONS | {"api_key": "lk_wrong"})
     except litellm.AuthenticationError:
         return "AuthenticationError"
 
@@ -69,7 +73,11 @@ def wrong_key():
 @case
 def broken_stream():
     try:
-        list(litellm.completion(messages=user("one two three four five [fault: breaks_off]"), stream=True, **OPTIONS))
+        list(
+            litellm.completion(
+                messages=user("one two three four five [fault: breaks_off]"), stream=True, **OPTIONS
+            )
+        )
     except litellm.exceptions.MidStreamFallbackError:
         return "MidStreamFallbackError"
 

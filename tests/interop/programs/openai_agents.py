@@ -10,7 +10,7 @@ from agents import (
     function_tool,
     set_tracing_disabled,
 )
-from cases import API_KEY, BASE_URL, MODEL, case, main
+from cases import API_KEY, BASE_URL, MODEL, PROMPT, case, main
 from openai import APIError, AsyncOpenAI
 from pydantic import BaseModel
 
@@ -38,12 +38,12 @@ def agent(**options):
 
 @case
 async def chat():
-    return (await Runner.run(agent(), "Hello")).final_output
+    return (await Runner.run(agent(), PROMPT)).final_output
 
 
 @case
 async def stream():
-    result = Runner.run_streamed(agent(), "Hello")
+    result = Runner.run_streamed(agent(), PROMPT)
     kinds = [event.type async for event in result.stream_events()]
     return [result.final_output, kinds.count("raw_response_event") > 3]
 
@@ -64,7 +64,7 @@ async def structured_output():
 async def name_with_the_part_before_the_slash_as_provider():
     provider = MultiProvider(openai_client=client, openai_use_responses=False)
     name = "openai/" + MODEL.split("/")[1]
-    result = await Runner.run(agent(model=name), "Hello", run_config=RunConfig(model_provider=provider))
+    result = await Runner.run(agent(model=name), PROMPT, run_config=RunConfig(model_provider=provider))
     return result.final_output
 
 

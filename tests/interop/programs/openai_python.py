@@ -4,11 +4,11 @@ import json
 
 import httpx
 import openai
-from cases import API_KEY, BASE_URL, MODEL, case, main
+from cases import API_KEY, BASE_URL, MODEL, PROMPT, case, main
 from pydantic import BaseModel
 
 client = openai.OpenAI(base_url=BASE_URL, api_key=API_KEY)
-HELLO = [{"role": "user", "content": "Hello"}]
+HELLO = [{"role": "user", "content": PROMPT}]
 WEATHER = [{"role": "user", "content": "What is the weather in 'Kyoto'?"}]
 GET_WEATHER = {
     "type": "function",
@@ -17,7 +17,10 @@ GET_WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
-GET_TIME = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}}}
+GET_TIME = {
+    "type": "function",
+    "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}},
+}
 TOOLS = [GET_WEATHER, GET_TIME]
 
 
@@ -55,7 +58,13 @@ def chat_whole():
     completion = chat()
     [choice] = completion.choices
     usage = completion.usage
-    return [choice.message.content, choice.finish_reason, completion.model == MODEL, usage.prompt_tokens, usage.completion_tokens]
+    return [
+        choice.message.content,
+        choice.finish_reason,
+        completion.model == MODEL,
+        usage.prompt_tokens,
+        usage.completion_tokens,
+    ]
 
 
 @case
@@ -183,13 +192,20 @@ def completions_legacy_stream():
 
 @case
 def completions_legacy_logprobs():
-    found = client.completions.create(model=MODEL, prompt="Once", logprobs=2, max_tokens=2).choices[0].logprobs
-    return [found.tokens, found.token_logprobs, [list(top) for top in found.top_logprobs], len(found.text_offset)]
+    found = (
+        client.completions.create(model=MODEL, prompt="Once", logprobs=2, max_tokens=2).choices[0].logprobs
+    )
+    return [
+        found.tokens,
+        found.token_logprobs,
+        [list(top) for top in found.top_logprobs],
+        len(found.text_offset),
+    ]
 
 
 @case
 def error_wrong_key():
-    return error_of(lambda: client.with_options(api_key="lk_wrong").models.list())
+    return error_of(client.with_options(api_key="lk_wrong").models.list)
 
 
 @case
@@ -234,7 +250,11 @@ def error_of_the_model_server():
 
 @case
 def retry_after_429():
-    return chat([{"role": "user", "content": f"[fault: 429] openai {openai.__version__}"}]).choices[0].finish_reason
+    return (
+        chat([{"role": "user", "content": f"[fault: 429] openai {openai.__version__}"}])
+        .choices[0]
+        .finish_reason
+    )
 
 
 def broken(fault):

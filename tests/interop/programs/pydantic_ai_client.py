@@ -1,8 +1,8 @@
 """pydantic-ai."""
 
-from cases import API_KEY, BASE_URL, MODEL, case, main
+from cases import API_KEY, BASE_URL, MODEL, PROMPT, case, main
 from pydantic import BaseModel
-from pydantic_ai import Agent, NativeOutput, PromptedOutput
+from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -24,13 +24,13 @@ def get_weather(city: str) -> str:
 
 @case
 async def chat():
-    result = await Agent(model).run("Hello")
+    result = await Agent(model).run(PROMPT)
     return result.output
 
 
 @case
 async def stream():
-    async with Agent(model).run_stream("Hello") as result:
+    async with Agent(model).run_stream(PROMPT) as result:
         return [text async for text in result.stream_text()][-1]
 
 
