@@ -26,7 +26,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "capitals.csv"
 CLIENTS = {
     "openai-1": ("openai_python.py", "openai-1"),
     "openai-2": ("openai_python.py", "openai-2"),
-    "openai-3": ("openai_python.py", ""),
+    "openai-3": ("openai_python.py", "openai-3"),
     "openai-node": ("openai.mjs", ""),
     "ai-sdk": ("ai_sdk.mjs", ""),
     "langchain": ("langchain.py", ""),

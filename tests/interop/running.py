@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ FOLDER = Path(__file__).parent
 PYTHON = FOLDER / ".venv" / "bin" / "python"
 NODE = Path(sys.executable).with_name("node")
 NODE_MODULES = FOLDER / "node" / "node_modules"
+OFFICE = shutil.which("soffice")
+NEEDS_OFFICE = os.environ.get("LUTHIER_NEEDS_OFFICE") == "1"
+"""Whether to fail without LibreOffice, as in CI, rather than to skip."""
 NEEDED = os.environ.get("LUTHIER_NEEDS_CLIENTS") == "1"
 """Whether to fail without the clients, as in `make test`, rather than to skip."""
 
@@ -38,7 +42,8 @@ class Endpoint:
 async def run_program(program: str, variables: dict[str, str], overlay: str = "") -> dict[str, Any]:
     """The results of a program of `programs/` or `node/` by their cases.
 
-    `overlay` is a folder of packages that come before those of the environment, such as `openai-1`.
+    `overlay` is a folder of packages that come before those of the environment, such as `openai-1`; one that is not
+    there changes nothing.
     """
     check_installed()
     packages = {"PYTHONPATH": str(FOLDER / ".venv" / overlay)} if overlay else {}
@@ -54,6 +59,12 @@ def check_installed() -> None:
     if not (PYTHON.exists() and NODE_MODULES.exists()):
         assert not NEEDED, "The clients are not installed: `make clients` installs them."
         pytest.skip("The clients are not installed: `make clients` installs them.")
+
+
+def office() -> str:
+    """The path of LibreOffice; without it the test is skipped, or fails where it is needed."""
+    assert OFFICE or not NEEDS_OFFICE, "LUTHIER_NEEDS_OFFICE is set, and there is no soffice."
+    return OFFICE or pytest.skip("There is no LibreOffice (soffice).")
 
 
 def command(program: str) -> list[str]:

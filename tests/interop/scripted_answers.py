@@ -10,6 +10,8 @@ from tests.interop.schema_values import QUOTED, ValueMaker
 
 TOKEN = re.compile(r"\s*\S+|\s+$")
 """The scripted model counts a word with the space before it as one token."""
+KNOWN = {"What is the capital of Japan?": "The capital of Japan is Tokyo."}
+"""Answers to the questions of the documentation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ def chat_answer(request: dict[str, Any]) -> Answer:
         return Answer(tool_calls=calls, finish_reason="tool_calls")
     if (wanted := request.get("response_format") or {}).get("type", "text") != "text":
         return _limited(json.dumps(_json(wanted, text), ensure_ascii=False), request)
+    if text in KNOWN:
+        return _limited(KNOWN[text], request)
     prefix = "The tool returned:" if last["role"] == "tool" else "You wrote:"
     return _limited(f"{prefix} {text}", request)
 

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import random
 import shutil
 from pathlib import Path
@@ -14,13 +13,11 @@ import pytest
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.importing import import_file, new_qa_dataset, upload
-from tests.interop.running import output
+from tests.interop.running import office, output
 from tests.jobs import new_project
 
 pytestmark = pytest.mark.anyio
 
-NEEDS_OFFICE = os.environ.get("LUTHIER_NEEDS_OFFICE") == "1"
-"""Whether to fail without LibreOffice, as in CI, rather than to skip."""
 CONTENT = random.Random(2).randbytes(3_000_000)  # noqa: S311 - more than one chunk of the bucket's
 EXPECTED = hashlib.sha256(CONTENT).hexdigest()
 NAME = "Grüße und mehr.csv"
@@ -105,19 +102,12 @@ async def test_a_ticket_is_enough_for_a_link(api: Api, live: str, download: str,
     assert digest(tmp_path / "file") == EXPECTED
 
 
-@pytest.fixture
-def soffice() -> str:
-    """LibreOffice; without it the test is skipped, or fails where it is needed."""
-    assert shutil.which("soffice") or not NEEDS_OFFICE, "LUTHIER_NEEDS_OFFICE is set, and there is no soffice"
-    return needed("soffice")
-
-
-async def opened(soffice: str, path: Path, *options: str) -> list[tuple[str, ...]]:
+async def opened(path: Path, *options: str) -> list[tuple[str, ...]]:
     """The rows that LibreOffice has after it has opened a file."""
     folder = path.parent / "opened"
     profile = f"-env:UserInstallation=file://{path.parent}/profile"
     words = [
-        soffice,
+        office(),
         profile,
         "--headless",
         *options,
@@ -146,23 +136,23 @@ async def dataset_download(api: Api, worker: Worker) -> str:
 
 
 async def test_libreoffice_opens_the_csv_with_the_cells_as_they_are(
-    api: Api, worker: Worker, soffice: str, tmp_path: Path
+    api: Api, worker: Worker, tmp_path: Path
 ) -> None:
     path = await dataset_download(api, worker)
     table = tmp_path / "table.csv"
     table.write_bytes((await api.rest.get(path)).content)
-    found = await opened(soffice, table, f"--infilter={AS_TEXT}")
+    found = await opened(table, f"--infilter={AS_TEXT}")
     assert found == rows_of(table.read_bytes())  # formulas are guarded
     table.write_bytes((await api.rest.get(f"{path}?raw=1")).content)
-    assert (await opened(soffice, table, f"--infilter={AS_TEXT}"))[1:] == ROWS
+    assert (await opened(table, f"--infilter={AS_TEXT}"))[1:] == ROWS
 
 
 async def test_libreoffice_opens_the_xlsx_with_the_cells_as_they_are(
-    api: Api, worker: Worker, soffice: str, tmp_path: Path
+    api: Api, worker: Worker, tmp_path: Path
 ) -> None:
     path = await dataset_download(api, worker)
     table = tmp_path / "table.xlsx"
     response = await api.rest.get(f"{path}?format=xlsx")
     assert response.status_code == 200, response.text
     table.write_bytes(response.content)
-    assert (await opened(soffice, table))[1:] == ROWS
+    assert (await opened(table))[1:] == ROWS

@@ -51,10 +51,10 @@ OUTCOMES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("major", ["1", "2", "3"])
-async def test_openai_python(endpoint: Endpoint, application: Recorder, major: str) -> None:
-    found = await run_program("openai_python.py", endpoint.environment, f"openai-{major}")
-    assert differences(found, OUTCOMES | {"version": major}) == {}
+@pytest.mark.parametrize("version", ["openai-1", "openai-2", "openai-3"])
+async def test_openai_python(endpoint: Endpoint, application: Recorder, version: str) -> None:
+    found = await run_program("openai_python.py", endpoint.environment, version)
+    assert differences(found, OUTCOMES | {"version": version}) == {}
     assert application.retried == [429]
 
 

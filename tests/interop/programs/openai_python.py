@@ -50,7 +50,7 @@ def error_of(call):
 
 @case
 def version():
-    return openai.__version__.split(".")[0]
+    return "openai-" + openai.__version__.split(".")[0]
 
 
 @case
