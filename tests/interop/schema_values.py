@@ -1,5 +1,6 @@
 """Values that satisfy a JSON schema, made from a text: the arguments and structured outputs of the scripted model."""
 
+import math
 import re
 from typing import Any
 
@@ -70,7 +71,7 @@ class ValueMaker:
 
     def _number(self, schema: dict[str, Any]) -> float:
         number = self._numbers.pop(0) if self._numbers else 1.0
-        return float(max(schema.get("minimum", number), min(schema.get("maximum", number), number)))
+        return float(min(max(number, schema.get("minimum", number)), schema.get("maximum", math.inf)))
 
     def _integer(self, schema: dict[str, Any]) -> int:
         return int(self._number(schema))
