@@ -27,6 +27,7 @@ def test_a_changed_test_comes_before_what_imports_a_changed_module() -> None:
 
 def test_a_file_that_is_no_module_affects_what_names_it() -> None:
     assert affected_by({"Dockerfile"}) == [SOURCE_TREE, "tests/app/test_image.py", "tests/test_affected.py"]
+    assert "tests/interop/test_frameworks.py" in affected_by({"tests/interop/programs/litellm_client.py"})
 
 
 def test_a_conftest_affects_all_tests_below_it() -> None:

@@ -1,7 +1,7 @@
 """A scripted model server: an OpenAI-compatible one that answers as a good model would, or fails as a prompt requests.
 
 A prompt with `[fault: NAME]` fails: `500`, `429` (the first time only), `breaks_off` and `error_event` in the middle of
-a stream, `slow` (ten seconds before the first byte).
+a stream, `slow` (no byte before the client disconnects).
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from tests.rest.gateway_fakes import Respond, start, stream
 MODEL = "acme/assistant-1"
 CREATED = 1_767_225_600
 FAULT = re.compile(r"\[fault: (\w+)\]")
-SLOW_S = 10.0
 FORWARDED_S = 10.0
 
 
@@ -33,6 +32,8 @@ class ScriptedModel:
         self.requests: list[dict[str, Any]] = []
         self.forwarded = asyncio.Event()
         """To be set when a client has been sent something: a stream fails only after its first events were forwarded."""
+        self.abandoned = asyncio.Event()
+        """Set when the client of a slow request has disconnected."""
         self._limited: set[str] = set()
         self.app = Starlette(
             routes=[
@@ -48,18 +49,20 @@ class ScriptedModel:
 
     async def _chat(self, request: Request) -> ASGIApp:
         body = await request.json()
-        return await self._respond(ChatFormat(body), text_of(body["messages"][-1]))
+        return await self._respond(request.receive, ChatFormat(body), text_of(body["messages"][-1]))
 
     async def _completions(self, request: Request) -> ASGIApp:
         body = await request.json()
-        return await self._respond(CompletionFormat(body), str(body["prompt"]))
+        return await self._respond(request.receive, CompletionFormat(body), str(body["prompt"]))
 
-    async def _respond(self, format: "ChatFormat | CompletionFormat", text: str) -> ASGIApp:
+    async def _respond(self, receive: Receive, format: "ChatFormat | CompletionFormat", text: str) -> ASGIApp:
         self.requests.append(format.request)
         found = FAULT.search(text)
         fault = found[1] if found else ""
         if fault == "slow":
-            await asyncio.sleep(SLOW_S)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.abandoned.set()
         if fault == "500":
             return _error(500, "The model has failed.")
         if fault == "429" and text not in self._limited:

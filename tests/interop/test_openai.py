@@ -1,12 +1,14 @@
 """The clients of OpenAI itself."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.interop.conftest import Recorder
 from tests.interop.running import Endpoint, differences, run_program
-from tests.interop.scripted_model import MODEL
+from tests.interop.scripted_model import MODEL, ScriptedModel
 
 pytestmark = pytest.mark.anyio
 
@@ -45,12 +47,24 @@ OUTCOMES: dict[str, Any] = {
     "error_unknown_role": ["BadRequestError", "invalid_value", "messages"],
     "error_no_embeddings": "NotFoundError",
     "error_of_the_model_server": "InternalServerError",
+    "error_slow_model_server": "timeout",
     "retry_after_429": "stop",
     "stream_that_breaks_off": "APIError",
     "stream_with_an_error_event": "APIError",
 }
 
 
+@pytest.fixture
+async def model(scripted_model: tuple[ScriptedModel, str]) -> AsyncIterator[ScriptedModel]:
+    """The model server, which notices after the test that the client of its slow answer has disconnected."""
+    model, _ = scripted_model
+    model.abandoned.clear()
+    yield model
+    async with asyncio.timeout(10):
+        await model.abandoned.wait()
+
+
+@pytest.mark.usefixtures("model")
 @pytest.mark.parametrize("version", ["openai-1", "openai-2", "openai-3"])
 async def test_openai_python(endpoint: Endpoint, application: Recorder, version: str) -> None:
     found = await run_program("openai_python.py", endpoint.environment, version)
@@ -58,6 +72,7 @@ async def test_openai_python(endpoint: Endpoint, application: Recorder, version:
     assert application.retried == [429]
 
 
+@pytest.mark.usefixtures("model")
 async def test_openai_node(endpoint: Endpoint, application: Recorder) -> None:
     assert differences(await run_program("openai.mjs", endpoint.environment), OUTCOMES) == {}
     assert application.retried == [429]

@@ -138,6 +138,13 @@ await runCases({
   error_unknown_role: () => errorOf(chat([{ role: 'wizard', content: 'Hello' }])),
   error_no_embeddings: async () => (await errorOf(client.embeddings.create({ model, input: 'Hello' })))[0],
   error_of_the_model_server: async () => (await errorOf(chat(user('[fault: 500]'))))[0],
+  async error_slow_model_server() {
+    try {
+      await client.chat.completions.create({ model, messages: user('[fault: slow]') }, { timeout: 500, maxRetries: 0 })
+    } catch (error) {
+      return error instanceof OpenAI.APIConnectionTimeoutError ? 'timeout' : error.constructor.name
+    }
+  },
   retry_after_429: async () => (await chat(user('[fault: 429] openai node'))).choices[0].finish_reason,
   stream_that_breaks_off: () => broken('breaks_off'),
   stream_with_an_error_event: () => broken('error_event'),

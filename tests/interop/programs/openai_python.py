@@ -249,6 +249,16 @@ def error_of_the_model_server():
 
 
 @case
+def error_slow_model_server():
+    impatient = client.with_options(timeout=0.5, max_retries=0)
+    try:
+        messages = [{"role": "user", "content": "[fault: slow]"}]
+        impatient.chat.completions.create(model=MODEL, messages=messages)
+    except openai.APITimeoutError:
+        return "timeout"
+
+
+@case
 def retry_after_429():
     return (
         chat([{"role": "user", "content": f"[fault: 429] openai {openai.__version__}"}])
