@@ -7,7 +7,7 @@ CONSTRAINED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.t
 INSTALLED := .venv/installed
 JUDGES := tests/node/node_modules/.package-lock.json
 INTEROP := tests/interop
-CLIENTS := $(INTEROP)/.venv/installed $(INTEROP)/node/node_modules/.package-lock.json
+CLIENTS := .clients/installed $(INTEROP)/node/node_modules/.package-lock.json
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: setup demo test clients check affected lint format schema bench lock clean
@@ -31,7 +31,7 @@ $(JUDGES): tests/node/package-lock.json $(INSTALLED)
 # Clients of the API, of exact versions, in environments of their own: nothing of theirs is in .venv.
 clients: setup $(CLIENTS)
 
-$(INTEROP)/.venv/installed: $(wildcard $(INTEROP)/requirements/*.txt) $(INSTALLED)
+.clients/installed: $(wildcard $(INTEROP)/requirements/*.txt) $(INSTALLED)
 	@echo "Installing the clients of tests/interop (about a minute, and 650 MB)"
 	$(BIN)/python -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP_INSTALL) --no-deps --no-compile -r $(INTEROP)/requirements/python.txt
@@ -77,4 +77,4 @@ lock:
 	PYTHON=$(PYTHON) .ci/lock '$(EXTRAS)'
 
 clean:
-	rm -rf .venv $(INTEROP)/.venv data dist
+	rm -rf .venv .clients data dist

@@ -15,7 +15,9 @@ import pytest
 from tests.interop.scripted_model import MODEL
 
 FOLDER = Path(__file__).parent
-PYTHON = FOLDER / ".venv" / "bin" / "python"
+CLIENTS = FOLDER.parents[1] / ".clients"
+"""The environment of the clients in Python, and folders of packages that may come before it."""
+PYTHON = CLIENTS / "bin" / "python"
 NODE = Path(sys.executable).with_name("node")
 NODE_MODULES = FOLDER / "node" / "node_modules"
 OFFICE = shutil.which("soffice")
@@ -46,7 +48,7 @@ async def run_program(program: str, variables: dict[str, str], overlay: str = ""
     there changes nothing.
     """
     check_installed()
-    packages = {"PYTHONPATH": str(FOLDER / ".venv" / overlay)} if overlay else {}
+    packages = {"PYTHONPATH": str(CLIENTS / overlay)} if overlay else {}
     lines = (await output(command(program), variables | packages)).splitlines()
     cases = [
         json.loads(line) for line in lines if line.startswith('{"case":')

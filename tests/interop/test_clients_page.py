@@ -11,7 +11,7 @@ import pytest
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.importing import CAPITALS, import_file, new_qa_dataset, upload
-from tests.interop.running import FOLDER, NODE, PYTHON, Endpoint, check_installed, office, output
+from tests.interop.running import CLIENTS, FOLDER, NODE, PYTHON, Endpoint, check_installed, office, output
 from tests.interop.scripted_model import MODEL
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +79,7 @@ async def test_an_example_of_the_page_runs(
     path = f"{PYTHON.parent}{os.pathsep}{os.environ['PATH']}"
     variables = {"TOKEN": api.token, "PATH": path, "HOME": str(tmp_path)}
     if overlay:
-        variables["PYTHONPATH"] = str(FOLDER / ".venv" / overlay)
+        variables["PYTHONPATH"] = str(CLIENTS / overlay)
     words, folder = command(example.language, text, tmp_path)
     printed = await output(words, variables, folder)
     assert printed.endswith(PRINTED[example.section])
