@@ -32,7 +32,7 @@ $(JUDGES): tests/node/package-lock.json $(INSTALLED)
 clients: setup $(CLIENTS)
 
 .clients/installed: $(wildcard $(INTEROP)/requirements/*.txt) $(INSTALLED)
-	@echo "Installing the clients of tests/interop (about a minute, and 650 MB)"
+	@echo "Installing the clients of tests/interop (about a minute, and 600 MB)"
 	$(BIN)/python -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP_INSTALL) --no-deps --no-compile -r $(INTEROP)/requirements/python.txt
 	for version in openai-1 openai-2; do \

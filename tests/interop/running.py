@@ -20,9 +20,8 @@ CLIENTS = FOLDER.parents[1] / ".clients"
 PYTHON = CLIENTS / "bin" / "python"
 NODE = Path(sys.executable).with_name("node")
 NODE_MODULES = FOLDER / "node" / "node_modules"
-OFFICE = shutil.which("soffice")
-NEEDS_OFFICE = os.environ.get("LUTHIER_NEEDS_OFFICE") == "1"
-"""Whether to fail without LibreOffice, as in CI, rather than to skip."""
+NEEDS_PROGRAMS = os.environ.get("LUTHIER_NEEDS_PROGRAMS") == "1"
+"""Whether to fail without LibreOffice, curl or wget, as in CI, rather than to skip."""
 NEEDED = os.environ.get("LUTHIER_NEEDS_CLIENTS") == "1"
 """Whether to fail without the clients, as in `make test`, rather than to skip."""
 
@@ -63,10 +62,11 @@ def check_installed() -> None:
         pytest.skip("The clients are not installed: `make clients` installs them.")
 
 
-def office() -> str:
-    """The path of LibreOffice; without it the test is skipped, or fails where it is needed."""
-    assert OFFICE or not NEEDS_OFFICE, "LUTHIER_NEEDS_OFFICE is set, and there is no soffice."
-    return OFFICE or pytest.skip("There is no LibreOffice (soffice).")
+def system_program(name: str) -> str:
+    """The path of a program that the system has; without it the test is skipped, or fails where it is needed."""
+    path = shutil.which(name)
+    assert path or not NEEDS_PROGRAMS, f"LUTHIER_NEEDS_PROGRAMS is set, and there is no {name}."
+    return path or pytest.skip(f"There is no {name}.")
 
 
 def command(program: str) -> list[str]:

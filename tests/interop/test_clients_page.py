@@ -11,7 +11,16 @@ import pytest
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.importing import CAPITALS, import_file, new_qa_dataset, upload
-from tests.interop.running import CLIENTS, FOLDER, NODE, PYTHON, Endpoint, check_installed, office, output
+from tests.interop.running import (
+    CLIENTS,
+    FOLDER,
+    NODE,
+    PYTHON,
+    Endpoint,
+    check_installed,
+    output,
+    system_program,
+)
 from tests.interop.scripted_model import MODEL
 
 pytestmark = pytest.mark.anyio
@@ -71,8 +80,8 @@ async def test_an_example_of_the_page_runs(
     example: Example, overlay: str, api: Api, values: dict[str, str], tmp_path: Path
 ) -> None:
     check_installed()
-    if example.client == "LibreOffice":
-        office()
+    for program in PROGRAMS.get(example.client, ()):
+        system_program(program)
     text = example.text
     for placeholder, value in values.items():
         text = text.replace(placeholder, value)
@@ -86,6 +95,8 @@ async def test_an_example_of_the_page_runs(
     assert files_in(tmp_path) >= FILES.get(example.client, set())
 
 
+PROGRAMS = {"curl": ["curl"], "wget": ["wget"], "LibreOffice": ["curl", "soffice"]}
+"""The programs of the system that an example runs."""
 FILES = {
     "curl": {"capitals.csv", "part.csv"},
     "wget": {"capitals.csv", "part.csv"},

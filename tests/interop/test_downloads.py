@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import random
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.importing import import_file, new_qa_dataset, upload
-from tests.interop.running import office, output
+from tests.interop.running import output, system_program
 from tests.jobs import new_project
 
 pytestmark = pytest.mark.anyio
@@ -45,14 +44,6 @@ async def download(api: Api, live: str) -> str:
     return f"{live}/api/projects/{project_id}/documents/{document_id}/download"
 
 
-def needed(program: str) -> str:
-    """The path of a program of the system; skips the test without it."""
-    path = shutil.which(program)
-    if path is None:
-        pytest.skip(f"There is no {program}.")
-    return path
-
-
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -63,7 +54,7 @@ def files_in(folder: Path) -> dict[str, str]:
 
 
 async def test_curl_takes_the_name_of_the_file(api: Api, download: str, tmp_path: Path) -> None:
-    words = [needed("curl"), "-fsSOJ", "-H", f"Authorization: Bearer {api.token}", download]
+    words = [system_program("curl"), "-fsSOJ", "-H", f"Authorization: Bearer {api.token}", download]
     await output(words, {}, cwd=tmp_path)
     # curl reads no `filename*`
     assert files_in(tmp_path) == {"Gr__e_und_mehr.csv": EXPECTED}
@@ -71,7 +62,7 @@ async def test_curl_takes_the_name_of_the_file(api: Api, download: str, tmp_path
 
 async def test_curl_resumes_where_it_broke_off(api: Api, download: str, tmp_path: Path) -> None:
     path = tmp_path / "part.csv"
-    words = [needed("curl"), "-fsS", "-H", f"Authorization: Bearer {api.token}", "-o", str(path)]
+    words = [system_program("curl"), "-fsS", "-H", f"Authorization: Bearer {api.token}", "-o", str(path)]
     await output([*words, "-r", "0-999999", download], {})
     assert path.stat().st_size == 1_000_000
     written = await output([*words, "-C", "-", "-w", "%{http_code} %{size_download}", download], {})
@@ -80,7 +71,13 @@ async def test_curl_resumes_where_it_broke_off(api: Api, download: str, tmp_path
 
 async def test_wget_takes_the_name_of_the_file(api: Api, download: str, tmp_path: Path) -> None:
     header = f"--header=Authorization: Bearer {api.token}"
-    words = [needed("wget"), "-nv", "--content-disposition", "--restrict-file-names=nocontrol", header]
+    words = [
+        system_program("wget"),
+        "-nv",
+        "--content-disposition",
+        "--restrict-file-names=nocontrol",
+        header,
+    ]
     await output([*words, download], {"LC_ALL": "C.UTF-8"}, cwd=tmp_path)
     assert files_in(tmp_path) == {NAME: EXPECTED}
 
@@ -89,15 +86,23 @@ async def test_wget_resumes_where_it_broke_off(api: Api, download: str, tmp_path
     path = tmp_path / "part.csv"
     path.write_bytes(CONTENT[:1_000_000])
     header = f"--header=Authorization: Bearer {api.token}"
-    await output([needed("wget"), "-nv", "-c", header, "-O", str(path), download], {})
+    await output([system_program("wget"), "-nv", "-c", header, "-O", str(path), download], {})
     assert digest(path) == EXPECTED
-    await output([needed("wget"), "-nv", "-c", header, "-O", str(path), download], {})  # nothing is missing
+    await output(
+        [system_program("wget"), "-nv", "-c", header, "-O", str(path), download], {}
+    )  # nothing is missing
 
 
 async def test_a_ticket_is_enough_for_a_link(api: Api, live: str, download: str, tmp_path: Path) -> None:
     query = "query($path: String!) { ticket(path: $path) { ticket } }"
     ticket = (await api.gql(query, path=download.removeprefix(live)))["ticket"]
-    words = [needed("curl"), "-fsS", "-o", str(tmp_path / "file"), f"{download}?ticket={ticket['ticket']}"]
+    words = [
+        system_program("curl"),
+        "-fsS",
+        "-o",
+        str(tmp_path / "file"),
+        f"{download}?ticket={ticket['ticket']}",
+    ]
     await output(words, {})
     assert digest(tmp_path / "file") == EXPECTED
 
@@ -107,7 +112,7 @@ async def opened(path: Path, *options: str) -> list[tuple[str, ...]]:
     folder = path.parent / "opened"
     profile = f"-env:UserInstallation=file://{path.parent}/profile"
     words = [
-        office(),
+        system_program("soffice"),
         profile,
         "--headless",
         *options,
