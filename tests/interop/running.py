@@ -49,9 +49,8 @@ async def run_program(program: str, variables: dict[str, str], overlay: str = ""
     check_installed()
     packages = {"PYTHONPATH": str(CLIENTS / overlay)} if overlay else {}
     lines = (await output(command(program), variables | packages)).splitlines()
-    cases = [
-        json.loads(line) for line in lines if line.startswith('{"case":')
-    ]  # litellm prints hints between
+    # litellm prints hints between the results
+    cases = [json.loads(line) for line in lines if line.startswith('{"case":')]
     return {case["case"]: case["result"] for case in cases}
 
 

@@ -26,10 +26,9 @@ FORWARDED_S = 10.0
 
 
 class ScriptedModel:
-    """The server as an ASGI application; `requests` has the bodies of the requests in their order."""
+    """The server; `app` is its ASGI application."""
 
     def __init__(self) -> None:
-        self.requests: list[dict[str, Any]] = []
         self.forwarded = asyncio.Event()
         """To be set when a client has been sent something: a stream fails only after its first events were forwarded."""
         self.abandoned = asyncio.Event()
@@ -56,7 +55,6 @@ class ScriptedModel:
         return await self._respond(request.receive, CompletionFormat(body), str(body["prompt"]))
 
     async def _respond(self, receive: Receive, format: "ChatFormat | CompletionFormat", text: str) -> ASGIApp:
-        self.requests.append(format.request)
         found = FAULT.search(text)
         fault = found[1] if found else ""
         if fault == "slow":
