@@ -31,7 +31,7 @@ $(JUDGES): tests/node/package-lock.json $(INSTALLED)
 # Clients of the API, of exact versions, in environments of their own: nothing of theirs is in .venv.
 clients: setup $(CLIENTS)
 
-.clients/installed: $(wildcard $(INTEROP)/requirements/*.txt) $(INSTALLED)
+.clients/installed: $(wildcard $(INTEROP)/requirements/*.txt) | $(INSTALLED)
 	@echo "Installing the clients of tests/interop (about a minute, and 600 MB)"
 	$(BIN)/python -m venv --clear $(@D)
 	$(@D)/bin/python $(PIP_INSTALL) --no-deps --no-compile -r $(INTEROP)/requirements/python.txt
@@ -41,7 +41,7 @@ clients: setup $(CLIENTS)
 	done
 	@touch $@
 
-$(INTEROP)/node/node_modules/.package-lock.json: $(INTEROP)/node/package-lock.json $(INSTALLED)
+$(INTEROP)/node/node_modules/.package-lock.json: $(INTEROP)/node/package-lock.json | $(INSTALLED)
 	$(BIN)/npm ci --prefix $(INTEROP)/node --no-audit --no-fund --loglevel=error
 
 # Each of the two has servers of its own; the tests of one file stay together and share what they set up. COVERAGE=1,
