@@ -58,6 +58,10 @@ class ChoiceReader:
         self._shared = shared
         self._logprobs = _LegacyLogprobs(request.body["logprobs"]) if request.has_legacy_logprobs else None
         self._keeps_usage = request.includes_usage and shared is None
+        self._member, self._renamed_member = (
+            b"",
+            b"",
+        )  # the member `model` of the last part, and what replaced it
         self.usage = Usage()
 
     def read_event(self, data: bytes) -> bytes | None:
@@ -117,10 +121,13 @@ class ChoiceReader:
         name = part.get("model")
         if not isinstance(name, str) or name == self._model_name:
             return data
-        match = MODEL.search(data)
-        if match is None or orjson.loads(match[1]) != name:
-            return orjson.dumps(part | {"model": self._model_name})
-        return data[: match.start(1)] + orjson.dumps(self._model_name) + data[match.end(1) :]
+        if not self._member or self._member not in data:
+            match = MODEL.search(data)
+            if match is None or orjson.loads(match[1]) != name:
+                return orjson.dumps(part | {"model": self._model_name})
+            self._member = match[0]
+            self._renamed_member = match[0].replace(match[1], orjson.dumps(self._model_name))
+        return data.replace(self._member, self._renamed_member, 1)
 
 
 class _LegacyLogprobs:

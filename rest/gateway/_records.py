@@ -61,12 +61,13 @@ class CompletionRecord:
         return next((problem for problem in problems if problem), None)
 
     def _add_choice(self, choice: dict[str, Any]) -> None:
-        index = choice.get("index")
-        record = self._choices.setdefault(index if isinstance(index, int) else 0, ChoiceRecord())
-        message = choice.get("delta") or choice.get("message") or {}
+        record = self._record_of(choice.get("index"))
+        message = choice.get("delta") or choice.get("message")
+        text = choice.get("text")
         if isinstance(message, dict):
-            record.tools += _called(message.get("tool_calls"))
-        text = choice.get("text") or (message.get("content") if isinstance(message, dict) else None)
+            text = text or message.get("content")
+            if calls := message.get("tool_calls"):
+                record.tools += _called(calls)
         if isinstance(text, str) and text:
             self.has_text = True
             logged = text[: self._chars_left]
@@ -74,6 +75,13 @@ class CompletionRecord:
             record.texts.append(logged)
         if isinstance(finish := choice.get("finish_reason"), str):
             self.finish = record.finish = finish
+
+    def _record_of(self, index: Any) -> ChoiceRecord:
+        number = index if isinstance(index, int) else 0
+        record = self._choices.get(number)
+        if record is None:
+            record = self._choices[number] = ChoiceRecord()
+        return record
 
     def _choice_problem(self, request: GatewayRequest, choice: ChoiceRecord) -> str | None:
         is_cut = choice.finish in {"length", "content_filter"} or self._chars_left == 0
