@@ -15,7 +15,7 @@ from rest.gateway._client import JSON_HEADER, Header
 from rest.gateway._errors import NO_RETRY, OpenAIError, from_upstream_event, model_output_error
 from rest.gateway._events import DONE, EventReader, data_event
 from rest.gateway._exchange import Exchange
-from rest.gateway._requests import CHAT, dicts
+from rest.gateway._requests import CHAT, UpstreamBody, dicts
 from rest.gateway._upstream import MAX_RESPONSE, UpstreamClient, forwarded_headers, read
 
 AT_ONCE = 4
@@ -27,18 +27,22 @@ T = TypeVar("T")
 
 async def answer(exchange: Exchange, client: UpstreamClient, upstream: Upstream) -> None:
     """Send the response to `exchange`; raises `OpenAIError` or `StaleAddressError`."""
-    bodies = exchange.request.encode(upstream.model)
+    bodies = exchange.request.bodies(upstream.model)
     if len(bodies) == 1:
         await _answer_one(exchange, client, upstream, bodies[0])
     else:
         await _SeveralChoices(exchange, client, upstream).answer(bodies)
 
 
-async def _answer_one(exchange: Exchange, client: UpstreamClient, upstream: Upstream, body: bytes) -> None:
+async def _answer_one(
+    exchange: Exchange, client: UpstreamClient, upstream: Upstream, body: UpstreamBody
+) -> None:
     request = exchange.request
     echo = request.echo_of(request.prompts[0])
     reader = ChoiceReader(request, exchange.route.model_name, exchange.record, echo=echo)
-    async with client.post(upstream, request.endpoint, body) as response:
+    async with client.post(
+        upstream, request.endpoint, body.encode(), is_streamed=request.is_streamed
+    ) as response:
         if response.content_type == MEDIA_TYPE:
             await _forward_events(exchange, reader, response)
         else:
@@ -101,7 +105,7 @@ class _SeveralChoices:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._sending = asyncio.Lock()
 
-    async def answer(self, bodies: Sequence[bytes]) -> None:
+    async def answer(self, bodies: Sequence[UpstreamBody]) -> None:
         """Send one response; raises `OpenAIError` or `StaleAddressError` as soon as one request fails."""
         exchange, request = self._exchange, self._exchange.request
         prefix = "chatcmpl" if request.endpoint == CHAT else "cmpl"
@@ -121,7 +125,7 @@ class _SeveralChoices:
         else:
             await self._send_whole(pairs)
 
-    async def _send_whole(self, pairs: Sequence[tuple[bytes, ChoiceReader]]) -> None:
+    async def _send_whole(self, pairs: Sequence[tuple[UpstreamBody, ChoiceReader]]) -> None:
         limit = MAX_RESPONSE // len(pairs)
         parts = await _gather(self._whole(body, reader, limit) for body, reader in pairs)
         usage = self._count([reader for _, reader in pairs])
@@ -131,12 +135,12 @@ class _SeveralChoices:
         body = orjson.dumps(whole | {"choices": choices, "usage": usage})
         await self._exchange.response.send_whole(200, body, [JSON_HEADER])
 
-    async def _whole(self, body: bytes, reader: ChoiceReader, limit: int) -> dict[str, Any]:
+    async def _whole(self, body: UpstreamBody, reader: ChoiceReader, limit: int) -> dict[str, Any]:
         async with self._post(body) as response:
             part, _ = reader.read_whole(await read(response, limit))
             return part
 
-    async def _stream(self, pairs: Sequence[tuple[bytes, ChoiceReader]], shared: SharedFields) -> None:
+    async def _stream(self, pairs: Sequence[tuple[UpstreamBody, ChoiceReader]], shared: SharedFields) -> None:
         await _gather(self._forward(body, reader) for body, reader in pairs)
         usage = self._count([reader for _, reader in pairs])
         rest = data_event(DONE)
@@ -153,7 +157,7 @@ class _SeveralChoices:
             rest = data_event(orjson.dumps(counts)) + rest
         await _finish(self._exchange, rest, [EVENTS_HEADER])
 
-    async def _forward(self, body: bytes, reader: ChoiceReader) -> None:
+    async def _forward(self, body: UpstreamBody, reader: ChoiceReader) -> None:
         """Forward the events of one choice, between those of the others."""
         events = EventReader(reader.read_event, keeps_done=False)
         async with self._post(body) as response:
@@ -174,9 +178,14 @@ class _SeveralChoices:
                 await _send_chunk(self._exchange, chunk, [EVENTS_HEADER])
 
     @asynccontextmanager
-    async def _post(self, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
-        endpoint = self._exchange.request.endpoint
-        async with self._slots, self._client.post(self._upstream, endpoint, body) as response:
+    async def _post(self, body: UpstreamBody) -> AsyncIterator[aiohttp.ClientResponse]:
+        request = self._exchange.request
+        async with (
+            self._slots,
+            self._client.post(
+                self._upstream, request.endpoint, body.encode(), is_streamed=request.is_streamed
+            ) as response,
+        ):
             yield response
 
     def _count(self, readers: Sequence[ChoiceReader]) -> dict[str, int]:

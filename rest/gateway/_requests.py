@@ -11,6 +11,8 @@ from rest.gateway._checks import check_chat, check_completion, is_token_ids, uns
 from rest.gateway._errors import OpenAIError
 
 CHAT, COMPLETIONS = "chat/completions", "completions"
+SHALLOW = 250
+"""Opening brackets of a text that orjson can certainly encode again: it reads 1,024 levels, and writes 254."""
 MAX_JSON_TOKENS = 1024
 """Tokens of an answer whose form is forced, where the request has no bound: a text in it may never end by itself."""
 TEXT_PARTS = {"text", "refusal"}
@@ -41,6 +43,7 @@ class GatewayRequest:
             ) from error
         if not isinstance(body, dict):
             raise OpenAIError(400, "The body must be a JSON object.", code="invalid_json")
+        _require_encodable(raw, body)
         return cls(endpoint, body)
 
     @property
@@ -129,11 +132,11 @@ class GatewayRequest:
         if is_text_model:
             _check_text_only(self.endpoint, self.body)
         if capabilities is not None and ModelCapability.TOOLS not in capabilities:
-            _check_without_tools(self.body)
+            _check_without_tools(self.endpoint, self.body)
 
-    def encode(self, model: str) -> list[bytes]:
+    def bodies(self, model: str) -> list["UpstreamBody"]:
         """The bodies for the model server, one for each choice: with its name of the model, and counts of tokens."""
-        body = _forwarded(self.body) | {"model": model}
+        body = _forwarded(self.endpoint, self.body) | {"model": model}
         if (self.wants_json or self.requires_tool) and not _has_token_limit(body):
             body["max_tokens"] = MAX_JSON_TOKENS
         if self.is_streamed:
@@ -142,17 +145,43 @@ class GatewayRequest:
             body["logprobs"] = max(1, body["logprobs"])  # llama.cpp takes 0 for no log probabilities
         count = self.choices_per_prompt
         if self.endpoint == CHAT and count == 1:
-            return [orjson.dumps(body)]
+            return [UpstreamBody(body, {})]
         return [
-            orjson.dumps(body | _of_choice(self.body, prompt, number))
+            UpstreamBody(body, _of_choice(self.body, prompt, number))
             for prompt in self.prompts
             for number in range(count)
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class UpstreamBody:
+    """The body of one request to the model server: fields that all choices share, and those of one choice.
+
+    It is encoded when it is sent: 256 copies of a body of 2 MiB would be half a GiB.
+    """
+
+    shared: Mapping[str, Any]
+    own: Mapping[str, Any]
+
+    def encode(self) -> bytes:
+        """The body as JSON."""
+        return orjson.dumps({**self.shared, **self.own})
+
+
 def dicts(values: Any) -> list[dict[str, Any]]:
     """The JSON objects of an array; none where the value is no array."""
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def _require_encodable(raw: bytes, body: dict[str, Any]) -> None:
+    """Raise `OpenAIError` 400 where objects and lists are nested too deeply to be written for the model server."""
+    if raw.count(b"{") + raw.count(b"[") <= SHALLOW:
+        return
+    try:
+        orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        message = "The body nests objects and lists too deeply."
+        raise OpenAIError(400, message, code="invalid_json") from None
 
 
 def _check_text_only(endpoint: str, body: Mapping[str, Any]) -> None:
@@ -161,24 +190,32 @@ def _check_text_only(endpoint: str, body: Mapping[str, Any]) -> None:
             raise unsupported(name, f"This model does not support `{name}`.")
     if body.get("modalities") not in (*EMPTY, ["text"]):
         raise unsupported("modalities", "This model answers in text only.")
-    for index, message in enumerate(body.get("messages") or ()):
+    for index, message in enumerate(_messages(endpoint, body)):
         for place, part in enumerate(dicts(message.get("content"))):
             if part["type"] not in TEXT_PARTS:
                 path = f"messages[{index}].content[{place}]"
                 raise unsupported(path, f"This model reads text only, and `{path}` is {part['type']}.")
 
 
-def _check_without_tools(body: Mapping[str, Any]) -> None:
+def _check_without_tools(endpoint: str, body: Mapping[str, Any]) -> None:
     if body.get("tools") and body.get("tool_choice") != "none":
         raise unsupported("tools", NO_TOOLS)
-    for index, message in enumerate(body.get("messages") or ()):
+    for index, message in enumerate(_messages(endpoint, body)):
         if message["role"] in {"tool", "function"} or message.get("tool_calls"):
             raise unsupported(f"messages[{index}]", NO_TOOLS)
 
 
-def _forwarded(body: dict[str, Any]) -> dict[str, Any]:
+def _messages(endpoint: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The checked messages of a chat; completions have none, and a field of that name is unchecked."""
+    messages: list[dict[str, Any]] = body["messages"] if endpoint == CHAT else []
+    return messages
+
+
+def _forwarded(endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
     """The body without what the gateway does itself, and tools in the form that every model server reads."""
     forwarded = {name: value for name, value in body.items() if name not in {"n", "best_of", "echo"}}
+    if endpoint != CHAT:
+        return forwarded
     if tools := body.get("tools"):
         forwarded["tools"] = [_without_nulls(tool) for tool in tools]
     if isinstance(choice := body.get("tool_choice"), dict):

@@ -29,19 +29,22 @@ class StaleAddressError(Exception):
 
 
 class UpstreamClient:
-    """Sends requests to model servers."""
+    """Sends requests to model servers.
+
+    A connection is not reused after a stream: llama.cpp closes it without notice, and the next request on it would fail.
+    """
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     @asynccontextmanager
     async def post(
-        self, upstream: Upstream, endpoint: str, body: bytes
+        self, upstream: Upstream, endpoint: str, body: bytes, *, is_streamed: bool
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response with status 200. To exit early closes the connection, which ends the generation.
 
@@ -49,7 +52,7 @@ class UpstreamClient:
         """
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._send(upstream, endpoint, body)
+            response = await self._send(upstream, endpoint, body, is_streamed=is_streamed)
             if response.status != 200:
                 raise await _error(response)
             yield response
@@ -66,14 +69,16 @@ class UpstreamClient:
             if response is not None:
                 response.close()
 
-    async def _send(self, upstream: Upstream, endpoint: str, body: bytes) -> aiohttp.ClientResponse:
+    async def _send(
+        self, upstream: Upstream, endpoint: str, body: bytes, *, is_streamed: bool
+    ) -> aiohttp.ClientResponse:
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if upstream.api_key:
             headers["authorization"] = f"Bearer {upstream.api_key}"
-        if self._session is None:  # not in __init__: it needs the running event loop
-            self._session = _new_session()
+        if is_streamed not in self._sessions:  # not in __init__: it needs the running event loop
+            self._sessions[is_streamed] = _new_session(reuses_connections=not is_streamed)
         url = f"{upstream.base_url}/{endpoint}"
-        return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        return await self._sessions[is_streamed].post(url, data=body, headers=headers, allow_redirects=False)
 
 
 async def read(response: aiohttp.ClientResponse, limit: int = MAX_RESPONSE) -> bytes:
@@ -92,9 +97,10 @@ def forwarded_headers(response: aiohttp.ClientResponse) -> list[Header]:
     return [(b"content-type", response.headers.get("content-type", "application/json").encode())]
 
 
-def _new_session() -> aiohttp.ClientSession:
+def _new_session(*, reuses_connections: bool) -> aiohttp.ClientSession:
+    keepalive = {"keepalive_timeout": KEEPALIVE_S} if reuses_connections else {"force_close": True}
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
+        connector=aiohttp.TCPConnector(limit=0, **keepalive),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=TIMEOUT,
     )

@@ -97,11 +97,12 @@ CHAT = {
 
 
 class FakeModel:
-    """A model server with a configurable response, which records its requests."""
+    """A model server with a configurable response, which records its requests and the addresses of their connections."""
 
     def __init__(self) -> None:
         self.respond: Respond = whole(200, CHAT)
         self.requests: list[tuple[str, dict[str, str], Any]] = []
+        self.connections: list[tuple[str, int]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
@@ -111,6 +112,7 @@ class FakeModel:
             body, more = body + message.get("body", b""), message.get("more_body", False)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.requests.append((scope["path"], headers, json.loads(body)))
+        self.connections.append(scope["client"])
         await self.respond(receive, send)
 
 

@@ -367,6 +367,18 @@ async def test_a_model_server_that_is_down_is_502(gateway: GatewaySetup) -> None
     assert (log.status, log.error) == (502, "The model server does not answer.")
 
 
+async def test_a_connection_is_used_again_but_after_a_stream(gateway: GatewaySetup) -> None:
+    """llama.cpp closes it after a stream without notice, so that the next request would break off."""
+    respond = {True: stream(STREAM), False: whole(200, CHAT)}
+    for is_streamed in (False, False, True, True, False):
+        gateway.model.respond = respond[is_streamed]
+        await gateway.send(stream=is_streamed)
+
+    whole_1, whole_2, stream_1, stream_2, whole_3 = gateway.model.connections
+    assert whole_1 == whole_2 == whole_3
+    assert len({whole_1, stream_1, stream_2}) == 3
+
+
 async def test_a_response_that_breaks_off_is_502_and_not_to_be_tried_again(gateway: GatewaySetup) -> None:
     async def break_off(_: Receive, send: Send) -> None:
         await start(send, 200, {"content-type": "application/json", "content-length": "100"})

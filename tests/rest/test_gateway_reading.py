@@ -50,7 +50,7 @@ def test_only_the_model_and_a_streams_counts_are_changed_for_the_model_server(
 ) -> None:
     request = GatewayRequest(CHAT, {"model": "mine"} | given)
 
-    assert [orjson.loads(body) for body in request.encode("theirs")] == [{"model": "theirs"} | sent]
+    assert [orjson.loads(body.encode()) for body in request.bodies("theirs")] == [{"model": "theirs"} | sent]
     assert request.body == {"model": "mine"} | given
 
 
