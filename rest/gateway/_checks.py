@@ -22,6 +22,10 @@ MAX_CHOICES_PER_PROMPT = 8
 MAX_PROMPTS = 32
 MAX_STOPS = 4
 MAX_TOOLS = 128
+MAX_ITEMS = 2_048
+"""Messages, and parts of one. OpenAI has the same limit."""
+MAX_BIASES = 10_000
+MAX_MODALITIES = 16
 MAX_INT64 = 2**63 - 1
 MAX_TOKENS = 2**31 - 1
 PROBLEMS = {
@@ -36,6 +40,7 @@ PROBLEMS = {
 def check_chat(body: Mapping[str, Any]) -> None:
     """Raise `OpenAIError` 400 with `param` unless the body is that of a chat completion."""
     _validate(_ChatBody, body)
+    _check_contents(body["messages"])
     _check_tool_choice(body.get("tool_choice"), body.get("tools") or ())
     if body.get("top_logprobs") is not None and not body.get("logprobs"):
         raise invalid_value("top_logprobs", "needs `logprobs` to be true")
@@ -69,6 +74,13 @@ def _texts(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _not_too_many(bias: object) -> object:
+    """Refuse a large object at once: an error for each of its values would take a second."""
+    if isinstance(bias, dict) and len(bias) > MAX_BIASES:
+        raise ValueError(f"must have at most {MAX_BIASES:,} tokens")
+    return bias
+
+
 def _token_ids(bias: dict[str, float]) -> dict[str, float]:
     if not all(re.fullmatch(r"\d{1,10}", token) for token in bias):
         raise ValueError("has ids of tokens as its keys")
@@ -82,10 +94,10 @@ def _prompts(prompt: object) -> object:
     if not isinstance(prompt, list) or not prompt:
         raise ValueError("must be text, token ids, or a list of one of them that is not empty")
     if not is_token_ids(prompt):
-        if not (all(isinstance(part, str) for part in prompt) or all(map(is_token_ids, prompt))):
-            raise ValueError("must be text, token ids, or a list of one of them")
         if len(prompt) > MAX_PROMPTS:
             raise ValueError(f"must be at most {MAX_PROMPTS} prompts")
+        if not (all(isinstance(part, str) for part in prompt) or all(map(is_token_ids, prompt))):
+            raise ValueError("must be text, token ids, or a list of one of them")
     return prompt
 
 
@@ -98,9 +110,18 @@ Temperature = Annotated[float, Field(ge=0, le=2)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 TokenLimit = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 StopText = Annotated[str, Field(min_length=1)]
-Stops = Annotated[list[StopText], Field(max_length=MAX_STOPS)]
+Stops = Annotated[list[StopText], Field(max_length=MAX_STOPS, fail_fast=True)]
 Stop = Annotated[Stops, BeforeValidator(_texts, json_schema_input_type=StopText | Stops)]
-LogitBias = Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], AfterValidator(_token_ids)]
+LogitBias = Annotated[
+    dict[str, Annotated[float, Field(ge=-100, le=100)]],
+    BeforeValidator(_not_too_many),
+    AfterValidator(_token_ids),
+]
+
+
+def _at_most(count: int, **bounds: int) -> Any:
+    """The bounds of an array, of which only the first error is reported: 2 MiB of them would take seconds."""
+    return Field(max_length=count, fail_fast=True, **bounds)
 
 
 class _Part(BaseModel):
@@ -149,9 +170,11 @@ class _ToolCall(_Part):
 class _Message(_Part):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Annotated[
-        list[_ContentPart], BeforeValidator(_parts, json_schema_input_type=str | list[_ContentPart] | None)
+        list[_ContentPart],
+        _at_most(MAX_ITEMS),
+        BeforeValidator(_parts, json_schema_input_type=str | list[_ContentPart] | None),
     ] = []
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: Annotated[list[_ToolCall], _at_most(MAX_TOOLS)] | None = None
     tool_call_id: str | None = None
 
 
@@ -184,15 +207,15 @@ class _ResponseFormat(_Part):
 
 
 class _ChatBody(_Sampling):
-    messages: Annotated[list[_Message], Field(min_length=1)]
+    messages: Annotated[list[_Message], _at_most(MAX_ITEMS, min_length=1)]
     max_completion_tokens: TokenLimit | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tools: Annotated[list[_Tool], Field(max_length=MAX_TOOLS)] | None = None
+    tools: Annotated[list[_Tool], _at_most(MAX_TOOLS)] | None = None
     parallel_tool_calls: bool | None = None
     response_format: _ResponseFormat | None = None
     reasoning_effort: str | None = None
-    modalities: list[str] | None = None
+    modalities: Annotated[list[str], _at_most(MAX_MODALITIES)] | None = None
 
 
 class _CompletionBody(_Sampling):
@@ -214,7 +237,6 @@ def _validate(kind: type[BaseModel], body: Mapping[str, Any]) -> None:
         kind.model_validate(body)
     except ValidationError as error:
         raise _refusal(error.errors(include_url=False)[0]) from None
-    _check_contents(body.get("messages") or ())
 
 
 def _refusal(error: ErrorDetails) -> OpenAIError:
@@ -244,9 +266,13 @@ def _check_tool_choice(choice: Any, tools: Any) -> None:
             raise invalid_value("tool_choice", "is possible only with `tools`")
         return
     function = choice.get("function") if isinstance(choice, dict) else None
-    if not isinstance(function, dict) or choice.get("type") != "function":
+    if (
+        not isinstance(function, dict)
+        or not isinstance(function.get("name"), str)
+        or choice.get("type") != "function"
+    ):
         raise invalid_value("tool_choice", "must be none, auto, required, or an object that names a function")
-    if function.get("name") not in {tool["function"]["name"] for tool in tools}:
+    if function["name"] not in {tool["function"]["name"] for tool in tools}:
         raise invalid_value("tool_choice", "names a function that is not in `tools`")
 
 

@@ -26,7 +26,12 @@ NO_RETRY: dict[str, str] = {"x-should-retry": "false"}
 """Where a generation may have run: OpenAI's clients would start it again."""
 NOT_SUPPORTED = 501
 """llama.cpp's status for what a model or its server cannot do."""
-CLIENT_FAULT_MARKERS = ("input is not supported", "Failed to parse messages", "Failed to parse tools")
+CLIENT_FAULT_MARKERS = (
+    "input is not supported",
+    "Failed to parse messages",
+    "Failed to parse tools",
+    "Unknown reasoning format",
+)
 """Of llama.cpp's messages with status 500, those that are about the request."""
 MODEL_FAULT_MARKER = "The model produced output"
 """Of llama.cpp's messages with status 500, the one about an answer that is not of the required form."""

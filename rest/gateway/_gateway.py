@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 ENDPOINTS = {CHAT: "POST", COMPLETIONS: "POST", "models": "GET", "models/{model}": "GET", "health": "GET"}
 """The paths below a project, and their methods."""
-PATH = re.compile(rf"/public/([^/]+)/(?:v1/)?(?:({CHAT}|{COMPLETIONS}|models|health)/?|models/(.+))$")
+PATH = re.compile(rf"/public/([^/]+)/(?:v1/)?(?:({CHAT}|{COMPLETIONS}|models|health)/?|models/(.+))")
 
 
 class Gateway:
@@ -59,7 +59,7 @@ class Gateway:
         await self._client.aclose()
 
     async def _dispatch(self, scope: Scope, receive: Receive, response: ResponseWriter) -> None:
-        match = PATH.search(scope["path"])
+        match = PATH.fullmatch(scope["path"])
         if match is None:
             raise OpenAIError(404, f"There is no {scope['path']}.", code="unknown_url")
         project_id, endpoint, model = match.groups()

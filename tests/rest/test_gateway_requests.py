@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from time import process_time
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ from starlette.types import Receive, Send
 
 from domain.deployments import ModelCapability
 from domain.errors import Unavailable
+from rest.gateway._requests import GatewayRequest
 from tests.rest.gateway_bodies import AUDIO, CALL, CALLED, IMAGE, REQUIRED, SCHEMA, TOOL, USER, parts
 from tests.rest.gateway_fakes import (
     CHAT,
@@ -91,6 +94,14 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "invalid_value",
         "tool_choice",
     ),
+    *(
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": name}}},
+            "invalid_value",
+            "tool_choice",
+        )
+        for name in ([], {}, None, 5)
+    ),
     ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
     ({"response_format": "json"}, "invalid_value", "response_format"),
     ({"response_format": {"type": "yaml"}}, "invalid_value", "response_format.type"),
@@ -103,6 +114,9 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"functions": [{"name": "f"}]}, "unsupported_parameter", "functions"),
     ({"function_call": "auto"}, "unsupported_parameter", "function_call"),
     ({"modalities": ["text", "audio"]}, "unsupported_parameter", "modalities"),
+    ({"messages": [USER] * 2_049}, "invalid_value", "messages"),
+    (parts(*[{"type": "text", "text": "a"}] * 2_049), "invalid_value", "messages[0].content"),
+    ({"logit_bias": {str(token): 1 for token in range(10_001)}}, "invalid_value", "logit_bias"),
     ({"audio": {"voice": "a", "format": "wav"}}, "unsupported_parameter", "audio"),
     ({"web_search_options": {"x": 1}}, "unsupported_parameter", "web_search_options"),
 ]
@@ -190,6 +204,88 @@ async def test_a_chat_that_is_right_is_sent_as_it_is(gateway: GatewaySetup, chan
     assert gateway.model.requests[0][2] == CHAT_REQUEST | {"model": "finetune_1"} | {
         name: value for name, value in change.items() if name != "n"
     }
+
+
+NOT_MESSAGES = [
+    5,
+    "x",
+    [5],
+    [{"content": 5}],
+    [{"role": "user", "content": [5]}],
+    [{"role": "tool"}],
+    {"a": 1},
+]
+
+
+@pytest.mark.parametrize("messages", NOT_MESSAGES)
+async def test_the_messages_of_a_completion_are_passed_on_unread(
+    gateway: GatewaySetup, messages: object
+) -> None:
+    gateway.runtime.upstreams = [replace(gateway.upstream, capabilities=frozenset())]
+
+    assert (await complete(gateway, messages=messages)).status_code == 200
+
+    assert gateway.model.requests[0][2]["messages"] == messages
+
+
+@pytest.mark.parametrize(
+    "change", [{"tools": [1]}, {"tool_choice": {"a": 1}}, {"tools": 5, "tool_choice": []}]
+)
+async def test_the_tools_of_a_completion_are_left_to_a_model_of_the_model_servers_own(
+    gateway: GatewaySetup, change: dict[str, Any]
+) -> None:
+    gateway.key_table.target = "gpt-4o"
+
+    assert (await complete(gateway, **change)).status_code == 200
+
+    assert change.items() <= gateway.model.requests[0][2].items()
+
+
+LARGE = (2 << 20) - 200
+"""Bytes that fill a body nearly."""
+WRONG = [
+    '"messages": [%s]',
+    '"messages": [{"role": "user", "content": [%s]}]',
+    '"messages": [{"role": "assistant", "tool_calls": [%s]}]',
+    '"messages": [{"role": "user", "content": "a"}], "modalities": [%s]',
+]
+
+
+@pytest.mark.parametrize("body", WRONG)
+async def test_a_body_that_is_wrong_in_a_million_places_is_refused_at_the_first(
+    gateway: GatewaySetup, body: str
+) -> None:
+    raw = f'{{"model": "{MODEL}", {body % ",".join("0" * (LARGE // 2))}}}'.encode()
+    started = process_time()
+
+    response = await gateway.send(raw)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_value")
+    assert process_time() - started < 1  # all errors take 3 to 7 s, and 1.5 GiB
+
+
+@pytest.mark.parametrize("depth", [250, 1000, 100_000])
+@pytest.mark.parametrize("name", ["messages", "x"])
+async def test_a_body_that_is_nested_too_deeply_is_400(gateway: GatewaySetup, depth: int, name: str) -> None:
+    raw = json.dumps(CHAT_REQUEST | {name: "DEEP"}).replace('"DEEP"', "[" * depth + "]" * depth)
+
+    response = await gateway.send(raw.encode())
+
+    assert response.status_code == (200 if (depth, name) == (250, "x") else 400)
+
+
+def test_the_bodies_of_many_choices_are_not_held_at_once() -> None:
+    body = {"prompt": ["a"] * 32, "n": 8, "x": "a" * LARGE}
+    tracemalloc.start()
+    try:
+        bodies = GatewayRequest("completions", body).bodies("theirs")
+        sizes = [len(body.encode()) for body in bodies]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert (len(sizes), min(sizes) > LARGE) == (256, True)
+    assert peak < 32 * LARGE  # orjson's own buffer is several times the text
 
 
 async def test_images_are_left_to_a_model_of_the_model_servers_own(gateway: GatewaySetup) -> None:
@@ -383,6 +479,7 @@ UPSTREAM_ERRORS = [
         "unsupported_parameter",
     ),
     (500, "Failed to parse tools: type must be string, but is null", 400, "unsupported_parameter"),
+    (500, "Unknown reasoning format: x", 400, "unsupported_parameter"),
     (501, "This server does not support it", 400, "unsupported_parameter"),
     (500, "The model produced output that does not match the expected format", 422, "model_output_invalid"),
     (400, "request (15014 tokens) exceeds the available context size", 400, "context_length_exceeded"),
@@ -680,6 +777,16 @@ async def test_health_is_that_of_the_keys_model(gateway: GatewaySetup, base: str
     assert (unready.status_code, unready.headers["retry-after"]) == (503, "1")
     assert (await gateway.client.get(url)).status_code == 401
     assert gateway.model.requests == []
+
+
+@pytest.mark.parametrize("path", ["/x/y/public/{}/models", "/{}/models%0A", "/{}/v1/v1/models"])
+async def test_a_path_is_matched_as_a_whole(gateway: GatewaySetup, path: str) -> None:
+    root, project = gateway.url.removesuffix("/v1").rsplit("/", 1)
+    url = httpx.URL(root).copy_with(raw_path=f"/public{path.format(project)}".encode())
+
+    response = await gateway.client.get(url, headers={"authorization": f"Bearer {SECRET}"})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "unknown_url")
 
 
 async def test_a_wrong_method_names_the_right_one(gateway: GatewaySetup) -> None:
