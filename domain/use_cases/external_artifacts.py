@@ -2,12 +2,12 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
-from domain.errors import Invalid
+from domain.errors import Conflict, Invalid, NotFound
 from domain.finetunes import Artifact, ArtifactKind, Finetune, model_artifact
-from domain.ports.storage import Storage
+from domain.ports.storage import ObjectChanged, Storage, StoredObject
 from domain.rules import safe_name
 from domain.status_updates import ReportedResult, shown_name, unprocessable_error
 from domain.storage_keys import gguf_filename
@@ -24,7 +24,7 @@ async def reported_artifacts(storage: Storage, finetune: Finetune, result: Repor
 
     Raises `Invalid` when one of them is not in storage or reported twice.
     """
-    return _reported(storage, finetune, result, await _sizes(storage, finetune))
+    return _reported(storage, finetune, result, await _files(storage, finetune))
 
 
 async def text_model_artifacts(
@@ -33,35 +33,36 @@ async def text_model_artifacts(
     """The reported files as artifacts, and the model also when it is in storage and not reported.
 
     Raises `Invalid` as `reported_artifacts` does, GGUF_MISSING without a GGUF, GGUF_AMBIGUOUS where it is unknown which
-    one is the model, and GGUF_INVALID where that is not a GGUF.
+    one is the model, and GGUF_INVALID where that is not a GGUF; and `Conflict` where the model is replaced meanwhile.
     """
-    sizes = await _sizes(storage, finetune)
-    reported = _reported(storage, finetune, result, sizes)
-    known = [*reported, *_unreported_ggufs(reported, sizes)]
+    files = await _files(storage, finetune)
+    reported = _reported(storage, finetune, result, files)
+    known = [*reported, *_unreported_ggufs(reported, files)]
     model = _require_model(storage, finetune, known)
-    await _require_magic(storage, finetune, model)
+    stored = files[model.filename]
+    await _require_magic(storage, model.filename, stored)
     artifacts = [_with_quantization(finetune, model, artifact, result) for artifact in reported]
     if model in reported:
         return artifacts
-    digest = await _sha256(storage, finetune.key_of(model))
+    digest = await _sha256(storage, model.filename, stored)
     return [*artifacts, replace(model, sha256=digest, quantization=result.model_quantization)]
 
 
-async def _sizes(storage: Storage, finetune: Finetune) -> dict[str, int]:
-    """The size of each file in storage by its name, without those in folders below the prefix."""
+async def _files(storage: Storage, finetune: Finetune) -> dict[str, StoredObject]:
+    """The files in storage by their names, without those in folders below the prefix."""
     stored = await storage.keys(finetune.prefix)
-    sizes = {file.key.removeprefix(finetune.prefix): file.size for file in stored}
-    return {name: size for name, size in sizes.items() if "/" not in name}
+    files = {file.key.removeprefix(finetune.prefix): file for file in stored}
+    return {name: file for name, file in files.items() if "/" not in name}
 
 
 def _reported(
-    storage: Storage, finetune: Finetune, result: ReportedResult, sizes: Mapping[str, int]
+    storage: Storage, finetune: Finetune, result: ReportedResult, files: Mapping[str, StoredObject]
 ) -> list[Artifact]:
     counts = Counter(file.filename for file in result.files)
     for name, count in counts.items():
         if count > 1:
             raise unprocessable_error(f"The file {name} is reported {count} times.", FIELD)
-        if name not in sizes:
+        if name not in files:
             raise unprocessable_error(
                 f"The file {name} is not in storage; put it under {_uri(storage, finetune)} before DONE is reported.",
                 FIELD,
@@ -70,19 +71,19 @@ def _reported(
         Artifact(
             filename=file.filename,
             kind=file.kind,
-            size_bytes=sizes[file.filename],
+            size_bytes=files[file.filename].size,
             sha256=file.sha256.lower(),
         )
         for file in result.files
     ]
 
 
-def _unreported_ggufs(reported: Sequence[Artifact], sizes: Mapping[str, int]) -> list[Artifact]:
+def _unreported_ggufs(reported: Sequence[Artifact], files: Mapping[str, StoredObject]) -> list[Artifact]:
     """The other GGUFs in storage, without their checksums, which take a whole read."""
     names = {artifact.filename for artifact in reported}
     return [
-        Artifact(filename=name, kind=ArtifactKind.GGUF, size_bytes=size, sha256="")
-        for name, size in sizes.items()
+        Artifact(filename=name, kind=ArtifactKind.GGUF, size_bytes=file.size, sha256="")
+        for name, file in files.items()
         if name.endswith(SUFFIX) and name not in names
     ]
 
@@ -121,24 +122,37 @@ def _no_model_error(storage: Storage, finetune: Finetune, known: Sequence[Artifa
     )
 
 
-async def _require_magic(storage: Storage, finetune: Finetune, model: Artifact) -> None:
+async def _require_magic(storage: Storage, filename: str, stored: StoredObject) -> None:
     start = b""
-    if model.size_bytes >= len(MAGIC):  # a shorter object has no such range to read
-        async for chunk in storage.read(finetune.key_of(model), 0, len(MAGIC) - 1):
+    if stored.size >= len(MAGIC):  # a shorter object has no such range to read
+        async for chunk in _unchanged(
+            storage.read(stored.key, 0, len(MAGIC) - 1, etag=stored.etag), filename
+        ):
             start += chunk
     if start != MAGIC:
         raise Invalid(
-            f"The file {model.filename} is not a GGUF: it does not begin with the bytes GGUF.",
+            f"The file {filename} is not a GGUF: it does not begin with the bytes GGUF.",
             reason="GGUF_INVALID",
             field=FIELD,
         )
 
 
-async def _sha256(storage: Storage, key: str) -> str:
+async def _sha256(storage: Storage, filename: str, stored: StoredObject) -> str:
     digest = hashlib.sha256()
-    async for chunk in storage.read(key):
+    async for chunk in _unchanged(storage.read(stored.key, etag=stored.etag), filename):
         digest.update(chunk)
     return digest.hexdigest()
+
+
+async def _unchanged(chunks: AsyncIterator[bytes], filename: str) -> AsyncIterator[bytes]:
+    """The chunks of the file that was listed, whose size is recorded; raises `Conflict` where it is another one now."""
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except (NotFound, ObjectChanged):
+        raise Conflict(
+            f"The file {filename} changed while it was read; report DONE again.", reason="RUN_CHANGED"
+        ) from None
 
 
 def _with_quantization(

@@ -10,7 +10,7 @@ from typing import Any
 
 from domain import items
 from domain.datasets import Dataset
-from domain.errors import Invalid
+from domain.errors import Conflict, Invalid, NotFound
 from domain.files.json_objects import JsonRow, object_row, rows_of_text
 from domain.items import Item, ItemOrigin, Source
 from domain.ports.storage import Storage
@@ -35,7 +35,10 @@ class ResultFile:
 
 
 async def fetch(storage: Storage, dataset: Dataset, folder: Path) -> list[ResultFile]:
-    """Download a dataset's results to a folder; raises `Invalid` when a file is too large."""
+    """Download a dataset's results to a folder.
+
+    Raises `Invalid` when a file is too large, `Conflict` when one is deleted meanwhile.
+    """
     files: list[ResultFile] = []
     for stored in sorted(await storage.keys(dataset.prefix), key=lambda found: found.key):
         name = stored.key.removeprefix(dataset.prefix)
@@ -46,7 +49,12 @@ async def fetch(storage: Storage, dataset: Dataset, folder: Path) -> list[Result
                 f"The file {name} has more than {MAX_FILE_BYTES // 2**20} MiB; write several."
             )
         path = folder / f"{len(files)}.json"
-        await storage.download(stored.key, path)
+        try:
+            await storage.download(stored.key, path)
+        except NotFound:
+            raise Conflict(
+                f"The file {name} was deleted while it was read; report DONE again.", reason="RUN_CHANGED"
+            ) from None
         files.append(ResultFile(name, path, stored.size))
     return files
 

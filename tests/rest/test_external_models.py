@@ -15,6 +15,7 @@ from domain import ids
 from domain.base_models import TINY, ModelType
 from domain.ids import Noun
 from domain.ports.model_runtime import ModelFile
+from domain.ports.storage import StoredObject
 from domain.services import Services
 from infra.db.tables import base_models, finetunes
 from tests.clients import Api
@@ -217,6 +218,35 @@ async def test_a_model_that_is_not_a_gguf_is_422(
         422,
         "GGUF_INVALID",
         f"The file {NAMED} is not a GGUF: it does not begin with the bytes GGUF.",
+    )
+
+
+@pytest.mark.parametrize("content", [OTHER, None])
+@pytest.mark.parametrize("files", ["", f"{NAMED}:GGUF"])
+async def test_a_model_that_is_replaced_while_it_is_read_is_409(
+    api: Api,
+    anonymous: httpx.AsyncClient,
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes | None,
+    files: str,
+) -> None:
+    """Its recorded size and checksum would be those of two files, and no deployment would load it."""
+    _, id = await new_finetune(api, services)
+    key, keys = f"finetunes/{id}/{NAMED}", services.storage.keys
+    await put_object(services, key, MODEL)
+
+    async def keys_before_change(prefix: str) -> list[StoredObject]:
+        found = await keys(prefix)
+        monkeypatch.setattr(services.storage, "keys", keys)
+        await (services.storage.delete(key) if content is None else put_object(services, key, content))
+        return found
+
+    monkeypatch.setattr(services.storage, "keys", keys_before_change)
+    assert await refusal(anonymous, id, files) == (
+        409,
+        "RUN_CHANGED",
+        f"The file {NAMED} changed while it was read; report DONE again.",
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from domain.ports.storage import StoredObject
 from domain.services import Services
 from tests.clients import Api
 from tests.external import KEY, put_object, report_status
@@ -90,3 +91,22 @@ async def test_a_malformed_result_is_422_and_nothing_changes(
         "status": "PLANNING",
         "stats": {"total": 0},
     }
+
+
+async def test_a_result_that_is_deleted_while_it_is_read_is_409(
+    api: Api, anonymous: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = await new_qa_dataset(api)
+    place = (await shown_dataset(api, id, "s3Path"))["s3Path"].split("/", 3)[3]
+    await put_object(services, place + "a.json", b"[]")
+    keys = services.storage.keys
+
+    async def keys_before_deletion(prefix: str) -> list[StoredObject]:
+        found = await keys(prefix)
+        monkeypatch.setattr(services.storage, "keys", keys)
+        await services.storage.delete(place)
+        return found
+
+    monkeypatch.setattr(services.storage, "keys", keys_before_deletion)
+    response = await report_status(anonymous, id, "DONE")
+    assert (response.status_code, response.json()["error_code"]) == (409, "RUN_CHANGED")
