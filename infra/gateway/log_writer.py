@@ -11,8 +11,9 @@ from functools import lru_cache
 from time import monotonic
 
 import orjson
+from psycopg.errors import QueryCanceled
 from sqlalchemy import TextClause, text
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import ids
@@ -133,6 +134,9 @@ class BatchLogWriter:
             logger.exception("The database rejected a request log")
             self._discard(1)
         except (SQLAlchemyError, OSError) as error:
+            if _timed_out(error) and len(rows) > 1:  # the same statement would time out for ever
+                middle = len(rows) // 2
+                return await self._insert(rows[:middle]) and await self._insert(rows[middle:])
             logger.warning("Request logs are queued until the database answers: %s", type(error).__name__)
             return False
         return True
@@ -157,6 +161,11 @@ class BatchLogWriter:
             logger.error(
                 "%d request logs are lost: they could not be written to the database", self._discarded
             )
+
+
+def _timed_out(error: Exception) -> bool:
+    """Whether PostgreSQL answers, but the statement took too long."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, QueryCanceled)
 
 
 def _to_json(log: RequestLog) -> bytes:

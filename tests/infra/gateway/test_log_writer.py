@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event, select
+from sqlalchemy import delete, event, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.settings import Settings
@@ -154,6 +154,45 @@ async def test_one_request_that_is_rejected_does_not_make_the_others_fail(
 
     assert await log_writer.stored() == good
     assert "1 request logs are lost" in caplog.text
+
+
+SLOW = "created by a test that needs slow rows"
+
+
+@pytest.fixture
+async def slow_rows(database: AsyncEngine) -> AsyncIterator[None]:
+    """A tenth of a second for each row whose input is `SLOW`."""
+    async with database.begin() as connection:
+        await connection.execute(
+            text(
+                "create function sleep_before_insert() returns trigger language plpgsql as "
+                "$$ begin perform pg_sleep(0.1); return new; end $$"
+            )
+        )
+        await connection.execute(
+            text(
+                "create trigger slow before insert on request_logs for each row "
+                f"when (new.input = '{SLOW}') execute function sleep_before_insert()"
+            )
+        )
+    yield
+    async with database.begin() as connection:
+        await connection.execute(text("drop function sleep_before_insert() cascade"))
+
+
+@pytest.mark.usefixtures("slow_rows")
+async def test_requests_that_take_too_long_together_are_stored_in_parts(
+    log_writer: LogWriterSetup, settings: Settings
+) -> None:
+    """Nothing after them would ever be stored, for a failed batch is tried again."""
+    impatient = engine(settings.database_url, statement_timeout_ms=500)
+    writer = BatchLogWriter(impatient)
+
+    await asyncio.gather(*(writer.write(log_writer.another(input=SLOW)) for _ in range(10)))
+    await writer.aclose()
+    await impatient.dispose()
+
+    assert len(await log_writer.stored()) == 10
 
 
 async def test_requests_of_what_was_deleted_meanwhile_do_not_make_the_others_fail(
