@@ -25,7 +25,6 @@ MAX_TOOLS = 128
 MAX_ITEMS = 2_048
 """Messages, and parts of one. OpenAI has the same limit."""
 MAX_BIASES = 10_000
-MAX_MODALITIES = 16
 MAX_INT64 = 2**63 - 1
 MAX_TOKENS = 2**31 - 1
 PROBLEMS = {
@@ -117,11 +116,9 @@ LogitBias = Annotated[
     BeforeValidator(_not_too_many),
     AfterValidator(_token_ids),
 ]
-
-
-def _at_most(count: int, **bounds: int) -> Any:
-    """The bounds of an array, of which only the first error is reported: 2 MiB of them would take seconds."""
-    return Field(max_length=count, fail_fast=True, **bounds)
+MAX_2048 = Field(max_length=MAX_ITEMS, fail_fast=True)
+"""As the other bounds of arrays, it reports the first error only: those of a body of 2 MiB would take seconds."""
+MAX_128 = Field(max_length=MAX_TOOLS, fail_fast=True)
 
 
 class _Part(BaseModel):
@@ -171,10 +168,10 @@ class _Message(_Part):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Annotated[
         list[_ContentPart],
-        _at_most(MAX_ITEMS),
+        MAX_2048,
         BeforeValidator(_parts, json_schema_input_type=str | list[_ContentPart] | None),
     ] = []
-    tool_calls: Annotated[list[_ToolCall], _at_most(MAX_TOOLS)] | None = None
+    tool_calls: Annotated[list[_ToolCall], MAX_128] | None = None
     tool_call_id: str | None = None
 
 
@@ -207,15 +204,15 @@ class _ResponseFormat(_Part):
 
 
 class _ChatBody(_Sampling):
-    messages: Annotated[list[_Message], _at_most(MAX_ITEMS, min_length=1)]
+    messages: Annotated[list[_Message], Field(min_length=1), MAX_2048]
     max_completion_tokens: TokenLimit | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tools: Annotated[list[_Tool], _at_most(MAX_TOOLS)] | None = None
+    tools: Annotated[list[_Tool], MAX_128] | None = None
     parallel_tool_calls: bool | None = None
     response_format: _ResponseFormat | None = None
     reasoning_effort: str | None = None
-    modalities: Annotated[list[str], _at_most(MAX_MODALITIES)] | None = None
+    modalities: Annotated[list[str], MAX_128] | None = None
 
 
 class _CompletionBody(_Sampling):

@@ -33,6 +33,7 @@ from tests.rest.gateway_fakes import (
 
 pytestmark = pytest.mark.anyio
 
+WRONG_NAMES: list[object] = [[], {}, None, 5]
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"messages": []}, "invalid_value", "messages"),
     ({"messages": None}, "invalid_value", "messages"),
@@ -96,11 +97,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ),
     *(
         (
-            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": name}}},
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": wrong}}},
             "invalid_value",
             "tool_choice",
         )
-        for name in ([], {}, None, 5)
+        for wrong in WRONG_NAMES
     ),
     ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
     ({"response_format": "json"}, "invalid_value", "response_format"),
