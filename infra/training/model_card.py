@@ -12,6 +12,7 @@ from infra.training import tiny
 from infra.training.gguf_metadata import HUB, TAGS, license_fields
 from infra.training.run_summary import PACKAGES, RunSummary
 
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MARKDOWN_CHARACTERS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 PEFT_EXAMPLE = """\
 ```python
@@ -131,8 +132,9 @@ def _list(*lines: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A user's text on one line, without Markdown in it."""
-    return MARKDOWN_CHARACTERS.sub(r"\\\1", " ".join(text.split()))
+    """A user's text on one line, without Markdown in it, and without what would control a terminal."""
+    words = CONTROL_CHARACTERS.sub(" ", text).split()
+    return MARKDOWN_CHARACTERS.sub(r"\\\1", " ".join(words))
 
 
 def _loss(value: float | None) -> str:

@@ -203,7 +203,7 @@ def test_the_model_card_has_no_text_of_an_item(trained: Trained, tmp_path: Path)
 
 
 def test_the_model_card_of_a_base_model_with_an_unknown_licence_names_none(tmp_path: Path) -> None:
-    run = replace(run_in(tmp_path, capitals(), "some-one/some-model"), name="[a](b)\n# c")
+    run = replace(run_in(tmp_path, capitals(), "some-one/some-model"), name="[a](b)\n\x1b# c")
     text = model_card(summary_of(run))
     data = vars(ModelCard(text).data)
     names = ("license", "license_name", "base_model")
