@@ -126,7 +126,7 @@ class ChoiceReader:
             if match is None or orjson.loads(match[1]) != name:
                 return orjson.dumps(part | {"model": self._model_name})
             self._member = match[0]
-            self._renamed_member = match[0].replace(match[1], orjson.dumps(self._model_name))
+            self._renamed_member = match[0].removesuffix(match[1]) + orjson.dumps(self._model_name)
         return data.replace(self._member, self._renamed_member, 1)
 
 

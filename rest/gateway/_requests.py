@@ -1,5 +1,6 @@
 """Requests of the protocol: read for routing and the log, checked, and encoded for the model server."""
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -36,7 +37,7 @@ class GatewayRequest:
     def parse(cls, endpoint: str, raw: bytes) -> Self:
         """A request; raises `OpenAIError` 400 unless `raw` is a JSON object."""
         try:
-            body = orjson.loads(raw)
+            body = orjson.loads(raw.removeprefix(BOM_UTF8))  # which .NET's StreamWriter writes
         except orjson.JSONDecodeError as error:
             raise OpenAIError(
                 400, f"The body is not valid JSON: {error.msg}.", code="invalid_json"

@@ -1,5 +1,6 @@
 """Which requests are refused, each with its status, code and parameter, and what becomes of those that are sent."""
 
+import codecs
 import gzip
 import json
 import tracemalloc
@@ -315,6 +316,12 @@ async def test_a_named_function_is_required_of_the_model_server_as_the_only_tool
 
     sent = gateway.model.requests[0][2]
     assert (sent["tools"], sent["tool_choice"]) == ([TOOL], "required")
+
+
+async def test_a_byte_order_mark_before_the_body_is_ignored(gateway: GatewaySetup) -> None:
+    response = await gateway.send(codecs.BOM_UTF8 + json.dumps(CHAT_REQUEST).encode())
+
+    assert response.status_code == 200
 
 
 async def test_a_compressed_body_is_415(gateway: GatewaySetup) -> None:
