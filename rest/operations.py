@@ -93,9 +93,14 @@ def attachment(description: str, *media_types: str, headers: Json | None = None)
     """A file as an attachment, in any of the media types."""
     return {
         "description": description,
-        "content": {media_type: {"schema": BINARY} for media_type in media_types},
+        "content": {media_type: {"schema": _file(media_type)} for media_type in media_types},
         "headers": {"Content-Disposition": header("The name of the file.")} | dict(headers or {}),
     }
+
+
+def _file(media_type: str) -> Json:
+    """Text is not binary: generated clients would look for bytes in it."""
+    return TEXT if media_type.startswith("text/") or media_type == "application/jsonl" else BINARY
 
 
 def header(description: str, schema: Json = TEXT) -> Json:

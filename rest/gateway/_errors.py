@@ -100,7 +100,7 @@ def from_upstream(status: int, body: bytes, retry_after: str | None = None) -> O
     if any(
         marker in f"{error.get('type')} {error.get('code')} {message}" for marker in CONTEXT_LENGTH_MARKERS
     ):
-        return OpenAIError(400, message, code="context_length_exceeded", param="messages")
+        return OpenAIError(400, _too_long(error) or message, code="context_length_exceeded", param="messages")
     if MODEL_FAULT_MARKER in message:
         return model_output_error("The model's answer is not of the form that the request requires.")
     if status == NOT_SUPPORTED or any(marker in message for marker in CLIENT_FAULT_MARKERS):
@@ -114,6 +114,14 @@ def from_upstream(status: int, body: bytes, retry_after: str | None = None) -> O
         type=_text(error.get("type")),
         headers=headers | ({"retry-after": retry_after} if retry_after else {}),
     )
+
+
+def _too_long(error: Mapping[str, Any]) -> str | None:
+    """How much too long a request is, where llama.cpp says it in numbers."""
+    tokens, context = error.get("n_prompt_tokens"), error.get("n_ctx")
+    if not (isinstance(tokens, int) and isinstance(context, int)):
+        return None
+    return f"The prompt has {tokens:,} tokens, and the model reads {context:,} with its answer: shorten it."
 
 
 def _refused_error(status: int) -> OpenAIError:

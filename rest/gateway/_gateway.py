@@ -61,7 +61,8 @@ class Gateway:
     async def _dispatch(self, scope: Scope, receive: Receive, response: ResponseWriter) -> None:
         match = PATH.fullmatch(scope["path"])
         if match is None:
-            raise OpenAIError(404, f"There is no {scope['path']}.", code="unknown_url")
+            message = f"There is no {scope['path']}; below a project there are {', '.join(ENDPOINTS)}."
+            raise OpenAIError(404, message, code="unknown_url")
         project_id, endpoint, model = match.groups()
         _check_method(scope["method"], ENDPOINTS[endpoint or "models/{model}"])
         secret = api_key_of(scope)

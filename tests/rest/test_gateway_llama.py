@@ -1,5 +1,6 @@
 """Requests to llama.cpp itself: whatever a client sends, the model server is not made to fail by it."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +101,15 @@ async def test_a_request_that_cannot_be_answered_is_no_error_of_a_server(
     response = await send(gateway, **change)
 
     assert (response.status_code, response.json()["error"]["code"]) == (status, code), response.text
+
+
+async def test_a_prompt_that_is_too_long_is_said_in_numbers(gateway: GatewaySetup) -> None:
+    response = await send(gateway, messages=[{"role": "user", "content": "long " * 2000}])
+
+    assert re.fullmatch(
+        r"The prompt has [\d,]+ tokens, and the model reads 2,048 with its answer: shorten it\.",
+        response.json()["error"]["message"],
+    )
 
 
 async def test_a_model_whose_json_is_malformed_is_not_asked_again(gateway: GatewaySetup) -> None:
