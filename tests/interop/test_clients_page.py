@@ -31,6 +31,8 @@ EXAMPLE = re.compile(r"^### (.+?)$[^`]*(?:`[^`\n]+`[^`]*)*^```(\w+)\n(.*?)^```$"
 SERVER = "http://localhost:8000"
 NAME_OF_MODEL = "luthier/tiny_capitals_v1"
 PRINTED = {"Models": "The capital of Japan is Tokyo.\n", "GraphQL": "A User\n", "Downloads": ""}
+MAX_LINES = 6
+"""Lines of an example, without empty ones."""
 OPENAI_VERSIONS = ("openai-1", "openai-2", "openai-3")
 
 
@@ -117,6 +119,11 @@ def command(language: str, text: str, folder: Path) -> tuple[list[str], Path]:
 
 def files_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def test_an_example_is_short() -> None:
+    lengths = {example.client: len(list(filter(None, example.text.splitlines()))) for example in examples()}
+    assert {client: length for client, length in lengths.items() if length > MAX_LINES} == {}
 
 
 def test_every_client_of_the_page_has_an_example() -> None:
