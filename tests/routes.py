@@ -37,12 +37,11 @@ EVERY_ROUTE = sorted(
         *ROUTES,
         ("GET", "/graphql"),
         ("POST", "/graphql"),
-        ("GET", "/public/{project_id}/health"),
-        ("GET", "/public/{project_id}/models"),
-        ("GET", "/public/{project_id}/models/{model}"),
-        ("POST", "/public/{project_id}/completions"),
-        ("POST", "/public/{project_id}/chat/completions"),
-        ("POST", "/public/{project_id}/v1/chat/completions"),
+        *(
+            (method, f"/public/{{project_id}}/{version}{endpoint}")
+            for endpoint, method in _gateway.ENDPOINTS.items()
+            for version in ("", "v1/")
+        ),
     }
 )
 """Those of GraphQL and of the gateway too."""

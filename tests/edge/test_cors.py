@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 LISTED, OTHER = "http://localhost:5173", "https://evil.example"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-ASKED = "authorization,content-type,idempotency-key,x-stainless-lang"
+REQUESTED_HEADERS = "authorization,content-type,idempotency-key,x-stainless-lang"
 
 
 @pytest.fixture
@@ -61,9 +61,9 @@ async def application(
 async def preflight(
     rest: httpx.AsyncClient, method: str, path: str, origin: str, **more: str
 ) -> httpx.Response:
-    """The response to a browser's question whether a page may call."""
-    asked = {"access-control-request-method": method, "access-control-request-headers": ASKED}
-    return await rest.options(example_path(path), headers={"origin": origin} | asked | more)
+    """The response to a browser's preflight, which precedes the call of a page."""
+    requested = {"access-control-request-method": method, "access-control-request-headers": REQUESTED_HEADERS}
+    return await rest.options(example_path(path), headers={"origin": origin} | requested | more)
 
 
 def cors_headers(response: httpx.Response) -> dict[str, str]:
@@ -89,7 +89,7 @@ async def test_a_preflight_of_every_path_from_a_listed_origin_allows_any_header(
         assert cors_headers(response) == {
             "allow-origin": LISTED,
             "allow-methods": ", ".join(METHODS),
-            "allow-headers": ASKED,
+            "allow-headers": REQUESTED_HEADERS,
             "max-age": "7200",
         }
         assert varies_by_origin(response)
@@ -187,10 +187,10 @@ class TestAnyOrigin:
         for method, path in EVERY_ROUTE:
             for origin in (LISTED, OTHER, "null"):
                 expected = "*" if path.startswith("/public/") else LISTED if origin == LISTED else None
-                asked = await preflight(anonymous, method, path, origin)
+                allowed = await preflight(anonymous, method, path, origin)
                 response = await anonymous.request(method, example_path(path), headers={"origin": origin})
-                assert asked.status_code == (200 if expected else 403)
-                for headers in (cors_headers(asked), cors_headers(response)):
+                assert allowed.status_code == (200 if expected else 403)
+                for headers in (cors_headers(allowed), cors_headers(response)):
                     assert headers.get("allow-origin") == expected
                     assert "allow-credentials" not in headers
 
