@@ -1,6 +1,5 @@
 """The body of a status update: its fields, their bounds, and one sentence (422) for a body that breaks one."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -33,12 +32,11 @@ from domain.status_updates import (
 from domain.texts import invalid_character
 from domain.training_points import TrainingPoint
 from rest.operations import model_schema
+from rest.validation_errors import path_of, problem_of
 
 MAX_INT = 2**31 - 1
 MAX_BIGINT = 2**63 - 1
 UNKNOWN = "unknown_field"
-PROBLEMS = {"missing": "is missing", "model_type": "must be an object", "list_type": "must be an array"}
-"""Where pydantic's own message names a type of Python, or is no part of a sentence."""
 
 
 def _storable(value: object) -> object:
@@ -189,9 +187,7 @@ def read_status_update(body: Mapping[str, Any], now: datetime) -> StatusUpdate:
 
 def _refusal(error: ErrorDetails) -> Invalid:
     """One sentence with the path of the field, such as `result.artifacts[0].kind`."""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])[1:]
+    path = path_of(error)
     if error["type"] == UNKNOWN:
         return unknown_field_error(f"{path}." if path else "", error["ctx"]["name"], error["ctx"]["fields"])
-    message = error["msg"].removeprefix("Value error, ").partition(" after validation")[0]
-    problem = PROBLEMS.get(error["type"]) or re.sub(r"^\w+ should", "must", message)
-    return unprocessable_error(f"`{path}` {problem}.", path)
+    return unprocessable_error(f"`{path}` {problem_of(error)}.", path)

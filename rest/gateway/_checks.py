@@ -13,10 +13,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from rest.gateway._errors import OpenAIError
 from rest.operations import model_schema
+from rest.validation_errors import path_of, problem_of
 
 MAX_CHOICES_PER_PROMPT = 8
 MAX_PROMPTS = 32
@@ -27,13 +27,6 @@ MAX_ITEMS = 2_048
 MAX_BIASES = 10_000
 MAX_INT64 = 2**63 - 1
 MAX_TOKENS = 2**31 - 1
-PROBLEMS = {
-    "missing": "is missing",
-    "model_type": "must be an object",
-    "dict_type": "must be an object",
-    "list_type": "must be an array",
-}
-"""Where pydantic's own message names a type of Python, or is no part of a sentence."""
 
 
 def check_chat(body: Mapping[str, Any]) -> None:
@@ -233,15 +226,8 @@ def _validate(kind: type[BaseModel], body: Mapping[str, Any]) -> None:
     try:
         kind.model_validate(body)
     except ValidationError as error:
-        raise _refusal(error.errors(include_url=False)[0]) from None
-
-
-def _refusal(error: ErrorDetails) -> OpenAIError:
-    """One sentence with the path of the field, such as `messages[0].role`."""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"])[1:]
-    message = error["msg"].removeprefix("Value error, ").partition(" after validation")[0]
-    problem = PROBLEMS.get(error["type"]) or re.sub(r"^\w+ should", "must", message)
-    return invalid_value(path, problem)
+        first = error.errors(include_url=False)[0]
+        raise invalid_value(path_of(first), problem_of(first)) from None
 
 
 def _check_contents(messages: Any) -> None:
