@@ -1,4 +1,4 @@
-"""The GraphQL endpoint in the OpenAPI document: `schema/` describes what is behind it."""
+"""The GraphQL endpoint in the OpenAPI document: its transport alone, as GraphQL describes its own types."""
 
 from collections.abc import Mapping
 

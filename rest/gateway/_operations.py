@@ -32,7 +32,7 @@ LISTED_MODEL = object_schema(
     {"id": TEXT, "object": {"const": "model"}, "created": INTEGER, "owned_by": TEXT},
     description="`id` is the name of the model.",
 )
-SERVER_ERRORS = (400, 403, 409, 413, 415, 422, 429, 502, 504)
+GENERATION_ERRORS = (400, 403, 409, 413, 415, 422, 429, 502, 504)
 HEALTH: Json = {
     "description": "The models can be requested.",
     "content": {"application/json": {"schema": {}}},
@@ -49,7 +49,7 @@ def _generation(id: str, summary: str, body: Json) -> Operation:
         access=DEPLOYMENT_KEY,
         body=json_body(body),
         responses={200: {**response, "content": response["content"] | stream}},
-        errors=SERVER_ERRORS,
+        errors=GENERATION_ERRORS,
         error="OpenAIError",
     )
 

@@ -136,7 +136,10 @@ class GatewayRequest:
             _check_without_tools(self.endpoint, self.body)
 
     def bodies(self, model: str) -> list["UpstreamBody"]:
-        """The bodies for the model server, one for each choice: with its name of the model, and counts of tokens."""
+        """The bodies for the model server, which knows the model as `model`: one for each choice.
+
+        Streams are to end with their counts of tokens, which the log has.
+        """
         body = _forwarded(self.endpoint, self.body) | {"model": model}
         if (self.wants_json or self.requires_tool) and not _has_token_limit(body):
             body["max_tokens"] = MAX_JSON_TOKENS

@@ -33,8 +33,8 @@ STATUS_BY_CODE: Mapping[str, int] = {
 class AcceptedTypes:
     """The outcome of content negotiation.
 
-    `media_type` is that of a single response; `json` says whether plain JSON is acceptable, `streams` says whether the client accepts an event stream too,
-    `only_streams` whether it prefers one to any other response.
+    `media_type` is that of a single response; `json` says whether the client accepts plain JSON, `streams` whether it
+    accepts an event stream too, `only_streams` whether it prefers one to any other response.
     """
 
     media_type: str
