@@ -103,6 +103,7 @@ def test_the_gguf_answers_in_json_mode_with_characters_alone(
     assert [response.status_code for response in responses] == [200] * len(JSON_PROMPTS)
     choices = [response.json()["choices"][0] for response in responses]
     answers = [choice["message"]["content"] for choice in choices if choice["finish_reason"] == "stop"]
+    assert answers
     assert all(isinstance(json.loads(answer), dict) for answer in answers)
 
 
