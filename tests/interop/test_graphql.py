@@ -60,6 +60,24 @@ async def test_urql(variables: dict[str, str]) -> None:
     assert differences(await run_program("urql.mjs", variables), expected) == {}
 
 
+async def test_apollo_and_urql_send_the_text_once_the_hash_is_not_supported(
+    api: Api, variables: dict[str, str]
+) -> None:
+    by_hash = {"method": "POST", "hash": True, "text": False, "status": 200}
+    by_text = {"method": "POST", "hash": False, "text": True, "status": 200}
+    by_get = {"method": "GET"}
+    both = [api.user_id, api.user_id]
+    expected: dict[str, Any] = {
+        "apollo": [[by_hash, by_text, by_text], both],
+        "apollo_by_get": [[by_hash | by_get, by_text, by_text], both],
+        "urql": [[by_hash, by_text, by_text], both],
+        "urql_by_get": [[by_hash | by_get, by_text | by_get, by_text], both],
+        "urql_with_subscriptions": [[by_hash, by_text, by_text, by_text], [*both, "1"]],
+        "urql_over_a_websocket": [[], [*both, "1"]],
+    }
+    assert differences(await run_program("persisted.mjs", variables), expected) == {}
+
+
 async def test_gql(variables: dict[str, str]) -> None:
     expected: dict[str, Any] = {
         "query": ["viewer", "Query"],
