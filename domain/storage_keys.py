@@ -1,4 +1,4 @@
-"""The keys of objects in the bucket, and a folder in an archive of them. No other module spells one."""
+"""The keys of objects in the bucket, which no other module spells, and a folder in the archive of a fine-tune."""
 
 from domain.rules import safe_name
 
