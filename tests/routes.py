@@ -13,7 +13,7 @@ from app.settings import Settings
 from app.wiring import Wiring
 from domain import ids
 from domain.ids import Noun
-from rest.gateway import _gateway
+from rest.gateway._endpoints import ENDPOINTS
 from tests.sample_data import (
     IdOf,
     SampleData,
@@ -39,7 +39,7 @@ EVERY_ROUTE = sorted(
         ("POST", "/graphql"),
         *(
             (method, f"/public/{{project_id}}/{version}{endpoint}")
-            for endpoint, method in _gateway.ENDPOINTS.items()
+            for endpoint, method in ENDPOINTS.items()
             for version in ("", "v1/")
         ),
     }
@@ -89,9 +89,7 @@ def served(wiring: Wiring, settings: Settings) -> list[tuple[str, str]]:
     """Method and path of every route of the application and the gateway."""
     app = Starlette()
     add_routes(app, wiring, settings)
-    found = [
-        (method, f"/public/{{project_id}}/{endpoint}") for endpoint, method in _gateway.ENDPOINTS.items()
-    ]
+    found = [(method, f"/public/{{project_id}}/{endpoint}") for endpoint, method in ENDPOINTS.items()]
     for route in app.routes:
         match route:
             case Route(methods=methods, path=path):

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from rest.gateway._errors import NO_RETRY, OpenAIError, from_upstream_event
+from rest.gateway._logprobs import LegacyLogprobs
 from rest.gateway._records import CompletionRecord, token_count
 from rest.gateway._requests import GatewayRequest, dicts
 
@@ -56,12 +57,11 @@ class ChoiceReader:
         self._echo = echo
         self._index = index
         self._shared = shared
-        self._logprobs = _LegacyLogprobs(request.body["logprobs"]) if request.has_legacy_logprobs else None
+        self._logprobs = LegacyLogprobs(request.body["logprobs"]) if request.has_legacy_logprobs else None
         self._keeps_usage = request.includes_usage and shared is None
-        self._member, self._renamed_member = (
-            b"",
-            b"",
-        )  # the member `model` of the last part, and what replaced it
+        # The member `model` of the last part, and what replaced it: found once, not in each event.
+        self._member = b""
+        self._renamed_member = b""
         self.usage = Usage()
 
     def read_event(self, data: bytes) -> bytes | None:
@@ -128,40 +128,6 @@ class ChoiceReader:
             self._member = match[0]
             self._renamed_member = match[0].removesuffix(match[1]) + orjson.dumps(self._model_name)
         return data.replace(self._member, self._renamed_member, 1)
-
-
-class _LegacyLogprobs:
-    """Log probabilities in the form of completions, from the form of chats, which llama.cpp has for both.
-
-    `top` is how many alternatives the client requests.
-    """
-
-    def __init__(self, top: int) -> None:
-        self._top = top
-        self._offset = 0
-
-    def converted(self, logprobs: Any) -> Any:
-        """The log probabilities of one choice or event; anything but the form of chats is returned unchanged."""
-        if not isinstance(logprobs, dict) or "content" not in logprobs:
-            return logprobs
-        entries = dicts(logprobs["content"])
-        tokens = [str(entry.get("token", "")) for entry in entries]
-        return {
-            "tokens": tokens,
-            "token_logprobs": [entry.get("logprob") for entry in entries],
-            "top_logprobs": [_alternatives(entry) for entry in entries] if self._top else None,
-            "text_offset": [self._offset_of(token) for token in tokens],
-        }
-
-    def _offset_of(self, token: str) -> int:
-        """The index in the choice's text at which a token begins."""
-        offset = self._offset
-        self._offset += len(token)
-        return offset
-
-
-def _alternatives(entry: dict[str, Any]) -> dict[str, Any]:
-    return {str(token.get("token", "")): token.get("logprob") for token in dicts(entry.get("top_logprobs"))}
 
 
 def _is_usage(part: dict[str, Any]) -> bool:

@@ -5,7 +5,6 @@ what the model server sends is forwarded as it is, but for what `_choices.py` na
 """
 
 import logging
-import re
 from datetime import UTC, datetime
 from time import perf_counter
 
@@ -17,19 +16,16 @@ from domain.errors import INTERNAL_MESSAGE, DomainError, Unavailable
 from domain.ids import Noun
 from domain.ports.gateway import KeyTable, RequestLogWriter, Route
 from domain.ports.model_runtime import ModelFile, ModelRuntime
-from rest.gateway._answers import answer
+from rest.gateway._capabilities import check_supported
 from rest.gateway._client import ResponseWriter, api_key_of, cancel_on_disconnect, request_body
+from rest.gateway._endpoints import ENDPOINTS, PATH
 from rest.gateway._errors import NO_RETRY, OpenAIError, from_domain_error, from_runtime_error
 from rest.gateway._exchange import Exchange
-from rest.gateway._requests import CHAT, COMPLETIONS, GatewayRequest
+from rest.gateway._requests import GatewayRequest
+from rest.gateway._responses import respond
 from rest.gateway._upstream import StaleAddressError, UpstreamClient
 
 logger = logging.getLogger(__name__)
-
-
-ENDPOINTS = {CHAT: "POST", COMPLETIONS: "POST", "models": "GET", "models/{model}": "GET", "health": "GET"}
-"""The paths below a project, and their methods."""
-PATH = re.compile(rf"/public/([^/]+)/(?:v1/)?(?:({CHAT}|{COMPLETIONS}|models|health)/?|models/(.+))")
 
 
 class Gateway:
@@ -122,8 +118,8 @@ class Gateway:
         except Unavailable as error:
             raise from_runtime_error(error) from error
         is_text_model = isinstance(target, ModelFile)
-        exchange.request.check_supported(upstream.capabilities, is_text_model=is_text_model)
-        await answer(exchange, self._client, upstream)
+        check_supported(exchange.request, upstream.capabilities, is_text_model=is_text_model)
+        await respond(exchange, self._client, upstream)
 
 
 def _check_method(method: str, allowed: str) -> None:

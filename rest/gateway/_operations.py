@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from rest.gateway._checks import CHAT_SCHEMA, COMPLETION_SCHEMA
-from rest.gateway._gateway import ENDPOINTS
+from rest.gateway._endpoints import ENDPOINTS
 from rest.operations import (
     DEPLOYMENT_KEY,
     EVENTS,

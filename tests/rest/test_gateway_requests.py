@@ -17,6 +17,7 @@ from starlette.types import Receive, Send
 
 from domain.deployments import ModelCapability
 from domain.errors import Unavailable
+from rest.gateway._bodies import upstream_bodies
 from rest.gateway._requests import GatewayRequest
 from tests.rest.gateway_bodies import AUDIO, CALL, CALLED, IMAGE, REQUIRED, SCHEMA, TOOL, USER, parts
 from tests.rest.gateway_fakes import (
@@ -280,7 +281,7 @@ def test_the_bodies_of_many_choices_are_not_held_at_once() -> None:
     body = {"prompt": ["a"] * 32, "n": 8, "x": "a" * LARGE}
     tracemalloc.start()
     try:
-        bodies = GatewayRequest("completions", body).bodies("theirs")
+        bodies = upstream_bodies(GatewayRequest("completions", body), "theirs")
         sizes = [len(body.encode()) for body in bodies]
         _, peak = tracemalloc.get_traced_memory()
     finally:

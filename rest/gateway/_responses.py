@@ -1,4 +1,4 @@
-"""Answers a request from the responses of a model server: one response as it comes, or several made into one."""
+"""Responses to clients from those of a model server: one as it comes, or several made into one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
@@ -10,12 +10,15 @@ import orjson
 
 from domain.ports.model_runtime import Upstream
 from edge.event_streams import MEDIA_TYPE
+from rest.gateway._bodies import UpstreamBody, upstream_bodies
 from rest.gateway._choices import ChoiceReader, SharedFields
 from rest.gateway._client import JSON_HEADER, Header
+from rest.gateway._endpoints import CHAT
 from rest.gateway._errors import NO_RETRY, OpenAIError, from_upstream_event, model_output_error
 from rest.gateway._events import DONE, EventReader, data_event
 from rest.gateway._exchange import Exchange
-from rest.gateway._requests import CHAT, UpstreamBody, dicts
+from rest.gateway._requests import dicts
+from rest.gateway._requirements import unmet_requirement
 from rest.gateway._upstream import MAX_RESPONSE, UpstreamClient, forwarded_headers, read
 
 AT_ONCE = 4
@@ -25,16 +28,16 @@ EVENTS_HEADER = (b"content-type", MEDIA_TYPE.encode())
 T = TypeVar("T")
 
 
-async def answer(exchange: Exchange, client: UpstreamClient, upstream: Upstream) -> None:
+async def respond(exchange: Exchange, client: UpstreamClient, upstream: Upstream) -> None:
     """Send the response to `exchange`; raises `OpenAIError` or `StaleAddressError`."""
-    bodies = exchange.request.bodies(upstream.model)
+    bodies = upstream_bodies(exchange.request, upstream.model)
     if len(bodies) == 1:
-        await _answer_one(exchange, client, upstream, bodies[0])
+        await _respond_once(exchange, client, upstream, bodies[0])
     else:
-        await _SeveralChoices(exchange, client, upstream).answer(bodies)
+        await _SeveralChoices(exchange, client, upstream).respond(bodies)
 
 
-async def _answer_one(
+async def _respond_once(
     exchange: Exchange, client: UpstreamClient, upstream: Upstream, body: UpstreamBody
 ) -> None:
     request = exchange.request
@@ -91,7 +94,7 @@ def _check(exchange: Exchange) -> None:
     """Raise `OpenAIError` for an error of the model server, and for output that breaks the request."""
     if exchange.record.error:
         raise from_upstream_event(exchange.record.error)
-    if problem := exchange.record.problem(exchange.request):
+    if problem := unmet_requirement(exchange.request, exchange.record):
         raise model_output_error(problem)
 
 
@@ -105,7 +108,7 @@ class _SeveralChoices:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._sending = asyncio.Lock()
 
-    async def answer(self, bodies: Sequence[UpstreamBody]) -> None:
+    async def respond(self, bodies: Sequence[UpstreamBody]) -> None:
         """Send one response; raises `OpenAIError` or `StaleAddressError` as soon as one request fails."""
         exchange, request = self._exchange, self._exchange.request
         prefix = "chatcmpl" if request.endpoint == CHAT else "cmpl"

@@ -1,0 +1,82 @@
+"""The bodies that are sent to the model server: one for each choice of a request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from rest.gateway._endpoints import CHAT
+from rest.gateway._requests import GatewayRequest
+
+MAX_JSON_TOKENS = 1024
+"""Tokens of an answer whose form is forced, where the request has no bound: a text in it may never end by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamBody:
+    """The body of one request to the model server: fields that all choices share, and those of one choice.
+
+    It is encoded when it is sent: 256 copies of a body of 2 MiB would be half a GiB.
+    """
+
+    shared: Mapping[str, Any]
+    own: Mapping[str, Any]
+
+    def encode(self) -> bytes:
+        """The body as JSON."""
+        return orjson.dumps({**self.shared, **self.own})
+
+
+def upstream_bodies(request: GatewayRequest, model: str) -> list[UpstreamBody]:
+    """The bodies for the model server, which knows the model as `model`: one for each choice.
+
+    Streams are to end with their counts of tokens, which the log has.
+    """
+    body = _forwarded(request.endpoint, request.body) | {"model": model}
+    if (request.wants_json or request.requires_tool) and not _has_token_limit(body):
+        body["max_tokens"] = MAX_JSON_TOKENS
+    if request.is_streamed:
+        body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
+    if request.has_legacy_logprobs:
+        body["logprobs"] = max(1, body["logprobs"])  # llama.cpp takes 0 for no log probabilities
+    count = request.choices_per_prompt
+    if request.endpoint == CHAT and count == 1:
+        return [UpstreamBody(body, {})]
+    return [
+        UpstreamBody(body, _of_choice(request.body, prompt, number))
+        for prompt in request.prompts
+        for number in range(count)
+    ]
+
+
+def _forwarded(endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The body without what the gateway does itself, and tools in the form that every model server reads."""
+    forwarded = {name: value for name, value in body.items() if name not in {"n", "best_of", "echo"}}
+    if endpoint != CHAT:
+        return forwarded
+    if tools := body.get("tools"):
+        forwarded["tools"] = [_without_nulls(tool) for tool in tools]
+    if isinstance(choice := body.get("tool_choice"), dict):
+        name = choice["function"]["name"]
+        tools = forwarded["tools"]
+        forwarded["tools"] = [tool for tool in tools if tool["function"]["name"] == name]
+        forwarded["tool_choice"] = "required"
+    return forwarded
+
+
+def _without_nulls(tool: dict[str, Any]) -> dict[str, Any]:
+    """llama.cpp fails on a null where it reads an optional text."""
+    function = {name: value for name, value in tool["function"].items() if value is not None}
+    return tool | {"function": function}
+
+
+def _has_token_limit(body: Mapping[str, Any]) -> bool:
+    return body.get("max_tokens") is not None or body.get("max_completion_tokens") is not None
+
+
+def _of_choice(body: Mapping[str, Any], prompt: Any, number: int) -> dict[str, Any]:
+    """The prompt of a choice, and its seed: with the same one, all choices would be the same."""
+    seed = body.get("seed")
+    values = {} if prompt is None else {"prompt": prompt}
+    return values if seed is None or not number else values | {"seed": seed + number}
