@@ -94,7 +94,7 @@ async def test_a_file_is_compressed_for_who_takes_that(
     link = (await linked_files(anonymous))[0]
     response = await anonymous.get(link, headers={"accept-encoding": accepted})
     assert response.headers.get("content-encoding") == encoding
-    assert response.headers["vary"] == "Accept-Encoding"
+    assert response.headers["vary"] == "Accept-Encoding, Origin"
     assert (
         response.content == (graphiql.BUILT / link.removeprefix("/graphiql/")).read_bytes()
     )  # httpx unpacks

@@ -287,7 +287,7 @@ async def test_streams_end_when_the_token_expires(
     ticket = (await api.gql(f'{{ ticket(path: "{log}") {{ ticket }} }}'))["ticket"]["ticket"]
     viewer = services.tokens.viewer(api.token)
     assert viewer is not None
-    clock.ahead = viewer.expires_at - datetime.now(UTC) - timedelta(seconds=0.5)
+    clock.ahead = viewer.expires_at - datetime.now(UTC) - timedelta(seconds=2)
     async with (
         websocket(live, api.token) as socket,
         sse(live, api.token, job.id) as events,
