@@ -43,9 +43,7 @@ async def _respond_once(
     request = exchange.request
     echo = request.echo_of(request.prompts[0])
     reader = ChoiceReader(request, exchange.route.model_name, exchange.record, echo=echo)
-    async with client.post(
-        upstream, request.endpoint, body.encode(), is_streamed=request.is_streamed
-    ) as response:
+    async with client.post(upstream, request.endpoint, body.encode()) as response:
         if response.content_type == MEDIA_TYPE:
             await _forward_events(exchange, reader, response)
         else:
@@ -185,9 +183,7 @@ class _SeveralChoices:
         request = self._exchange.request
         async with (
             self._slots,
-            self._client.post(
-                self._upstream, request.endpoint, body.encode(), is_streamed=request.is_streamed
-            ) as response,
+            self._client.post(self._upstream, request.endpoint, body.encode()) as response,
         ):
             yield response
 

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import aiohttp
 
@@ -28,23 +30,30 @@ class StaleAddressError(Exception):
         self.error = error
 
 
-class UpstreamClient:
-    """Sends requests to model servers.
+@dataclass(slots=True)
+class _Connection:
+    """Whether a request was sent on a connection that an earlier one had opened."""
 
-    A connection is not reused after a stream: llama.cpp closes it without notice, and the next request on it would fail.
+    is_reused: bool = False
+
+
+class UpstreamClient:
+    """Sends requests to model servers, on connections that are reused where the server keeps them open.
+
+    llama.cpp closes a connection after a stream without notice. A request that meets that is sent again on a new one.
     """
 
     def __init__(self) -> None:
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._session: aiohttp.ClientSession | None = None
 
     async def aclose(self) -> None:
         """Close the connections."""
-        for session in self._sessions.values():
-            await session.close()
+        if self._session is not None:
+            await self._session.close()
 
     @asynccontextmanager
     async def post(
-        self, upstream: Upstream, endpoint: str, body: bytes, *, is_streamed: bool
+        self, upstream: Upstream, endpoint: str, body: bytes
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A response with status 200. To exit early closes the connection, which ends the generation.
 
@@ -52,7 +61,7 @@ class UpstreamClient:
         """
         response: aiohttp.ClientResponse | None = None
         try:
-            response = await self._send(upstream, endpoint, body, is_streamed=is_streamed)
+            response = await self._send(upstream, endpoint, body)
             if response.status != 200:
                 raise await _error(response)
             yield response
@@ -69,16 +78,22 @@ class UpstreamClient:
             if response is not None:
                 response.close()
 
-    async def _send(
-        self, upstream: Upstream, endpoint: str, body: bytes, *, is_streamed: bool
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, upstream: Upstream, endpoint: str, body: bytes) -> aiohttp.ClientResponse:
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if upstream.api_key:
             headers["authorization"] = f"Bearer {upstream.api_key}"
-        if is_streamed not in self._sessions:  # not in __init__: it needs the running event loop
-            self._sessions[is_streamed] = _new_session(reuses_connections=not is_streamed)
+        if self._session is None:  # not in __init__: it needs the running event loop
+            self._session = _new_session()
         url = f"{upstream.base_url}/{endpoint}"
-        return await self._sessions[is_streamed].post(url, data=body, headers=headers, allow_redirects=False)
+        while True:
+            connection = _Connection()
+            try:
+                return await self._session.post(
+                    url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=connection
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not connection.is_reused:  # each turn takes one from the pool, so that there is an end
+                    raise
 
 
 async def read(response: aiohttp.ClientResponse, limit: int = MAX_RESPONSE) -> bytes:
@@ -97,13 +112,19 @@ def forwarded_headers(response: aiohttp.ClientResponse) -> list[Header]:
     return [(b"content-type", response.headers.get("content-type", "application/json").encode())]
 
 
-def _new_session(*, reuses_connections: bool) -> aiohttp.ClientSession:
-    keepalive = {"keepalive_timeout": KEEPALIVE_S} if reuses_connections else {"force_close": True}
+def _new_session() -> aiohttp.ClientSession:
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(_note_reuse)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, **keepalive),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=TIMEOUT,
+        trace_configs=[tracing],
     )
+
+
+async def _note_reuse(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.is_reused = True
 
 
 async def _error(response: aiohttp.ClientResponse) -> Exception:

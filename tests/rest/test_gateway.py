@@ -1,8 +1,10 @@
 import asyncio
 import json
 import logging
+import re
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -367,16 +369,64 @@ async def test_a_model_server_that_is_down_is_502(gateway: GatewaySetup) -> None
     assert (log.status, log.error) == (502, "The model server does not answer.")
 
 
-async def test_a_connection_is_used_again_but_after_a_stream(gateway: GatewaySetup) -> None:
-    """llama.cpp closes it after a stream without notice, so that the next request would break off."""
+async def test_a_connection_is_used_again(gateway: GatewaySetup) -> None:
     respond = {True: stream(STREAM), False: whole(200, CHAT)}
-    for is_streamed in (False, False, True, True, False):
+    for is_streamed in (False, True, True, False):
         gateway.model.respond = respond[is_streamed]
         await gateway.send(stream=is_streamed)
 
-    whole_1, whole_2, stream_1, stream_2, whole_3 = gateway.model.connections
-    assert whole_1 == whole_2 == whole_3
-    assert len({whole_1, stream_1, stream_2}) == 3
+    assert len(set(gateway.model.connections)) == 1
+
+
+async def closing_server(responses: int) -> tuple[asyncio.Server, list[int]]:
+    """A model server that closes each connection, without notice, where it would read one request more.
+
+    The list has how many requests each connection brought.
+    """
+    counts: list[int] = []
+    body = json.dumps(CHAT).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(counts)
+        counts.append(0)
+        with suppress(asyncio.IncompleteReadError):  # the gateway closes the last one
+            while counts[number] <= responses:
+                request = await reader.readuntil(b"\r\n\r\n")
+                counts[number] += 1
+                if counts[number] <= responses:
+                    length = re.search(rb"content-length: (\d+)", request, re.IGNORECASE)
+                    assert length
+                    await reader.readexactly(int(length[1]))
+                    writer.write(head + body)
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0), counts
+
+
+async def test_a_request_on_a_connection_that_the_server_has_closed_is_sent_on_a_new_one(
+    gateway: GatewaySetup,
+) -> None:
+    server, counts = await closing_server(responses=1)
+    address = server.sockets[0].getsockname()
+    gateway.runtime.upstreams = [Upstream(base_url=f"http://127.0.0.1:{address[1]}/v1", model="m")]
+
+    statuses = [(await gateway.send()).status_code for _ in range(3)]
+
+    assert (statuses, counts) == ([200, 200, 200], [2, 2, 1])
+    server.close()
+
+
+async def test_a_request_that_a_new_connection_does_not_answer_is_sent_once(gateway: GatewaySetup) -> None:
+    server, counts = await closing_server(responses=0)
+    address = server.sockets[0].getsockname()
+    gateway.runtime.upstreams = [Upstream(base_url=f"http://127.0.0.1:{address[1]}/v1", model="m")]
+
+    response = await gateway.send()
+
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_broke_off")
+    assert counts == [1]
+    server.close()
 
 
 async def test_a_response_that_breaks_off_is_502_and_not_to_be_tried_again(gateway: GatewaySetup) -> None:

@@ -103,6 +103,12 @@ async def test_a_request_that_cannot_be_answered_is_no_error_of_a_server(
     assert (response.status_code, response.json()["error"]["code"]) == (status, code), response.text
 
 
+async def test_requests_right_after_streams_are_answered(gateway: GatewaySetup) -> None:
+    statuses = [(await send(gateway, stream=number % 2 == 0)).status_code for number in range(60)]
+
+    assert statuses == [200] * 60
+
+
 async def test_a_prompt_that_is_too_long_is_said_in_numbers(gateway: GatewaySetup) -> None:
     response = await send(gateway, messages=[{"role": "user", "content": "long " * 2000}])
 
