@@ -30,6 +30,10 @@ class Upstream:
     capabilities: frozenset[ModelCapability] | None = None
 
 
+NO_PLACE = "NO_PLACE"
+"""The reason of an `Unavailable` where the runtime is well, but has no room for the model now."""
+
+
 class ModelRuntime(Protocol):
     """Loads models and resolves their addresses."""
 

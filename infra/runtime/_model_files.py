@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from domain.errors import Invalid, NotFound, Unavailable
-from domain.ports.model_runtime import ModelFile
+from domain.ports.model_runtime import NO_PLACE, ModelFile
 from domain.ports.storage import Storage
 
 
@@ -42,7 +42,8 @@ async def _download(storage: Storage, model: ModelFile, partial: Path) -> None:
     except NotFound:
         raise Invalid("The model's file is not in storage.", reason="MODEL_MISSING") from None
     except OSError as error:
-        raise Unavailable(f"The model runtime could not store the model: {error.strerror}.") from error
+        message = f"The model runtime could not store the model: {error.strerror}."
+        raise Unavailable(message, reason=NO_PLACE) from error
     if not await asyncio.to_thread(_is_intact, partial, model):
         raise Invalid(
             "The model's file in storage is damaged: its SHA-256 is not the one recorded.",

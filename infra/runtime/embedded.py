@@ -64,7 +64,7 @@ class EmbeddedRuntime:
             problem = response.json()
             raise Invalid(problem["detail"], reason=problem["error_code"])
         if response.is_error:
-            raise Unavailable(_detail(response))
+            raise _unavailable(response)
         return response
 
 
@@ -73,7 +73,8 @@ def _upstream(*, capabilities: list[str] | None, **fields: Any) -> Upstream:
     return Upstream(**fields, capabilities=found)
 
 
-def _detail(response: httpx.Response) -> str:
+def _unavailable(response: httpx.Response) -> Unavailable:
     if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        return str(response.json()["detail"])
-    return f"The model runtime answered {response.status_code}."
+        problem = response.json()
+        return Unavailable(problem["detail"], reason=problem["error_code"])
+    return Unavailable(f"The model runtime answered {response.status_code}.")

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from domain.errors import DomainError, ErrorCode, Unavailable
+from domain.ports.model_runtime import NO_PLACE
 from edge.event_streams import event
 
 DOMAIN_ERRORS: Mapping[ErrorCode, tuple[int, str]] = {
@@ -77,7 +78,9 @@ def model_output_error(message: str) -> OpenAIError:
 
 
 def from_runtime_error(error: Unavailable) -> OpenAIError:
-    """The error for a model server that cannot be asked for a model: it is at fault, and not the gateway."""
+    """The error where a model cannot be had: 503 where there is no place for it, else the model server is at fault."""
+    if error.reason == NO_PLACE:
+        return from_domain_error(error)
     return OpenAIError(502, error.message, code="upstream_down", headers={"retry-after": "1"})
 
 

@@ -17,6 +17,7 @@ from starlette.types import Receive, Send
 
 from domain.deployments import ModelCapability
 from domain.errors import Unavailable
+from domain.ports.model_runtime import NO_PLACE
 from rest.gateway._bodies import upstream_bodies
 from rest.gateway._requests import GatewayRequest
 from tests.rest.gateway_bodies import AUDIO, CALL, CALLED, IMAGE, REQUIRED, SCHEMA, TOOL, USER, parts
@@ -513,12 +514,17 @@ async def test_an_error_is_a_server_error_only_where_the_model_server_is_at_faul
     assert (response.status_code, response.json()["error"]["code"]) == (expected, code)
 
 
-async def test_a_model_runtime_that_does_not_answer_is_502(gateway: GatewaySetup) -> None:
-    gateway.runtime.refusal = Unavailable("The model runtime does not answer.")
+@pytest.mark.parametrize(
+    ("reason", "status", "code"), [(None, 502, "upstream_down"), (NO_PLACE, 503, "unavailable")]
+)
+async def test_a_model_runtime_that_does_not_answer_is_502_and_one_without_place_503(
+    gateway: GatewaySetup, reason: str | None, status: int, code: str
+) -> None:
+    gateway.runtime.refusal = Unavailable("A sentence.", reason=reason)
 
     response = await gateway.send()
 
-    assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_down")
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     assert response.headers["retry-after"] == "1"
 
 

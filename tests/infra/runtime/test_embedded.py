@@ -1,4 +1,6 @@
 import asyncio
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from openai import AsyncOpenAI
 from domain.deployments import ModelCapability
 from domain.errors import Invalid, Unavailable
 from domain.ports.gateway import Route
-from domain.ports.model_runtime import ModelFile, Upstream
+from domain.ports.model_runtime import NO_PLACE, ModelFile, Upstream
 from infra.runtime import _capabilities
 from infra.runtime._loaded_models import LoadedModels
 from infra.runtime.embedded import EmbeddedRuntime
@@ -223,6 +225,19 @@ async def test_a_damaged_local_copy_is_downloaded_again(embedded: EmbeddedSetup)
 
     assert (await embedded.complete(after)).status_code == 200
     assert len(embedded.storage.downloads) == 2
+
+
+async def test_a_full_disk_is_no_place_for_a_model(
+    embedded: EmbeddedSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(FolderStorage, "download", fail)
+
+    with pytest.raises(Unavailable, match="No space left on device") as refused:
+        await embedded.runtime.upstream(embedded.model())
+    assert refused.value.reason == NO_PLACE
 
 
 async def test_an_unknown_name_and_a_malformed_id_are_invalid(embedded: EmbeddedSetup) -> None:
