@@ -35,9 +35,9 @@ def _check_text_only(endpoint: str, body: Mapping[str, Any]) -> None:
     if body.get("modalities") not in (*EMPTY, ["text"]):
         raise unsupported("modalities", "This model answers in text only.")
     for index, message in enumerate(_messages(endpoint, body)):
-        for place, part in enumerate(dicts(message.get("content"))):
+        for position, part in enumerate(dicts(message.get("content"))):
             if part["type"] not in TEXT_PARTS:
-                path = f"messages[{index}].content[{place}]"
+                path = f"messages[{index}].content[{position}]"
                 raise unsupported(path, f"This model reads text only, and `{path}` is {part['type']}.")
 
 

@@ -110,7 +110,7 @@ LogitBias = Annotated[
     AfterValidator(_token_ids),
 ]
 MAX_2048 = Field(max_length=MAX_ITEMS, fail_fast=True)
-"""As the other bounds of arrays, it reports the first error only: those of a body of 2 MiB would take seconds."""
+"""At most 2,048 elements, of which the first wrong one is reported: to collect the errors of 2 MiB would take seconds."""
 MAX_128 = Field(max_length=MAX_TOOLS, fail_fast=True)
 
 
@@ -236,9 +236,9 @@ def _check_contents(messages: Any) -> None:
         path = f"messages[{index}].content"
         if message.get("content") is None and message["role"] not in {"assistant", "function"}:
             raise invalid_value(path, "must be text or an array of parts")
-        for place, part in enumerate(_parts(message.get("content")) or ()):
+        for position, part in enumerate(_parts(message.get("content")) or ()):
             if part["type"] in {"text", "refusal"} and part.get(part["type"]) is None:
-                raise invalid_value(f"{path}[{place}].{part['type']}", "is missing")
+                raise invalid_value(f"{path}[{position}].{part['type']}", "is missing")
 
 
 def _check_tool_choice(choice: Any, tools: Any) -> None:

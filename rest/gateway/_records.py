@@ -42,7 +42,7 @@ class CompletionRecord:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the output is longer than what is logged of it."""
+        """Whether the log has no room for more of the output, so that its end may be missing."""
         return self._chars_left == 0
 
     def add(self, part: dict[str, Any]) -> None:

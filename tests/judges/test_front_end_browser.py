@@ -191,5 +191,5 @@ async def readable(page: Page, origin: str, made: dict[str, str], server: str) -
 
 
 def moved(made: dict[str, str], server: str, other: str) -> dict[str, str]:
-    """The same values with the address of another server."""
+    """The values of `made`, with the address `other` wherever they name the address `server`."""
     return {name: value.replace(server, other) for name, value in made.items()}
