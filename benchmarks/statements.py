@@ -22,7 +22,8 @@ from domain.accounts import new_user
 from domain.base_models import TINY
 from domain.datasets import Dataset, RunStatus
 from domain.deployments import Deployment
-from domain.finetunes import Finetune, FinetuneMethod
+from domain.finetunes import Finetune
+from domain.hyperparameters import FinetuneMethod
 from domain.ids import Noun
 from domain.items import Item, ItemOrigin
 from domain.job_events import LogLine

@@ -1,11 +1,12 @@
 """The models that can be fine-tuned: a short catalog of open weights, and a tiny model generated from a seed."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 from domain.errors import Invalid
-from domain.finetunes import Hyperparameters
+from domain.hyperparameters import Hyperparameters
 from domain.reading import Reads
 from domain.rules import check_range
 
@@ -32,7 +33,11 @@ LINEAR_LAYERS = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseModel:
-    """A base model. `defaults` are its own default hyperparameters."""
+    """A base model. `defaults` are its own default hyperparameters.
+
+    `revision` is the commit that its files were fetched at, `sha256` the digest of its weights, and `size_bytes` their size;
+    None before they were stored. `last_used_at` is when a training last began with it.
+    """
 
     id: str
     model_id: str
@@ -51,6 +56,10 @@ class BaseModel:
     max_rank: int = 256
     default_alpha: int = 32
     target_modules: tuple[str, ...] = LINEAR_LAYERS
+    revision: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+    last_used_at: datetime | None = None
     valid: bool = True
     warnings: tuple[str, ...] = ()
     defaults: dict[str, Any] = field(default_factory=dict)

@@ -1,11 +1,12 @@
 """Training datasets: records and rules."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from domain.conversations import Conversation, ItemFormat, Preference, conversation_of, preference_of
 from domain.errors import Invalid
 from domain.jobs import JobStatus
 from domain.reading import LockingReads, Reads
@@ -59,6 +60,8 @@ class Dataset:
     file_count: int = 0
     total_size_bytes: int = 0
     generate_prompt: str | None = None
+    item_format: ItemFormat = ItemFormat.PROMPT_COMPLETION
+    system_prompt: str | None = None
     input_field: str
     output_field: str
     field_names: tuple[str, ...]
@@ -96,6 +99,7 @@ class Dataset:
         for text, field, limit in (
             (self.description, "description", TEXT_LIMIT),
             (self.generate_prompt, "generatePrompt", TEXT_LIMIT),
+            (self.system_prompt, "systemPrompt", TEXT_LIMIT),
             (self.corpus_name, "corpusName", NAME_LIMIT),
             (self.generate_model, "generateModel", NAME_LIMIT),
         ):
@@ -105,6 +109,28 @@ class Dataset:
             check_range(self.expected_output_size_chars, "expectedOutputSizeChars", 1, 10_000_000)
         if self.generate_examples_number is not None:
             check_range(self.generate_examples_number, "generateExamplesNumber", 1, 10_000_000)
+
+    def conversation_of(self, values: Sequence[str]) -> Conversation | None:
+        """What is learned of an item's values, without the dataset's system prompt; None for a preference pair.
+
+        Raises `ValueError` for values that are not JSON where the format needs it.
+        """
+        named = dict(zip(self.field_names, values, strict=True))
+        if self.item_format is ItemFormat.PREFERENCE:
+            return None
+        if self.item_format is ItemFormat.CONVERSATION:
+            return conversation_of(named)
+        asked = {"role": "user", "content": named[self.input_field]}
+        return Conversation(messages=(asked, {"role": "assistant", "content": named[self.output_field]}))
+
+    def preference_of(self, values: Sequence[str]) -> Preference | None:
+        """The preference pair of an item's values; None where the items are of another format.
+
+        Raises `ValueError` for values that are not JSON.
+        """
+        if self.item_format is not ItemFormat.PREFERENCE:
+            return None
+        return preference_of(dict(zip(self.field_names, values, strict=True)))
 
     @property
     def prefix(self) -> str:

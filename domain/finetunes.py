@@ -3,54 +3,17 @@
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Protocol
 
+from domain.artifacts import Artifact, model_artifact
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict
+from domain.hyperparameters import FinetuneMethod, Hyperparameters, TrainingObjective
 from domain.items import Item
 from domain.job_events import Metric
 from domain.jobs import Runner
 from domain.reading import LockingReads, PagedReads, Reads
-from domain.storage_keys import artifact_key, finetune_prefix, gguf_filename
-
-
-class FinetuneMethod(StrEnum):
-    """Method of fine-tuning."""
-
-    LORA = "LORA"
-    QLORA = "QLORA"
-    FULL = "FULL"
-
-
-class ArtifactKind(StrEnum):
-    """Kind of an artifact."""
-
-    GGUF = "GGUF"
-    ADAPTER = "ADAPTER"
-    BASE_MODEL = "BASE_MODEL"
-    MERGED = "MERGED"
-    CONFIG = "CONFIG"
-    METRICS = "METRICS"
-    REPORT = "REPORT"
-    ARCHIVE = "ARCHIVE"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hyperparameters:
-    """All hyperparameters of a run; none is left to a library's default."""
-
-    num_epochs: float
-    learning_rate: float
-    per_device_batch_size: int
-    gradient_accumulation_steps: int
-    max_seq_length: int
-    lora_r: int
-    lora_alpha: int
-    lora_dropout: float
-    target_modules: tuple[str, ...]
-    warmup_ratio: float
-    weight_decay: float
+from domain.storage_keys import artifact_key, finetune_prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,24 +73,6 @@ def updated_metrics(before: TrainingMetrics | None, metric: Metric) -> TrainingM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
-    """A file of a run in storage."""
-
-    filename: str
-    kind: ArtifactKind
-    size_bytes: int
-    sha256: str
-    quantization: str | None = None
-
-
-def model_artifact(artifacts: Sequence[Artifact], model_name: str) -> Artifact | None:
-    """The artifact that the model runtime loads: `{model_name}.gguf`, or else the only GGUF; None where there is neither."""
-    named = [artifact for artifact in artifacts if artifact.filename == gguf_filename(model_name)]
-    found = named or [artifact for artifact in artifacts if artifact.kind is ArtifactKind.GGUF]
-    return found[0] if len(found) == 1 else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Finetune:
     """A training run and its results. Its items are frozen when it is created."""
 
@@ -141,6 +86,9 @@ class Finetune:
     base_model_id: str | None = None
     status: RunStatus = RunStatus.PLANNING
     error: str | None = None
+    base_model_revision: str | None = None
+    base_model_sha256: str | None = None
+    objective: TrainingObjective = TrainingObjective.SFT
     method: FinetuneMethod
     hyperparameters: Hyperparameters
     dataset_id: str
@@ -293,6 +241,7 @@ class NewFinetune:
     training_dataset_number_examples: int | None = None
     training_dataset_select_random: bool = False
     seed: int | None = None
+    objective: TrainingObjective = TrainingObjective.SFT
     method: FinetuneMethod | None = None
     hyperparameters: Mapping[str, Any] | None = None
     runner: Runner = Runner.LOCAL

@@ -43,6 +43,8 @@ class ProblemCode(StrEnum):
     PII = "PII"
     NOT_TEXT = "NOT_TEXT"
     CONTRADICTION = "CONTRADICTION"
+    CONVERSATION_INVALID = "CONVERSATION_INVALID"
+    CONTROL_TOKENS = "CONTROL_TOKENS"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from domain.artifacts import ArtifactKind
 from domain.datasets import RunStatus
 from domain.errors import Conflict, Invalid
-from domain.finetunes import ArtifactKind, InferenceSample
+from domain.finetunes import InferenceSample
 from domain.job_events import Metric
 
 UNPROCESSABLE = "UNPROCESSABLE"

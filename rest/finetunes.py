@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from stream_zip import ZIP_64, Method, async_stream_zip
 
+from domain.artifacts import Artifact, ArtifactKind
 from domain.errors import Conflict, NotFound
-from domain.finetunes import Artifact, ArtifactKind, Finetune, require_gguf
+from domain.finetunes import Finetune, require_gguf
 from domain.ports.storage import Storage
 from domain.rate_limits import CallKind
 from domain.rules import safe_name

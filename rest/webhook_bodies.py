@@ -16,9 +16,10 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from domain.artifacts import ArtifactKind
 from domain.datasets import RunStatus
 from domain.errors import Invalid
-from domain.finetunes import ArtifactKind, InferenceSample
+from domain.finetunes import InferenceSample
 from domain.job_events import Metric
 from domain.rules import TEXT_LIMIT, is_storable_time, safe_name
 from domain.status_updates import (

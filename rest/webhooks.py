@@ -7,9 +7,10 @@ from contextlib import suppress
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from domain.artifacts import Artifact
 from domain.datasets import UNFINISHED, Dataset, RunStatus
 from domain.errors import Conflict, Unauthenticated
-from domain.finetunes import Artifact, Finetune
+from domain.finetunes import Finetune
 from domain.ids import Noun
 from domain.jobs import Superseded
 from domain.reading import not_found_error, require

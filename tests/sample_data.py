@@ -10,9 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import ids
+from domain.artifacts import Artifact, ArtifactKind
 from domain.base_models import TINY
 from domain.deployments import ModelCapability
-from domain.finetunes import Artifact, ArtifactKind
 from domain.ids import Noun
 from domain.job_events import LogLine
 from domain.reading import require

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from pydantic import BaseModel
 
-from domain.finetunes import ArtifactKind
+from domain.artifacts import ArtifactKind
 from domain.services import Services
 from rest.errors import REASON_STATUS
 from rest.webhook_bodies import _Artifact, _Metrics, _Result, _StatusUpdate

@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from domain.artifacts import Artifact
+from domain.conversations import conversation_as_json, preference_as_json
 from domain.datasets import Dataset
 from domain.errors import DomainError, Invalid, Unavailable
-from domain.finetunes import SAVE_CHECKPOINT, Artifact, Finetune, TrainingMetrics, updated_metrics
+from domain.finetunes import SAVE_CHECKPOINT, Finetune, TrainingMetrics, updated_metrics
 from domain.ids import Noun
 from domain.items import Item
 from domain.job_events import Checkpoint, Event, LogLine, Metric, Progress
@@ -97,6 +99,9 @@ async def _run(services: Services, finetune: Finetune, dataset: Dataset, folder:
         base_model_license=base_model.license if base_model else None,
         dataset_name=dataset.name,
         dataset_version=dataset.version,
+        item_format=dataset.item_format,
+        system_prompt=dataset.system_prompt,
+        objective=finetune.objective,
         method=finetune.method,
         hyperparameters=finetune.hyperparameters,
         seed=finetune.seed,
@@ -106,13 +111,11 @@ async def _run(services: Services, finetune: Finetune, dataset: Dataset, folder:
 
 
 def _json_line(dataset: Dataset, item: Item) -> str:
-    data = dict(zip(dataset.field_names, item.values, strict=True))
-    record = {
-        "id": item.id,
-        "input": data[dataset.input_field],
-        "output": data[dataset.output_field],
-        "split": item.split,
-    }
+    record: dict[str, Any] = {"id": item.id, "split": item.split}
+    if conversation := dataset.conversation_of(item.values):
+        record["conversation"] = conversation_as_json(conversation)
+    if preference := dataset.preference_of(item.values):
+        record["preference"] = preference_as_json(preference)
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 

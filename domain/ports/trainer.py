@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from domain.finetunes import (
-    ArtifactKind,
-    FinetuneMethod,
-    Hyperparameters,
-    InferenceSample,
-    ParityReport,
-)
+from domain.artifacts import ArtifactKind
+from domain.conversations import ItemFormat
+from domain.finetunes import InferenceSample, ParityReport
+from domain.hyperparameters import FinetuneMethod, Hyperparameters, TrainingObjective
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
 
 
@@ -21,7 +18,10 @@ class TrainingRun:
 
     `model_name` has the base model, the project and the version in it; `name` is what the user calls the
     fine-tune. `base_model_license` is an identifier such as `apache-2.0`, None where it is unknown.
-    `items_path` is a JSON Lines file of `{"id", "input", "output", "split": "TRAIN" | "EVAL"}`.
+    `system_prompt` is the dataset's: the exported chat template puts it first where a conversation has no system message.
+    `items_path` is a JSON Lines file of `{"id", "split": "TRAIN" | "EVAL", "conversation"}`, or with `"preference"` in the
+    place of `"conversation"` where the items are preference pairs: the records of `domain.conversations` as JSON.
+    `base_model_folder` has the base model's files; None where the training process makes them (`luthier/tiny`).
     Checkpoints and artifacts are written below `folder`, which no other run uses: a later attempt
     resumes from the earlier one's checkpoints.
     """
@@ -32,8 +32,14 @@ class TrainingRun:
     model_name: str
     base_model_name: str
     base_model_license: str | None
+    base_model_folder: Path | None = None
+    base_model_revision: str | None = None
+    base_model_sha256: str | None = None
     dataset_name: str
     dataset_version: int
+    item_format: ItemFormat = ItemFormat.PROMPT_COMPLETION
+    system_prompt: str | None = None
+    objective: TrainingObjective = TrainingObjective.SFT
     method: FinetuneMethod
     hyperparameters: Hyperparameters
     seed: int

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
+from domain.artifacts import Artifact, ArtifactKind, model_artifact
 from domain.errors import Conflict, Invalid, NotFound
-from domain.finetunes import Artifact, ArtifactKind, Finetune, model_artifact
+from domain.finetunes import Finetune
 from domain.ports.storage import ObjectChanged, Storage, StoredObject
 from domain.rules import safe_name
 from domain.status_updates import ReportedResult, shown_name, unprocessable_error

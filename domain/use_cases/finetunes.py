@@ -10,14 +10,13 @@ from domain.errors import Conflict, Invalid
 from domain.finetunes import (
     MAX_SEED,
     Finetune,
-    FinetuneMethod,
-    Hyperparameters,
     ItemSampling,
     NewFinetune,
     RejectionReason,
     model_name,
     training_already_running_error,
 )
+from domain.hyperparameters import FinetuneMethod, Hyperparameters
 from domain.ids import Noun
 from domain.jobs import Job, JobType, Runner, new_job
 from domain.projects import Project, require_active

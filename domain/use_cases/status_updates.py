@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from domain.artifacts import Artifact
 from domain.datasets import DatasetOrigin, RunStatus
-from domain.finetunes import Artifact, Finetune, updated_metrics
+from domain.finetunes import Finetune, updated_metrics
 from domain.job_events import Event, LogLine, Metric, Progress
 from domain.jobs import Job, JobStatus, Runner
 from domain.reading import require, require_locked

@@ -7,13 +7,9 @@ from typing import Any, ClassVar
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from domain.artifacts import Artifact
 from domain.datasets import UNFINISHED
-from domain.finetunes import (
-    Artifact,
-    Finetune,
-    FinetuneFilter,
-    training_already_running_error,
-)
+from domain.finetunes import Finetune, FinetuneFilter, training_already_running_error
 from domain.ids import Noun
 from domain.reading import Parent
 from domain.texts import replace_invalid_characters

@@ -27,16 +27,12 @@ from domain import documents as doc
 from domain import items as item
 from domain import jobs as jb
 from domain import projects as prj
+from domain.artifacts import Artifact
 from domain.base_models import ModelSource, ModelType
+from domain.conversations import ItemFormat
 from domain.encodings import EncodingReading
-from domain.finetunes import (
-    Artifact,
-    FinetuneMethod,
-    Hyperparameters,
-    InferenceSample,
-    ParityReport,
-    TrainingMetrics,
-)
+from domain.finetunes import InferenceSample, ParityReport, TrainingMetrics
+from domain.hyperparameters import FinetuneMethod, Hyperparameters, TrainingObjective
 from domain.ids import Noun
 from domain.job_events import JobEventKind
 from domain.splits import Split
@@ -100,6 +96,10 @@ base_models = Table(
     Column("max_rank", Integer, nullable=False),
     Column("default_alpha", Integer, nullable=False),
     Column("target_modules", Texts, nullable=False),
+    Column("revision", Text),
+    Column("sha256", Text),
+    Column("size_bytes", BigInteger),
+    Column("last_used_at", Moment),
     Column("valid", Boolean, nullable=False),
     Column("warnings", Texts, nullable=False),
     Column("defaults", JSONB, nullable=False),
@@ -167,6 +167,8 @@ datasets = Table(
     Column("file_count", Integer, nullable=False),
     Column("total_size_bytes", BigInteger, nullable=False),
     Column("generate_prompt", Text),
+    Column("item_format", Name(ItemFormat), nullable=False, server_default="PROMPT_COMPLETION"),
+    Column("system_prompt", Text),
     Column("input_field", Text, nullable=False),
     Column("output_field", Text, nullable=False),
     Column("field_names", Texts, nullable=False),
@@ -258,6 +260,9 @@ finetunes = Table(
     _ref("base_model_id", Noun.BASE_MODEL, "base_models", cascade=False),
     Column("status", Name(ds.RunStatus), nullable=False),
     Column("error", Text),
+    Column("base_model_revision", Text),
+    Column("base_model_sha256", Text),
+    Column("objective", Name(TrainingObjective), nullable=False, server_default="SFT"),
     Column("method", Name(FinetuneMethod), nullable=False),
     Column("hyperparameters", Json(Hyperparameters), nullable=False),
     _ref("dataset_id", Noun.DATASET, "datasets", index=False),
@@ -315,6 +320,9 @@ training_points = Table(
     Column("eval_loss", Double),
     Column("perplexity", Double),
     Column("learning_rate", Double),
+    Column("token_accuracy", Double),
+    Column("reward_margin", Double),
+    Column("reward_accuracy", Double),
     Column("at", Moment, nullable=False),
 )
 

@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.api_keys import digest_of_secret
+from domain.artifacts import model_artifact
 from domain.deployments import DeploymentStatus
 from domain.errors import NotFound, Unauthenticated, Unavailable
-from domain.finetunes import model_artifact
 from domain.ports.gateway import Route
 from domain.ports.model_runtime import ModelFile
 from domain.storage_keys import artifact_key

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from domain.finetunes import ArtifactKind
+from domain.artifacts import ArtifactKind
 from domain.hashes import sha256_of_file
 from domain.ports.trainer import ProducedFile
 from domain.storage_keys import BASE_MODEL_FOLDER

@@ -72,7 +72,8 @@ def read_items(path: Path) -> tuple[list[TrainingItem], list[TrainingItem]]:
     with path.open(encoding="utf-8") as lines:
         for line in filter(str.strip, lines):
             fields: dict[str, Any] = json.loads(line)
-            item = TrainingItem(fields["id"], fields["input"], fields["output"])
+            asked, answer = fields["conversation"]["messages"]
+            item = TrainingItem(fields["id"], asked["content"], answer["content"])
             (held_out if fields["split"] == "EVAL" else train).append(item)
     return train, held_out
 

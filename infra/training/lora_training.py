@@ -15,7 +15,7 @@ from peft import LoraConfig
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from domain.finetunes import FinetuneMethod, Hyperparameters
+from domain.hyperparameters import FinetuneMethod, Hyperparameters
 from domain.job_events import Checkpoint, Metric
 from domain.ports.trainer import TrainingFailed, TrainingRun
 from domain.training_points import TrainingPoint

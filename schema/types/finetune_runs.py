@@ -3,7 +3,10 @@
 import strawberry
 
 from domain import finetunes as domain
-from domain.finetunes import ArtifactKind, FinetuneMethod
+from domain.artifacts import Artifact as ArtifactRecord
+from domain.artifacts import ArtifactKind
+from domain.hyperparameters import FinetuneMethod
+from domain.hyperparameters import Hyperparameters as HyperparametersRecord
 from schema.shared.enums import register_enum
 from schema.shared.nodes import convert, converted_from
 from schema.shared.scalars import BigInt
@@ -34,7 +37,7 @@ register_enum(
 )
 
 
-@converted_from(domain.Hyperparameters)
+@converted_from(HyperparametersRecord)
 @strawberry.type(
     description="Hyperparameters of a fine-tune. A local worker trains with AdamW, and "
     "computes the loss on the output of an item alone, not on its prompt. Ranges and defaults: `HyperparametersInput`."
@@ -147,7 +150,7 @@ class ParityReport:
     )
 
 
-@converted_from(domain.Artifact, "download_url")
+@converted_from(ArtifactRecord, "download_url")
 @strawberry.type(description="A file that a fine-tune produced, in object storage.")
 class Artifact:
     filename: str = strawberry.field(description="File name without a path.")

@@ -8,7 +8,8 @@ import strawberry
 
 from domain import finetunes as domain
 from domain.datasets import RunStatus
-from domain.finetunes import FinetuneFilter, FinetuneMethod
+from domain.finetunes import FinetuneFilter
+from domain.hyperparameters import FinetuneMethod
 from domain.ids import Noun
 from domain.pages import PageRequest
 from domain.reading import Collection, Parent

@@ -62,6 +62,10 @@ register_enum(
     "imported as the text.",
     CONTRADICTION="Warning: another item has the same input, compared as for `DUPLICATE`, and an output that "
     "differs in more than case and white space.",
+    CONVERSATION_INVALID="A conversation or a preference pair breaks a rule of OpenAI's chat format; the message says "
+    "which of its messages does.",
+    CONTROL_TOKENS="Warning: a message spells a control token of chat templates, such as `<|im_end|>`; it is learned as "
+    "text.",
 )
 
 

@@ -7,17 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.artifacts import Artifact, ArtifactKind, model_artifact
 from domain.base_models import CATALOG, LINEAR_LAYERS, TINY, BaseModel
 from domain.errors import Invalid
-from domain.finetunes import (
-    Artifact,
-    ArtifactKind,
-    TrainingMetrics,
-    model_artifact,
-    model_name,
-    project_slug,
-    updated_metrics,
-)
+from domain.finetunes import TrainingMetrics, model_name, project_slug, updated_metrics
 from domain.job_events import Metric
 from domain.rules import NAME_LIMIT, safe_name
 from domain.training_points import TrainingPoint

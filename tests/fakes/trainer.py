@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.finetunes import ArtifactKind, FinetuneMethod, InferenceSample, ParityReport
+from domain.artifacts import ArtifactKind
+from domain.finetunes import InferenceSample, ParityReport
+from domain.hyperparameters import FinetuneMethod
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
 from domain.ports.trainer import (
     ItemsPrepared,

@@ -11,7 +11,8 @@ from domain import api_keys, finetunes, ids, items
 from domain.base_models import TINY
 from domain.datasets import Dataset, RunStatus
 from domain.deployments import Deployment
-from domain.finetunes import Finetune, FinetuneMethod
+from domain.finetunes import Finetune
+from domain.hyperparameters import FinetuneMethod
 from domain.ids import Noun
 from domain.items import Item, ItemOrigin
 from domain.projects import Project

@@ -87,7 +87,9 @@ async def test_the_training_process_is_given_the_frozen_items_and_the_run(
     assert (run.name, run.version) == (found["modelName"], 1)
     assert (run.dataset_name, run.dataset_version) == ("Capitals", 1)
     assert (run.base_model_name, run.base_model_license) == ("luthier/tiny", "apache-2.0")
-    assert [(item["input"], item["output"]) for item in items] == SIXTY
+    assert [
+        tuple(message["content"] for message in item["conversation"]["messages"]) for item in items
+    ] == SIXTY
     learned = [item["id"] for item in items if item["split"] == "TRAIN"]
     assert learned == [node["id"] for node in found["trainedItems"]["nodes"]]
     assert len(learned) == found["trainedItemCount"] < 60

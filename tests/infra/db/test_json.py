@@ -10,16 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import ids
+from domain.artifacts import Artifact, ArtifactKind
 from domain.documents import Document, DocumentKind, DocumentStatus, TablePreview
-from domain.finetunes import (
-    Artifact,
-    ArtifactKind,
-    Finetune,
-    Hyperparameters,
-    InferenceSample,
-    ParityReport,
-    TrainingMetrics,
-)
+from domain.finetunes import Finetune, InferenceSample, ParityReport, TrainingMetrics
+from domain.hyperparameters import Hyperparameters
 from domain.ids import Noun
 from domain.items import Problem, ProblemCode
 from domain.job_events import Checkpoint, Event, JobEventKind, LogLine, Metric, Progress, StatusChanged
@@ -44,7 +38,8 @@ EVENTS: dict[JobEventKind, tuple[str, Event]] = {
     JobEventKind.METRIC: (
         (
             '{"point": {"step": 3, "epoch": 0.5, "train_loss": 1.25, "eval_loss": null, "perplexity": null,'
-            ' "learning_rate": 0.0002, "at": "2026-10-01T12:00:00.123456+00:00"},'
+            ' "learning_rate": 0.0002, "token_accuracy": null, "reward_margin": null, "reward_accuracy": null,'
+            ' "at": "2026-10-01T12:00:00.123456+00:00"},'
             ' "total_steps": 6, "tokens_per_second": 12.5}'
         ),
         Metric(
@@ -67,7 +62,7 @@ FINETUNE: dict[str, tuple[str, Any]] = {
         (
             '{"num_epochs": 3, "learning_rate": 0.0002, "per_device_batch_size": 4, "gradient_accumulation_steps": 4,'
             ' "max_seq_length": 512, "lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.05,'
-            ' "target_modules": ["q_proj", "v_proj"], "warmup_ratio": 0.03, "weight_decay": 0.01}'
+            ' "target_modules": ["q_proj", "v_proj"], "warmup_ratio": 0.03, "weight_decay": 0.01, "beta": null}'
         ),
         Hyperparameters(
             num_epochs=3.0,

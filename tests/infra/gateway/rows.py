@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import ids
 from domain.api_keys import new_key
+from domain.artifacts import Artifact, ArtifactKind
 from domain.datasets import DatasetOrigin, RunStatus
 from domain.deployments import DeploymentStatus
-from domain.finetunes import Artifact, ArtifactKind, FinetuneMethod, Hyperparameters
+from domain.hyperparameters import FinetuneMethod, Hyperparameters
 from domain.ids import Noun
 from domain.projects import ProjectStatus, TaskType
 from infra.db.tables import api_keys, datasets, deployments, finetunes, projects, users

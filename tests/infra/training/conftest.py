@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from domain.base_models import LINEAR_LAYERS
-from domain.finetunes import FinetuneMethod, Hyperparameters
+from domain.hyperparameters import FinetuneMethod, Hyperparameters
 from domain.job_events import Metric, Progress
 from domain.ports.trainer import ItemsPrepared, TrainingMessage, TrainingResult, TrainingRun
 from infra.training.trainer import ProcessTrainer
@@ -43,6 +43,10 @@ HYPERPARAMETERS = Hyperparameters(
 )
 
 
+def messages_of(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
 @dataclass(frozen=True)
 class Table:
     """Questions and answers, the last `held_out` of them held out."""
@@ -53,7 +57,13 @@ class Table:
     def write(self, path: Path) -> Path:
         splits = ["TRAIN"] * (len(self.rows) - self.held_out) + ["EVAL"] * self.held_out
         lines = (
-            json.dumps({"id": f"item_{index}", "input": question, "output": answer, "split": split})
+            json.dumps(
+                {
+                    "id": f"item_{index}",
+                    "split": split,
+                    "conversation": {"messages": messages_of(question, answer)},
+                }
+            )
             for index, ((question, answer), split) in enumerate(zip(self.rows, splits, strict=True))
         )
         path.write_text("\n".join(lines))

@@ -9,7 +9,8 @@ from gguf import GGUFReader
 from gguf.metadata import Metadata
 from huggingface_hub import ModelCard
 
-from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
+from domain.artifacts import ArtifactKind
+from domain.finetunes import InferenceSample, ParityReport
 from domain.ports.trainer import TrainingRun
 from infra.training import artifacts
 from infra.training.base_model import LocalBaseModel, fetch_base_model

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.finetunes import FinetuneMethod
+from domain.hyperparameters import FinetuneMethod
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.data import IGNORED_LABEL, TrainingItem, read_items, tokenize
 from infra.training.frozen_run import FrozenRun, read_run, write_run
@@ -12,6 +12,9 @@ from infra.training.lora_training import latest_checkpoint
 from tests.infra.training.conftest import small_run
 
 HELLO = TrainingItem("item_1", "Say hello.", "Hello!")
+
+
+MESSAGES = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def test_there_are_no_warnings_when_every_item_is_used_whole(base_model: LocalBa
 
 def test_items_are_read_in_order_and_split(tmp_path: Path) -> None:
     lines = [
-        {"id": f"i{index}", "input": "q", "output": "a", "split": ("TRAIN", "EVAL")[index % 2]}
+        {"id": f"i{index}", "conversation": {"messages": MESSAGES}, "split": ("TRAIN", "EVAL")[index % 2]}
         for index in range(4)
     ]
     path = tmp_path / "items.jsonl"

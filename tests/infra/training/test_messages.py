@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.finetunes import ArtifactKind, InferenceSample, ParityReport
+from domain.artifacts import ArtifactKind
+from domain.finetunes import InferenceSample, ParityReport
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
 from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingResult
 from domain.training_points import TrainingPoint

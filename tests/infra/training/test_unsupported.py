@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import constants
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from domain.finetunes import FinetuneMethod
+from domain.hyperparameters import FinetuneMethod
 from domain.ports.trainer import Trainer, TrainingFailed
 from infra.training import machine
 from infra.training.base_model import fetch_base_model
