@@ -43,7 +43,7 @@ HYPERPARAMETERS = Hyperparameters(
 )
 
 
-def messages_of(question: str, answer: str) -> list[dict[str, str]]:
+def question_and_answer(question: str, answer: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
@@ -61,7 +61,7 @@ class Table:
                 {
                     "id": f"item_{index}",
                     "split": split,
-                    "conversation": {"messages": messages_of(question, answer)},
+                    "conversation": {"messages": question_and_answer(question, answer)},
                 }
             )
             for index, ((question, answer), split) in enumerate(zip(self.rows, splits, strict=True))
