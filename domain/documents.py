@@ -9,9 +9,11 @@ from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from domain import ids
+from domain.conversations import ItemFormat
 from domain.encodings import EncodingReading, declared_encoding
 from domain.errors import Conflict, Invalid, LimitExceeded
 from domain.ids import Noun
+from domain.import_formats import ImportFormat
 from domain.reading import LockingReads, Reads
 from domain.rules import validated_text
 from domain.storage_keys import document_key, document_prefix
@@ -55,6 +57,7 @@ class Document:
 
     `sha256` and `etag`, the storage's entity tag, are None until a worker has read the file. `encoding` is the one
     that the upload named or, once it was read, what a table was read as. It was guessed where it has `encoding_readings`, and is in doubt where they are several.
+    `import_format` and `item_format` are what a table was recognised as, None until it was read.
     """
 
     id: str
@@ -72,6 +75,8 @@ class Document:
     encoding: str | None = None
     encoding_readings: tuple[EncodingReading, ...] = ()
     preview: TablePreview | None = None
+    import_format: ImportFormat | None = None
+    item_format: ItemFormat | None = None
     created_at: datetime
 
     @property

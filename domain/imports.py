@@ -6,7 +6,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 from domain.documents import Document, DocumentKind, DocumentStatus
@@ -18,26 +17,10 @@ from domain.encodings import (
 )
 from domain.errors import Conflict, DomainError, Invalid
 from domain.formulas import without_guards
-
-
-class ImportFormat(StrEnum):
-    """Format of an uploaded table."""
-
-    CSV = "CSV"
-    JSONL = "JSONL"
-
+from domain.import_formats import FORMATS, ImportFormat
 
 SHOWN_NAME, SHOWN_HEADERS = 100, 100
 """Most characters of a name in a message, and most headers."""
-FORMATS = {
-    "text/csv": ImportFormat.CSV,
-    "text/plain": ImportFormat.CSV,
-    "application/jsonl": ImportFormat.JSONL,
-    "application/json": ImportFormat.JSONL,
-}
-"""The format of each media type, where the caller names none."""
-
-
 MESSAGES = re.compile(
     r'\s*\[\s*\{(?:(?=[^{}]*"role"\s*:)(?=[^{}]*"content"\s*:)|(?=[^{}]*"from"\s*:)(?=[^{}]*"value"\s*:))'
 )

@@ -10,7 +10,7 @@ from domain.documents import Document, DocumentKind, DocumentStatus
 from domain.errors import Conflict
 from domain.files.encoding_detection import DetectedEncoding, detect_encoding
 from domain.files.tables import open_table
-from domain.imports import FORMATS
+from domain.import_formats import FORMATS
 from domain.job_events import Progress
 from domain.jobs import Job
 from domain.reading import require

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import starmap
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
@@ -34,7 +35,7 @@ class JsonRow(NamedTuple):
     fault: str | None = None
 
 
-class _NamedTwice(ValueError):
+class NamedTwice(ValueError):
     """An object has two members of one name."""
 
 
@@ -61,17 +62,21 @@ def _first_line(head: str) -> str:
 
 def rows_of_lines(lines: Iterable[str]) -> Iterator[JsonRow]:
     """The objects of JSON Lines; a line that is none is a row with a fault."""
+    return starmap(object_row, texts_of_lines(lines))
+
+
+def texts_of_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, each with its number and without the blanks around it."""
     for number, line in enumerate(lines, 1):
-        text = line.strip(BLANKS)
-        if text:
-            yield object_row(number, text)
+        if text := line.strip(BLANKS):
+            yield number, text
 
 
 def object_row(number: int, text: str) -> JsonRow:
     """A text as a row; with a fault where it is not one object."""
     try:
         value = DECODER.decode(text)
-    except _NamedTwice as error:
+    except NamedTwice as error:
         fault = f"Line {number:,}: the field '{error}' is named twice."
         return JsonRow(number, _values_in_spite_of_names(text), fault=fault)
     except RecursionError:
@@ -131,7 +136,12 @@ def _with_raw_members(value: dict[str, Any], text: str) -> dict[str, str]:
 
 
 def rows_of_text(pieces: Iterable[str]) -> Iterator[JsonRow]:
-    """The objects of an array, or of a text of one after the other, wherever their lines end.
+    """The objects of an array, or of a text of one after the other; raises `Invalid` where none can be found."""
+    return starmap(object_row, texts_of_objects(pieces))
+
+
+def texts_of_objects(pieces: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The text of each object of an array or one after the other, wherever lines end, with its first line's number.
 
     Raises `Invalid` where no object can be found any more.
     """
@@ -141,7 +151,7 @@ def rows_of_text(pieces: Iterable[str]) -> Iterator[JsonRow]:
         buffer.advance(1)
     while buffer.skip(BLANK_OR_COMMA) == "{":
         line = buffer.line
-        yield object_row(line, buffer.object_text())
+        yield line, buffer.object_text()
     if in_array and buffer.skip(BLANK) == "]":
         buffer.advance(1)
         in_array = False
@@ -211,19 +221,20 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
+def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of an object; raises `NamedTwice` where two have one name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
         counts = Counter(name for name, _ in pairs)
-        raise _NamedTwice(next(name for name in members if counts[name] > 1)[:100])
-    return members
+        raise NamedTwice(next(name for name in found if counts[name] > 1)[:100])
+    return found
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
     """NaN and the infinities, which Python reads but JSON does not have."""
     raise ValueError(name)
 
 
 DECODER = json.JSONDecoder(
-    object_pairs_hook=_members, parse_float=str, parse_int=str, parse_constant=_refuse_constant
+    object_pairs_hook=members, parse_float=str, parse_int=str, parse_constant=refuse_constant
 )

@@ -14,7 +14,8 @@ from domain.files.csv_records import Dialect, Record, RecordTooLong, records
 from domain.files.json_objects import JsonRow, begins_as_json, is_one_value, rows_of_lines, rows_of_text
 from domain.files.text_files import decoding_error, lines_of, pieces_of
 from domain.formulas import has_guard, is_formula
-from domain.imports import ImportFormat, check_supported
+from domain.import_formats import ImportFormat
+from domain.imports import check_supported
 from domain.items import VALUE_LIMIT, Problem, ProblemCode, TableRow
 from domain.texts import BYTE_ORDER_MARK
 

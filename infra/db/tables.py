@@ -34,6 +34,7 @@ from domain.encodings import EncodingReading
 from domain.finetunes import InferenceSample, ParityReport, TrainingMetrics
 from domain.hyperparameters import FinetuneMethod, Hyperparameters, TrainingObjective
 from domain.ids import Noun
+from domain.import_formats import ImportFormat
 from domain.job_events import JobEventKind
 from domain.splits import Split
 from infra.db.types import AnyId, Id, Json, Name, Names, Texts
@@ -149,6 +150,8 @@ documents = Table(
     Column("encoding", Text),
     Column("encoding_readings", Json(tuple[EncodingReading, ...]), nullable=False, server_default="[]"),
     Column("preview", Json(doc.TablePreview)),
+    Column("import_format", Name(ImportFormat)),
+    Column("item_format", Name(ItemFormat)),
     Column("created_at", Moment, nullable=False),
     Index("ix_documents_project_id_id", "project_id", "id"),
 )

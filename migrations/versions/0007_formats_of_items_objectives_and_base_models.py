@@ -7,6 +7,10 @@ revision = "0007"
 down_revision = "0006"
 
 ADDED = {
+    "documents": (
+        sa.Column("import_format", sa.Text()),
+        sa.Column("item_format", sa.Text()),
+    ),
     "datasets": (
         sa.Column("item_format", sa.Text(), server_default="PROMPT_COMPLETION", nullable=False),
         sa.Column("system_prompt", sa.Text()),

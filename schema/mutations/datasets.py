@@ -5,7 +5,8 @@ from typing import Any
 import strawberry
 
 from domain.errors import Invalid
-from domain.imports import ImportFormat, ImportOptions
+from domain.import_formats import ImportFormat
+from domain.imports import ImportOptions
 from resolvers import datasets as resolve
 from schema.shared.context import Info
 from schema.shared.enums import register_enum

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from domain.encodings import EncodingReading, declared_encoding, encoding_of_language, validated_encoding
 from domain.errors import Invalid
-from domain.imports import ImportFormat, ImportOptions, column_mapping
+from domain.import_formats import ImportFormat
+from domain.imports import ImportOptions, column_mapping
 from tests.domain.records import DOCUMENT
 
 READINGS = (

@@ -18,7 +18,7 @@ from domain.files.csv_writer import BOM, csv_line
 from domain.files.encoding_detection import detect_encoding
 from domain.files.tables import Table, open_table
 from domain.formulas import without_guards
-from domain.imports import ImportFormat
+from domain.import_formats import ImportFormat
 from domain.items import Problem, ProblemCode, TableRow
 from infra.encoding import guess_encodings
 

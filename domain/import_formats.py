@@ -1,0 +1,19 @@
+"""Formats of uploaded tables, and the one that each media type implies."""
+
+from enum import StrEnum
+
+
+class ImportFormat(StrEnum):
+    """Format of an uploaded table."""
+
+    CSV = "CSV"
+    JSONL = "JSONL"
+
+
+FORMATS = {
+    "text/csv": ImportFormat.CSV,
+    "text/plain": ImportFormat.CSV,
+    "application/jsonl": ImportFormat.JSONL,
+    "application/json": ImportFormat.JSONL,
+}
+"""The format of each media type, where the caller names none."""
