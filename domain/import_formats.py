@@ -4,10 +4,15 @@ from enum import StrEnum
 
 
 class ImportFormat(StrEnum):
-    """Format of an uploaded table."""
+    """Format of an uploaded file of items."""
 
     CSV = "CSV"
     JSONL = "JSONL"
+    JSON = "JSON"
+    OPENAI = "OPENAI"
+    ALPACA = "ALPACA"
+    SHAREGPT = "SHAREGPT"
+    TRL = "TRL"
 
 
 FORMATS = {

@@ -25,9 +25,16 @@ from schema.types.jobs import Job
 
 register_enum(
     ImportFormat,
-    "File format of an import.",
+    "File format of an import. `result.ignored` of the job names the keys of lines that were left out.",
     CSV="CSV with a header; delimiter (comma, semicolon, tab or pipe) and character encoding are detected.",
     JSONL="JSON: objects from field name to value, one on each line, over several lines, or in an array.",
+    JSON="The same as `JSONL`.",
+    OPENAI="Lines of OpenAI's fine-tuning files: `messages` (with `tools` and `parallel_tool_calls`), `input` with "
+    "`preferred_output` and `non_preferred_output`, or `prompt` with `completion`; deprecated names too.",
+    ALPACA="Objects with `instruction`, `input` and `output`, or `chosen` and `rejected`; `system` and `history` are kept.",
+    SHAREGPT="Objects with `conversations`, turns of `from` and `value` or of `role` and `content`; `chosen` and "
+    "`rejected` make them preference pairs.",
+    TRL="Objects as TRL's trainers take them: `messages`, `prompt` with `completion`, or `chosen` with `rejected`.",
 )
 
 

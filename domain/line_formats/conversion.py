@@ -1,0 +1,44 @@
+"""Lines of each format as the values of a dataset's items, and items as lines."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from domain.datasets import Dataset
+from domain.import_formats import ImportFormat
+from domain.line_formats import openai
+from domain.line_formats.item_values import line_of, values_of
+from domain.line_formats.lines import CannotHold, Converted, Line, NotUnderstood, ReadLine
+
+
+class LineFormat(NamedTuple):
+    """A format: `read` gives the line in OpenAI's format, raising `NotUnderstood`, and `write` takes such a line.
+
+    `write` raises `CannotHold`.
+    """
+
+    read: Callable[[Line], Converted]
+    write: Callable[[Line], dict[str, Any]]
+
+
+LINE_FORMATS: Mapping[ImportFormat, LineFormat] = {
+    ImportFormat.OPENAI: LineFormat(openai.read, openai.write),
+}
+"""The formats of lines that are conversations, preference pairs, or prompts with completions."""
+
+
+def read_line(format: ImportFormat, line: Line, dataset: Dataset) -> ReadLine:
+    """The values of an item of the dataset, of a line in the format; raises `NotUnderstood`."""
+    try:
+        converted = LINE_FORMATS[format].read(line)
+    except RecursionError:
+        raise NotUnderstood("The line is nested too deeply.") from None
+    return ReadLine(values_of(converted.line, dataset), converted.ignored)
+
+
+def write_line(format: ImportFormat, values: Sequence[str], dataset: Dataset) -> dict[str, Any]:
+    """The line in the format, of an item's values; raises `CannotHold`. `exact_json.dumps` is its text."""
+    try:
+        line = line_of(values, dataset)
+    except (ValueError, RecursionError):
+        raise CannotHold("It is not a conversation or preference pair that can be read.") from None
+    return LINE_FORMATS[format].write(line)

@@ -1,0 +1,147 @@
+"""OpenAI's lines of fine-tuning files, deprecated keys included: what they are in today's, and as values of items."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain import exact_json
+from domain.conversations import CONVERSATION_FIELDS, PREFERENCE_FIELDS
+from domain.line_formats.lines import Converted, Line, NotUnderstood, keys_beside
+from domain.line_formats.tool_calls import CallIds, function_call, function_tool, ids_of_calls
+
+PREFERRED = {"preferred_completion": "preferred_output", "non_preferred_completion": "non_preferred_output"}
+"""The earlier names of the two answers of a preference line."""
+ANSWERS = ("preferred_output", "non_preferred_output")
+COMPLETION_FIELDS = ("prompt", "completion")
+FOREIGN = frozenset({"chosen", "rejected", *PREFERRED, *ANSWERS})
+"""Keys of preference lines, which no conversation has."""
+
+
+def read(line: Line) -> Converted:
+    """The line in OpenAI's format of today; raises `NotUnderstood`."""
+    if "messages" in line:
+        return _conversation(line)
+    if "input" in line and any(name in line for name in FOREIGN - {"chosen", "rejected"}):
+        return _preference(line)
+    if all(name in line for name in COMPLETION_FIELDS):
+        return _completion(line)
+    raise NotUnderstood(
+        "The line has none of `messages`, `input` with `preferred_output` and `non_preferred_output`, or `prompt` "
+        "with `completion`."
+    )
+
+
+def write(line: Line) -> dict[str, Any]:
+    """The line in OpenAI's format, which holds all items."""
+    return dict(line)
+
+
+def _conversation(line: Line) -> Converted:
+    if foreign := [name for name in line if name in FOREIGN]:
+        raise NotUnderstood(f"The line has both `messages` and `{foreign[0]}`.")
+    known = (*CONVERSATION_FIELDS, "functions")
+    return Converted(conversation_members(line), keys_beside(line, known))
+
+
+def conversation_members(line: Line) -> dict[str, Any]:
+    """The keys of a conversation of those of a line, with messages and tools in today's format."""
+    found = {name: line[name] for name in CONVERSATION_FIELDS if name in line}
+    found["messages"] = current_messages(line["messages"])
+    if "functions" in line:
+        if "tools" in line:
+            raise NotUnderstood("The line has both `tools` and `functions`.")
+        functions = line["functions"]
+        if functions is not None and not isinstance(functions, list):
+            raise NotUnderstood("`functions` is not a list.")
+        found["tools"] = None if functions is None else [function_tool(function) for function in functions]
+    elif "tools" in line:
+        found["tools"] = tools_of(line["tools"])
+    return found
+
+
+def tools_of(tools: Any) -> Any:
+    """A list of tools, which may be given as JSON text; raises `NotUnderstood`."""
+    if isinstance(tools, str):
+        try:
+            tools = exact_json.loads(tools)
+        except ValueError:
+            raise NotUnderstood("`tools` is a text that is not JSON.") from None
+    if tools is not None and not isinstance(tools, list):
+        raise NotUnderstood("`tools` is not a list.")
+    return tools
+
+
+def current_messages(messages: Any) -> list[Any]:
+    """Messages with `tool_calls` and the role tool in place of `function_call` and the role function."""
+    if not isinstance(messages, list):
+        raise NotUnderstood("`messages` is not a list.")
+    ids = CallIds(ids_of_calls(messages))
+    return [_current_message(message, index, ids) for index, message in enumerate(messages)]
+
+
+def _current_message(message: Any, index: int, ids: CallIds) -> dict[str, Any]:
+    if not isinstance(message, dict):
+        raise NotUnderstood("A message is not an object.", index)
+    if message.get("role") == "function":
+        return _tool_message(message, index, ids)
+    current: dict[str, Any] = _with_tool_calls(message, index, ids) if "function_call" in message else message
+    ids.record(current)
+    return current
+
+
+def _tool_message(message: Mapping[str, Any], index: int, ids: CallIds) -> dict[str, Any]:
+    name = message.get("name")
+    if not isinstance(name, str):
+        raise NotUnderstood("A message of the role function has no `name`.", index)
+    renamed = {"role": "tool", "tool_call_id": ids.answered(index, name=name)}
+    kept = {key: value for key, value in message.items() if key not in {"role", "name"}}
+    return renamed | kept
+
+
+def _with_tool_calls(message: Mapping[str, Any], index: int, ids: CallIds) -> dict[str, Any]:
+    call = message["function_call"]
+    kept = {key: value for key, value in message.items() if key != "function_call"}
+    if call is None:
+        return kept
+    if message.get("tool_calls"):
+        raise NotUnderstood("A message has both `tool_calls` and `function_call`.", index)
+    if not isinstance(call, dict) or set(call) != {"name", "arguments"} or not isinstance(call["name"], str):
+        raise NotUnderstood("`function_call` is not an object with `name` and `arguments`.", index)
+    return kept | {"tool_calls": [function_call(ids.new(), call["name"], call["arguments"])]}
+
+
+def _preference(line: Line) -> Converted:
+    members = dict[str, Any]()
+    for name, value in line.items():
+        current = PREFERRED.get(name, name)
+        if current not in PREFERENCE_FIELDS:
+            continue
+        if current in members:
+            raise NotUnderstood(f"The line has both `{current}` and its earlier name.")
+        members[current] = value
+    for name in ANSWERS:
+        if name not in members:
+            raise NotUnderstood(f"The line has no `{name}`.")
+        members[name] = _answer(name, members[name])
+    members["input"], ignored = _input(members["input"])
+    left_out = keys_beside(line, (*PREFERENCE_FIELDS, *PREFERRED))
+    return Converted({name: members[name] for name in PREFERENCE_FIELDS}, (*left_out, *ignored))
+
+
+def _input(value: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    if not isinstance(value, dict) or "messages" not in value:
+        raise NotUnderstood("`input` is not an object with `messages`.")
+    ignored = keys_beside(value, (*CONVERSATION_FIELDS, "functions"))
+    return conversation_members(value), tuple(f"input.{name}" for name in ignored)
+
+
+def _answer(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list) or len(value) != 1:
+        raise NotUnderstood(f"`{name}` is not a list of one message.")
+    return current_messages(value)
+
+
+def _completion(line: Line) -> Converted:
+    for name in COMPLETION_FIELDS:
+        if not isinstance(line[name], str):
+            raise NotUnderstood(f"`{name}` is not a text.")
+    return Converted({name: line[name] for name in COMPLETION_FIELDS}, keys_beside(line, COMPLETION_FIELDS))
