@@ -1,6 +1,11 @@
 """Texts that spell a control token of a chat template, such as `<|im_end|>`, and how that spelling is broken."""
 
+import json
 import re
+from collections.abc import Iterable
+from typing import Any
+
+from domain.conversations import Message
 
 CONTROL_TOKEN = re.compile(
     r"<[|\uff5c][^<>|\uff5c\s]{1,64}[|\uff5c]>"  # ChatML, Llama 3, Phi, Granite; DeepSeek with full-width bars
@@ -24,3 +29,45 @@ def without_control_tokens(text: str) -> str:
     A tokenizer then encodes the spelling as text. Training and the gateway of the embedded runtime both ask this.
     """
     return CONTROL_TOKEN.sub(lambda found: found[0][0] + WORD_JOINER + found[0][1:], text)
+
+
+def messages_without_control_tokens(messages: Iterable[Message]) -> list[Message]:
+    """The messages with no spelling of a control token in any of their strings.
+
+    Training renders the result and the gateway sends it to the embedded runtime, so that both get the same token ids.
+    Every string value is passed to `without_control_tokens`: `content` and the text of its parts, `reasoning_content`,
+    names and ids. A tool call's `arguments` is JSON text, which the template is given parsed: where one of its strings
+    spells a control token, even by JSON escapes, the JSON is written anew with the spelling broken;
+    where none does, it stays the text it was. Keys are left alone.
+    """
+    return [_without_control_tokens(message) for message in messages]
+
+
+def tools_without_control_tokens(tools: Iterable[Any]) -> list[Any]:
+    """The tool definitions with no spelling of a control token in any `description`.
+
+    Names, enumerations and defaults are left alone: they are what the model has to answer with.
+    """
+    return [_without_control_tokens(tool, only_key="description") for tool in tools]
+
+
+def _without_control_tokens(value: Any, key: str | None = None, only_key: str | None = None) -> Any:
+    match value:
+        case str() if key == "arguments" and only_key is None:
+            return _json_without_control_tokens(value)
+        case str():
+            return without_control_tokens(value) if only_key in {None, key} else value
+        case list():
+            return [_without_control_tokens(element, key, only_key) for element in value]
+        case dict():
+            return {name: _without_control_tokens(member, name, only_key) for name, member in value.items()}
+        case _:
+            return value
+
+
+def _json_without_control_tokens(text: str) -> str:
+    try:
+        unescaped = json.dumps(json.loads(text), ensure_ascii=False)
+    except ValueError:
+        return without_control_tokens(text)
+    return without_control_tokens(unescaped) if control_token_in(unescaped) else text
