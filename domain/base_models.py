@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from domain.errors import Invalid
-from domain.hyperparameters import Hyperparameters
+from domain.hyperparameters import Hyperparameters, TrainingObjective, dpo_defaults
 from domain.reading import Reads
 from domain.rules import check_range
 
@@ -74,10 +74,17 @@ class BaseModel:
         """The weights in NF4 with double quantization, 4.127 bits each (Dettmers et al. 2023, QLoRA, §3)."""
         return None if self.num_parameters is None else round(self.num_parameters * 4.127 / 8 / 1e9, 2)
 
-    def hyperparameters(self, overrides: dict[str, Any], *, max_seq_length: int) -> Hyperparameters:
+    def hyperparameters(
+        self,
+        overrides: dict[str, Any],
+        *,
+        max_seq_length: int,
+        objective: TrainingObjective = TrainingObjective.SFT,
+    ) -> Hyperparameters:
         """The overrides that are not None, then the model's own defaults, then the common defaults.
 
-        Raises `Invalid` when a value is out of this model's range.
+        For DPO, the default learning rate is a tenth of that for SFT. Raises `Invalid` when a value is out of this
+        model's range, or has no meaning for the objective.
         """
         common: dict[str, Any] = {
             "num_epochs": 3.0, "learning_rate": 2e-4, "per_device_batch_size": 4,
@@ -86,9 +93,13 @@ class BaseModel:
             "warmup_ratio": 0.03, "weight_decay": 0.01,
         }  # fmt: skip
         chosen = {name: value for name, value in overrides.items() if value is not None}
-        values = common | self.defaults | chosen
+        defaults = common | self.defaults
+        if objective is TrainingObjective.DPO:
+            defaults |= dpo_defaults(defaults["learning_rate"])
+        values = defaults | chosen
         values["target_modules"] = tuple(dict.fromkeys(values["target_modules"]))
         merged = Hyperparameters(**values)
+        merged.check_beta(objective)
         self.check(merged)
         return merged
 

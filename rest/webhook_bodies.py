@@ -85,6 +85,7 @@ Count = Annotated[int, Field(ge=0, le=MAX_INT), BeforeValidator(_integer)]
 BigCount = Annotated[int, Field(ge=0, le=MAX_BIGINT), BeforeValidator(_integer)]
 Number = Annotated[float, Field(ge=-MAX_BIGINT, le=MAX_BIGINT)]
 NonNegative = Annotated[float, Field(ge=0, le=MAX_BIGINT)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Lines = str | list[str]
 MAX_1000 = Field(max_length=1_000, fail_fast=True)  # else a body of 1 MiB makes half a million errors
 
@@ -115,6 +116,9 @@ class _Metrics(_Body):
     eval_loss: Number | None = None
     perplexity: NonNegative | None = None
     learning_rate: NonNegative | None = None
+    token_accuracy: Share | None = None
+    reward_margin: Number | None = None
+    reward_accuracy: Share | None = None
     tokens_per_second: NonNegative | None = None
     at: Annotated[datetime, BeforeValidator(_time)] | None = None
 
@@ -159,7 +163,7 @@ class _Result(_Body):
 class _StatusUpdate(_Body):
     status: Literal["RUNNING", "FAILED", "DONE"]
     error: Text | None = None
-    progress: Annotated[float, Field(ge=0, le=1)] | None = None
+    progress: Share | None = None
     current_step: Annotated[str, Field(max_length=1_000), BeforeValidator(_storable)] | None = None
     logs: Annotated[list[Text], MAX_1000, BeforeValidator(_lines, json_schema_input_type=Lines)] | None = None
     metrics: _Metrics | None = None

@@ -1,9 +1,11 @@
 """Objects for tests of fine-tunes and deployments: projects, DONE datasets, fine-tuned models."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from domain import items
+from domain.conversations import PREFERENCE_FIELDS, ItemFormat
 from domain.datasets import Dataset, RunStatus
 from domain.items import Item, ItemOrigin
 from domain.services import Services
@@ -12,6 +14,13 @@ from tests.clients import Api
 from tests.conftest import Worker
 
 CAPITALS = (("Capital of France?", "Paris"), ("Capital of Peru?", "Lima"), ("Capital of Ghana?", "Accra"))
+PREFERENCES = (("Greet me.", "Good morning!", "What?"), ("Thank me.", "Thank you!", "Why?"))
+PREFERENCE = {
+    "item_format": ItemFormat.PREFERENCE,
+    "input_field": "input",
+    "output_field": "preferred_output",
+    "field_names": PREFERENCE_FIELDS,
+}
 FIELDS = {"input_field": "question", "output_field": "answer", "field_names": ("question", "answer")}
 TINY = "luthier/tiny"
 FINETUNE = "finetune { id status modelName trainedItemCount trainedContentHash } job { id status type }"
@@ -30,19 +39,42 @@ async def new_dataset(services: Services, api: Api, project_id: str, rows: Pairs
     async with services.transactions.begin() as store:
         values = dict[str, Any](FIELDS)
         dataset = await datasets.create(store, project_id, values, viewer_id=api.user_id, now=services.now())
-        await store.items.add_many(_items(services, dataset, rows))
+        questions = ({"question": question, "answer": answer} for question, answer in rows)
+        await store.items.add_many(_items(services, dataset, questions))
         await store.datasets.change(dataset.id, {"status": RunStatus.DONE})
         await store.items.recompute(dataset)
     return dataset.id
 
 
+async def new_preference_dataset(
+    services: Services, api: Api, project_id: str, rows: Iterable[tuple[str, str, str]] = PREFERENCES
+) -> str:
+    """Create a DONE dataset of preference pairs: a question, the better answer and the worse one; its id."""
+    async with services.transactions.begin() as store:
+        values = dict[str, Any](PREFERENCE)
+        dataset = await datasets.create(store, project_id, values, viewer_id=api.user_id, now=services.now())
+        await store.items.add_many(_items(services, dataset, map(_preference_values, rows)))
+        await store.datasets.change(dataset.id, {"status": RunStatus.DONE})
+        await store.items.recompute(dataset)
+    return dataset.id
+
+
+def _preference_values(row: tuple[str, str, str]) -> dict[str, str]:
+    question, better, worse = row
+    return {
+        "input": json.dumps({"messages": [{"role": "user", "content": question}]}),
+        "preferred_output": json.dumps([{"role": "assistant", "content": better}]),
+        "non_preferred_output": json.dumps([{"role": "assistant", "content": worse}]),
+    }
+
+
 async def _items(
-    services: Services, dataset: Dataset, rows: Iterable[tuple[str, str]]
+    services: Services, dataset: Dataset, rows: Iterable[Mapping[str, str]]
 ) -> AsyncIterator[Item]:
-    for position, (question, answer) in enumerate(rows):
+    for position, values in enumerate(rows):
         yield items.new_item(
             dataset,
-            {"question": question, "answer": answer},
+            dict(values),
             key=f"row {position}",
             position=position,
             origin=ItemOrigin.UPLOADED,

@@ -5,6 +5,7 @@ from typing import Any
 
 from domain import ids
 from domain.base_models import BaseModel, ModelType
+from domain.conversations import ItemFormat
 from domain.datasets import RUN_STATUS_OF_JOB, UNFINISHED, Dataset, RunStatus
 from domain.errors import Conflict, Invalid
 from domain.finetunes import (
@@ -16,7 +17,7 @@ from domain.finetunes import (
     model_name,
     training_already_running_error,
 )
-from domain.hyperparameters import FinetuneMethod, Hyperparameters
+from domain.hyperparameters import FinetuneMethod, Hyperparameters, TrainingObjective
 from domain.ids import Noun
 from domain.jobs import Job, JobType, Runner, new_job
 from domain.projects import Project, require_active
@@ -33,9 +34,12 @@ async def create(
     require_active(project)
     base = await _require_base_model(store, new.base_model_name)
     overrides = dict(new.hyperparameters or {})
-    hyperparameters = base.hyperparameters(overrides, max_seq_length=_max_seq_length(project, base))
+    hyperparameters = base.hyperparameters(
+        overrides, max_seq_length=_max_seq_length(project, base), objective=new.objective
+    )
     method = _accepted_method(new, rejection_reason)
     dataset = await _require_done_dataset(store, project, new.training_dataset_id)
+    _require_matching_objective(new.objective, dataset.item_format)
     await _require_no_training(store, project)
     finetune = await _add(store, project, base, dataset, new, method, hyperparameters, now=now)
     job = new_job(
@@ -69,6 +73,13 @@ async def _require_base_model(store: ReadStore, name: str) -> BaseModel:
 
 def _accepted_method(new: NewFinetune, rejection_reason: RejectionReason) -> FinetuneMethod:
     method = new.method or FinetuneMethod.LORA
+    if new.objective is TrainingObjective.DPO and method is FinetuneMethod.FULL:
+        raise Invalid(
+            "DPO cannot train by FULL: its reference is the base model, which is the model without its adapter; "
+            "use LORA or QLORA.",
+            reason="METHOD_UNAVAILABLE",
+            field="method",
+        )
     reason = rejection_reason(method) if new.runner is Runner.LOCAL else None
     if reason is not None:
         raise Invalid(reason, reason="METHOD_UNAVAILABLE", field="method")
@@ -86,6 +97,20 @@ async def _require_done_dataset(store: Store, project: Project, dataset_id: str)
             field="trainingDatasetId",
         )
     return dataset
+
+
+def _require_matching_objective(objective: TrainingObjective, item_format: ItemFormat) -> None:
+    has_preferences = item_format is ItemFormat.PREFERENCE
+    if has_preferences is (objective is TrainingObjective.DPO):
+        return
+    raise Invalid(
+        "The dataset has preference pairs, which the objective DPO trains on, and SFT cannot."
+        if has_preferences
+        else f"DPO trains on preference pairs, and the dataset's items are of the format {item_format}; use SFT, or a "
+        f"dataset of the format {ItemFormat.PREFERENCE}.",
+        reason="OBJECTIVE_MISMATCH",
+        field="objective",
+    )
 
 
 async def _require_no_training(store: ReadStore, project: Project) -> None:
@@ -118,6 +143,7 @@ async def _add(
         output_name=None if new.output_name is None else validated_name(new.output_name, "outputName"),
         base_model_name=base.model_id,
         base_model_id=base.id,
+        objective=new.objective,
         method=method,
         hyperparameters=hyperparameters,
         dataset_id=dataset.id,

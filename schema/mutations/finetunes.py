@@ -3,7 +3,7 @@
 import strawberry
 
 from domain.finetunes import NewFinetune
-from domain.hyperparameters import FinetuneMethod
+from domain.hyperparameters import FinetuneMethod, TrainingObjective
 from domain.jobs import Runner
 from domain.ports.completions import CompletionRequest
 from resolvers import finetunes as resolve
@@ -31,7 +31,8 @@ class HyperparametersInput:
         "at most 1,000; may be fractional. Default 3."
     )
     learning_rate: float | None = optional(
-        "Peak learning rate: above 0, at most 1; it falls linearly to 0 after the warmup. Default 2e-4."
+        "Peak learning rate: above 0, at most 1; it falls linearly to 0 after the warmup. Default 2e-4; for "
+        "`DPO`, a tenth of the default for `SFT`."
     )
     per_device_batch_size: int | None = optional("Batch size per device in items, 1 to 1,024. Default 4.")
     gradient_accumulation_steps: int | None = optional(
@@ -39,7 +40,7 @@ class HyperparametersInput:
     )
     max_seq_length: int | None = optional(
         "Maximum sequence length in tokens, 16 to the base model's context length; longer items are "
-        "truncated. Default: the project's `maxSeqLength`, within the context length."
+        "truncated, and longer preference pairs left out. Default: the project's `maxSeqLength`, within the context length."
     )
     lora_r: int | None = optional(
         "LoRA rank r: inner dimension of the adapter matrices, within `supportedLoraParams`. Default 16."
@@ -63,6 +64,10 @@ class HyperparametersInput:
     weight_decay: float | None = optional(
         "Decoupled weight decay of AdamW, applied to all trained weights, 0 to 1. Default 0.01."
     )
+    beta: float | None = optional(
+        "Beta of DPO: above 0, at most 2; the higher, the closer the model stays to the base model. Default 0.1. "
+        "Only with the objective `DPO`."
+    )
 
 
 @strawberry.input(description="The fine-tune to create.")
@@ -82,7 +87,13 @@ class CreateFinetuneInput:
         "are taken. Matters only with `trainingDatasetNumberExamples`.",
     )
     seed: int | None = optional("Random seed, 0 to 2,147,483,647; 0 when absent or null.")
-    method: FinetuneMethod | None = optional("Fine-tuning method; `LORA` when absent or null.")
+    objective: TrainingObjective = strawberry.field(
+        default=TrainingObjective.SFT,
+        description="Training objective: `DPO` needs a dataset of preference pairs, `SFT` one of another format.",
+    )
+    method: FinetuneMethod | None = optional(
+        "Fine-tuning method; `LORA` when absent or null. `FULL` only with `SFT`."
+    )
     hyperparameters: HyperparametersInput | None = optional("Hyperparameters that differ from the defaults.")
     runner: Runner = strawberry.field(default=Runner.LOCAL, description="Where the training runs.")
     output_name: str | None = optional(

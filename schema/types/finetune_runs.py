@@ -5,7 +5,7 @@ import strawberry
 from domain import finetunes as domain
 from domain.artifacts import Artifact as ArtifactRecord
 from domain.artifacts import ArtifactKind
-from domain.hyperparameters import FinetuneMethod
+from domain.hyperparameters import FinetuneMethod, TrainingObjective
 from domain.hyperparameters import Hyperparameters as HyperparametersRecord
 from schema.shared.enums import register_enum
 from schema.shared.nodes import convert, converted_from
@@ -18,6 +18,15 @@ register_enum(
     QLORA="LoRA on a base model that is quantized to 4 bits (NF4) in "
     "training: less VRAM; needs an NVIDIA GPU and bitsandbytes.",
     FULL="Full fine-tuning of all weights; only with an `EXTERNAL` runner.",
+)
+
+
+register_enum(
+    TrainingObjective,
+    "Training objective.",
+    SFT="Supervised fine-tuning: the model learns the answers of the items.",
+    DPO="Direct preference optimization: of each pair, the model learns to prefer the better answer to the worse one. "
+    "The reference is the model without its adapter.",
 )
 
 
@@ -40,7 +49,7 @@ register_enum(
 @converted_from(HyperparametersRecord)
 @strawberry.type(
     description="Hyperparameters of a fine-tune. A local worker trains with AdamW, and "
-    "computes the loss on the output of an item alone, not on its prompt. Ranges and defaults: `HyperparametersInput`."
+    "computes the loss on the output of an item, or on the two answers of a preference pair, not on the prompt. Ranges and defaults: `HyperparametersInput`."
 )
 class Hyperparameters:
     num_epochs: float = strawberry.field(
@@ -55,7 +64,7 @@ class Hyperparameters:
     )
     max_seq_length: int = strawberry.field(
         description="Maximum sequence length in tokens: longer items are "
-        "truncated, and left out when the prompt alone fills it."
+        "truncated, and left out when the prompt alone fills it. Preference pairs are never truncated, but left out."
     )
     lora_r: int = strawberry.field(description="LoRA rank r: inner dimension of the adapter matrices.")
     lora_alpha: int = strawberry.field(
@@ -74,6 +83,9 @@ class Hyperparameters:
     weight_decay: float = strawberry.field(
         description="Decoupled weight decay of AdamW, applied to all trained weights."
     )
+    beta: float | None = strawberry.field(
+        description="Beta of DPO: the higher, the closer the model stays to the base model; null for `SFT`."
+    )
 
 
 @converted_from(domain.TrainingMetrics)
@@ -87,11 +99,11 @@ class TrainingMetrics:
     epoch: float = strawberry.field(description="Number of completed epochs; may be fractional.")
     train_loss: float | None = strawberry.field(
         description="Training loss on the batch of an optimizer step: mean "
-        "cross-entropy in nats per token; null before the first."
+        "cross-entropy in nats per token, or the loss of `DPO`; null before the first."
     )
     eval_loss: float | None = strawberry.field(
         description="Evaluation loss on the held-out items: mean cross-entropy in nats per "
-        "token; null before the first and without held-out items."
+        "token, or the loss of `DPO`; null before the first and without held-out items."
     )
     learning_rate: float | None = strawberry.field(
         description="Learning rate of the optimizer step; null until it is reported."
@@ -116,7 +128,8 @@ class TrainingMetrics:
 class InferenceSample:
     prompt: str = strawberry.field(description="Input of the item, sent as a user message.")
     expected: str | None = strawberry.field(
-        description="Output of the item, for reference; null when the external worker reported none."
+        description="Output of the item, or its preferred answer, for reference; null when the external worker "
+        "reported none."
     )
     base_output: str | None = strawberry.field(
         description="Output of the base model; null when the external worker reported none."

@@ -9,7 +9,7 @@ import strawberry
 from domain import finetunes as domain
 from domain.datasets import RunStatus
 from domain.finetunes import FinetuneFilter
-from domain.hyperparameters import FinetuneMethod
+from domain.hyperparameters import FinetuneMethod, TrainingObjective
 from domain.ids import Noun
 from domain.pages import PageRequest
 from domain.reading import Collection, Parent
@@ -71,6 +71,7 @@ class Finetune(Node):
     error: str | None = strawberry.field(
         description="Why the training failed, in one sentence; null otherwise."
     )
+    objective: TrainingObjective | None = strawberry.field(description="Training objective; never null.")
     method: FinetuneMethod | None = strawberry.field(description="Fine-tuning method; never null.")
     hyperparameters: Hyperparameters | None = strawberry.field(
         description="Hyperparameters of the run, with all defaults filled in; never null."

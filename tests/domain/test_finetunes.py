@@ -11,6 +11,7 @@ from domain.artifacts import Artifact, ArtifactKind, model_artifact
 from domain.base_models import CATALOG, LINEAR_LAYERS, TINY, BaseModel
 from domain.errors import Invalid
 from domain.finetunes import TrainingMetrics, model_name, project_slug, updated_metrics
+from domain.hyperparameters import TrainingObjective
 from domain.job_events import Metric
 from domain.rules import NAME_LIMIT, safe_name
 from domain.training_points import TrainingPoint
@@ -86,6 +87,23 @@ def test_overrides_come_before_a_models_own_defaults_and_those_before_the_common
     assert values.num_epochs == 7.0
     assert values.lora_r == TINY.defaults["lora_r"]
     assert values.lora_alpha == TINY.default_alpha
+
+
+def test_dpo_has_a_beta_and_a_tenth_of_the_learning_rate_of_sft() -> None:
+    model = BaseModel(id="", model_id="some/model", name="Some", base_architecture="llama")
+    values = model.hyperparameters({}, max_seq_length=512, objective=TrainingObjective.DPO)
+    own = TINY.hyperparameters({}, max_seq_length=512, objective=TrainingObjective.DPO)
+    assert (values.beta, values.learning_rate, own.learning_rate) == (0.1, 2e-5, 3e-4)
+    overrides = {"beta": 0.5, "learning_rate": 1e-3}
+    given = TINY.hyperparameters(overrides, max_seq_length=512, objective=TrainingObjective.DPO)
+    assert (given.beta, given.learning_rate) == (0.5, 1e-3)
+    assert TINY.hyperparameters({"beta": None}, max_seq_length=512).beta is None
+
+
+@pytest.mark.parametrize("beta", [0.0, -0.1, 2.01, float("nan")])
+def test_a_beta_out_of_range_is_refused(beta: float) -> None:
+    with pytest.raises(Invalid, match=r"hyperparameters\.beta"):
+        TINY.hyperparameters({"beta": beta}, max_seq_length=512, objective=TrainingObjective.DPO)
 
 
 @pytest.mark.parametrize("model", CATALOG, ids=lambda model: model.model_id)

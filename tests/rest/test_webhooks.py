@@ -62,6 +62,28 @@ async def model_key(api: Api, id: str) -> str:
     return f"finetunes/{id}/{path}.gguf"
 
 
+async def test_the_rewards_of_a_dpo_run_are_reported_with_its_metrics(
+    api: Api, anonymous: httpx.AsyncClient, finetune: str
+) -> None:
+    metrics = {
+        "step": 1,
+        "train_loss": 0.5,
+        "token_accuracy": 0.75,
+        "reward_margin": -0.25,
+        "reward_accuracy": 1,
+    }
+    await report_status(anonymous, finetune, "RUNNING", metrics=metrics)
+    found = await shown(api, finetune, "history { nodes { tokenAccuracy rewardMargin rewardAccuracy } }")
+    assert found["history"]["nodes"] == [
+        {"tokenAccuracy": 0.75, "rewardMargin": -0.25, "rewardAccuracy": 1.0}
+    ]
+    response = await report_status(
+        anonymous, finetune, "RUNNING", metrics={"step": 2, "reward_accuracy": 1.5}
+    )
+    assert response.status_code == 422
+    assert "metrics.reward_accuracy" in response.json()["detail"]
+
+
 async def test_a_training_is_updated_from_its_first_step_to_its_model(
     api: Api, anonymous: httpx.AsyncClient, services: Services, finetune: str
 ) -> None:
@@ -297,7 +319,8 @@ def test_empty_lines_of_a_log_in_one_text_are_left_out() -> None:
 SAMPLE = {"prompt": "p", "tuned_output": "t"}
 FILE = {"filename": "x.gguf", "kind": "GGUF", "sha256": SHA256}
 METRIC_FIELDS = (
-    "step, total_steps, epoch, train_loss, eval_loss, perplexity, learning_rate, tokens_per_second, at"
+    "step, total_steps, epoch, train_loss, eval_loss, perplexity, learning_rate, token_accuracy, reward_margin, "
+    "reward_accuracy, tokens_per_second, at"
 )
 
 

@@ -25,6 +25,7 @@ from tests.finetuning import (
     create_finetune,
     fetch_finetune,
     new_dataset,
+    new_preference_dataset,
     new_project,
     trained_finetune,
 )
@@ -93,6 +94,46 @@ async def test_the_training_process_is_given_the_frozen_items_and_the_run(
     learned = [item["id"] for item in items if item["split"] == "TRAIN"]
     assert learned == [node["id"] for node in found["trainedItems"]["nodes"]]
     assert len(learned) == found["trainedItemCount"] < 60
+
+
+async def test_the_training_process_is_given_the_pairs_of_a_dpo_run(
+    api: Api, services: Services, worker: Worker, trainer: FakeTrainer
+) -> None:
+    project_id = await new_project(api)
+    dataset_id = await new_preference_dataset(services, api, project_id)
+    given = {"objective": "DPO", "hyperparameters": {"beta": 0.5}}
+    made = await create_finetune(api, project_id, dataset_id, **given)
+    async with training(worker, services, trainer, made["job"]["id"]):
+        (run,) = trainer.runs
+        items = [json.loads(line) for line in run.items_path.read_text().splitlines()]
+    assert (run.objective, run.item_format, run.hyperparameters.beta) == ("DPO", "PREFERENCE", 0.5)
+    assert [item.keys() for item in items] == [{"id", "split", "preference"}] * 2
+    assert items[0]["preference"] == {
+        "input": {"messages": [{"role": "user", "content": "Greet me."}]},
+        "preferred": {"role": "assistant", "content": "Good morning!"},
+        "non_preferred": {"role": "assistant", "content": "What?"},
+    }
+
+
+async def test_the_curve_of_a_dpo_run_has_its_rewards(api: Api, services: Services) -> None:
+    project_id = await new_project(api)
+    dataset_id = await new_preference_dataset(services, api, project_id)
+    made = await create_finetune(api, project_id, dataset_id, objective="DPO")
+    point = TrainingPoint(
+        step=1, epoch=1.0, train_loss=0.5, token_accuracy=0.75, reward_margin=0.25, reward_accuracy=1.0, at=AT
+    )
+    await work(services, made["job"]["id"], [Metric(point, total_steps=1)])
+    fields = "{ trainLoss perplexity tokenAccuracy rewardMargin rewardAccuracy }"
+    found = await fetch_finetune(api, made["finetune"]["id"], f"history {{ nodes {fields} }}")
+    shown = {
+        "trainLoss": 0.5, "perplexity": None, "tokenAccuracy": 0.75, "rewardMargin": 0.25, "rewardAccuracy": 1.0,
+    }  # fmt: skip
+    assert found["history"]["nodes"] == [shown]
+    events = await api.gql(
+        f"query($id: ID!) {{ job(id: $id) {{ events {{ nodes {{ ... on MetricEvent {{ point {fields} }} }} }} }} }}",
+        id=made["job"]["id"],
+    )
+    assert {"point": shown} in events["job"]["events"]["nodes"]
 
 
 async def test_a_run_shows_its_progress_while_it_trains(

@@ -16,6 +16,7 @@ from tests.finetuning import (
     create_finetune,
     fetch_finetune,
     new_dataset,
+    new_preference_dataset,
     new_project,
     trained_finetune,
 )
@@ -24,10 +25,10 @@ pytestmark = pytest.mark.anyio
 
 NOWHERE = "finetune_00000000000000000000000000"
 SIXTY = [(f"Question {number}?", f"Answer {number}") for number in range(60)]
-RUN = """id version modelName name baseModelName status error method seed
+RUN = """id version modelName name baseModelName status error objective method seed
   trainingDatasetNumberExamples trainingDatasetSelectRandom trainedItemCount
   hyperparameters { numEpochs learningRate perDeviceBatchSize gradientAccumulationSteps maxSeqLength loraR
-    loraAlpha loraDropout targetModules warmupRatio weightDecay }
+    loraAlpha loraDropout targetModules warmupRatio weightDecay beta }
   baseModel { modelId } dataset { id } project { id } progress currentStep elapsedSeconds recentLogs
   metrics { step totalSteps epoch trainLoss evalLoss learningRate tokensPerSecond accuracy f1Score }
   history { nodes { step trainLoss } totalCount }
@@ -65,10 +66,10 @@ async def test_a_new_fine_tune_is_planned_with_all_its_settings(api: Api, servic
     found = await fetch_finetune(api, made["finetune"]["id"], RUN)
     assert found["hyperparameters"]["numEpochs"] == 2
     assert found["hyperparameters"]["maxSeqLength"] == 256
-    assert found["hyperparameters"]["loraR"] == 32
+    assert (found["hyperparameters"]["loraR"], found["hyperparameters"]["beta"]) == (32, None)
     expected = {
         "version": 1, "modelName": "luthier/tiny_capital_cities_v1", "name": "Mine", "baseModelName": TINY,
-        "status": "PLANNING", "error": None, "method": "LORA", "seed": 7, "trainedItemCount": 3,
+        "status": "PLANNING", "error": None, "objective": "SFT", "method": "LORA", "seed": 7, "trainedItemCount": 3,
         "trainingDatasetNumberExamples": None, "trainingDatasetSelectRandom": False,
         "baseModel": {"modelId": TINY}, "dataset": {"id": dataset_id}, "project": {"id": project_id},
         "progress": 0.0, "currentStep": None, "elapsedSeconds": None, "recentLogs": [], "metrics": None,
@@ -129,6 +130,8 @@ REFUSED: list[tuple[dict[str, Any], str, str, list[str]]] = [
         ["hyperparameters", "targetModules"],
     ),
     ({"method": "QLORA"}, "INVALID", "METHOD_UNAVAILABLE", ["method"]),
+    ({"objective": "DPO"}, "INVALID", "OBJECTIVE_MISMATCH", ["objective"]),
+    ({"hyperparameters": {"beta": 0.1}}, "INVALID", "OBJECTIVE_MISMATCH", ["hyperparameters", "beta"]),
     ({"seed": -1}, "INVALID", "OUT_OF_RANGE", ["seed"]),
     ({"trainingDatasetNumberExamples": 0}, "INVALID", "OUT_OF_RANGE", ["trainingDatasetNumberExamples"]),
     ({"outputName": " "}, "INVALID", "REQUIRED", ["outputName"]),
@@ -165,6 +168,68 @@ async def test_an_unsupported_method_is_refused_but_for_an_external_runner(
     assert error["message"] == "QLoRA needs CUDA; use LORA."
     made = await create_finetune(api, project_id, dataset_id, method="QLORA", runner="EXTERNAL")
     assert made["job"]["status"] == "QUEUED"
+
+
+async def test_dpo_trains_on_preference_pairs_with_defaults_of_its_own(api: Api, services: Services) -> None:
+    project_id = await new_project(api)
+    dataset_id = await new_preference_dataset(services, api, project_id)
+    made = await create_finetune(api, project_id, dataset_id, objective="DPO")
+    found = await fetch_finetune(
+        api, made["finetune"]["id"], "objective method trainedItemCount hyperparameters { beta learningRate }"
+    )
+    assert found == {
+        "objective": "DPO", "method": "LORA", "trainedItemCount": 2,
+        "hyperparameters": {"beta": 0.1, "learningRate": 0.0003},
+    }  # fmt: skip
+
+
+DPO_REFUSED: list[tuple[dict[str, Any], str, list[str], str]] = [
+    (
+        {},
+        "OBJECTIVE_MISMATCH",
+        ["objective"],
+        "The dataset has preference pairs, which the objective DPO trains on, and SFT cannot.",
+    ),
+    (
+        {"objective": "DPO", "method": "FULL", "runner": "EXTERNAL"},
+        "METHOD_UNAVAILABLE",
+        ["method"],
+        (
+            "DPO cannot train by FULL: its reference is the base model, which is the model without its adapter; "
+            "use LORA or QLORA."
+        ),
+    ),
+    (
+        {"objective": "DPO", "hyperparameters": {"beta": 0}},
+        "OUT_OF_RANGE",
+        ["hyperparameters", "beta"],
+        "`hyperparameters.beta` must be above 0 and at most 2, not 0.",
+    ),
+    (
+        {"objective": "DPO", "hyperparameters": {"beta": 2.5}},
+        "OUT_OF_RANGE",
+        ["hyperparameters", "beta"],
+        "`hyperparameters.beta` must be above 0 and at most 2, not 2.5.",
+    ),
+    (
+        {"objective": "SFT", "hyperparameters": {"beta": 0.1}},
+        "OBJECTIVE_MISMATCH",
+        ["hyperparameters", "beta"],
+        "`beta` is a hyperparameter of the objective DPO; SFT has none.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "reason", "field", "message"), DPO_REFUSED)
+async def test_a_training_on_preference_pairs_that_cannot_be_is_refused(
+    api: Api, services: Services, given: dict[str, Any], reason: str, field: list[str], message: str
+) -> None:
+    project_id = await new_project(api)
+    dataset_id = await new_preference_dataset(services, api, project_id)
+    input = {"projectId": project_id, "baseModelName": TINY, "trainingDatasetId": dataset_id}
+    error = await api.refused("createFinetune", **(input | given))
+    assert (error["code"], error["reason"], error["field"]) == ("INVALID", reason, field)
+    assert error["message"] == message
 
 
 async def test_a_dataset_that_is_not_done_or_has_no_valid_item_is_refused(
