@@ -35,6 +35,7 @@ from infra.db.engine import conninfo, engine
 from infra.queue import open_queue
 from infra.security import Argon2Passwords
 from tests.clients import Api, sign_up
+from tests.fakes import hub as fake_hub
 from tests.fakes.runtime import FakeCompletions, FakeRuntime
 from tests.fakes.trainer import FakeTrainer
 
@@ -127,6 +128,13 @@ def runtime() -> FakeRuntime:
 async def trainer() -> FakeTrainer:
     """The fake training process."""
     return FakeTrainer()
+
+
+@pytest.fixture
+def hub() -> Iterator[fake_hub.FakeHub]:
+    """A Hugging Face Hub without repositories, behind a port of its own."""
+    with fake_hub.serving() as hub:
+        yield hub
 
 
 @pytest.fixture
