@@ -1,15 +1,21 @@
 """JSON whose numbers keep their text: 1.10, 1e400 and -0 are written as they were read."""
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from json.encoder import encode_basestring
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 MAX_DEPTH = 200
 """Most levels of nesting that `dumps` writes."""
 MAX_DIGITS = 1_000
 """Longer integers keep their text, for Python refuses to convert them."""
+
+
+Container = TypeVar("Container", dict[str, Any], list[Any])
+SEPARATORS = re.compile(r"[ \t\r\n,:]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,40 @@ def loads(text: str) -> Any:
         return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("It is nested too deeply.") from None
+
+
+def raw_members(text: str) -> dict[str, str]:
+    """The members of the object that a JSON text is, each as it is written; raises `ValueError` where it is none."""
+    names = _loads_as(dict, text)
+    return dict(zip(names, _raw_values(text, len(names), named=True), strict=True))
+
+
+def raw_elements(text: str) -> list[str]:
+    """The elements of the list that a JSON text is, each as it is written; raises `ValueError` where it is none."""
+    return list(_raw_values(text, len(_loads_as(list, text)), named=False))
+
+
+def _loads_as(kind: type[Container], text: str) -> Container:
+    value = loads(text)
+    if isinstance(value, kind):
+        return value
+    raise ValueError("It is another value.")
+
+
+def _raw_values(text: str, count: int, *, named: bool) -> Iterator[str]:
+    """The values in a list, or in an object, where they are `named`."""
+    position = re.search(r"[\[{]", text).end()  # type: ignore[union-attr]  # it was read
+    for _ in range(count):
+        if named:
+            _, position = _DECODER.raw_decode(text, _next(text, position))
+        start = _next(text, position)
+        _, position = _DECODER.raw_decode(text, start)
+        yield text[start:position]
+
+
+def _next(text: str, position: int) -> int:
+    """The position of the next value, past blanks, a comma or a colon."""
+    return SEPARATORS.match(text, position).end()  # type: ignore[union-attr]  # it matches any text
 
 
 def dumps(value: Any) -> str:

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from domain.datasets import Dataset
 from domain.import_formats import ImportFormat
-from domain.line_formats import openai
+from domain.line_formats import alpaca, openai, sharegpt, trl
 from domain.line_formats.item_values import line_of, values_of
-from domain.line_formats.lines import CannotHold, Converted, Line, NotUnderstood, ReadLine
+from domain.line_formats.lines import NO_CONVERSATION, CannotHold, Converted, Line, NotUnderstood, ReadLine
 
 
 class LineFormat(NamedTuple):
@@ -22,6 +22,9 @@ class LineFormat(NamedTuple):
 
 LINE_FORMATS: Mapping[ImportFormat, LineFormat] = {
     ImportFormat.OPENAI: LineFormat(openai.read, openai.write),
+    ImportFormat.ALPACA: LineFormat(alpaca.read, alpaca.write),
+    ImportFormat.SHAREGPT: LineFormat(sharegpt.read, sharegpt.write),
+    ImportFormat.TRL: LineFormat(trl.read, trl.write),
 }
 """The formats of lines that are conversations, preference pairs, or prompts with completions."""
 
@@ -40,5 +43,5 @@ def write_line(format: ImportFormat, values: Sequence[str], dataset: Dataset) ->
     try:
         line = line_of(values, dataset)
     except (ValueError, RecursionError):
-        raise CannotHold("It is not a conversation or preference pair that can be read.") from None
+        raise CannotHold(NO_CONVERSATION) from None
     return LINE_FORMATS[format].write(line)

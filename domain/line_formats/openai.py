@@ -3,10 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from domain import exact_json
 from domain.conversations import CONVERSATION_FIELDS, PREFERENCE_FIELDS
-from domain.line_formats.lines import Converted, Line, NotUnderstood, keys_beside
-from domain.line_formats.tool_calls import CallIds, function_call, function_tool, ids_of_calls
+from domain.line_formats.lines import (
+    NO_CONVERSATION,
+    CannotHold,
+    Converted,
+    Line,
+    NotUnderstood,
+    check_is_text,
+    keys_beside,
+    text_of,
+)
+from domain.line_formats.tools import CallIds, function_call, function_tool, ids_of_calls, tools_of
 
 PREFERRED = {"preferred_completion": "preferred_output", "non_preferred_completion": "non_preferred_output"}
 """The earlier names of the two answers of a preference line."""
@@ -18,6 +26,7 @@ FOREIGN = frozenset({"chosen", "rejected", *PREFERRED, *ANSWERS})
 
 def read(line: Line) -> Converted:
     """The line in OpenAI's format of today; raises `NotUnderstood`."""
+    check_is_text(line)
     if "messages" in line:
         return _conversation(line)
     if "input" in line and any(name in line for name in FOREIGN - {"chosen", "rejected"}):
@@ -31,7 +40,9 @@ def read(line: Line) -> Converted:
 
 
 def write(line: Line) -> dict[str, Any]:
-    """The line in OpenAI's format, which holds all items."""
+    """The line in OpenAI's format, which holds all items but those that have no messages; raises `CannotHold`."""
+    if not any(line.keys() >= set(keys) for keys in (["messages"], PREFERENCE_FIELDS, COMPLETION_FIELDS)):
+        raise CannotHold(NO_CONVERSATION)
     return dict(line)
 
 
@@ -58,18 +69,6 @@ def conversation_members(line: Line) -> dict[str, Any]:
     return found
 
 
-def tools_of(tools: Any) -> Any:
-    """A list of tools, which may be given as JSON text; raises `NotUnderstood`."""
-    if isinstance(tools, str):
-        try:
-            tools = exact_json.loads(tools)
-        except ValueError:
-            raise NotUnderstood("`tools` is a text that is not JSON.") from None
-    if tools is not None and not isinstance(tools, list):
-        raise NotUnderstood("`tools` is not a list.")
-    return tools
-
-
 def current_messages(messages: Any) -> list[Any]:
     """Messages with `tool_calls` and the role tool in place of `function_call` and the role function."""
     if not isinstance(messages, list):
@@ -80,7 +79,7 @@ def current_messages(messages: Any) -> list[Any]:
 
 def _current_message(message: Any, index: int, ids: CallIds) -> dict[str, Any]:
     if not isinstance(message, dict):
-        raise NotUnderstood("A message is not an object.", index)
+        raise NotUnderstood("is not an object.", index)
     if message.get("role") == "function":
         return _tool_message(message, index, ids)
     current: dict[str, Any] = _with_tool_calls(message, index, ids) if "function_call" in message else message
@@ -91,7 +90,7 @@ def _current_message(message: Any, index: int, ids: CallIds) -> dict[str, Any]:
 def _tool_message(message: Mapping[str, Any], index: int, ids: CallIds) -> dict[str, Any]:
     name = message.get("name")
     if not isinstance(name, str):
-        raise NotUnderstood("A message of the role function has no `name`.", index)
+        raise NotUnderstood("has the role function and no `name`.", index)
     renamed = {"role": "tool", "tool_call_id": ids.answered(index, name=name)}
     kept = {key: value for key, value in message.items() if key not in {"role", "name"}}
     return renamed | kept
@@ -103,9 +102,9 @@ def _with_tool_calls(message: Mapping[str, Any], index: int, ids: CallIds) -> di
     if call is None:
         return kept
     if message.get("tool_calls"):
-        raise NotUnderstood("A message has both `tool_calls` and `function_call`.", index)
+        raise NotUnderstood("has both `tool_calls` and `function_call`.", index)
     if not isinstance(call, dict) or set(call) != {"name", "arguments"} or not isinstance(call["name"], str):
-        raise NotUnderstood("`function_call` is not an object with `name` and `arguments`.", index)
+        raise NotUnderstood("has a `function_call` that is not an object with `name` and `arguments`.", index)
     return kept | {"tool_calls": [function_call(ids.new(), call["name"], call["arguments"])]}
 
 
@@ -141,7 +140,6 @@ def _answer(name: str, value: Any) -> list[Any]:
 
 
 def _completion(line: Line) -> Converted:
-    for name in COMPLETION_FIELDS:
-        if not isinstance(line[name], str):
-            raise NotUnderstood(f"`{name}` is not a text.")
-    return Converted({name: line[name] for name in COMPLETION_FIELDS}, keys_beside(line, COMPLETION_FIELDS))
+    return Converted(
+        {name: text_of(line, name) for name in COMPLETION_FIELDS}, keys_beside(line, COMPLETION_FIELDS)
+    )
