@@ -19,6 +19,8 @@ WORD_JOINER = "\u2060"
 
 def control_token_in(text: str) -> str | None:
     """The first control token that a text spells; None where it spells none."""
+    if "<" not in text and "[" not in text:  # most texts; twenty times as fast
+        return None
     found = CONTROL_TOKEN.search(text)
     return found[0] if found else None
 

@@ -3,14 +3,15 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from domain.texts import canonical, normalized
 
 JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
-def digest_of_values(values: dict[str, str]) -> bytes:
-    """SHA-256 of field names and exact values, in any order."""
+def digest_of_values(values: dict[str, Any]) -> bytes:
+    """SHA-256 of field names and exact values, which are texts or JSON, whatever the order of keys."""
     return hashlib.sha256(JSON.encode(values).encode()).digest()
 
 

@@ -11,10 +11,20 @@ from domain import ids
 from domain.datasets import Dataset
 from domain.hashes import digest_of_values, exact_fingerprint_of, fingerprint_of, split_score_of
 from domain.ids import Noun
+from domain.item_problems import (
+    CONTRADICTION,
+    DUPLICATE,
+    NEAR_DUPLICATE,
+    Problem,
+    ProblemCode,
+    is_free_of_errors,
+    problems_of,
+)
+from domain.item_texts import texts_of
 from domain.reading import Reads
 from domain.rules import validated_text
 from domain.splits import Split, SplitStats, split_of
-from domain.texts import estimate_tokens, replace_invalid_characters
+from domain.texts import replace_invalid_characters
 
 VALUE_LIMIT = 1_000_000
 """Most characters of one value."""
@@ -26,34 +36,6 @@ class ItemOrigin(StrEnum):
     GENERATED = "GENERATED"
     UPLOADED = "UPLOADED"
     CORRECTED = "CORRECTED"
-
-
-class ProblemCode(StrEnum):
-    """Code of a problem of an item."""
-
-    JSON_INVALID = "JSON_INVALID"
-    FIELD_MISSING = "FIELD_MISSING"
-    OUTPUT_TOO_SHORT = "OUTPUT_TOO_SHORT"
-    OUTPUT_TOO_LONG = "OUTPUT_TOO_LONG"
-    DUPLICATE = "DUPLICATE"
-    NEAR_DUPLICATE = "NEAR_DUPLICATE"
-    TOO_MANY_TOKENS = "TOO_MANY_TOKENS"
-    NOT_GROUNDED = "NOT_GROUNDED"
-    LANGUAGE_MISMATCH = "LANGUAGE_MISMATCH"
-    PII = "PII"
-    NOT_TEXT = "NOT_TEXT"
-    CONTRADICTION = "CONTRADICTION"
-    CONVERSATION_INVALID = "CONVERSATION_INVALID"
-    CONTROL_TOKENS = "CONTROL_TOKENS"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A problem of an item, with a sentence about it; the item is valid where all its problems are warnings."""
-
-    code: ProblemCode
-    message: str
-    is_warning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +53,10 @@ class Item:
     """An item, which is active unless it is deleted or corrected. `values` are in the order of the field names.
 
     `key` is unique in the dataset: a row that is imported again is the same item. `digest` hashes the exact
-    values, `input_fingerprint` and `output_fingerprint` one canonical text, `fingerprint` the normalized input and
-    output; `score`, in [0, 1), depends on the normalized input alone, so that the same inputs are in one split.
+    values, or the JSON that they are whatever the order of its keys; `input_fingerprint` and `output_fingerprint` hash
+    one canonical text, `fingerprint` the normalized input and output (`domain.item_texts.ItemTexts` says which texts);
+    `score`, in [0, 1), depends on the normalized text that is asked first, so that the same inputs are in one split.
+    `search_text` is searched in place of the values; it is stored, and not read.
     """
 
     id: str
@@ -94,6 +78,7 @@ class Item:
     source: Source | None = None
     generate_model: str | None = None
     generation_time_seconds: float | None = None
+    search_text: str | None = None
     digest: bytes = b""
     fingerprint: bytes = b""
     input_fingerprint: bytes = b""
@@ -106,15 +91,6 @@ class Item:
         """`problems`, and those that the other items of the dataset cause."""
         flags = (self.is_duplicate, self.is_near_duplicate, self.is_contradiction)
         return (*self.problems, *compress((DUPLICATE, NEAR_DUPLICATE, CONTRADICTION), flags))
-
-
-DUPLICATE = Problem(ProblemCode.DUPLICATE, "An earlier item has the same input and output.")
-NEAR_DUPLICATE = Problem(
-    ProblemCode.NEAR_DUPLICATE, "An earlier item differs in case and spacing alone.", is_warning=True
-)
-CONTRADICTION = Problem(
-    ProblemCode.CONTRADICTION, "Another item has the same input and another output.", is_warning=True
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,33 +204,9 @@ class ItemSelection(StrEnum):
     ALL = "all"
 
 
-def problems_of(dataset: Dataset, values: dict[str, str], tokens: int) -> Iterable[Problem]:
-    """The problems of an item's values, whatever other items there are."""
-    for name in (dataset.input_field, dataset.output_field):
-        if not values.get(name, "").strip():
-            yield Problem(ProblemCode.FIELD_MISSING, f"The field '{name}' is empty.")
-    if tokens > dataset.max_tokens:
-        message = f"About {tokens:,} tokens, more than the project's {dataset.max_tokens:,}."
-        yield Problem(ProblemCode.TOO_MANY_TOKENS, message)
-    expected, length = dataset.expected_output_size_chars, len(values.get(dataset.output_field, ""))
-    if expected and length > 4 * expected:
-        yield Problem(
-            ProblemCode.OUTPUT_TOO_LONG, f"{length:,} characters, more than four times {expected:,}."
-        )
-    if expected and 0 < length < expected / 4:
-        yield Problem(
-            ProblemCode.OUTPUT_TOO_SHORT, f"{length:,} characters, less than a quarter of {expected:,}."
-        )
-
-
 def _with_line(problems: Iterable[Problem], line: int | None) -> Iterable[Problem]:
     prefix = "" if line is None else f"Line {line:,}: "
     return (replace(problem, message=prefix + problem.message) for problem in problems)
-
-
-def is_free_of_errors(problems: Sequence[Problem]) -> bool:
-    """Whether all problems are warnings, or there are none."""
-    return not problems or all(problem.is_warning for problem in problems)
 
 
 def new_item(
@@ -272,12 +224,11 @@ def new_item(
 ) -> Item:
     """An item with its problems; those of its values are left out where its row has an error. `line` is for messages."""
     ordered = {name: replace_invalid_characters(values.get(name, "")) for name in dataset.field_names}
-    input_text, output_text = ordered[dataset.input_field], ordered[dataset.output_field]
-    tokens = estimate_tokens(input_text) + estimate_tokens(output_text)
+    texts = texts_of(dataset, ordered)
     found = tuple(problems)
-    if is_free_of_errors(found) and (of_values := tuple(problems_of(dataset, ordered, tokens))):
+    if is_free_of_errors(found) and (of_values := tuple(problems_of(dataset, ordered, texts))):
         found += tuple(_with_line(of_values, line))
-    score = split_score_of(dataset.seed, input_text)
+    score = split_score_of(dataset.seed, texts.asked)
     return Item(
         id=ids.new(Noun.ITEM),
         dataset_id=dataset.id,
@@ -287,14 +238,15 @@ def new_item(
         split=split_of(score, dataset.train_share, holds_out=dataset.holds_out),
         problems=found,
         is_valid=is_free_of_errors(found),
-        token_count=tokens,
+        token_count=texts.tokens,
         origin=origin,
         source=source,
         generation_time_seconds=generation_time_seconds,
-        digest=digest_of_values(ordered),
-        fingerprint=fingerprint_of(input_text, output_text),
-        input_fingerprint=exact_fingerprint_of(input_text),
-        output_fingerprint=exact_fingerprint_of(output_text),
+        search_text=texts.search,
+        digest=digest_of_values(ordered if texts.json is None else texts.json),
+        fingerprint=fingerprint_of(texts.input, texts.output),
+        input_fingerprint=exact_fingerprint_of(texts.input),
+        output_fingerprint=exact_fingerprint_of(texts.output),
         score=score,
         created_at=now,
     )

@@ -16,7 +16,8 @@ from domain.files.tables import open_table
 from domain.formulas import without_guards
 from domain.hashes import sha256_of_file
 from domain.imports import ImportOptions, column_mapping, document_failed_error, import_format, key_prefix
-from domain.items import Item, ProblemCode
+from domain.item_problems import ProblemCode
+from domain.items import Item
 from domain.job_events import Progress
 from domain.jobs import Job
 from domain.ports.storage import ObjectChanged

@@ -16,7 +16,8 @@ from domain.files.text_files import decoding_error, lines_of, pieces_of
 from domain.formulas import has_guard, is_formula
 from domain.import_formats import ImportFormat
 from domain.imports import check_supported
-from domain.items import VALUE_LIMIT, Problem, ProblemCode, TableRow
+from domain.item_problems import Problem, ProblemCode
+from domain.items import VALUE_LIMIT, TableRow
 from domain.texts import BYTE_ORDER_MARK
 
 HEAD_CHARS = 65_536

@@ -26,13 +26,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import ids
 from domain.datasets import Dataset
-from domain.items import Item, Problem
+from domain.item_problems import Problem
+from domain.items import Item
 from domain.splits import MIN_ITEMS_TO_HOLD_OUT, Split
 from infra.db.engine import driver_connection
 from infra.db.tables import datasets, items
 
 COLUMNS = tuple(column.name for column in items.c if column.computed is None)
 NO_PROBLEMS: ColumnElement[Any] = literal_column("'[]'::jsonb")
+READ_COLUMNS = tuple(column for column in items.c if column is not items.c.search_text)
+"""What a row is read with: the text that is searched in is as long as the values, and none needs it."""
 ACTIVE: ColumnElement[bool] = and_(~items.c.deleted, items.c.corrected_by_id.is_(None))
 VALID: ColumnElement[bool] = and_(ACTIVE, items.c.is_valid)
 
@@ -73,6 +76,7 @@ def values_of(item: Item) -> dict[str, Any]:
         "source_end": source.end if source else None,
         "generate_model": item.generate_model,
         "generation_time_seconds": item.generation_time_seconds,
+        "search_text": item.search_text,
         "digest": item.digest,
         "fingerprint": item.fingerprint,
         "input_fingerprint": item.input_fingerprint,
@@ -230,6 +234,13 @@ def _split(dataset: Dataset, *, holds_out: bool) -> Any:
     return update(items).values(split=target).where(items.c.dataset_id == dataset.id, items.c.split != target)
 
 
+PLAIN_FIELDS = tuple(
+    name
+    for name in COLUMNS
+    if not name.startswith(("source_", "document_", "warnings")) and name != "search_text"
+)
+
+
 def plain_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of an item that are columns, from a row."""
-    return {name: row[name] for name in COLUMNS if not name.startswith(("source_", "document_", "warnings"))}
+    return {name: row[name] for name in PLAIN_FIELDS}

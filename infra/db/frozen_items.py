@@ -14,7 +14,7 @@ from domain.items import Item
 from domain.reading import Parent
 from domain.splits import Split
 from infra.db import items as item_rows
-from infra.db.bulk_items import VALID
+from infra.db.bulk_items import READ_COLUMNS, VALID
 from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Parents, Reader, Row
 from infra.db.tables import finetune_items, finetunes, items, projects
@@ -29,7 +29,7 @@ class SqlFrozenItems(Reader[Item]):
     name = "trained_items"
     parents: ClassVar[Parents] = {Parent.FINETUNE: finetune_items.c.finetune_id}
     source = finetune_items.join(items).outerjoin(finetunes).outerjoin(projects, OF_PROJECT)
-    columns = (*items.c, finetune_items.c.ordinal, finetune_items.c.split.label(FROZEN_SPLIT))
+    columns = (*READ_COLUMNS, finetune_items.c.ordinal, finetune_items.c.split.label(FROZEN_SPLIT))
     order = (finetune_items.c.ordinal,)
     newest_first = False
 

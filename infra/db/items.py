@@ -9,19 +9,13 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from domain.datasets import Dataset
 from domain.ids import Noun
-from domain.items import (
-    DatasetStats,
-    Item,
-    ItemFilter,
-    ItemSelection,
-    ProblemCode,
-    Source,
-)
+from domain.item_problems import ProblemCode
+from domain.items import DatasetStats, Item, ItemFilter, ItemSelection, Source
 from domain.pages import PageRequest
 from domain.reading import Parent
 from domain.splits import Split, SplitStats
 from infra.db import bulk_items
-from infra.db.bulk_items import ACTIVE, VALID
+from infra.db.bulk_items import ACTIVE, READ_COLUMNS, VALID
 from infra.db.columns import column_names
 from infra.db.engine import extend_statement_timeout
 from infra.db.reading import Parents, Reader, Row
@@ -82,7 +76,7 @@ class SqlItems(Reader[Item]):
     noun = Noun.ITEM
     parents: ClassVar[Parents] = {Parent.DATASET: items.c.dataset_id}
     source = items.outerjoin(datasets).outerjoin(projects, datasets.c.project_id == projects.c.id)
-    columns = tuple(items.c)
+    columns = READ_COLUMNS
     projectable = column_names(columns, "problems", "warnings")
     order = (items.c.position, items.c.id)
     newest_first = False
@@ -104,9 +98,8 @@ class SqlItems(Reader[Item]):
         if where.problem is not None:
             found.append(_has(where.problem))
         if where.search:
-            found.append(
-                func.array_to_string(items.c["values"], "\n").icontains(where.search, autoescape=True)
-            )
+            searched = func.coalesce(items.c.search_text, func.array_to_string(items.c["values"], "\n"))
+            found.append(searched.icontains(where.search, autoescape=True))
         return found
 
     async def add_many(self, items: AsyncIterator[Item]) -> int:

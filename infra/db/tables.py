@@ -241,6 +241,7 @@ items = Table(
     Column("source_end", BigInteger),
     Column("generate_model", Text),
     Column("generation_time_seconds", Double),
+    Column("search_text", Text),  # searched in place of the values
     Column("digest", LargeBinary, nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),
     Column("input_fingerprint", LargeBinary, nullable=False),

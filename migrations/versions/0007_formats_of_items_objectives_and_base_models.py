@@ -15,6 +15,7 @@ ADDED = {
         sa.Column("item_format", sa.Text(), server_default="PROMPT_COMPLETION", nullable=False),
         sa.Column("system_prompt", sa.Text()),
     ),
+    "items": (sa.Column("search_text", sa.Text()),),
     "finetunes": (
         sa.Column("base_model_revision", sa.Text()),
         sa.Column("base_model_sha256", sa.Text()),

@@ -7,7 +7,8 @@ import strawberry
 
 from domain import items as domain
 from domain.ids import Noun
-from domain.items import ItemOrigin, ProblemCode
+from domain.item_problems import Problem, ProblemCode
+from domain.items import ItemOrigin
 from domain.splits import Split
 from domain.splits import SplitStats as SplitStatsRecord
 from resolvers import datasets as resolve_datasets
@@ -69,7 +70,7 @@ register_enum(
 )
 
 
-@converted_from(domain.Problem)
+@converted_from(Problem)
 @strawberry.type(description="A problem of an item, which makes it invalid unless it is a warning.")
 class ItemProblem:
     code: ProblemCode = strawberry.field(description="Kind of the problem.")

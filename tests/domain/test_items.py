@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from domain.datasets import Dataset
 from domain.errors import Invalid
-from domain.items import Item, ItemFilter, ItemOrigin, Problem, ProblemCode, new_item
+from domain.item_problems import Problem, ProblemCode
+from domain.items import Item, ItemFilter, ItemOrigin, new_item
 from domain.splits import Split, split_of
 from tests.domain.records import DATASET, NOW
 

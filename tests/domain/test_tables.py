@@ -19,7 +19,8 @@ from domain.files.encoding_detection import detect_encoding
 from domain.files.tables import Table, open_table
 from domain.formulas import without_guards
 from domain.import_formats import ImportFormat
-from domain.items import Problem, ProblemCode, TableRow
+from domain.item_problems import Problem, ProblemCode
+from domain.items import TableRow
 from infra.encoding import guess_encodings
 
 OpenTable = Callable[..., Table]

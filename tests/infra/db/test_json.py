@@ -15,7 +15,7 @@ from domain.documents import Document, DocumentKind, DocumentStatus, TablePrevie
 from domain.finetunes import Finetune, InferenceSample, ParityReport, TrainingMetrics
 from domain.hyperparameters import Hyperparameters
 from domain.ids import Noun
-from domain.items import Problem, ProblemCode
+from domain.item_problems import Problem, ProblemCode
 from domain.job_events import Checkpoint, Event, JobEventKind, LogLine, Metric, Progress, StatusChanged
 from domain.jobs import JobStatus
 from domain.reading import require

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from domain.datasets import RunStatus
-from domain.items import Item, ItemOrigin, Problem, ProblemCode, new_item
+from domain.item_problems import Problem, ProblemCode
+from domain.items import Item, ItemOrigin, new_item
 from domain.reading import require
 from domain.services import Services
 from tests.clients import Api
