@@ -117,8 +117,7 @@ class _Turns:
 
     def first_unanswered(self) -> str:
         call = self.unanswered[0]
-        id = call.get("id")
-        return f"the call {f'{shown(id)} ' if id else ''}of the tool {shown(call['function']['name'])}"
+        return f"the call {shown(call['id'])} of the tool {shown(call['function']['name'])}"
 
     def faults_of_next(self, name: str, message: dict[str, Any]) -> Iterator[str]:
         role = message["role"]
@@ -144,18 +143,11 @@ class _Turns:
             yield f"{name} has no message before it that it answers; the first is the user's, after a system message."
 
     def _faults_of_result(self, name: str, message: dict[str, Any]) -> Iterator[str]:
-        """What is wrong with the result of a tool: it answers the call of its id, or the first that has no id."""
-        id, tool = message.get("tool_call_id"), message.get("name")
-        called = [call for call in self.unanswered if call.get("id") == id]
-        if called:
-            answered = next((call for call in called if call["function"]["name"] == tool), called[0])
-            self.unanswered.remove(answered)
-            if tool is not None and tool != answered["function"]["name"]:
-                yield f"{name} names the tool {shown(tool)}, but answers a call of {shown(answered['function']['name'])}."
+        id, tool = message["tool_call_id"], message.get("name")
+        call = next((call for call in self.unanswered if call["id"] == id), None)
+        if call is None:
+            yield f"{name} answers the call {shown(id)}, which is not one of the assistant message before it without a result."
             return
-        if id is None and self.unanswered:
-            yield f"{name} has no `tool_call_id`; {self.first_unanswered()} has no result yet."
-        elif id is None:
-            yield f"{name} answers no tool call: the assistant message before it has none without a result."
-        else:
-            yield f"{name} answers the call {shown(id)}, which the assistant message before it did not make, or which has a result."
+        self.unanswered.remove(call)
+        if tool is not None and tool != call["function"]["name"]:
+            yield f"{name} names the tool {shown(tool)}, but answers a call of {shown(call['function']['name'])}."

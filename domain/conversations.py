@@ -1,10 +1,11 @@
 """Conversations and preference pairs in OpenAI's chat format, and the values that items store them as."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from domain.json_values import parsed_json
 
 Message = dict[str, Any]
 """A message as JSON: `role`, `content` and the other keys of OpenAI's chat format, in the order of the file."""
@@ -32,6 +33,10 @@ class MessageRole(StrEnum):
     TOOL = "TOOL"
 
 
+ROLES = tuple(role.value.lower() for role in MessageRole)
+"""The roles as messages have them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """Messages, and what a model is told of its tools; None where a key is absent."""
@@ -51,15 +56,62 @@ class Preference:
 
 
 def conversation_of(values: Mapping[str, str]) -> Conversation:
-    """The conversation of an item's values; raises `ValueError` where one of them is not JSON."""
-    found = {name: json.loads(values[name]) for name in CONVERSATION_FIELDS if values[name]}
-    return Conversation(**found)
+    """The conversation of an item's values; raises `ValueError` where they are not JSON of one."""
+    found = {name: parsed_json(values[name]) for name in CONVERSATION_FIELDS if values[name]}
+    return _conversation_of_json(found)
 
 
 def preference_of(values: Mapping[str, str]) -> Preference:
-    """The preference pair of an item's values; raises `ValueError` where one of them is not JSON."""
-    asked, preferred, non_preferred = (json.loads(values[name]) for name in PREFERENCE_FIELDS)
-    return Preference(input=Conversation(**asked), preferred=preferred[0], non_preferred=non_preferred[0])
+    """The preference pair of an item's values; raises `ValueError` where they are not JSON of one."""
+    asked, *outputs = (parsed_json(values[name]) for name in PREFERENCE_FIELDS)
+    preferred, non_preferred = (_only_message(output) for output in outputs)
+    return Preference(input=_conversation_of_json(asked), preferred=preferred, non_preferred=non_preferred)
+
+
+def _conversation_of_json(value: Any) -> Conversation:
+    if not isinstance(value, dict) or not value.keys() <= set(CONVERSATION_FIELDS):
+        raise ValueError("is not a conversation")
+    found = {"messages": None, **value}
+    if not all(IS_OF_TYPE[name](found[name]) for name in found):
+        raise ValueError("has values of other types than a conversation")
+    return Conversation(**found)
+
+
+def _only_message(output: Any) -> Message:
+    if not isinstance(output, list) or len(output) != 1 or not _is_message(output[0]):
+        raise ValueError("is not a list of one message")
+    message: Message = output[0]
+    return message
+
+
+def _is_message(value: Any) -> bool:
+    """Whether a value has the types of a message; not whether the message can be learned (`domain.message_checks`)."""
+    if not isinstance(value, dict) or value.get("role") not in ROLES:
+        return False
+    texts = [value.get(name) for name in ("name", "tool_call_id", "reasoning_content")]
+    calls, weight = value.get("tool_calls"), value.get("weight")
+    return (
+        isinstance(value.get("content"), str | list | None)
+        and all(isinstance(text, str | None) for text in texts)
+        and (weight is None or (weight in (0, 1) and not isinstance(weight, bool | float)))
+        and (calls is None or (isinstance(calls, list) and all(map(_is_call, calls))))
+    )
+
+
+def _is_call(value: Any) -> bool:
+    function = value.get("function") if isinstance(value, dict) else None
+    return (
+        isinstance(function, dict)
+        and isinstance(value.get("id"), str)
+        and all(isinstance(function.get(name), str) for name in ("name", "arguments"))
+    )
+
+
+IS_OF_TYPE: Mapping[str, Callable[[Any], bool]] = {
+    "messages": lambda value: isinstance(value, list) and all(map(_is_message, value)),
+    "tools": lambda value: isinstance(value, list | None),
+    "parallel_tool_calls": lambda value: isinstance(value, bool | None),
+}
 
 
 def conversation_as_json(conversation: Conversation) -> dict[str, Any]:

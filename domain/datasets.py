@@ -6,9 +6,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from domain.conversations import Conversation, ItemFormat, Preference, conversation_of, preference_of
+from domain.conversations import (
+    CONVERSATION_FIELDS,
+    PREFERENCE_FIELDS,
+    Conversation,
+    ItemFormat,
+    Preference,
+    conversation_of,
+    preference_of,
+)
 from domain.errors import Invalid
 from domain.jobs import JobStatus
+from domain.patches import camel_case
 from domain.reading import LockingReads, Reads
 from domain.rules import NAME_LIMIT, TEXT_LIMIT, check_range, validated_name, validated_text
 from domain.storage_keys import dataset_prefix
@@ -83,7 +92,10 @@ class Dataset:
     def validated(self) -> "Dataset":
         """The dataset with its texts trimmed; raises `Invalid` when a value breaks a rule."""
         fields = tuple(validated_name(name, "fieldNames", limit=100) for name in self.field_names)
-        check_fields(fields, self.input_field.strip(), self.output_field.strip())
+        if self.item_format is ItemFormat.PROMPT_COMPLETION:
+            check_fields(fields, self.input_field.strip(), self.output_field.strip())
+        else:
+            _check_fixed_fields(self.item_format, {name: getattr(self, name) for name in FIELD_ATTRIBUTES})
         check_language(self.language_iso)
         self._check_values()
         check_descriptions(self.json_object_fields)
@@ -113,7 +125,7 @@ class Dataset:
     def conversation_of(self, values: Sequence[str]) -> Conversation | None:
         """What is learned of an item's values, without the dataset's system prompt; None for a preference pair.
 
-        Raises `ValueError` for values that are not JSON where the format needs it.
+        Raises `ValueError` for values that are not JSON of a conversation where the format needs it.
         """
         named = dict(zip(self.field_names, values, strict=True))
         if self.item_format is ItemFormat.PREFERENCE:
@@ -126,7 +138,7 @@ class Dataset:
     def preference_of(self, values: Sequence[str]) -> Preference | None:
         """The preference pair of an item's values; None where the items are of another format.
 
-        Raises `ValueError` for values that are not JSON.
+        Raises `ValueError` for values that are not JSON of a pair.
         """
         if self.item_format is not ItemFormat.PREFERENCE:
             return None
@@ -190,6 +202,49 @@ REQUIRED = frozenset({"name", "input_field", "output_field", "field_names", "lan
 """Attributes that an update cannot clear."""
 
 MAX_FIELDS = 50
+FIELD_ATTRIBUTES = ("input_field", "output_field", "field_names")
+FIXED_FIELDS: Mapping[ItemFormat, Mapping[str, Any]] = {
+    ItemFormat.CONVERSATION: {
+        "input_field": "messages",
+        "output_field": "messages",
+        "field_names": CONVERSATION_FIELDS,
+    },
+    ItemFormat.PREFERENCE: {
+        "input_field": "input",
+        "output_field": "preferred_output",
+        "field_names": PREFERENCE_FIELDS,
+    },
+}
+"""The fields of the formats in which items are JSON."""
+
+
+def fields_of_format(item_format: ItemFormat, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The field names, the input and the output field of a new dataset; `given` has those that are not None.
+
+    Raises `Invalid` where a PROMPT_COMPLETION dataset lacks one, or another one is given others than its format has.
+    """
+    if item_format is ItemFormat.PROMPT_COMPLETION:
+        for name in FIELD_ATTRIBUTES:
+            if name not in given:
+                field = camel_case(name)
+                message = f"`{field}` is needed for items of the format PROMPT_COMPLETION."
+                raise Invalid(message, reason="REQUIRED", field=field)
+        return dict(given)
+    _check_fixed_fields(item_format, given)
+    return dict(FIXED_FIELDS[item_format])
+
+
+def _check_fixed_fields(item_format: ItemFormat, given: Mapping[str, Any]) -> None:
+    fixed = FIXED_FIELDS[item_format]
+    for name, value in given.items():
+        if value != fixed[name]:
+            names = ", ".join(fixed["field_names"])
+            raise Invalid(
+                f"Items of the format {item_format} always have the fields {names}: `inputField` is "
+                f"{fixed['input_field']} and `outputField` {fixed['output_field']}. Leave the three out.",
+                reason="FIXED_FIELDS",
+                field=camel_case(name),
+            )
 
 
 def check_fields(names: tuple[str, ...], input_field: str, output_field: str) -> None:

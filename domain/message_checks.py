@@ -4,14 +4,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from domain.conversations import MessageRole
+from domain.conversations import ROLES
 from domain.json_values import parsed_json
 
 SHOWN = 100
 """Most characters of a name in a sentence."""
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 NAME_RULE = "a name has 1 to 64 of the characters a-z, A-Z, 0-9, _ and -"
-ROLES = tuple(role.value.lower() for role in MessageRole)
 KEYS: Mapping[str, tuple[str, ...]] = {
     "role": ROLES,
     "content": ROLES,
@@ -56,6 +55,8 @@ def message_faults(name: str, message: Any) -> Iterator[str]:
     present = {key: value for key, value in message.items() if value is not None}
     yield from _key_faults(name, role, message, present)
     yield from _content_faults(name, role, present)
+    if role == "tool" and not present.get("tool_call_id"):
+        yield f"{name} has no `tool_call_id`, the id of the call whose result it is."
     for key, check in VALUE_CHECKS.items():
         if key in present:
             yield from check(name, present[key])
@@ -129,8 +130,8 @@ def _weight_faults(name: str, value: Any) -> Iterator[str]:
 
 
 def _call_id_faults(name: str, value: Any) -> Iterator[str]:
-    if not isinstance(value, str) or not value:
-        yield f"{name} has a `tool_call_id` that is no text, or an empty one."
+    if not isinstance(value, str):
+        yield f"{name} has a `tool_call_id` that is no text."
 
 
 def _calls_faults(name: str, calls: Any) -> Iterator[str]:
@@ -150,9 +151,8 @@ def _call_faults(what: str, call: Any) -> Iterator[str]:
         return
     if unknown := [key for key in call if key not in {"id", "type", "function"}]:
         yield f"{what} has the unknown key {shown(unknown[0])}."
-    id = call.get("id")
-    if id is not None and not (isinstance(id, str) and id):
-        yield f"{what} has an `id` that is no text, or an empty one."
+    if not isinstance(call.get("id"), str) or not call["id"]:
+        yield f"{what} has no `id`."
     if call.get("type") not in (None, "function"):
         yield f"{what} is not of the type 'function'."
     function = call.get("function")

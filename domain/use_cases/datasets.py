@@ -6,14 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from domain import ids
+from domain.conversations import ItemFormat
 from domain.datasets import (
     ALWAYS_EDITABLE,
+    FIELD_ATTRIBUTES,
     REQUIRED,
     RUN_STATUS_OF_JOB,
     Dataset,
     DatasetOrigin,
     PromptRevision,
     RunStatus,
+    fields_of_format,
 )
 from domain.errors import Conflict
 from domain.ids import Noun
@@ -30,7 +33,9 @@ async def create(
     """A new dataset of a project, PLANNING and without items; it has the next version number."""
     project = await require_locked(store.projects, project_id, viewer_id=viewer_id)
     require_active(project)
-    attributes = dict(values)
+    item_format = values.get("item_format", ItemFormat.PROMPT_COMPLETION)
+    given = {name: values[name] for name in FIELD_ATTRIBUTES if values.get(name) is not None}
+    attributes = {**values, **fields_of_format(item_format, given)}
     name = attributes.pop("name", None)
     dataset = Dataset(
         id=ids.new(Noun.DATASET),

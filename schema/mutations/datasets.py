@@ -4,6 +4,7 @@ from typing import Any
 
 import strawberry
 
+from domain.conversations import ItemFormat
 from domain.errors import Invalid
 from domain.import_formats import ImportFormat
 from domain.imports import ImportOptions
@@ -51,16 +52,24 @@ class CreateDatasetInput:
         "Name of the corpus that the items are based on, at most 200 characters; "
         "for information. None when absent or null."
     )
-    input_field: str = strawberry.field(
-        description="Name of the field that is the prompt (user message) in training; one of `fieldNames`."
+    item_format: ItemFormat = strawberry.field(
+        default=ItemFormat.PROMPT_COMPLETION,
+        description="What the items are. `PROMPT_COMPLETION` needs `inputField`, `outputField` and `fieldNames`; the "
+        "fields of the other formats are fixed, and the three are left out.",
     )
-    output_field: str = strawberry.field(
-        description="Name of the field that the model is trained to answer "
+    system_prompt: str | None = optional(
+        "System prompt that stands before every conversation in training that has none of its own, at most 65,536 "
+        "characters; none when absent or null."
+    )
+    input_field: str | None = optional(
+        "Name of the field that is the prompt (user message) in training; one of `fieldNames`."
+    )
+    output_field: str | None = optional(
+        "Name of the field that the model is trained to answer "
         "(assistant message); another one of `fieldNames`."
     )
-    field_names: list[str] = strawberry.field(
-        description="Names of the fields of every item, in order: 2 to 50 "
-        "different names of at most 100 characters."
+    field_names: list[str] | None = optional(
+        "Names of the fields of every item, in order: 2 to 50 different names of at most 100 characters."
     )
     language_iso: str = strawberry.field(
         default="eng", description="Language of the items as an ISO 639-3 code of three lower-case letters."
@@ -73,8 +82,8 @@ class CreateDatasetInput:
         "Descriptions of the fields, an object from field name to text; at most 50. None when absent or null."
     )
     expected_output_size_chars: int | None = optional(
-        "Expected length of the output field in characters, 1 to 10,000,000; longer than 4 times or "
-        "shorter than a quarter of it makes an item invalid. Absent or null: no check."
+        "Expected length of what is learned of an item in characters (`Dataset.expectedOutputSizeChars`), 1 to "
+        "10,000,000; longer than 4 times or shorter than a quarter of it makes an item invalid. Absent or null: no check."
     )
     generate_examples_number: int | None = optional(
         "Number of items to generate, 1 to 10,000,000, for the external worker "
@@ -95,7 +104,9 @@ class UpdateDatasetInput:
         "New free-text description, at most 65,536 characters; null removes it."
     )
     corpus_name: str | None = optional("New name of the corpus, at most 200 characters; null removes it.")
-    input_field: str | None = optional("New input field; one of `fieldNames`.")
+    input_field: str | None = optional(
+        "New input field; one of `fieldNames`. Items of other formats than `PROMPT_COMPLETION` have fixed fields."
+    )
     output_field: str | None = optional("New output field; one of `fieldNames`, other than the input field.")
     field_names: list[str] | None = optional(
         "New names of the fields, in order: 2 to 50 different names of at most 100 characters."
@@ -109,13 +120,16 @@ class UpdateDatasetInput:
         "New descriptions of the fields, an object from field name to text, at most 50; null removes them."
     )
     expected_output_size_chars: int | None = optional(
-        "New expected length of the output field in characters, 1 to 10,000,000; null removes the check."
+        "New expected length of what is learned of an item in characters, 1 to 10,000,000; null removes the check."
     )
     generate_examples_number: int | None = optional(
         "New number of items to generate, 1 to 10,000,000; null removes it."
     )
     generate_model: str | None = optional(
         "New name of the model for the generation, at most 200 characters; null removes it."
+    )
+    system_prompt: str | None = optional(
+        "New system prompt of the training, at most 65,536 characters; null removes it."
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain import datasets as domain
+from domain.conversations import ItemFormat
 from domain.datasets import DatasetFilter, DatasetOrigin, RunStatus
 from domain.finetunes import FinetuneFilter
 from domain.ids import Noun
@@ -49,6 +50,17 @@ register_enum(
 )
 
 
+register_enum(
+    ItemFormat,
+    "What the items of a dataset are.",
+    PROMPT_COMPLETION="Text fields: `inputField` is asked, `outputField` is learned.",
+    CONVERSATION="Conversations: the fields `messages`, `tools` and `parallel_tool_calls`, each of which is JSON text in "
+    "OpenAI's chat format, or empty. `inputField` and `outputField` are both `messages`.",
+    PREFERENCE="Pairs of a better and a worse answer: the fields `input`, `preferred_output` and `non_preferred_output`, "
+    "each of which is JSON text in OpenAI's format for direct preference optimization (DPO).",
+)
+
+
 RevisionCount = Annotated[int, strawberry.argument(description="Number of revisions, 1 to 100.")]
 ItemCount = Annotated[int, strawberry.argument(description="Number of items, 1 to 100.")]
 
@@ -68,7 +80,7 @@ def checked_length(first: int) -> int:
 @node(Noun.DATASET, domain.Dataset)
 @strawberry.type(
     description="A training dataset, one version within its project. Its items have named "
-    "text fields, one of which is the input and one the output."
+    "text fields; `itemFormat` says what they hold."
 )
 class Dataset(Node):
     record: strawberry.Private[domain.Dataset]
@@ -95,19 +107,26 @@ class Dataset(Node):
     generate_prompt: str | None = strawberry.field(
         description="Prompt from which items are generated; null when none is given."
     )
+    item_format: ItemFormat = strawberry.field(description="What the items are; decides their fields.")
+    system_prompt: str | None = strawberry.field(
+        description="System prompt that stands before every conversation in training that has none of its own; null "
+        "leaves what the base model's chat template says by itself."
+    )
     input_field: str = strawberry.field(
         description="Name of the field that is the prompt (user message) in training."
     )
     output_field: str = strawberry.field(
-        description="Name of the field that the model is trained to answer (assistant message)."
+        description="Name of the field that the model is trained to answer (assistant message); the input field too "
+        "where items are conversations."
     )
     field_names: list[str] = strawberry.field(description="Names of the fields of every item, in order.")
     json_object_fields: JSON | None = strawberry.field(
         description="Descriptions of the fields, an object from field name to text; null when none are given."
     )
     expected_output_size_chars: int | None = strawberry.field(
-        description="Expected length of the output field in characters; longer than 4 times or "
-        "shorter than a quarter of it makes an item invalid. Null: no check."
+        description="Expected length of what is learned of an item in characters: the output field, or the texts of all "
+        "assistant messages that are learned, or of the preferred output. Longer than 4 times or shorter than a quarter "
+        "of it makes an item invalid. Null: no check."
     )
     language_iso: str = strawberry.field(
         description="Language of the items as an ISO 639-3 code, such as `eng`."

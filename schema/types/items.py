@@ -17,6 +17,7 @@ from schema.shared.enums import register_enum
 from schema.shared.inputs import given_fields
 from schema.shared.nodes import NODE_TYPES, Node, convert, converted_from, load, load_node, node
 from schema.shared.scalars import JSON
+from schema.types.conversations import Conversation, Preference, conversation_of, preference_of
 
 if TYPE_CHECKING:
     from schema.types.datasets import Dataset
@@ -47,7 +48,7 @@ register_enum(
     JSON_INVALID="The row cannot be read: in JSON, it is no object, names a field twice, is nested too deeply or has "
     "characters that cannot be stored; in CSV, its quotation marks do not match or it has more values than the header "
     "has fields.",
-    FIELD_MISSING="The input or the output is empty.",
+    FIELD_MISSING="The input or the output is empty, or no assistant message to learn from says anything.",
     OUTPUT_TOO_SHORT="The output is shorter than a quarter of `expectedOutputSizeChars`.",
     OUTPUT_TOO_LONG="The output is longer than 4 times `expectedOutputSizeChars`.",
     DUPLICATE="An earlier item has the same input and the same output: the same characters in Unicode "
@@ -62,7 +63,8 @@ register_enum(
     NOT_TEXT="Warning: a value of the row is a JSON object or array where text is expected; its JSON was "
     "imported as the text.",
     CONTRADICTION="Warning: another item has the same input, compared as for `DUPLICATE`, and an output that "
-    "differs in more than case and white space.",
+    "differs in more than case and white space. The output of a conversation is its last answer; preference pairs "
+    "contradict each other where they prefer the opposite.",
     CONVERSATION_INVALID="A conversation or a preference pair breaks a rule of OpenAI's chat format; the message says "
     "which of its messages does.",
     CONTROL_TOKENS="Warning: a message spells a control token of chat templates, such as `<|im_end|>`; it is learned as "
@@ -108,8 +110,8 @@ class ItemSource:
 
 @node(Noun.ITEM, domain.Item)
 @strawberry.type(
-    description="A training example: one text for each field of its dataset. It is active "
-    "while it is neither deleted nor corrected by another item."
+    description="A training example: one text for each field of its dataset, which `conversation` and `preference` show "
+    "as what they say. It is active while it is neither deleted nor corrected by another item."
 )
 class DatasetItem(Node):
     record: strawberry.Private[domain.Item]
@@ -119,7 +121,8 @@ class DatasetItem(Node):
     deleted: bool = strawberry.field(description="Whether the item is deleted; `restoreItems` undoes it.")
     split: Split = strawberry.field(
         description="Whether the item is used for training or held out; decided by a hash of its "
-        "input, so that items with equal input are in the same split."
+        "input (the messages before the first answer, or the input of a preference pair), so that items with equal input "
+        "are in the same split."
     )
     is_valid: bool = strawberry.field(
         description="Whether all problems of the item are warnings, or it has none; only valid active items "
@@ -130,7 +133,8 @@ class DatasetItem(Node):
         "are looked for among the active items of the dataset without errors."
     )
     token_count: int = strawberry.field(
-        description="Number of tokens of input and output, estimated from the text without a tokenizer."
+        description="Number of tokens of input and output, estimated from the text without a tokenizer: of all messages "
+        "and tools of a conversation; of a preference pair, its input and the longer output."
     )
     origin: ItemOrigin = strawberry.field(description="How the item was created.")
     source: ItemSource | None = strawberry.field(
@@ -160,6 +164,21 @@ class DatasetItem(Node):
     def data(self, info: Info) -> JSON:
         found = load(info, resolve_datasets.including_deleted, self.record.dataset_id)
         return found.then(lambda dataset: dict(zip(dataset.field_names, self.record.values, strict=True)))
+
+    @strawberry.field(
+        description="What is learned, whatever the format: a prompt and its completion are two messages. Null for a "
+        "preference pair, and where the values are not JSON of a conversation."
+    )
+    def conversation(self, info: Info) -> Conversation | None:
+        found = load(info, resolve_datasets.including_deleted, self.record.dataset_id)
+        return found.then(lambda dataset: conversation_of(dataset, self.record.values))
+
+    @strawberry.field(
+        description="The preference pair; null for items of other formats, and where the values are not JSON of a pair."
+    )
+    def preference(self, info: Info) -> Preference | None:
+        found = load(info, resolve_datasets.including_deleted, self.record.dataset_id)
+        return found.then(lambda dataset: preference_of(dataset, self.record.values))
 
     @strawberry.field(description="The item that this one replaces; null when it is not a correction.")
     def corrects(self, info: Info) -> "DatasetItem | None":
@@ -232,8 +251,8 @@ class ItemFilter:
     problem: ProblemCode | None = strawberry.field(default=None, description="Only items with this problem.")
     search: str | None = strawberry.field(
         default=None,
-        description="Only items with this text in a field value, not "
-        "case-sensitive; at most 1,000 characters.",
+        description="Only items with this text in a field value, or in what a message says (not in the JSON around it); "
+        "not case-sensitive; at most 1,000 characters.",
     )
 
 
