@@ -15,14 +15,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from domain.conversations import Conversation
 from domain.ports.trainer import TrainingFailed
 from domain.rules import safe_name
 from infra.training import tiny
 from infra.training.chat_templates import CHATML, chatml_with_eos_token
+from infra.training.template_input import template_input, template_variables
 
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 DEFAULT_MAX_TOKENS = 2048
-Conversation = list[dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,28 @@ class LocalBaseModel:
         return sorted({path for path in paths if path.is_file()})
 
     def render(self, conversation: Conversation, *, add_generation_prompt: bool) -> str:
-        """The conversation as text; with `add_generation_prompt` it ends where the assistant's answer begins."""
+        """The conversation as text; with `add_generation_prompt` it ends where the assistant's answer begins.
+
+        Raises `jinja2.TemplateError`, or any other error of the template, where it refuses the conversation.
+        """
+        given = template_input(conversation, self.tokenizer)
         text = self.tokenizer.apply_chat_template(
-            conversation, tokenize=False, add_generation_prompt=add_generation_prompt
+            given.messages,
+            tools=given.tools,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            **template_variables(),
         )
         return str(text)
 
-    def token_ids(self, conversation: Conversation, *, add_generation_prompt: bool) -> list[int]:
-        """The token ids of the rendered conversation."""
-        # The template has written the special tokens already.
-        text = self.render(conversation, add_generation_prompt=add_generation_prompt)
+    def encode(self, text: str) -> list[int]:
+        """The token ids of a rendered text: the template has written the special tokens already."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+    def token_ids(self, conversation: Conversation, *, add_generation_prompt: bool) -> list[int]:
+        """The token ids of the rendered conversation."""
+        return self.encode(self.render(conversation, add_generation_prompt=add_generation_prompt))
 
 
 def fetch_base_model(name: str, models_folder: Path) -> LocalBaseModel:

@@ -9,6 +9,7 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from domain.conversations import Conversation
 from domain.ports.trainer import TrainingFailed, TrainingRun
 from infra.training import gguf_metadata
 from infra.training.base_model import LocalBaseModel
@@ -16,6 +17,7 @@ from infra.training.gguf_tokens import disable_impossible_bytes
 from infra.training.reporter import Reporter
 from infra.training.subprocesses import child_process, wait_for_exit
 
+ASKED = Conversation(messages=[{"role": "user", "content": "a"}])
 QUANTIZATION = "q8_0"
 CANNOT_CONVERT = "llama.cpp's converter cannot export this base model to GGUF; the log's last lines say why."
 
@@ -69,7 +71,7 @@ def _set_tokenizer_flags(base_model: LocalBaseModel, config: Path) -> None:
     them the GGUF adds a BOS and a space that training did not have, and answers wrongly without an error.
     """
     tokenizer = base_model.tokenizer
-    prompt_ids = base_model.token_ids([{"role": "user", "content": "a"}], add_generation_prompt=True)
+    prompt_ids = base_model.token_ids(ASKED, add_generation_prompt=True)
     text_ids: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
     flags = {
         "add_bos_token": prompt_ids[0] == tokenizer.bos_token_id,

@@ -211,7 +211,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _dataset(split: TokenizedSplit) -> Dataset:
-    rows = [{"input_ids": tokenized.input_ids, "labels": tokenized.labels} for tokenized in split.items]
+    rows = [{"input_ids": text.input_ids, "labels": text.labels} for text in split.texts]
     return Dataset.from_list(rows)
 
 

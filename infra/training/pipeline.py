@@ -14,9 +14,10 @@ from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingFailed, Tr
 from domain.storage_keys import gguf_filename
 from infra.training import artifacts, export, model_card, parity, run_summary, tiny
 from infra.training.base_model import LocalBaseModel, fetch_base_model
-from infra.training.data import TokenizedItem, TokenizedSplit, read_items, tokenize
+from infra.training.data import TokenizedItem, TokenizedSplit, tokenize
 from infra.training.frozen_run import FrozenRun
 from infra.training.generation import eos_token_ids, generate_greedily
+from infra.training.items_file import read_items
 from infra.training.lora_training import (
     PROGRESS_END,
     latest_checkpoint,
@@ -27,6 +28,7 @@ from infra.training.lora_training import (
 )
 from infra.training.reporter import Reporter
 from infra.training.run_summary import RunSummary
+from infra.training.transcripts import asked_text, message_text
 
 MAX_SAMPLES = 5
 MAX_SAMPLE_TOKENS = 256  # of each output
@@ -156,15 +158,15 @@ def _export(inputs: TrainingInputs, gguf: Path, reporter: Reporter) -> ExportOut
 
 def _sample_outputs(model: PreTrainedModel, inputs: TrainingInputs) -> list[str]:
     base_model, samples = inputs.base_model, inputs.sample_items
-    longest_answer = max(sum(label >= 0 for label in sample.labels) for sample in samples)
-    prompts = [base_model.token_ids(sample.item.prompt, add_generation_prompt=True) for sample in samples]
+    longest_answer = max(len(sample.texts[0].ending_ids) for sample in samples)
+    prompts = [base_model.token_ids(sample.item.asked, add_generation_prompt=True) for sample in samples]
     max_tokens = min(MAX_SAMPLE_TOKENS, 16 + longest_answer * 3 // 2)
     return generate_greedily(model, base_model, prompts, eos_token_ids(model, base_model), max_tokens)
 
 
 def _merged_model_results(model: PreTrainedModel, inputs: TrainingInputs) -> list[parity.PromptResult]:
     base_model = inputs.base_model
-    conversations = [tokenized.item.prompt for tokenized in inputs.parity_items]
+    conversations = [tokenized.item.asked for tokenized in inputs.parity_items]
     prompts = [
         base_model.token_ids(conversation, add_generation_prompt=True) for conversation in conversations
     ]
@@ -176,7 +178,7 @@ def _merged_model_results(model: PreTrainedModel, inputs: TrainingInputs) -> lis
 def _parity(
     inputs: TrainingInputs, merged_results: list[parity.PromptResult], gguf: Path, reporter: Reporter
 ) -> ParityReport:
-    conversations = [tokenized.item.prompt for tokenized in inputs.parity_items]
+    conversations = [tokenized.item.asked for tokenized in inputs.parity_items]
     context = max(len(result.token_ids) for result in merged_results) + 2 * parity.MAX_TOKENS
     try:
         gguf_results = parity.gguf_results(gguf, conversations, context, reporter)
@@ -207,8 +209,8 @@ def _summary(inputs: TrainingInputs, outcome: ExportOutcome) -> RunSummary:
     history = read_history(inputs.work_folder / "adapter")
     samples = (
         InferenceSample(
-            prompt=sample.item.input,
-            expected=sample.item.output,
+            prompt=asked_text(sample.item.asked),
+            expected=message_text(sample.item.answer),
             base_output=base_output,
             tuned_output=tuned_output,
         )

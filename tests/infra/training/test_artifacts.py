@@ -1,5 +1,6 @@
 import hashlib
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from infra.training.model_card import model_card
 from infra.training.run_summary import RunSummary
 from tests.infra.training.conftest import Trained, capitals, run_in, small_run
 
-NO_ITEMS = TokenizedSplit(items=(), truncated=0, dropped=0, prompt_mismatches=0)
+NO_ITEMS = TokenizedSplit(items=(), findings=Counter())
 PARITY = ParityReport(
     passed=False,
     prompts_compared=2,

@@ -4,17 +4,26 @@ from pathlib import Path
 
 import pytest
 
+from domain.conversations import Conversation
 from domain.hyperparameters import FinetuneMethod
 from infra.training.base_model import LocalBaseModel, fetch_base_model
-from infra.training.data import IGNORED_LABEL, TrainingItem, read_items, tokenize
+from infra.training.data import tokenize
 from infra.training.frozen_run import FrozenRun, read_run, write_run
+from infra.training.items_file import TrainingItem, read_items
+from infra.training.labels import IGNORED_LABEL
 from infra.training.lora_training import latest_checkpoint
-from tests.infra.training.conftest import small_run
+from tests.infra.training.conftest import question_and_answer, small_run
 
-HELLO = TrainingItem("item_1", "Say hello.", "Hello!")
+MESSAGES = question_and_answer("q", "a")
 
 
-MESSAGES = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+def item(question: str, answer: str) -> TrainingItem:
+    return TrainingItem("item_1", Conversation(messages=question_and_answer(question, answer)))
+
+
+HELLO = item("Say hello.", "Hello!")
+LONG_ANSWER = item("Say hello.", "Hello! " * 50)
+LONG_PROMPT = item("Say hello. " * 50, "Hello!")
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +32,18 @@ def base_model(models: Path) -> LocalBaseModel:
 
 
 def test_only_the_answer_and_its_end_are_learned(base_model: LocalBaseModel) -> None:
-    (tokenized,) = tokenize([HELLO], base_model, 100).items
-    learned = [label for label in tokenized.labels if label != IGNORED_LABEL]
+    (text,) = tokenize([HELLO], base_model, 100).texts
+    learned = [label for label in text.labels if label != IGNORED_LABEL]
     assert base_model.tokenizer.decode(learned) == "Hello!<|im_end|>\n"
-    assert base_model.tokenizer.decode(tokenized.input_ids) == (
+    assert base_model.tokenizer.decode(text.input_ids) == (
         "<|im_start|>user\nSay hello.<|im_end|>\n<|im_start|>assistant\nHello!<|im_end|>\n"
     )
 
 
 def test_items_that_are_cut_or_left_out_are_counted_and_named_in_warnings(base_model: LocalBaseModel) -> None:
-    long_answer = replace(HELLO, output="Hello! " * 50)
-    long_prompt = replace(HELLO, input="Say hello. " * 50)
-    split = tokenize([HELLO, long_answer, long_prompt], base_model, 40)
-    assert [tokenized.item for tokenized in split.items] == [HELLO, long_answer]
-    assert max(len(tokenized.input_ids) for tokenized in split.items) == 40
+    split = tokenize([HELLO, LONG_ANSWER, LONG_PROMPT], base_model, 40)
+    assert [tokenized.item for tokenized in split.items] == [HELLO, LONG_ANSWER]
+    assert max(len(text.input_ids) for text in split.texts) == 40
     assert split.warnings("training", 40) == [
         "1 training item was longer than 40 tokens and was truncated.",
         "1 training item was left out: its prompt alone fills 40 tokens.",
@@ -44,8 +51,7 @@ def test_items_that_are_cut_or_left_out_are_counted_and_named_in_warnings(base_m
 
 
 def test_a_warning_counts_several_items(base_model: LocalBaseModel) -> None:
-    long_answer, long_prompt = replace(HELLO, output="Hello! " * 50), replace(HELLO, input="Say hello. " * 50)
-    split = tokenize([long_answer, long_answer, long_prompt, long_prompt], base_model, 40)
+    split = tokenize([LONG_ANSWER, LONG_ANSWER, LONG_PROMPT, LONG_PROMPT], base_model, 40)
     assert split.warnings("held-out", 40) == [
         "2 held-out items were longer than 40 tokens and were truncated.",
         "2 held-out items were left out: their prompt alone fills 40 tokens.",

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.conversations import Conversation
 from infra.training import tiny
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.chat_templates import CHATML
@@ -30,7 +31,9 @@ def test_any_text_survives_the_tokenizer(base_model: LocalBaseModel, text: str) 
 
 
 def test_the_control_symbols_are_one_token_each_and_nothing_is_put_around(base_model: LocalBaseModel) -> None:
-    prompt = base_model.token_ids([{"role": "user", "content": "Hi"}], add_generation_prompt=True)
+    prompt = base_model.token_ids(
+        Conversation(messages=[{"role": "user", "content": "Hi"}]), add_generation_prompt=True
+    )
     start, end = base_model.tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
     assert (prompt[0], prompt.count(start), prompt.count(end)) == (start, 2, 1)
     assert base_model.tokenizer.eos_token_id == end

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from domain.conversations import Conversation
 from domain.ports.trainer import ItemsPrepared
 from infra.training import parity
 from infra.training.base_model import LocalBaseModel, fetch_base_model
@@ -62,7 +63,9 @@ def test_a_table_is_memorized_and_the_export_answers_as_the_trained_model(traine
 
 
 def test_the_gguf_answers_every_question_rightly(gguf: Path) -> None:
-    conversations = [[{"role": "user", "content": question}] for question, _ in capitals().rows]
+    conversations = [
+        Conversation(messages=[{"role": "user", "content": question}]) for question, _ in capitals().rows
+    ]
     results = parity.gguf_results(gguf, conversations, 256, Reporter(io.BytesIO()))
     assert [result.output for result in results] == [answer for _, answer in capitals().rows]
 
