@@ -23,22 +23,34 @@ NAME = "luthier/tiny"
 
 # Part of the folder's name. Raise it with every change of the corpus, of the chat template, of a constant
 # below or of how they are used: otherwise a model that was built before the change is used in its place.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 LIBRARIES = ("sentencepiece", "torch", "transformers")  # the model's bytes depend on their versions too
 
 MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors")  # all but the tokenizer's
 SEED = 0
 MAX_TOKENS = 2048
-LETTERS = "ÄÖÜßäöüÀÁÂÃÅÆÇÈÉÊËÍÎÏÑÓÔÕØŒÚàáâãåæçèéêëíîïñóôõøœùúûý¿¡"
+CHARACTERS = "".join(
+    [
+        "\n\t",
+        *map(chr, range(0xA1, 0x180)),  # Latin of Europe, and its signs
+        "ΆΈΉΊΌΎΏ", *map(chr, range(0x391, 0x3CF)),  # Greek
+        *map(chr, range(0x400, 0x460)), "Ґґ",  # Cyrillic
+        *map(chr, range(0x5D0, 0x5EB)),  # Hebrew
+        *map(chr, range(0x621, 0x653)), "،؛؟",  # Arabic
+        "–—‘’‚“”„†‡•…‰′″‹›€₤₪₹№™←↑→↓↔−∞√≈≠≤≥✓✔✗\u2060",  # noqa: RUF001 - they are meant
+    ]
+)  # fmt: skip
+"""The characters that are one token each; other ones may be, where the corpus has them, or else are bytes."""
 
 # A BPE for any text: characters without a piece become bytes.
 SENTENCEPIECE: dict[str, Any] = {
     "model_type": "bpe",
-    "vocab_size": 1200,
+    "vocab_size": 2000,
     "hard_vocab_limit": False,
     "byte_fallback": True,
     "character_coverage": 1.0,
-    "required_chars": LETTERS,
+    "required_chars": CHARACTERS,
+    "split_by_unicode_script": False,  # otherwise no piece has letters and signs, as "<tool_call>" has
     "pad_id": 3,
     # control, not user_defined: otherwise llama.cpp splits "<|im_start|>" into 13 tokens
     "control_symbols": ["<|im_start|>", "<|im_end|>"],
@@ -47,6 +59,10 @@ SENTENCEPIECE: dict[str, Any] = {
     "add_dummy_prefix": False,
     "num_threads": 1,
 }
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+# Random weights would generate bytes in any order, which are broken characters: with a smaller row in the output
+# layer, which LoRA leaves as it is, a byte is hardly ever generated unless the model was trained to.
+BYTE_WEIGHT = 0.5
 TOKENIZER = {
     "eos_token": "<|im_end|>",
     "pad_token": "<pad>",
@@ -125,7 +141,7 @@ def _sentencepiece_model() -> bytes:
 
 def _model(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
     torch.manual_seed(SEED)
-    return LlamaForCausalLM(
+    model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=len(tokenizer),
             bos_token_id=tokenizer.bos_token_id,
@@ -134,3 +150,6 @@ def _model(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
             **ARCHITECTURE,
         ),
     )
+    with torch.no_grad():
+        model.lm_head.weight[tokenizer.convert_tokens_to_ids(BYTES)] *= BYTE_WEIGHT
+    return model

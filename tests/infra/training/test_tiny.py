@@ -8,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.conversations import Conversation
+from domain.base_models import TINY
 from infra.training import tiny
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.chat_templates import CHATML
+from infra.training.generation import generate_greedily
 
 # U+2581 is how SentencePiece, and llama.cpp with it, writes a space.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\u2581"))
 CONTROLS = ("<s>", "</s>", "<unk>", "<pad>", "<|im_start|>", "<|im_end|>")
 
-RECIPE_DIGESTS = {1: "78e8c00b011609a71d1d17f337cabf6e36c5367fa33e5f4f997e6d79e2e694b9"}
+RECIPE_DIGESTS = {2: "19580f8cae73f3a385cc9e3839cfa7904defc60953bfa66eabfc1b7b0a200660"}
 """By `RECIPE_VERSION`: a change of the recipe needs a new version, and its digest here."""
 
 
@@ -39,6 +41,32 @@ def test_the_control_symbols_are_one_token_each_and_nothing_is_put_around(base_m
     assert base_model.tokenizer.eos_token_id == end
 
 
+def test_a_small_tool_call_and_signs_of_many_languages_are_few_tokens_and_no_bytes(
+    base_model: LocalBaseModel,
+) -> None:
+    call = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>'
+    assert len(base_model.tokenizer.tokenize(call)) < 20
+    signs = "Ąžő Ελλάδα Україна שלום مرحبا „€5” ≤ 20 °C → ✓\n\t\u2060"
+    assert not [token for token in base_model.tokenizer.tokenize(signs) if token in tiny.BYTES]
+
+
+def test_random_weights_generate_no_broken_characters(base_model: LocalBaseModel) -> None:
+    model = base_model.load_weights()
+    prompts = [
+        base_model.token_ids([{"role": "user", "content": str(number)}], add_generation_prompt=True)
+        for number in range(8)
+    ]
+    outputs = generate_greedily(model, base_model, prompts, {base_model.tokenizer.eos_token_id}, 100)
+    assert all(outputs)
+    assert "\ufffd" not in "".join(outputs)
+
+
+def test_its_facts_in_the_catalogue_are_those_of_the_model(base_model: LocalBaseModel) -> None:
+    assert TINY.num_parameters == base_model.load_weights().num_parameters()
+    assert TINY.vocab_size == len(base_model.tokenizer)
+    assert TINY.version == str(tiny.RECIPE_VERSION)
+
+
 def test_the_same_recipe_builds_the_same_bytes_under_the_same_name(tmp_path: Path) -> None:
     built = [tiny.ensure_model(tmp_path / name) for name in ("one", "two")]
     contents = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in built]
@@ -48,7 +76,8 @@ def test_the_same_recipe_builds_the_same_bytes_under_the_same_name(tmp_path: Pat
 
 
 def test_a_changed_recipe_has_a_new_version() -> None:
-    recipe = [tiny.corpus(), CHATML, tiny.SEED, tiny.SENTENCEPIECE, tiny.TOKENIZER, tiny.ARCHITECTURE]
+    constants = [tiny.SEED, tiny.SENTENCEPIECE, tiny.TOKENIZER, tiny.BYTE_WEIGHT, tiny.ARCHITECTURE]
+    recipe = [tiny.corpus(), CHATML, *constants]
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
     assert digest == RECIPE_DIGESTS[tiny.RECIPE_VERSION]
 
