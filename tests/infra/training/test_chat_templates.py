@@ -11,13 +11,13 @@ TOOL = {
     "type": "function",
     "function": {
         "name": "get_time",
-        "description": "The time in a <city> & 'its' zone – now.",
+        "description": "The time in a <city> & 'its' zone, à présent.",
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
     },
 }
 TOOL_LINE = (
     '{"type": "function", "function": {"name": "get_time", "description": '
-    "\"The time in a <city> & 'its' zone – now.\", "
+    "\"The time in a <city> & 'its' zone, à présent.\", "
     '"parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}'
 )
 INSTRUCTIONS = (
@@ -49,9 +49,11 @@ CHAT: list[dict[str, Any]] = [
 TURNS = [
     f"<|im_start|>system\nBe brief.\n\n{INSTRUCTIONS}<|im_end|>\n",
     "<|im_start|>user\nWhat time is it?<|im_end|>\n",
-    "<|im_start|>assistant\n<think>Two cities.</think>\n\n"
-    '<tool_call>\n{"name": "get_time", "arguments": {"city": "Oslo"}}\n</tool_call>\n'
-    '<tool_call>\n{"name": "get_time", "arguments": {"city": "Kyiv"}}\n</tool_call><|im_end|>\n',
+    (
+        "<|im_start|>assistant\n<think>Two cities.</think>\n\n"
+        '<tool_call>\n{"name": "get_time", "arguments": {"city": "Oslo"}}\n</tool_call>\n'
+        '<tool_call>\n{"name": "get_time", "arguments": {"city": "Kyiv"}}\n</tool_call><|im_end|>\n'
+    ),
     "<|im_start|>user\n<tool_response>\n14:05\n</tool_response>\n<tool_response>\n15:05\n</tool_response><|im_end|>\n",
     "<|im_start|>assistant\n14:05 and 15:05.<|im_end|>\n",
     "<|im_start|>user\nAgain.<|im_end|>\n",
