@@ -12,8 +12,9 @@ from domain.items import ItemSelection
 from domain.rate_limits import CallKind
 from domain.rules import safe_name
 from domain.splits import Split
-from rest.dataset_formats import CSV, JSONL, RAW_CSV, FormatName, items_as_text
+from rest.dataset_formats import JSON, JSONL, LINE_FORMATS, RAW_CSV, TEXT_FORMATS, FormatName, items_as_text
 from rest.endpoints import endpoint, require_of_path, services_of, viewer_id
+from rest.format_checks import check_holds
 from rest.operations import BEARER_OR_TICKET, DocumentedRoute, Operation, attachment, query, query_choice
 from rest.rate_limits import rate_limited
 from rest.streaming import ClosingStreamingResponse, TemporaryFileResponse, batched
@@ -35,11 +36,14 @@ async def download(request: Request) -> Response:
     split = _choice(request, "split", Split)
     is_raw = _flag(request, "raw")
     dataset = await _require_done(request, viewer)
-    filename = f"{safe_name(dataset.name)}_v{dataset.version}.{format}"
-    headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
-    if format is FormatName.XLSX:
-        return await _xlsx_response(request, dataset, split, selection, headers)
-    text_format = JSONL if format is FormatName.JSONL else RAW_CSV if is_raw else CSV
+    headers = {"Content-Disposition": f'attachment; filename="{_filename(dataset, format)}"'}
+    try:
+        if format is FormatName.XLSX:
+            return await _xlsx_response(request, dataset, split, selection, headers)
+        await check_holds(request, format, dataset, split, selection)
+    except ClientDisconnect:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    text_format = RAW_CSV if is_raw and format is FormatName.CSV else TEXT_FORMATS[format]
     return ClosingStreamingResponse(
         batched(items_as_text(services_of(request).transactions, dataset, text_format, split, selection)),
         media_type=text_format.media_type,
@@ -52,11 +56,14 @@ async def _xlsx_response(
 ) -> Response:
     if request.method == "HEAD":
         return Response(headers=headers, media_type=XLSX)
-    try:
-        file = await xlsx_file(request, dataset, split, selection)
-    except ClientDisconnect:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    file = await xlsx_file(request, dataset, split, selection)
     return TemporaryFileResponse(file, media_type=XLSX, headers=headers)
+
+
+def _filename(dataset: Dataset, format: FormatName) -> str:
+    """The name of the file: of `format=openai`, `chats_v1.openai.jsonl`."""
+    ending = f"{format}.jsonl" if format in LINE_FORMATS else format
+    return f"{safe_name(dataset.name)}_v{dataset.version}.{ending}"
 
 
 def _flag(request: Request, name: str) -> bool:
@@ -97,7 +104,9 @@ ROUTES = [
         Operation(
             id="downloadDataset",
             summary="The items of a dataset as a file",
-            description="In .xlsx files all cells are text. What a format cannot hold is 409 `FORMAT_CANNOT_HOLD`.",
+            description="In .xlsx files all cells are text. `jsonl` and `json` have the fields of each item as texts; "
+            "`openai`, `alpaca`, `sharegpt` and `trl` are JSON Lines of conversations, preference pairs, or prompts with "
+            "completions. What a format cannot hold is 409 `FORMAT_CANNOT_HOLD`.",
             tag="Files",
             access=BEARER_OR_TICKET,
             parameters=(
@@ -106,7 +115,7 @@ ROUTES = [
                 query_choice("split", "The items of one split; without it, of all.", Split),
                 query("raw", "Whether CSV has formulas as they are.", {"enum": ["0", "1", "false", "true"]}),
             ),
-            responses={200: attachment("The file.", "text/csv", JSONL.media_type, XLSX)},
+            responses={200: attachment("The file.", "text/csv", JSONL.media_type, JSON.media_type, XLSX)},
             errors=(400, 409, 429),
         ),
     )

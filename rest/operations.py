@@ -100,6 +100,8 @@ def attachment(description: str, *media_types: str, headers: Json | None = None)
 
 def _file(media_type: str) -> Json:
     """Text is not binary: generated clients would look for bytes in it."""
+    if media_type == "application/json":
+        return array_schema({"type": "object"})
     return TEXT if media_type.startswith("text/") or media_type == "application/jsonl" else BINARY
 
 

@@ -1,9 +1,9 @@
 """OpenAI's lines of fine-tuning files, deprecated keys included: what they are in today's, and as values of items."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from domain.conversations import CONVERSATION_FIELDS, PREFERENCE_FIELDS
+from domain.conversations import PREFERENCE_FIELDS
 from domain.line_formats.lines import (
     NO_CONVERSATION,
     CannotHold,
@@ -49,24 +49,24 @@ def write(line: Line) -> dict[str, Any]:
 def _conversation(line: Line) -> Converted:
     if foreign := [name for name in line if name in FOREIGN]:
         raise NotUnderstood(f"The line has both `messages` and `{foreign[0]}`.")
-    known = (*CONVERSATION_FIELDS, "functions")
-    return Converted(conversation_members(line), keys_beside(line, known))
+    return Converted(conversation_members(line), keys_beside(line, MEMBERS))
 
 
 def conversation_members(line: Line) -> dict[str, Any]:
-    """The keys of a conversation of those of a line, with messages and tools in today's format."""
-    found = {name: line[name] for name in CONVERSATION_FIELDS if name in line}
-    found["messages"] = current_messages(line["messages"])
-    if "functions" in line:
-        if "tools" in line:
-            raise NotUnderstood("The line has both `tools` and `functions`.")
-        functions = line["functions"]
-        if functions is not None and not isinstance(functions, list):
-            raise NotUnderstood("`functions` is not a list.")
-        found["tools"] = None if functions is None else [function_tool(function) for function in functions]
-    elif "tools" in line:
-        found["tools"] = tools_of(line["tools"])
-    return found
+    """The keys of a conversation of those of a line, in its order, with messages and tools in today's format."""
+    if "tools" in line and "functions" in line:
+        raise NotUnderstood("The line has both `tools` and `functions`.")
+    return {
+        CURRENT_KEYS.get(name, name): MEMBERS[name](value) for name, value in line.items() if name in MEMBERS
+    }
+
+
+def _tools_of_functions(functions: Any) -> list[Any] | None:
+    if functions is None:
+        return None
+    if not isinstance(functions, list):
+        raise NotUnderstood("`functions` is not a list.")
+    return [function_tool(function) for function in functions]
 
 
 def current_messages(messages: Any) -> list[Any]:
@@ -129,7 +129,7 @@ def _preference(line: Line) -> Converted:
 def _input(value: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     if not isinstance(value, dict) or "messages" not in value:
         raise NotUnderstood("`input` is not an object with `messages`.")
-    ignored = keys_beside(value, (*CONVERSATION_FIELDS, "functions"))
+    ignored = keys_beside(value, MEMBERS)
     return conversation_members(value), tuple(f"input.{name}" for name in ignored)
 
 
@@ -143,3 +143,13 @@ def _completion(line: Line) -> Converted:
     return Converted(
         {name: text_of(line, name) for name in COMPLETION_FIELDS}, keys_beside(line, COMPLETION_FIELDS)
     )
+
+
+CURRENT_KEYS = {"functions": "tools"}
+MEMBERS: Mapping[str, Callable[[Any], Any]] = {
+    "messages": current_messages,
+    "tools": tools_of,
+    "functions": _tools_of_functions,
+    "parallel_tool_calls": lambda value: value,
+}
+"""The keys of a conversation, and how the value of each becomes that of today's format."""

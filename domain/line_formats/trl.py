@@ -46,6 +46,8 @@ def write(line: Line) -> dict[str, Any]:
     tools = {} if asked.get("tools") is None else {"tools": asked["tools"]}
     messages = asked["messages"]
     if answers:
+        if any(answer.get("weight") == 0 for answer in answers.values()):
+            raise CannotHold("an answer of the pair has the weight 0")
         prompt = {"prompt": list(map(_written, messages))}
         return prompt | {name: [_written(answer)] for name, answer in answers.items()} | tools
     return _with_weights(messages) | tools

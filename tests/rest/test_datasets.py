@@ -94,7 +94,11 @@ async def test_both_sides_of_the_split_make_up_the_whole(api: Api, worker: Worke
 async def test_an_unknown_choice_is_refused_in_words(api: Api, worker: Worker) -> None:
     dataset_id = await imported_dataset(api, worker)
     for params, reason, detail in (
-        ({"format": "parquet"}, "UNSUPPORTED_FORMAT", "`format` is one of csv, jsonl, xlsx, not 'parquet'."),
+        (
+            {"format": "parquet"},
+            "UNSUPPORTED_FORMAT",
+            "`format` is one of csv, jsonl, json, xlsx, openai, alpaca, sharegpt, trl, not 'parquet'.",
+        ),
         ({"items": "some"}, "INVALID_PARAMETER", "`items` is one of active, valid, all, not 'some'."),
         ({"split": "test"}, "INVALID_PARAMETER", "`split` is one of PREVIEW, TRAIN, EVAL, not 'test'."),
     ):
