@@ -17,7 +17,6 @@ from domain.line_formats.plain_turns import Message, asked_and_answers, check_no
 from domain.line_formats.tools import CallIds, ids_of_calls, tools_of
 
 ANSWERS = ("chosen", "rejected")
-KEYS = ("messages", "prompt", "completion", "tools", *ANSWERS)
 
 
 def read(line: Line) -> Converted:
@@ -30,10 +29,10 @@ def read(line: Line) -> Converted:
         )
     if any(name in line for name in ANSWERS):
         return _preference(line)
-    if "prompt" in line or "completion" in line:
+    if "completion" in line or ("prompt" in line and "messages" not in line):
         return _prompt_and_completion(line)
     messages = _current_messages(_list_of(line, "messages"))
-    return Converted(_conversation(line, messages), keys_beside(line, KEYS))
+    return Converted(_conversation(line, messages), keys_beside(line, ("messages", "tools")))
 
 
 def write(line: Line) -> dict[str, Any]:
@@ -96,7 +95,7 @@ def _as_text(arguments: Any) -> Any:
 
 
 def _prompt_and_completion(line: Line) -> Converted:
-    ignored = keys_beside(line, [key for key in KEYS if key != "messages"])
+    ignored = keys_beside(line, ("prompt", "completion", "tools"))
     if isinstance(line.get("prompt"), str) and isinstance(line.get("completion"), str):
         return Converted({"prompt": line["prompt"], "completion": line["completion"]}, ignored)
     prompt, completion = _list_of(line, "prompt"), _list_of(line, "completion")
@@ -116,7 +115,7 @@ def _preference(line: Line) -> Converted:
         "preferred_output": ends[0][-1:],
         "non_preferred_output": ends[1][-1:],
     }
-    return Converted(pair, keys_beside(line, [key for key in KEYS if key != "completion"]))
+    return Converted(pair, keys_beside(line, ("prompt", "tools", *ANSWERS)))
 
 
 def _pair(line: Line) -> tuple[list[Any], Any, Any]:
