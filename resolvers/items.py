@@ -1,6 +1,7 @@
 """Resolvers of dataset items."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from domain.datasets import Dataset
 from domain.items import DatasetStats, Item, ItemFilter
@@ -8,10 +9,11 @@ from domain.use_cases import items
 from resolvers.context import Context
 
 
-async def correct(context: Context, id: str, values: Sequence[str]) -> Item:
-    """Replace an item by a new one with these values."""
+async def correct(context: Context, id: str, *, values: Sequence[str] | None, line: Any) -> Item:
+    """Replace an item by a new one with these values, or those of a line in OpenAI's format."""
+    viewer = context.viewer_id
     async with context.transactions.begin() as store:
-        return await items.correct(store, id, values, viewer_id=context.viewer_id, now=context.now())
+        return await items.correct(store, id, values=values, line=line, viewer_id=viewer, now=context.now())
 
 
 async def set_deleted(

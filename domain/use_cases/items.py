@@ -3,39 +3,45 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
+from domain.conversations import ItemFormat
 from domain.datasets import Dataset, RunStatus
 from domain.errors import Conflict, Invalid
 from domain.ids import Noun
+from domain.import_formats import ImportFormat
+from domain.item_problems import FORMAT_CODES
 from domain.items import VALUE_LIMIT, Item, ItemFilter, ItemOrigin, new_item
+from domain.line_formats.conversion import read_line
+from domain.line_formats.lines import NotUnderstood
 from domain.reading import not_found_error, require, require_locked
 from domain.rules import validated_text
 from domain.store import ReadStore, Store
 
 
-async def correct(store: Store, id: str, values: Sequence[str], *, viewer_id: str, now: datetime) -> Item:
-    """A new item that corrects an old one, at the same position; the old item is kept."""
+async def correct(
+    store: Store, id: str, *, values: Sequence[str] | None, line: Any, viewer_id: str, now: datetime
+) -> Item:
+    """A new item that corrects an old one, at the same position; the old item is kept.
+
+    Its values are given, or else a line in OpenAI's format that has them. Raises `Invalid` where a line, or the JSON of
+    a conversation or a preference pair, breaks a rule of its format.
+    """
+    if (values is None) == (line is None):
+        raise Invalid("Give `values` or `line`: one of the two.", reason="AMBIGUOUS", field="values")
     old = await require(store.items, id, viewer_id=viewer_id)
     dataset = await _require_editable(store, old.dataset_id, viewer_id=viewer_id)
-    if len(values) != len(dataset.field_names):
-        raise Invalid(
-            f"An item has {len(dataset.field_names)} values ({', '.join(dataset.field_names)}), not {len(values)}.",
-            reason="WRONG_NUMBER_OF_VALUES",
-            field="values",
-        )
-    corrected = {
-        name: validated_text(value, "values", limit=VALUE_LIMIT)
-        for name, value in zip(dataset.field_names, values, strict=True)
-    }
     item = new_item(
         dataset,
-        corrected,
+        _values_of_line(dataset, line) if values is None else _named_values(dataset, values),
         key=f"corrects {id}",
         position=old.position,
         origin=ItemOrigin.CORRECTED,
         now=now,
         source=old.source,
     )
+    if values is None or dataset.item_format is not ItemFormat.PROMPT_COMPLETION:
+        _check_format(item, "line" if values is None else "values")
     item = replace(item, corrects_id=id)
     if not await store.items.set_corrected(id, item.id):
         raise Conflict(
@@ -46,6 +52,36 @@ async def correct(store: Store, id: str, values: Sequence[str], *, viewer_id: st
     await store.items.add(item)
     await store.items.recompute(dataset)
     return await store.items.get(item.id, viewer_id=viewer_id) or item
+
+
+def _named_values(dataset: Dataset, values: Sequence[str]) -> dict[str, str]:
+    if len(values) != len(dataset.field_names):
+        raise Invalid(
+            f"An item has {len(dataset.field_names)} values ({', '.join(dataset.field_names)}), not {len(values)}.",
+            reason="WRONG_NUMBER_OF_VALUES",
+            field="values",
+        )
+    named = zip(dataset.field_names, values, strict=True)
+    return {name: validated_text(value, "values", limit=VALUE_LIMIT) for name, value in named}
+
+
+def _values_of_line(dataset: Dataset, line: Any) -> dict[str, str]:
+    if not isinstance(line, dict):
+        raise Invalid("`line` is not a JSON object.", reason="INVALID_LINE", field="line")
+    try:
+        read = read_line(ImportFormat.OPENAI, line, dataset)
+    except NotUnderstood as error:
+        raise Invalid(error.message, reason="INVALID_LINE", field="line") from None
+    if read.ignored:
+        message = f"The line has the unknown key '{read.ignored[0][:100]}'."
+        raise Invalid(message, reason="INVALID_LINE", field="line")
+    return {name: validated_text(value, "line", limit=VALUE_LIMIT) for name, value in read.values.items()}
+
+
+def _check_format(item: Item, field: str) -> None:
+    broken = next((problem for problem in item.problems if problem.code in FORMAT_CODES), None)
+    if broken is not None:
+        raise Invalid(broken.message, reason=broken.code, field=field)
 
 
 async def set_deleted(

@@ -8,15 +8,21 @@ from resolvers import items as resolve
 from schema.shared.context import Info
 from schema.shared.inputs import optional, or_none
 from schema.shared.payloads import Payload, mutation, payload_field
+from schema.shared.scalars import JSON
 from schema.types.datasets import Dataset
 from schema.types.items import DatasetItem, ItemFilter, condition
 
 
-@strawberry.input(description="A correction of an item.")
+@strawberry.input(description="A correction of an item: either `values` or `line`.")
 class CorrectItemInput:
     item_id: strawberry.ID = strawberry.field(description="TypeID of the item to correct; it must be active.")
-    values: list[str] = strawberry.field(
-        description="New field values, one for each of the dataset's `fieldNames`, in that order."
+    values: list[str] | None = optional(
+        "New field values, one for each of the dataset's `fieldNames`, in that order."
+    )
+    line: JSON | None = optional(
+        "New values as an object, as the download in OpenAI's format writes it: `messages` (with `tools` and "
+        "`parallel_tool_calls`); `input`, `preferred_output` and `non_preferred_output`; or `prompt` and `completion`. "
+        "One that breaks a rule of the format is refused."
     )
 
 
@@ -56,8 +62,9 @@ async def _set_deleted(info: Info, deleted: bool, input: DeleteItemsInput) -> De
 class ItemMutations:
     @mutation
     async def correct_item(self, info: Info, input: CorrectItemInput) -> CorrectItemPayload:
-        """Creates a new item that replaces an active one in its dataset; the old item is kept and linked."""
-        corrected = await resolve.correct(info.context, input.item_id, input.values)
+        """Creates a new item that replaces an active one in its dataset; the old item is kept and linked. A conversation or a preference pair that breaks a rule is refused, with the number of the message, counted from 1."""
+        values, line = or_none(input.values), or_none(input.line)
+        corrected = await resolve.correct(info.context, input.item_id, values=values, line=line)
         return CorrectItemPayload(item=DatasetItem.from_domain(corrected))
 
     @mutation
