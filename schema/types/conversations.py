@@ -122,4 +122,4 @@ def _message(message: Message) -> ChatMessage:
 
 def _tool_call(call: dict[str, Any]) -> ToolCall:
     function = call["function"]
-    return ToolCall(id=call.get("id"), name=function["name"], arguments=function["arguments"])
+    return ToolCall(id=call["id"], name=function["name"], arguments=function["arguments"])

@@ -15,54 +15,11 @@ from domain.item_problems import Problem, ProblemCode
 from domain.items import Item, ItemOrigin, new_item
 from domain.json_values import MAX_DEPTH
 from domain.texts import estimate_tokens
+from tests.conversations import assistant, call, calling, chat, pair, result, system, tool, user
 from tests.domain.records import DATASET, NOW
 
 CHATS = replace(DATASET, item_format=ItemFormat.CONVERSATION, **FIXED_FIELDS[ItemFormat.CONVERSATION], seed=7)
 PAIRS = replace(DATASET, item_format=ItemFormat.PREFERENCE, **FIXED_FIELDS[ItemFormat.PREFERENCE], seed=7)
-
-Message = dict[str, Any]
-
-
-def system(content: str = "Be brief.") -> Message:
-    return {"role": "system", "content": content}
-
-
-def user(content: Any = "Weather in Paris?", **keys: Any) -> Message:
-    return {"role": "user", "content": content, **keys}
-
-
-def assistant(content: Any = "Sunny.", **keys: Any) -> Message:
-    return {"role": "assistant", "content": content, **keys}
-
-
-def call(id: str = "call_1", name: str = "weather", arguments: Any = '{"city": "Paris"}') -> Message:
-    return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def calling(*calls: Any, **keys: Any) -> Message:
-    return {"role": "assistant", "content": None, "tool_calls": list(calls or (call(),)), **keys}
-
-
-def result(id: str = "call_1", content: Any = "sunny", **keys: Any) -> Message:
-    return {"role": "tool", "tool_call_id": id, "content": content, **keys}
-
-
-def tool(name: str = "weather", **keys: Any) -> Message:
-    return {"type": "function", "function": {"name": name, "parameters": {"type": "object"}, **keys}}
-
-
-def chat(*messages: Any, **keys: Any) -> dict[str, Any]:
-    return {"messages": list(messages), **keys}
-
-
-def pair(*messages: Any, preferred: Any = None, other: Any = None, tools: Any = None) -> dict[str, Any]:
-    asked = chat(*(messages or (user(),)))
-    return {
-        "input": asked if tools is None else asked | {"tools": tools},
-        "preferred_output": [assistant() if preferred is None else preferred],
-        "non_preferred_output": [assistant("Who knows.") if other is None else other],
-    }
-
 
 VALID = {
     "one turn": chat(user(), assistant()),
