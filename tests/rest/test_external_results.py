@@ -9,9 +9,11 @@ import pytest
 from domain.ports.storage import StoredObject
 from domain.services import Services
 from tests.clients import Api
+from tests.conversations import assistant, user
 from tests.external import KEY, put_object, report_status
 from tests.importing import fetch_dataset as shown_dataset
 from tests.importing import new_qa_dataset
+from tests.jobs import new_project
 
 pytestmark = pytest.mark.anyio
 
@@ -58,6 +60,41 @@ async def test_results_in_storage_become_items_once(
             nothing | {"values": ["q2", "2"], "isValid": True, "generationTimeSeconds": 1.0},
         ]},
     }  # fmt: skip
+
+
+async def test_results_may_be_conversations_as_json_or_as_its_text(
+    api: Api, anonymous: httpx.AsyncClient, services: Services
+) -> None:
+    created = await api.mutate(
+        "createDataset", "dataset { id s3Path }", projectId=await new_project(api), itemFormat="CONVERSATION"
+    )
+    id, path = created["dataset"]["id"], created["dataset"]["s3Path"].split("/", 3)[3]
+    messages = [user("Weather?"), assistant("Sunny.")]
+    entries = [
+        {"values": {"messages": messages, "tools": None, "parallel_tool_calls": False}},
+        {"values": {"messages": json.dumps(messages[::-1])}},
+        {"values": {"tools": []}},
+    ]
+    await put_object(services, path + "a.json", json.dumps(entries).encode())
+    for status in ("RUNNING", "DONE"):
+        assert (await report_status(anonymous, id, status)).status_code == 200
+    found = await shown_dataset(api, id, "items { nodes { values isValid problems { code message } } }")
+    order = "Message 1 (assistant) has no message before it that it answers; the first is the user's, after a system message."
+    assert found["items"]["nodes"] == [
+        {"values": [json.dumps(messages), "", "false"], "isValid": True, "problems": []},
+        {
+            "values": [json.dumps(messages[::-1]), "", ""], "isValid": False,
+            "problems": [
+                {"code": "CONVERSATION_INVALID", "message": order},
+                {"code": "CONVERSATION_INVALID",
+                 "message": "Message 2 (user) is the last; a conversation ends with an assistant message."},
+            ],
+        },
+        {
+            "values": ["", "[]", ""], "isValid": False,
+            "problems": [{"code": "FIELD_MISSING", "message": "The field 'messages' is empty."}],
+        },
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

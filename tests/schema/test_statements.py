@@ -31,6 +31,7 @@ PARTS = (
     """datasets(first: 5) { nodes { documents(first: 5) { nodes { id } }
       items(first: 5) { totalCount nodes { values dataset { version } } } } }""",
     "datasets(first: 5) { nodes { items(first: 5) { nodes { source { document { id } } } } } }",
+    "datasets(first: 5) { nodes { items(first: 5) { nodes { data conversation { messages { content } } } } } }",
     """finetunes(first: 5) { nodes { modelName baseModel { name } dataset { id } recentLogs(lines: 5)
       history(first: 5) { nodes { step } } } }""",
     """finetunes(first: 5) { nodes {
