@@ -6,7 +6,10 @@ from alembic import command
 from alembic.config import Config
 
 import migrations
-from domain.base_models import CATALOG
+from app.settings import SettingsError
+from domain.base_models import BaseModel
+from domain.use_cases import model_catalog
+from infra.catalog import CatalogError, read_catalog
 from infra.db.engine import engine
 from infra.db.transactions import SqlTransactions
 from infra.queue import Enqueuer, open_queue
@@ -27,12 +30,20 @@ def migrate(database_url: str) -> None:
     command.upgrade(config(database_url), "head")
 
 
-async def store_catalog(database_url: str) -> None:
-    """Write the base models of this version to the database."""
+def catalog(own: Path | None) -> tuple[BaseModel, ...]:
+    """The base models of this version, with those of an operator's own file over them; raises `SettingsError`."""
+    try:
+        return read_catalog(own)
+    except CatalogError as error:
+        raise SettingsError(f"MODEL_CATALOGUE is invalid: {own}, {error}") from None
+
+
+async def store_catalog(database_url: str, entries: tuple[BaseModel, ...]) -> None:
+    """Write the base models of the catalog to the database."""
     database = engine(database_url, size=1)
     transactions = SqlTransactions(database, Enqueuer(open_queue("")))
     try:
         async with transactions.begin() as store:
-            await store.base_models.upsert(CATALOG)
+            await model_catalog.store_catalog(store, entries)
     finally:
         await database.dispose()

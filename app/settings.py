@@ -157,15 +157,20 @@ class Settings(StorageSettings):
     )  # a stream whose client reads nothing for this long is closed; the second name is removed after 0.1
     rate_limits: Annotated[RateLimits | None, NoDecode, BeforeValidator(parse_rate_limits)] = DOCUMENTED
     rate_limits_url: Annotated[str, AfterValidator(_check_redis_url)] = "memory://"
+    hf_endpoint: Address = "https://huggingface.co"
+    hf_token: str | None = None
+    hub_models: bool = True  # whether models outside of the catalog can be tuned
+    max_model_gb: float = Field(80.0, gt=0)  # of a hub model's weights, in GB of 10^9 bytes
     trusted_proxies: Annotated[str, AfterValidator(_check_addresses)] = ""  # whose X-Forwarded-For is trusted
 
 
 class DatabaseSettings(BaseSettings):
-    """All that migrations need."""
+    """All that migrations need; `model_catalogue` is an operator's own catalog file."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     database_url: str
+    model_catalogue: Path | None = None
 
 
 S = TypeVar("S", bound=BaseSettings)

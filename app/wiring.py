@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.settings import MEBIBYTE, Settings
 from app.storage import storage_of
+from domain.base_models import HubLimits
 from domain.documents import UploadLimits
 from domain.ports.storage import Storage
 from domain.services import Services
@@ -25,6 +26,7 @@ from infra.events.listener import Listener
 from infra.gateway.key_table import SqlKeyTable
 from infra.gateway.log_writer import BatchLogWriter
 from infra.health import HealthCheck
+from infra.hub import HuggingFaceHub
 from infra.queue import Enqueuer, open_queue
 from infra.rate_limiter import open_rate_limiter
 from infra.runtime.embedded import EmbeddedRuntime
@@ -81,6 +83,8 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
             completions=completions,
             health=HealthCheck(database, storage, runtime, VERSION),
             trainer=ProcessTrainer(settings.models_folder),
+            hub=HuggingFaceHub(settings.hf_endpoint, settings.hf_token),
+            hub_limits=HubLimits(enabled=settings.hub_models, max_bytes=int(settings.max_model_gb * 1e9)),
             work_folder=settings.work_folder,
             guess_encodings=guess_encodings,
             limits=UploadLimits(settings.max_file_mb * MEBIBYTE, settings.max_project_mb * MEBIBYTE),

@@ -1,12 +1,16 @@
-"""The models that can be fine-tuned: a short catalog of open weights, and a tiny model generated from a seed."""
+"""The models that can be fine-tuned: those of the catalog, those of a hub, and a tiny model generated from a seed."""
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from domain import ids
 from domain.errors import Invalid
 from domain.hyperparameters import Hyperparameters, TrainingObjective, dpo_defaults
+from domain.ids import Noun
 from domain.reading import Reads
 from domain.rules import check_range
 
@@ -30,13 +34,21 @@ class ModelType(StrEnum):
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 LINEAR_LAYERS = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
 
+BITS_16BIT = 16.0
+BITS_4BIT = 4.127
+"""Bits per parameter in NF4 with double quantization (Dettmers et al. 2023, QLoRA, section 3)."""
+
+MODEL_ID = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*")
+MAX_MODEL_ID_LENGTH = 96
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseModel:
     """A base model. `defaults` are its own default hyperparameters.
 
-    `revision` is the commit that its files were fetched at, `sha256` the digest of its weights, and `size_bytes` their size;
-    None before they were stored. `last_used_at` is when a training last began with it.
+    `revision` is the commit that its files are read at, None before one was resolved. `sha256` is the digest of its
+    stored weights at that commit, and `size_bytes` their size; None before they were stored. `last_used_at` is when a
+    training last began with it. A model that is not `valid` cannot be fine-tuned: the first of its `warnings` says why.
     """
 
     id: str
@@ -67,12 +79,12 @@ class BaseModel:
     @property
     def estimated_vram_fp16_gb(self) -> float | None:
         """The weights alone at two bytes each, in GB of 10^9 bytes."""
-        return None if self.num_parameters is None else round(self.num_parameters * 2 / 1e9, 2)
+        return _gigabytes(self.num_parameters, BITS_16BIT)
 
     @property
     def estimated_vram4bit_gb(self) -> float | None:
-        """The weights in NF4 with double quantization, 4.127 bits each (Dettmers et al. 2023, QLoRA, §3)."""
-        return None if self.num_parameters is None else round(self.num_parameters * 4.127 / 8 / 1e9, 2)
+        """The weights alone at `BITS_4BIT` bits each, in GB of 10^9 bytes."""
+        return _gigabytes(self.num_parameters, BITS_4BIT)
 
     def hyperparameters(
         self,
@@ -126,6 +138,24 @@ class BaseModel:
             )
 
 
+def _gigabytes(num_parameters: int | None, bits: float) -> float | None:
+    return None if num_parameters is None else round(num_parameters * bits / 8 / 1e9, 2)
+
+
+def max_parameters_4bit(vram_gb: float) -> int:
+    """The most parameters of a model whose `estimated_vram4bit_gb` is at most this."""
+    return int(min((vram_gb + 0.005) * 1e9 * 8 / BITS_4BIT, 2**63 - 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseModelFilter:
+    """Conditions that listed base models fulfill; `max_vram_gb` leaves out those of unknown size."""
+
+    model_type: ModelType | None = None
+    source: ModelSource | None = None
+    max_vram_gb: float | None = None
+
+
 class BaseModelReads(Reads[BaseModel], Protocol):
     """Reads base models, which every viewer may see."""
 
@@ -135,16 +165,80 @@ class BaseModelReads(Reads[BaseModel], Protocol):
 class BaseModels(BaseModelReads, Protocol):
     """Reads and writes base models."""
 
-    async def upsert(self, models: tuple[BaseModel, ...]) -> None:
-        """Insert models, and update those that are stored already."""
+    async def lock_catalog(self) -> list[BaseModel]:
+        """All models, which no other transaction can add to or change until this one ends."""
         ...
+
+    async def lock_by_model_id(self, new: BaseModel) -> tuple[BaseModel, bool]:
+        """The model with the `model_id` of `new`, locked until the transaction ends, and whether it is `new`, just added."""
+        ...
+
+    async def put(self, model: BaseModel) -> None:
+        """Insert a model, or replace the one with its id."""
+        ...
+
+    async def used(self, ids: Collection[str]) -> set[str]:
+        """Those of the models that a project or a fine-tune refers to."""
+        ...
+
+    async def in_training(self, id: str) -> bool:
+        """Whether a fine-tune of the model is PLANNING or RUNNING."""
+        ...
+
+    async def delete(self, ids: Collection[str]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubLimits:
+    """Which models of a hub may be tuned: none beside the catalog's unless `enabled`, and none with larger weights."""
+
+    enabled: bool
+    max_bytes: int
+
+
+def id_of(model_id: str) -> str:
+    """The id of the base model with this `model_id`: the same in every installation."""
+    return ids.derived(Noun.BASE_MODEL, model_id)
+
+
+def validated_model_id(model_id: str, field: str = "modelId") -> str:
+    """A name of a hub's repository, `name` or `organization/name`; raises `Invalid`."""
+    name = model_id.strip()
+    is_valid = MODEL_ID.fullmatch(name) and len(name) <= MAX_MODEL_ID_LENGTH
+    if not is_valid or ".." in name or "--" in name or name.endswith((".", "-", ".git")):
+        raise Invalid(
+            f"`{field}` is the name of a model such as Qwen/Qwen2.5-0.5B-Instruct: letters, digits, `.`, `_` and `-`, "
+            f"at most {MAX_MODEL_ID_LENGTH} characters.",
+            reason="INVALID_MODEL_ID",
+            field=field,
+        )
+    return name
+
+
+def require_trainable(base: BaseModel, *, is_local: bool) -> None:
+    """Raise `Invalid` for a model that cannot be fine-tuned, or not by a worker of this installation."""
+    if not base.valid:
+        because = base.warnings[0] if base.warnings else "It is not marked as fit for fine-tuning."
+        raise Invalid(
+            f"The base model '{base.model_id}' cannot be fine-tuned: {because}",
+            reason="BASE_MODEL_NOT_VALID",
+            field="baseModelName",
+        )
+    if is_local and base.model_type is not ModelType.TEXT_GENERATION:
+        raise Invalid(
+            f"The base model '{base.model_id}' is a video model, which workers of this installation cannot train; "
+            "`runner: EXTERNAL` leaves it to a worker of your own.",
+            reason="VIDEO_MODEL",
+            field="runner",
+        )
 
 
 TINY = BaseModel(
     id="model_01kg000000e008000000000001",
     model_id="luthier/tiny",
     name="Luthier Tiny",
-    description="Llama architecture with 3 million random weights, generated from a fixed seed; can memorize a small table.",
+    description="A toy with 3 million random weights, generated from a fixed seed: it learns small tables by heart, and "
+    "nothing else. To try Luthier out without a download.",
     source=ModelSource.LOCAL,
     base_architecture="llama",
     architecture="LlamaForCausalLM",
@@ -161,47 +255,3 @@ TINY = BaseModel(
         "warmup_ratio": 0.05,
     },
 )  # fmt: skip
-
-CATALOG = (
-    TINY,
-    BaseModel(
-        id="model_01kg000000e008000000000002",
-        model_id="HuggingFaceTB/SmolLM2-135M-Instruct",
-        name="SmolLM2 135M Instruct",
-        description="The smallest model here that speaks English; trains on a laptop's processor.",
-        base_architecture="llama",
-        architecture="LlamaForCausalLM",
-        version="2",
-        num_parameters=134_515_008,
-        vocab_size=49_152,
-        max_position_embeddings=8192,
-        license="apache-2.0",
-    ),
-    BaseModel(
-        id="model_01kg000000e008000000000003",
-        model_id="Qwen/Qwen2.5-0.5B-Instruct",
-        name="Qwen2.5 0.5B Instruct",
-        description="A small multilingual model.",
-        base_architecture="qwen2",
-        architecture="Qwen2ForCausalLM",
-        version="2.5",
-        num_parameters=494_032_768,
-        vocab_size=151_936,
-        max_position_embeddings=32_768,
-        license="apache-2.0",
-    ),
-    BaseModel(
-        id="model_01kg000000e008000000000004",
-        model_id="TinyLlama/TinyLlama-1.1B-Chat-v1.0",
-        name="TinyLlama 1.1B Chat",
-        description="Llama chat model of 1.1 billion parameters, Apache-2.0.",
-        base_architecture="llama",
-        architecture="LlamaForCausalLM",
-        version="1.0",
-        num_parameters=1_100_048_384,
-        vocab_size=32_000,
-        max_position_embeddings=2048,
-        license="apache-2.0",
-    ),
-)
-"""The base models of every installation; their ids are the same in all of them."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from domain.artifacts import Artifact, model_artifact
 from domain.datasets import Dataset, RunStatus
-from domain.errors import Conflict
+from domain.errors import Conflict, Invalid
 from domain.hyperparameters import FinetuneMethod, Hyperparameters, TrainingObjective
 from domain.items import Item
 from domain.job_events import Metric
@@ -212,6 +212,8 @@ def require_gguf(finetune: Finetune) -> Artifact:
     return finetune.gguf
 
 
+MAX_MODEL_NAME_LENGTH = 235
+"""File systems take names of 255 bytes, and a GGUF that is being written is `.{name}.gguf.partial`."""
 MAX_SEED = 2**31 - 1
 """The largest seed that NumPy, PyTorch and GraphQL's Int all accept."""
 
@@ -227,8 +229,19 @@ def project_slug(name: str) -> str:
 
 
 def model_name(base_model_name: str, project_name: str, version: int) -> str:
-    """The model name of a fine-tune: `{base_model_name}_{project_slug}_v{version}`."""
-    return f"{base_model_name}_{project_slug(project_name)}_v{version}"
+    """The model name of a fine-tune: `{base_model_name}_{project_slug}_v{version}`.
+
+    Raises `Invalid` where files cannot have the name.
+    """
+    name = f"{base_model_name}_{project_slug(project_name)}_v{version}"
+    if len(name) > MAX_MODEL_NAME_LENGTH:
+        raise Invalid(
+            f"The model name of this fine-tune would have {len(name)} characters, more than {MAX_MODEL_NAME_LENGTH}; "
+            "give the project a shorter name.",
+            reason="MODEL_NAME_TOO_LONG",
+            field="projectId",
+        )
+    return name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from typeid import TypeID
 from typeid.codecs.base32 import decode, encode
@@ -51,6 +51,12 @@ NOUNS: Mapping[str, Noun] = {prefix: noun for noun, prefix in PREFIXES.items()}
 def new(noun: Noun) -> str:
     """A new id; ids that are made later sort later."""
     return str(TypeID(PREFIXES[noun]))
+
+
+def derived(noun: Noun, name: str) -> str:
+    """The id of the object that has this name in every installation: the same for the same name."""
+    prefix = PREFIXES[noun]
+    return id_of(uuid5(NAMESPACE_URL, f"{prefix}:{name}").bytes, prefix)
 
 
 def noun_of(id: str) -> Noun | None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from domain.base_models import HubLimits
 from domain.documents import UploadLimits
 from domain.files.encoding_detection import GuessEncodings
 from domain.ports.completions import Completions
 from domain.ports.health import Health
 from domain.ports.job_streams import JobStreams
+from domain.ports.model_hub import ModelHub
 from domain.ports.model_runtime import ModelRuntime
 from domain.ports.passwords import Passwords
 from domain.ports.rate_limiter import RateLimiter
@@ -32,6 +34,8 @@ class Services:
     completions: Completions
     health: Callable[[], Awaitable[Health]]
     trainer: Trainer
+    hub: ModelHub
+    hub_limits: HubLimits
     work_folder: Path
     guess_encodings: GuessEncodings
     limits: UploadLimits

@@ -12,6 +12,7 @@ from schema.engine import Schema
 from schema.execution import SharingExecutor, resolve_deferred
 from schema.mutations.accounts import AccountMutations
 from schema.mutations.api_keys import ApiKeyMutations
+from schema.mutations.base_models import BaseModelMutations
 from schema.mutations.datasets import DatasetMutations
 from schema.mutations.deployments import DeploymentMutations
 from schema.mutations.documents import DocumentMutations
@@ -81,6 +82,7 @@ class Mutation(
     DocumentMutations,
     DatasetMutations,
     ItemMutations,
+    BaseModelMutations,
     FinetuneMutations,
     JobMutations,
     DeploymentMutations,

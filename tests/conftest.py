@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 
 from app.asgi import HANDLERS, add_routes, with_middleware
 from app.local.servers import servers
-from app.migrations import migrate, store_catalog
+from app.migrations import catalog, migrate, store_catalog
 from app.serving import OPTIONS, proxies
 from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire
@@ -60,13 +60,14 @@ async def environment(anyio_backend: str, home: Path) -> AsyncIterator[dict[str,
     """PostgreSQL and S3 with the newest tables, as environment variables."""
     async with servers(home, durable=False) as variables:
         await asyncio.to_thread(migrate, variables["DATABASE_URL"])
-        await store_catalog(variables["DATABASE_URL"])
+        await store_catalog(variables["DATABASE_URL"], catalog(None))
         yield (
             variables
             | {
                 "LUTHIER_HOME": str(home),
                 "LUTHIER_RUNTIME_URL": "http://127.0.0.1:9",  # the discard port: tests of the runtime start their own
                 "LUTHIER_RUNTIME_TOKEN": "a runtime token",
+                "HF_ENDPOINT": "http://127.0.0.1:9",  # a test of a hub has the fixture `hub`
             }
         )
 

@@ -1,9 +1,12 @@
 """The port to the hub that has the files of open-weights models: their descriptions, and the files themselves."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+SHARD = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,12 @@ class HubModel:
     size_bytes: int | None = None
     license: str | None = None
     is_gated: bool = False
+
+
+def weight_files(files: Sequence[HubFile]) -> list[HubFile]:
+    """The files with the weights: `model.safetensors` or its shards, else all safetensors files of the top folder."""
+    tensors = [file for file in files if file.path.endswith(".safetensors") and "/" not in file.path]
+    return [file for file in tensors if SHARD.fullmatch(file.path)] or tensors
 
 
 class ModelHub(Protocol):

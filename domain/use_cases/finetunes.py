@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from domain import ids
-from domain.base_models import BaseModel, ModelType
+from domain.base_models import BaseModel, ModelType, require_trainable
 from domain.conversations import ItemFormat
 from domain.datasets import RUN_STATUS_OF_JOB, UNFINISHED, Dataset, RunStatus
 from domain.errors import Conflict, Invalid
@@ -33,6 +33,7 @@ async def create(
     project = await require_locked(store.projects, new.project_id, viewer_id=viewer_id)
     require_active(project)
     base = await _require_base_model(store, new.base_model_name)
+    require_trainable(base, is_local=new.runner is Runner.LOCAL)
     overrides = dict(new.hyperparameters or {})
     hyperparameters = base.hyperparameters(
         overrides, max_seq_length=_max_seq_length(project, base), objective=new.objective

@@ -1,15 +1,17 @@
 """Base models as rows, which every user sees."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, delete, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 
-from domain.base_models import BaseModel
+from domain.base_models import BaseModel, BaseModelFilter, max_parameters_4bit
+from domain.datasets import UNFINISHED
 from domain.ids import Noun
 from infra.db.columns import column_names
 from infra.db.reading import Reader, Row
-from infra.db.tables import base_models
+from infra.db.tables import base_models, finetunes, projects
 
 
 class SqlBaseModels(Reader[BaseModel]):
@@ -30,14 +32,49 @@ class SqlBaseModels(Reader[BaseModel]):
         """True for every row: base models belong to no user."""
         return true()
 
+    def matching(self, where: BaseModelFilter) -> list[ColumnElement[bool]]:
+        found: list[ColumnElement[bool]] = []
+        if where.model_type is not None:
+            found.append(base_models.c.model_type == where.model_type)
+        if where.source is not None:
+            found.append(base_models.c.source == where.source)
+        if where.max_vram_gb is not None:
+            found.append(base_models.c.num_parameters <= max_parameters_4bit(where.max_vram_gb))
+        return found
+
     async def by_model_id(self, model_id: str) -> BaseModel | None:
         """The model that users know by this name."""
         found = await self._fetch(select(base_models).where(base_models.c.model_id == model_id))
         return BaseModel(**found[0]) if found else None
 
-    async def upsert(self, models: tuple[BaseModel, ...]) -> None:
-        """Add the catalog, or bring it up to date."""
-        for model in models:
-            values = asdict(model)
-            upserted = insert(base_models).values(**values)
-            await self._session.execute(upserted.on_conflict_do_update(index_elements=["id"], set_=values))
+    async def lock_catalog(self) -> list[BaseModel]:
+        await self._session.execute(text("lock table base_models in share row exclusive mode"))
+        return [BaseModel(**row) for row in await self._fetch(select(base_models))]
+
+    async def lock_by_model_id(self, new: BaseModel) -> tuple[BaseModel, bool]:
+        added = insert(base_models).values(**asdict(new)).on_conflict_do_nothing()
+        was_added = await self._session.scalar(added.returning(base_models.c.id)) is not None
+        locked = select(base_models).where(base_models.c.model_id == new.model_id).with_for_update()
+        [row] = await self._fetch(locked)
+        return BaseModel(**row), was_added
+
+    async def put(self, model: BaseModel) -> None:
+        values = asdict(model)
+        upserted = insert(base_models).values(**values)
+        await self._session.execute(upserted.on_conflict_do_update(index_elements=["id"], set_=values))
+
+    async def used(self, ids: Collection[str]) -> set[str]:
+        referred = [
+            select(table.c.base_model_id).where(table.c.base_model_id.in_(ids))
+            for table in (projects, finetunes)
+        ]
+        return set((await self._session.scalars(referred[0].union(referred[1]))).all())
+
+    async def in_training(self, id: str) -> bool:
+        running = select(finetunes.c.id).where(
+            finetunes.c.base_model_id == id, finetunes.c.status.in_(UNFINISHED)
+        )
+        return (await self._session.execute(running.limit(1))).first() is not None
+
+    async def delete(self, ids: Collection[str]) -> None:
+        await self._session.execute(delete(base_models).where(base_models.c.id.in_(ids)))

@@ -104,6 +104,7 @@ base_models = Table(
     Column("valid", Boolean, nullable=False),
     Column("warnings", Texts, nullable=False),
     Column("defaults", JSONB, nullable=False),
+    Index("ix_base_models_name_id", "name", "id"),
 )
 
 projects = Table(

@@ -39,3 +39,4 @@ def upgrade() -> None:
     for table, columns in ADDED.items():
         for column in columns:
             op.add_column(table, column)
+    op.create_index("ix_base_models_name_id", "base_models", ["name", "id"])

@@ -1,5 +1,7 @@
 """The base models of the GraphQL API."""
 
+from typing import Annotated
+
 import strawberry
 
 from domain import base_models as domain
@@ -10,15 +12,17 @@ from domain.reading import Collection
 from schema.shared.connections import Connection, connection, load_connection
 from schema.shared.context import Info
 from schema.shared.enums import register_enum
+from schema.shared.inputs import given_fields
 from schema.shared.nodes import Id, Node, convert, converted_from, load_node, node
 from schema.shared.scalars import BigInt
 
 register_enum(
     ModelSource,
     "Origin of a base model's weights.",
-    CATALOG="Built-in catalog: open weights from the Hugging Face Hub, downloaded when first needed.",
-    HUGGING_FACE="A Hugging Face Hub repository outside the catalog; not offered yet.",
-    LOCAL="Random weights generated on the worker from a fixed seed, without a download.",
+    CATALOG="The installation's catalog: open weights from the Hugging Face Hub, downloaded when first needed.",
+    HUGGING_FACE="A Hugging Face Hub repository outside the catalog, added by `resolveModel`.",
+    LOCAL="Weights of the installation itself, without a download: those that its operator added, and those of "
+    "`luthier/tiny`, which are random.",
 )
 
 
@@ -26,9 +30,26 @@ register_enum(
     ModelType,
     "Task of a base model.",
     TEXT_GENERATION="Causal language model for text generation.",
-    VIDEO_CLASSIFICATION="Video classification; no such base model is offered yet.",
-    VIDEO_CAPTIONING="Video captioning; no such base model is offered yet.",
+    VIDEO_CLASSIFICATION="Video classification; trained by external workers only.",
+    VIDEO_CAPTIONING="Video captioning; trained by external workers only.",
 )
+
+
+@strawberry.input(
+    description="Conditions on base models: all that are given must hold, null is no condition."
+)
+class BaseModelFilter:
+    model_type: ModelType | None = strawberry.field(
+        default=None, description="Only base models for this task."
+    )
+    source: ModelSource | None = strawberry.field(
+        default=None, description="Only base models of this origin."
+    )
+    max_vram_gb: float | None = strawberry.field(
+        default=None,
+        description="Only base models whose `estimatedVram4bitGb` is at most this; "
+        "those without an estimate are left out.",
+    )
 
 
 @converted_from(domain.BaseModel)
@@ -66,7 +87,8 @@ class BaseModel(Node):
         description="Context length in tokens, which limits `maxSeqLength`; null when unknown."
     )
     license: str | None = strawberry.field(
-        description="License of the weights as an SPDX identifier, such as `apache-2.0`; null when unknown."
+        description="License of the weights by its identifier on the Hugging Face Hub, such as `apache-2.0` or "
+        "`llama3.2`; null when unknown."
     )
     estimated_vram_fp16_gb: float | None = strawberry.field(
         description="VRAM for the weights alone at 16 bits per parameter, in GB "
@@ -78,9 +100,12 @@ class BaseModel(Node):
         "per parameter), in GB (10^9 bytes). Null when `numParameters` is."
     )
     valid: bool = strawberry.field(
-        description="Whether the model is marked as fit for fine-tuning; true for every model of the catalog."
+        description="Whether the model can be fine-tuned; where it cannot, the first of `warnings` says why."
     )
-    warnings: list[str] = strawberry.field(description="Known limitations of the model, one sentence each.")
+    warnings: list[str] = strawberry.field(
+        description="Known limitations of the model, what it needs, and whether its facts were read from its files, "
+        "one sentence each."
+    )
     supported_lora_params: SupportedLoraParams = strawberry.field(
         description="LoRA hyperparameters that the model accepts."
     )
@@ -96,10 +121,17 @@ class BaseModelQueries:
     def base_model(self, info: Info, id: Id) -> BaseModel | None:
         return load_node(info, id, Noun.BASE_MODEL)
 
-    @connection("The base models that can be fine-tuned, ordered by `name`.")
+    @connection(
+        "The base models that can be fine-tuned here, of the catalog and of all users, ordered by `name`."
+    )
     def base_models(
         self,
         info: Info,
         page: PageRequest,
+        filter: Annotated[
+            BaseModelFilter | None,
+            strawberry.argument(description="Conditions on the base models; none when absent or null."),
+        ] = None,
     ) -> Connection[BaseModel]:
-        return load_connection(info, Collection.BASE_MODELS, page)
+        where = domain.BaseModelFilter(**given_fields(filter)) if filter else None
+        return load_connection(info, Collection.BASE_MODELS, page, where=where)

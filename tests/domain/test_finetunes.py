@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.artifacts import Artifact, ArtifactKind, model_artifact
-from domain.base_models import CATALOG, LINEAR_LAYERS, TINY, BaseModel
+from domain.base_models import LINEAR_LAYERS, MAX_MODEL_ID_LENGTH, TINY, BaseModel
 from domain.errors import Invalid
 from domain.finetunes import TrainingMetrics, model_name, project_slug, updated_metrics
 from domain.hyperparameters import TrainingObjective
@@ -69,8 +69,14 @@ def test_the_model_name_of_every_project_is_a_valid_file_name(project: str) -> N
     slug = project_slug(project)
     assert slug
     assert all(letter.isalnum() or letter == "_" for letter in slug)
-    longest = max(CATALOG, key=lambda model: len(model.model_id))
-    assert len(f"{safe_name(model_name(longest.model_id, project, 99_999))}.gguf") <= 255
+    name = model_name("organization/model", project, 99_999)
+    assert len(f".{safe_name(name)}.gguf.partial".encode()) <= 255
+
+
+def test_a_model_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(Invalid, match="shorter name") as refused:
+        model_name("m" * MAX_MODEL_ID_LENGTH, "p" * NAME_LIMIT, 1)
+    assert refused.value.reason == "MODEL_NAME_TOO_LONG"
 
 
 def test_a_model_without_defaults_of_its_own_has_the_common_ones() -> None:
@@ -104,11 +110,6 @@ def test_dpo_has_a_beta_and_a_tenth_of_the_learning_rate_of_sft() -> None:
 def test_a_beta_out_of_range_is_refused(beta: float) -> None:
     with pytest.raises(Invalid, match=r"hyperparameters\.beta"):
         TINY.hyperparameters({"beta": beta}, max_seq_length=512, objective=TrainingObjective.DPO)
-
-
-@pytest.mark.parametrize("model", CATALOG, ids=lambda model: model.model_id)
-def test_every_model_of_the_catalog_accepts_its_own_defaults(model: BaseModel) -> None:
-    assert model.hyperparameters({}, max_seq_length=2048).lora_r >= model.min_rank
 
 
 def test_a_module_that_is_named_twice_counts_once() -> None:

@@ -47,7 +47,7 @@ def services(services: Services) -> Services:
 async def video(services: Services, database: AsyncEngine) -> AsyncIterator[str]:
     """A base model for video; its name."""
     async with services.transactions.begin() as store:
-        await store.base_models.upsert((VIDEO,))
+        await store.base_models.put(VIDEO)
     yield VIDEO.model_id
     async with database.begin() as connection:
         await connection.execute(update(finetunes).values(base_model_id=None))

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from domain.base_models import CATALOG
+from domain.base_models import TINY
 from domain.ids import Noun
 from domain.reading import require
 from domain.services import Services
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 WRITES: dict[str, Callable[[Store, SampleData], Awaitable[object]]] = {
     "update": lambda store, sample: store.projects.change(sample.ids[Noun.PROJECT], {"name": "renamed"}),
-    "upsert": lambda store, _: store.base_models.upsert(CATALOG),
+    "upsert": lambda store, _: store.base_models.put(TINY),
     "delete": lambda store, sample: store.deployments.delete(sample.ids[Noun.DEPLOYMENT]),
     "delete of many rows": lambda store, sample: store.datasets.delete(sample.ids[Noun.DATASET]),
     "update returning": lambda store, sample: store.items.set_deleted(
