@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -64,15 +65,16 @@ class LocalBaseModel:
 
         Raises `jinja2.TemplateError`, or any other error of the template, where it refuses the conversation.
         """
-        given = template_input(conversation, self.tokenizer)
-        text = self.tokenizer.apply_chat_template(
-            given.messages,
-            tools=given.tools,
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-            **template_variables(),
+        return str(
+            self._apply_template(conversation, tokenize=False, add_generation_prompt=add_generation_prompt)
         )
-        return str(text)
+
+    def answer_mask(self, conversation: Conversation) -> list[bool]:
+        """Which tokens of the rendered conversation the template's own `{% generation %}` marks as the assistant's."""
+        rendered = self._apply_template(
+            conversation, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        )
+        return [bool(marked) for marked in rendered["assistant_masks"]]
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a rendered text: the template has written the special tokens already."""
@@ -82,6 +84,12 @@ class LocalBaseModel:
     def token_ids(self, conversation: Conversation, *, add_generation_prompt: bool) -> list[int]:
         """The token ids of the rendered conversation."""
         return self.encode(self.render(conversation, add_generation_prompt=add_generation_prompt))
+
+    def _apply_template(self, conversation: Conversation, **options: Any) -> Any:
+        given = template_input(conversation, self.tokenizer)
+        return self.tokenizer.apply_chat_template(
+            given.messages, tools=given.tools, **template_variables(), **options
+        )
 
 
 def fetch_base_model(name: str, models_folder: Path) -> LocalBaseModel:

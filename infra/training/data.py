@@ -1,13 +1,18 @@
 """The frozen items as token ids. Whatever of them is not learned is counted, for the user's warnings."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jinja2 import TemplateError
+
 from infra.training.base_model import LocalBaseModel
-from infra.training.findings import Finding
+from infra.training.findings import LEFT_OUT, Finding, Findings
 from infra.training.items_file import TrainingItem
-from infra.training.labels import LabelledText, labelled_texts
+from infra.training.label_checks import LabelChecks
+from infra.training.labels import LabelledText, labelled_texts, learned_turns
+
+TEMPLATE_ERRORS = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a chat template raises at a conversation that it does not know how to render."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +25,10 @@ class TokenizedItem:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedSplit:
-    """The items of one split that are learned from, and what was found in all of them: the number of items by finding."""
+    """The items of one split that are learned from, and what was found in all of them."""
 
     items: tuple[TokenizedItem, ...]
-    findings: Counter[Finding]
+    findings: Findings
 
     @property
     def texts(self) -> list[LabelledText]:
@@ -33,41 +38,57 @@ class TokenizedSplit:
     @property
     def truncated(self) -> int:
         """How many items were truncated."""
-        return self.findings[Finding.TRUNCATED]
+        return self.findings.counts[Finding.TRUNCATED]
 
     @property
     def dropped(self) -> int:
         """How many items were left out."""
-        return self.findings[Finding.PROMPT_TOO_LONG]
+        return sum(self.findings.counts[finding] for finding in LEFT_OUT)
 
     def warnings(self, split: str, max_length: int) -> list[str]:
         """What the user should know about the items of this `split`, one sentence each."""
-        return [
-            finding.sentence(self.findings[finding], split, max_length)
-            for finding in Finding
-            if self.findings[finding]
-        ]
+        return self.findings.sentences(split, max_length)
 
 
 def tokenize(items: Sequence[TrainingItem], base_model: LocalBaseModel, max_length: int) -> TokenizedSplit:
     """Tokenize `items`: whatever is beyond `max_length` tokens is truncated; items with nothing left to learn are left out."""
     tokenized: list[TokenizedItem] = []
-    findings: Counter[Finding] = Counter()
+    findings, checks = Findings(), LabelChecks.of(base_model)
     for item in items:
-        texts = labelled_texts(base_model, item.conversation)
+        try:
+            texts = labelled_texts(base_model, item.conversation)
+        except TEMPLATE_ERRORS as error:
+            findings.counts[Finding.REFUSED] += 1
+            findings.refusal = findings.refusal or str(error)
+            continue
         learned = tuple(text for whole in texts if (text := whole.truncated(max_length)).turns)
         if learned:
             tokenized.append(TokenizedItem(item, learned))
-        findings.update(_findings(texts, learned, max_length))
+            findings.counts.update(checks.findings(item.conversation, texts))
+        findings.counts.update(_length_findings(item, texts, learned, max_length))
     return TokenizedSplit(tuple(tokenized), findings)
 
 
-def _findings(texts: list[LabelledText], learned: tuple[LabelledText, ...], max_length: int) -> set[Finding]:
+def cannot_train(train: TokenizedSplit, max_length: int) -> str | None:
+    """Why nothing can be trained with these items, as a sentence; None where something can."""
+    findings = train.findings
+    if findings.counts[Finding.TOOLS_IGNORED]:
+        return findings.sentence(Finding.TOOLS_IGNORED, "training", max_length)
+    if train.items:
+        return None
+    if findings.counts[Finding.PROMPT_TOO_LONG]:
+        return f"No item can be trained on: no answer fits into {max_length} tokens with its prompt."
+    return " ".join(["No item can be trained on.", *train.warnings("training", max_length)])
+
+
+def _length_findings(
+    item: TrainingItem, texts: list[LabelledText], learned: tuple[LabelledText, ...], max_length: int
+) -> set[Finding]:
     if not learned:
-        return {Finding.PROMPT_TOO_LONG}
+        return {Finding.PROMPT_TOO_LONG if texts else Finding.NOTHING_TO_LEARN}
     found = set()
     if any(len(text.input_ids) > max_length for text in texts):
         found.add(Finding.TRUNCATED)
-    if any(text.prompt_differs for text in learned):
-        found.add(Finding.PROMPT_DIFFERS)
+    if sum(len(text.turns) for text in learned) < len(learned_turns(item.conversation)):
+        found.add(Finding.TURNS_CUT_OFF)
     return found

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from domain.conversations import Conversation
 from infra.training.base_model import LocalBaseModel
+from infra.training.stop_tokens import closing_token_ids
 
 BATCH_SIZE = 8
-ANSWERED = Conversation(messages=[{"role": "user", "content": "a"}, {"role": "assistant", "content": "a"}])
 
 
 def generate_greedily(
@@ -34,10 +33,11 @@ def generate_greedily(
 def eos_token_ids(model: PreTrainedModel, base_model: LocalBaseModel) -> set[int]:
     """The tokens that end an output: the tokenizer's, the model's, and those with which the template closes a turn."""
     own = model.generation_config.eos_token_id
-    special = set(base_model.tokenizer.all_special_ids)
-    last_ids = base_model.token_ids(ANSWERED, add_generation_prompt=False)[-3:]
-    closing = [token_id for token_id in last_ids if token_id in special]
-    return {base_model.tokenizer.eos_token_id, *([own] if isinstance(own, int) else own or []), *closing}
+    return {
+        base_model.tokenizer.eos_token_id,
+        *([own] if isinstance(own, int) else own or []),
+        *closing_token_ids(base_model),
+    }
 
 
 def _batches(prompts: Sequence[list[int]]) -> Iterator[Sequence[list[int]]]:

@@ -14,7 +14,7 @@ from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingFailed, Tr
 from domain.storage_keys import gguf_filename
 from infra.training import artifacts, export, model_card, parity, run_summary, tiny
 from infra.training.base_model import LocalBaseModel, fetch_base_model
-from infra.training.data import TokenizedItem, TokenizedSplit, tokenize
+from infra.training.data import TokenizedItem, TokenizedSplit, cannot_train, tokenize
 from infra.training.frozen_run import FrozenRun
 from infra.training.generation import eos_token_ids, generate_greedily
 from infra.training.items_file import read_items
@@ -28,6 +28,8 @@ from infra.training.lora_training import (
 )
 from infra.training.reporter import Reporter
 from infra.training.run_summary import RunSummary
+from infra.training.stop_tokens import untrained_token_warnings
+from infra.training.system_prompts import set_system_prompt
 from infra.training.transcripts import asked_text, message_text
 
 MAX_SAMPLES = 5
@@ -85,10 +87,8 @@ def run(frozen: FrozenRun, reporter: Reporter) -> None:
     reporter.begin_stage(0.03, f"Loading {frozen.run.base_model_name}")
     inputs = prepare_inputs(frozen)
     reporter.report(ItemsPrepared(trained_item_count=len(inputs.train.items), warnings=inputs.warnings))
-    if not inputs.train.items:
-        raise TrainingFailed(
-            f"No item can be trained on: no answer fits into {inputs.max_length} tokens with its prompt."
-        )
+    if (reason := cannot_train(inputs.train, inputs.max_length)) is not None:
+        raise TrainingFailed(reason)
     if not (inputs.work_folder / "adapter").exists():
         _train_adapter(inputs, reporter)
     folder = frozen.run.folder / "artifacts"
@@ -102,12 +102,15 @@ def run(frozen: FrozenRun, reporter: Reporter) -> None:
 def prepare_inputs(frozen: FrozenRun) -> TrainingInputs:
     """Fetch the base model and tokenize the items."""
     base_model = fetch_base_model(frozen.run.base_model_name, frozen.models_folder)
+    if frozen.run.system_prompt:
+        base_model = set_system_prompt(base_model, frozen.run.system_prompt)
     requested_length = frozen.run.hyperparameters.max_seq_length
     length = min(requested_length, base_model.max_tokens)
     train, held_out = (tokenize(items, base_model, length) for items in read_items(frozen.run.items_path))
     shortened = f"The base model reads {length} tokens at most, not {requested_length}; longer items were truncated to that length."
     warnings = (
         *base_model.warnings,
+        *untrained_token_warnings(base_model),
         *([shortened] if length < requested_length else []),
         *train.warnings("training", length),
         *held_out.warnings("held-out", length),

@@ -1,9 +1,6 @@
 """The dataset's system prompt in the base model's chat template."""
 
-from dataclasses import replace
-
 from domain.control_tokens import without_control_tokens
-from domain.conversations import Conversation
 from domain.ports.trainer import TrainingFailed
 from infra.training.base_model import LocalBaseModel
 from infra.training.template_input import features_of
@@ -50,17 +47,3 @@ def set_system_prompt(base_model: LocalBaseModel, system_prompt: str) -> LocalBa
         else with_system_prompt(own, system_prompt)
     )
     return base_model
-
-
-def has_system_message(conversation: Conversation) -> bool:
-    """Whether a conversation has a system or developer message of its own."""
-    return any(message["role"] in {"system", "developer"} for message in conversation.messages)
-
-
-def with_system_message(conversation: Conversation, system_prompt: str | None) -> Conversation:
-    """The conversation as the exported chat template completes it."""
-    if system_prompt is None or has_system_message(conversation):
-        return conversation
-    return replace(
-        conversation, messages=[{"role": "system", "content": system_prompt}, *conversation.messages]
-    )

@@ -1,6 +1,5 @@
 import hashlib
 import json
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,14 @@ from domain.ports.trainer import TrainingRun
 from infra.training import artifacts
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.data import TokenizedSplit
+from infra.training.findings import Findings
 from infra.training.frozen_run import FrozenRun
 from infra.training.gguf_metadata import converter_card
 from infra.training.model_card import model_card
 from infra.training.run_summary import RunSummary
 from tests.infra.training.conftest import Trained, capitals, run_in, small_run
 
-NO_ITEMS = TokenizedSplit(items=(), findings=Counter())
+NO_ITEMS = TokenizedSplit(items=(), findings=Findings())
 PARITY = ParityReport(
     passed=False,
     prompts_compared=2,
