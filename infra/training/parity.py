@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx
 
-from domain.conversations import Conversation, conversation_as_json
+from domain.control_tokens import messages_without_control_tokens, tools_without_control_tokens
+from domain.conversations import Conversation
 from domain.finetunes import ParityReport
 from infra.training.base_model import LocalBaseModel
 from infra.training.reporter import Reporter
@@ -112,18 +113,20 @@ def _served(gguf: Path, context: int) -> Iterator[httpx.Client]:
 
 
 def _gguf_result(client: httpx.Client, conversation: Conversation) -> PromptResult:
-    rendered = _post(client, "/apply-template", conversation_as_json(conversation))["prompt"]
+    """The result of one prompt, which is completed as tokens: a chat's answer would be parsed for tool calls."""
+    rendered = _post(client, "/apply-template", _request(conversation))["prompt"]
     tokenize = {"content": rendered, "add_special": True, "parse_special": True}
-    complete = {
-        **conversation_as_json(conversation),
-        "max_tokens": MAX_TOKENS,
-        "temperature": 0,
-        "cache_prompt": False,
-        "reasoning_format": "none",
-    }
-    output = _post(client, "/v1/chat/completions", complete)["choices"][0]["message"]["content"]
     token_ids = _post(client, "/tokenize", tokenize)["tokens"]
-    return PromptResult(asked_text(conversation), rendered, token_ids, output or "")
+    complete = {"prompt": token_ids, "n_predict": MAX_TOKENS, "temperature": 0, "cache_prompt": False}
+    output = _post(client, "/completion", complete)["content"]
+    return PromptResult(asked_text(conversation), rendered, token_ids, output)
+
+
+def _request(conversation: Conversation) -> dict[str, Any]:
+    """What the gateway sends for the conversation."""
+    messages = messages_without_control_tokens(conversation.messages)
+    tools = tools_without_control_tokens(conversation.tools or [])
+    return {"messages": messages} | ({"tools": tools} if tools else {})
 
 
 def _post(client: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import httpx
 from transformers import PreTrainedModel
 
 from domain.artifacts import ArtifactKind
+from domain.conversations import Conversation
 from domain.finetunes import InferenceSample, ParityReport
 from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingFailed, TrainingResult
 from domain.storage_keys import gguf_filename
@@ -26,6 +27,7 @@ from infra.training.lora_training import (
     training_point,
     use_all_cores,
 )
+from infra.training.parity_prompts import parity_prompts
 from infra.training.reporter import Reporter
 from infra.training.run_summary import RunSummary
 from infra.training.stop_tokens import untrained_token_warnings
@@ -63,11 +65,9 @@ class TrainingInputs:
         return (self.held_out.items or self.train.items)[:MAX_SAMPLES]
 
     @property
-    def parity_items(self) -> tuple[TokenizedItem, ...]:
-        """The items to compare the export on, spread evenly over the trained ones, whose outputs vary least."""
-        items = self.train.items
-        count = min(parity.MAX_PROMPTS, len(items))
-        return tuple(items[index * len(items) // count] for index in range(count))
+    def parity_prompts(self) -> list[Conversation]:
+        """The prompts to compare the export on: those of trained items, whose outputs vary least."""
+        return parity_prompts(self.train.items, parity.MAX_PROMPTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def _sample_outputs(model: PreTrainedModel, inputs: TrainingInputs) -> list[str]
 
 def _merged_model_results(model: PreTrainedModel, inputs: TrainingInputs) -> list[parity.PromptResult]:
     base_model = inputs.base_model
-    conversations = [tokenized.item.asked for tokenized in inputs.parity_items]
+    conversations = inputs.parity_prompts
     prompts = [
         base_model.token_ids(conversation, add_generation_prompt=True) for conversation in conversations
     ]
@@ -181,7 +181,7 @@ def _merged_model_results(model: PreTrainedModel, inputs: TrainingInputs) -> lis
 def _parity(
     inputs: TrainingInputs, merged_results: list[parity.PromptResult], gguf: Path, reporter: Reporter
 ) -> ParityReport:
-    conversations = [tokenized.item.asked for tokenized in inputs.parity_items]
+    conversations = inputs.parity_prompts
     context = max(len(result.token_ids) for result in merged_results) + 2 * parity.MAX_TOKENS
     try:
         gguf_results = parity.gguf_results(gguf, conversations, context, reporter)
