@@ -15,6 +15,8 @@ class ImportFormat(StrEnum):
     TRL = "TRL"
 
 
+PLAIN = frozenset({ImportFormat.CSV, ImportFormat.JSONL, ImportFormat.JSON})
+"""The formats of tables whose columns are fields; the lines of the others are items by themselves."""
 FORMATS = {
     "text/csv": ImportFormat.CSV,
     "text/plain": ImportFormat.CSV,

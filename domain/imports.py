@@ -4,11 +4,13 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from domain.documents import Document, DocumentKind, DocumentStatus
+from domain.conversations import CONVERSATION_FIELDS, ItemFormat
+from domain.datasets import Dataset
+from domain.documents import Document, DocumentKind, DocumentStatus, TablePreview
 from domain.encodings import (
     doubtful_encoding_error,
     encoding_of_language,
@@ -17,15 +19,22 @@ from domain.encodings import (
 )
 from domain.errors import Conflict, DomainError, Invalid
 from domain.formulas import without_guards
-from domain.import_formats import FORMATS, ImportFormat
+from domain.import_formats import FORMATS, PLAIN, ImportFormat
 
-SHOWN_NAME, SHOWN_HEADERS = 100, 100
-"""Most characters of a name in a message, and most headers."""
+KINDS = {
+    ItemFormat.PROMPT_COMPLETION: "prompts with their completions, or a table of fields",
+    ItemFormat.CONVERSATION: "conversations",
+    ItemFormat.PREFERENCE: "preference pairs, of a better and a worse answer",
+}
+"""What a file has, for messages."""
+OPTIONAL_FIELDS = frozenset(CONVERSATION_FIELDS) - {"messages"}
+"""Fields of conversations that a table need not have a column of."""
 MESSAGES = re.compile(
     r'\s*\[\s*\{(?:(?=[^{}]*"role"\s*:)(?=[^{}]*"content"\s*:)|(?=[^{}]*"from"\s*:)(?=[^{}]*"value"\s*:))'
 )
 """How a list of OpenAI's or ShareGPT's messages begins, in a value that is JSON."""
-PREFERENCE_FIELDS = ({"chosen", "rejected"}, {"preferred_output", "non_preferred_output"})
+SHOWN_NAME, SHOWN_HEADERS = 100, 100
+"""Most characters of a name in a message, and most headers."""
 
 
 def import_format(document: Document, requested: ImportFormat | None) -> ImportFormat:
@@ -38,27 +47,6 @@ def import_format(document: Document, requested: ImportFormat | None) -> ImportF
             field="documentId",
         )
     return found
-
-
-def check_supported(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Raise `Invalid` for a table of conversations, of preferences or in Alpaca's format, by its headers and first rows.
-
-    Read as pairs of fields, these would be learned as something else.
-    """
-    names = {header.strip().casefold() for header in headers}
-    found = None
-    if any(MESSAGES.match(value) for row in rows for value in row):
-        found = "conversations (OpenAI's or ShareGPT's format)"
-    elif any(pair <= names for pair in PREFERENCE_FIELDS):
-        found = "preferences (a better and a worse answer)"
-    elif names >= {"instruction", "input", "output"}:
-        found = "Alpaca's format (instruction, input and output)"
-    if found is not None:
-        raise Invalid(
-            f"The file has {found}, which cannot be imported yet; give it one field with the prompt and one with "
-            "the answer.",
-            reason="UNSUPPORTED_FORMAT",
-        )
 
 
 def check_importable(document: Document, format: ImportFormat | None) -> None:
@@ -78,6 +66,60 @@ def check_importable(document: Document, format: ImportFormat | None) -> None:
     if document.status is DocumentStatus.FAILED:
         raise document_failed_error(document)
     import_format(document, format)
+
+
+def check_item_format(
+    dataset: Dataset, import_format: ImportFormat, item_format: ItemFormat, *, names_columns: bool = False
+) -> None:
+    """Raise `Invalid` where a dataset cannot have the items of a file.
+
+    A prompt with its completion can be a conversation, where the file's format says which is which. Of Alpaca's lines,
+    those are a pair that have no more than a question and its answer. `columns` say what is what of a plain table.
+    """
+    wanted = dataset.item_format
+    fits = {
+        ItemFormat.PROMPT_COMPLETION: item_format is ItemFormat.CONVERSATION
+        and import_format is ImportFormat.ALPACA,
+        ItemFormat.CONVERSATION: item_format is ItemFormat.PROMPT_COMPLETION and import_format not in PLAIN,
+        ItemFormat.PREFERENCE: False,
+    }
+    if item_format is wanted or fits[wanted] or (names_columns and import_format in PLAIN):
+        return
+    raise Invalid(
+        f"The file has {KINDS[item_format]}, but the dataset has the itemFormat {wanted}; create one with itemFormat: "
+        f"{item_format}.",
+        reason="ITEM_FORMAT_MISMATCH",
+        field="documentId",
+        context={"importFormat": import_format, "itemFormat": item_format},
+    )
+
+
+def check_no_conversations(headers: Sequence[str], preview: TablePreview) -> None:
+    """Raise `Invalid` where columns of prompts and completions have conversations: these would be learned as texts."""
+    shown = [dict(zip(preview.headers, row, strict=True)) for row in preview.rows]
+    for header in headers:
+        if any(MESSAGES.match(row.get(header, "")) for row in shown):
+            raise Invalid(
+                f"The column '{header[:SHOWN_NAME]}' has conversations. Create a dataset with itemFormat: CONVERSATION, "
+                "and name the column of `messages` in `columns`.",
+                reason="ITEM_FORMAT_MISMATCH",
+                field="documentId",
+            )
+
+
+def check_alpaca_fields(dataset: Dataset, headers: Sequence[str]) -> None:
+    """Raise `Invalid` where the prompt or the completion of a dataset has the name of another column of Alpaca's format."""
+    names = {header.casefold() for header in headers}
+    roles = ((dataset.input_field, {"instruction", "input"}), (dataset.output_field, {"output"}))
+    for name, columns in roles:
+        if name.casefold() in names - columns:
+            raise Invalid(
+                f"The file has Alpaca's format: the prompt is made of `instruction` and `input`, and the completion is "
+                f"`output`; but the dataset's field '{name[:SHOWN_NAME]}' has the name of another column. Name the "
+                "`columns`, so that the file is read as a plain table.",
+                reason="ITEM_FORMAT_MISMATCH",
+                field="columns",
+            )
 
 
 def document_failed_error(document: Document) -> DomainError:
@@ -104,9 +146,17 @@ class ImportOptions:
             if not isinstance(header, str):
                 message = f"The column of the field '{name}' is not a text; name a header of the file."
                 raise Invalid(message, reason="INVALID_COLUMNS", field="columns")
+        if self.columns and self.format is not None and self.format not in PLAIN:
+            message = f"`columns` are those of a plain table; lines in the format {self.format} have none."
+            raise Invalid(message, reason="INVALID_COLUMNS", field="columns")
         if self.encoding is None:
             return self
         return replace(self, encoding=validated_encoding(self.encoding, "encoding"))
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether neither a format nor columns are named, so that the file is read as what it was recognised as."""
+        return self.format is None and not self.columns
 
     def as_arguments(self) -> dict[str, object]:
         """The options as a job stores them."""
@@ -141,11 +191,16 @@ class ImportOptions:
 
 
 def column_mapping(
-    field_names: Sequence[str], headers: Sequence[str], columns: Mapping[str, str]
+    field_names: Sequence[str],
+    headers: Sequence[str],
+    columns: Mapping[str, str],
+    *,
+    optional: Collection[str] = (),
 ) -> dict[str, str]:
     """The header of each field's column: that in `columns`, else the same name, else the only one in another case.
 
-    Columns of no field are left out. Raises `Invalid` when a field has no column, or several have its name.
+    Columns of no field are left out, and so are `optional` fields without a column. Raises `Invalid` when another field
+    has no column, or several have its name.
     """
     exact, similar = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for header in headers:
@@ -155,7 +210,11 @@ def column_mapping(
     found = {
         name: _header_of(columns.get(name, name).strip(), exact, similar, headers) for name in field_names
     }
-    missing = [columns.get(name, name) for name, header in found.items() if header is None]
+    missing = [
+        columns.get(name, name)
+        for name, header in found.items()
+        if header is None and (name in columns or name not in optional)
+    ]
     if missing:
         raise Invalid(
             f"The file has no column for {_quoted_list(missing)}; its header is {_quoted_list(headers)}. "

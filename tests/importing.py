@@ -65,6 +65,14 @@ async def import_file(
     return await fetch_dataset(api, dataset_id, "id status error job { id status error result progress }")
 
 
+def import_result(rows: int, *, valid: int, **values: Any) -> dict[str, Any]:
+    """The result of the import of a CSV file without duplicates, with other values where these are named."""
+    return {
+        "rows": rows, "valid": valid, "invalid": rows - valid, "duplicates": 0, "unguarded": 0, "ignored": [],
+        "encoding": "utf-8", "format": "CSV", "item_format": "PROMPT_COMPLETION",
+    } | values  # fmt: skip
+
+
 async def imported_dataset(api: Api, worker: Worker, content: str | bytes = CAPITALS, **values: Any) -> str:
     """Create a dataset with the rows of a file as items; its id."""
     dataset_id = await new_qa_dataset(api, **values)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,11 +10,9 @@ from typing import Any
 from domain.datasets import Dataset
 from domain.documents import Document, DocumentStatus
 from domain.errors import Conflict, Invalid
-from domain.files.encoding_detection import detect_encoding
-from domain.files.tables import open_table
-from domain.formulas import without_guards
+from domain.files.item_rows import ignored_keys
 from domain.hashes import sha256_of_file
-from domain.imports import ImportOptions, column_mapping, document_failed_error, import_format, key_prefix
+from domain.imports import document_failed_error
 from domain.item_problems import ProblemCode
 from domain.items import Item
 from domain.job_events import Progress
@@ -26,6 +23,7 @@ from domain.services import Services
 from domain.store import ReadStore, Store
 from domain.use_cases.imports import Import
 from workers.dispatcher import record_events
+from workers.import_opening import open_import
 
 BATCH = 500
 """Rows that are read together, on a thread."""
@@ -44,7 +42,7 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
             await asyncio.to_thread(sha256_of_file, path) != document.sha256
         ):  # the upload URL is valid for a while
             raise ObjectChanged
-        work = await asyncio.to_thread(_open, services, job, dataset, document, path)
+        work = await asyncio.to_thread(open_import, services, job, dataset, document, path)
         async with services.transactions.begin() as store:
             return await _import(services, store, job, work)
 
@@ -82,40 +80,6 @@ async def _import(services: Services, store: Store, job: Job, work: Import) -> d
     return await _counts(store, job, work)
 
 
-def _open(services: Services, job: Job, dataset: Dataset, document: Document, path: Path) -> Import:
-    """The import of a file. Raises `Invalid` when it is no such table, or its encoding is in doubt."""
-    options = ImportOptions.of_arguments(job.arguments or {})
-    encoding = options.encoding_of(document, dataset.language_iso)
-    if encoding is None:  # it was read by a version that recorded none
-        detected = detect_encoding(path, services.guess_encodings)
-        document = replace(
-            document, encoding=detected.name, encoding_readings=detected.stored_readings, preview=None
-        )
-        encoding = options.encoding_of(document, dataset.language_iso) or detected.name
-    format = import_format(document, options.format)
-    table = open_table(path, encoding, format, options.format)
-    is_usual = encoding == document.encoding and (
-        options.format is None or table.format is open_table(path, encoding, format).format
-    )
-    preview = document.preview if is_usual and document.preview else table.preview()
-    headers = list(column_mapping(dataset.field_names, preview.headers, options.columns).values())
-    is_usual = is_usual and all(map(_is_same_name, dataset.field_names, headers))
-    return Import(
-        dataset=dataset,
-        document=document,
-        table=table,
-        encoding=encoding,
-        headers=headers,
-        key_prefix=key_prefix(document, table.format, encoding, headers, is_usual=is_usual),
-        now=services.now(),
-        is_guarded=preview.is_guarded,
-    )
-
-
-def _is_same_name(field: str, header: str) -> bool:
-    return without_guards(header).strip().casefold() == field.casefold()
-
-
 async def _items(services: Services, job: Job, work: Import) -> AsyncIterator[Item]:
     """The rows as items, read a batch at a time, with progress events between them."""
     items, reported = work.items(), 0
@@ -139,15 +103,18 @@ def _progress(work: Import) -> Progress:
 
 
 async def _counts(store: ReadStore, job: Job, work: Import) -> dict[str, Any]:
-    """Counts of the document's rows, from this import and earlier ones; `unguarded` is of this import alone."""
+    """Counts of the document's rows, from this import and earlier ones; `unguarded` and `ignored` are of this import alone."""
     found = await store.items.stats([job.subject_id], document_id=work.document.id, viewer_id=job.owner_id)
     stats = found[job.subject_id]
     duplicates = dict(stats.problems).get(ProblemCode.DUPLICATE, 0)
     return {
         "encoding": work.encoding,
+        "format": work.recognised.import_format,
+        "item_format": work.recognised.item_format,
         "rows": work.rows,
         "valid": stats.valid,
         "invalid": stats.invalid,
         "duplicates": duplicates,
-        "unguarded": work.unguarded,
+        "unguarded": work.source.unguarded,
+        "ignored": ignored_keys(work.source.ignored),
     }

@@ -9,6 +9,7 @@ from typing import Any
 from domain.documents import Document, DocumentKind, DocumentStatus
 from domain.errors import Conflict
 from domain.files.encoding_detection import DetectedEncoding, detect_encoding
+from domain.files.recognition import recognised
 from domain.files.tables import open_table
 from domain.import_formats import FORMATS
 from domain.job_events import Progress
@@ -71,8 +72,12 @@ def _table_values(services: Services, document: Document, path: Path) -> dict[st
         else detect_encoding(path, services.guess_encodings)
     )
     table = open_table(path, detected.name, FORMATS[document.mime_type])
+    preview = table.preview()
+    found = recognised(table)
     return {
         "encoding": detected.name,
         "encoding_readings": detected.stored_readings,
-        "preview": table.preview(),
+        "preview": preview,
+        "import_format": found.import_format,
+        "item_format": found.item_format,
     }

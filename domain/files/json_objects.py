@@ -35,7 +35,7 @@ class JsonRow(NamedTuple):
     fault: str | None = None
 
 
-class NamedTwice(ValueError):
+class _NamedTwice(ValueError):
     """An object has two members of one name."""
 
 
@@ -76,7 +76,7 @@ def object_row(number: int, text: str) -> JsonRow:
     """A text as a row; with a fault where it is not one object."""
     try:
         value = DECODER.decode(text)
-    except NamedTwice as error:
+    except _NamedTwice as error:
         fault = f"Line {number:,}: the field '{error}' is named twice."
         return JsonRow(number, _values_in_spite_of_names(text), fault=fault)
     except RecursionError:
@@ -221,20 +221,19 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The members of an object; raises `NamedTwice` where two have one name."""
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         counts = Counter(name for name, _ in pairs)
-        raise NamedTwice(next(name for name in found if counts[name] > 1)[:100])
+        raise _NamedTwice(next(name for name in found if counts[name] > 1)[:100])
     return found
 
 
-def refuse_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     """NaN and the infinities, which Python reads but JSON does not have."""
     raise ValueError(name)
 
 
 DECODER = json.JSONDecoder(
-    object_pairs_hook=members, parse_float=str, parse_int=str, parse_constant=refuse_constant
+    object_pairs_hook=_members, parse_float=str, parse_int=str, parse_constant=_refuse_constant
 )

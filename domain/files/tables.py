@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -11,11 +11,19 @@ from domain.documents import TablePreview
 from domain.errors import Invalid
 from domain.files.csv_dialects import common_width, detect_dialect, sample_records
 from domain.files.csv_records import Dialect, Record, RecordTooLong, records
-from domain.files.json_objects import JsonRow, begins_as_json, is_one_value, rows_of_lines, rows_of_text
+from domain.files.json_objects import (
+    JsonRow,
+    begins_as_json,
+    is_one_value,
+    rows_of_lines,
+    rows_of_text,
+    texts_of_lines,
+    texts_of_objects,
+)
+from domain.files.json_records import JsonRecord, object_record
 from domain.files.text_files import decoding_error, lines_of, pieces_of
 from domain.formulas import has_guard, is_formula
 from domain.import_formats import ImportFormat
-from domain.imports import check_supported
 from domain.item_problems import Problem, ProblemCode
 from domain.items import VALUE_LIMIT, TableRow
 from domain.texts import BYTE_ORDER_MARK
@@ -43,6 +51,10 @@ class Table(Protocol):
         """All rows with their values of these columns; raises `Invalid` at bytes that are not text."""
         ...
 
+    def records(self) -> Iterator[JsonRecord]:
+        """All rows as objects, those of CSV with texts alone; raises `Invalid` at bytes that are not text."""
+        ...
+
     def preview(self) -> TablePreview:
         """The first rows and the number of rows, in one pass; raises `Invalid` when there are none."""
         ...
@@ -51,7 +63,7 @@ class Table(Protocol):
 def open_table(
     path: Path, encoding: str, declared: ImportFormat, requested: ImportFormat | None = None
 ) -> Table:
-    """A table in the requested format or, without one, in that which its content has; raises `Invalid` when it is none.
+    """A table as CSV or JSON: as is requested or, where that is neither, as its content is; raises `Invalid` when it is none.
 
     `declared` is the format of the file's media type.
     """
@@ -59,7 +71,9 @@ def open_table(
     if not head.strip(" \t\r\n" + BYTE_ORDER_MARK):
         raise _table_error("The file is empty.", reason="FILE_EMPTY")
     is_json = declared is ImportFormat.JSONL or begins_as_json(head)
-    if (requested or (ImportFormat.JSONL if is_json else ImportFormat.CSV)) is ImportFormat.JSONL:
+    if requested in {ImportFormat.JSON, ImportFormat.JSONL} or (
+        is_json and requested is not ImportFormat.CSV
+    ):
         return JsonTable(path, encoding, is_one_value=is_one_value(head))
     return _open_csv(path, encoding, head)
 
@@ -156,13 +170,22 @@ class CsvTable:
             values = tuple([cells[column] if column < len(cells) else "" for column in columns])
             yield TableRow(record.line, values, self._problems(record))
 
+    def records(self) -> Iterator[JsonRecord]:
+        """All rows as objects of texts; a name that several columns have is that of the first one."""
+        columns = {header: self.headers.index(header) for header in self.headers if header}
+        for record in self._body():
+            cells = [*record.cells, *[""] * (len(self.headers) - len(record.cells))]
+            members = {header: cells[column] for header, column in columns.items()}
+            yield JsonRecord(record.line, sum(map(len, cells)), members, self._fault(record))
+
     def _problems(self, record: Record) -> tuple[Problem, ...]:
-        if record.fault is not None:
-            return (Problem(ProblemCode.JSON_INVALID, record.fault),)
-        if not any(map(str.strip, record.cells[len(self.headers) :])):
-            return ()
-        message = f"Line {record.line:,} has {len(record.cells)} values, but the header has {len(self.headers)} fields."
-        return (Problem(ProblemCode.JSON_INVALID, message),)
+        fault = self._fault(record)
+        return () if fault is None else (Problem(ProblemCode.JSON_INVALID, fault),)
+
+    def _fault(self, record: Record) -> str | None:
+        if record.fault is not None or not any(map(str.strip, record.cells[len(self.headers) :])):
+            return record.fault
+        return f"Line {record.line:,} has {len(record.cells)} values, but the header has {len(self.headers)} fields."
 
     def preview(self) -> TablePreview:
         first, count, has_guards, has_formulas = list[tuple[str, ...]](), 0, False, False
@@ -185,7 +208,10 @@ class JsonTable:
     path: Path
     encoding: str
     is_one_value: bool
-    format: Literal[ImportFormat.JSONL] = ImportFormat.JSONL
+
+    @property
+    def format(self) -> ImportFormat:
+        return ImportFormat.JSON if self.is_one_value else ImportFormat.JSONL
 
     def rows(self, headers: Sequence[str]) -> Iterator[TableRow]:
         """All rows with these members as text. One that is not there is ""; one that is nested has a warning."""
@@ -208,6 +234,13 @@ class JsonTable:
         _check_header(names)
         rows = [_preview_row([row.values.get(name, "") for name in names]) for row in first]
         return _preview(tuple(names), rows, count)
+
+    def records(self) -> Iterator[JsonRecord]:
+        if self.is_one_value:
+            texts = texts_of_objects(pieces_of(self.path, self.encoding))
+        else:
+            texts = texts_of_lines(lines_of(self.path, self.encoding))
+        return starmap(object_record, texts)
 
     def _objects(self) -> Iterator[JsonRow]:
         if self.is_one_value:
@@ -234,7 +267,6 @@ def _preview(
 ) -> TablePreview:
     if not count:
         raise _table_error("The table has a header but no rows.", reason="TABLE_EMPTY")
-    check_supported(headers, rows)
     return TablePreview(
         headers=headers,
         rows=tuple(rows),

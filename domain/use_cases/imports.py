@@ -1,15 +1,16 @@
 """Use cases of imports: the rows of a document become items of a dataset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from domain import items
 from domain.datasets import Dataset
 from domain.documents import Document, DocumentStatus
-from domain.files.tables import Table
-from domain.formulas import without_guards
-from domain.imports import ImportOptions, check_importable, column_mapping
+from domain.files.item_rows import ItemRows
+from domain.files.recognition import Recognised, headers_of_fields
+from domain.import_formats import ImportFormat
+from domain.imports import ImportOptions, check_importable
 from domain.items import Item, ItemOrigin, Source, TableRow
 from domain.jobs import Job, JobType, new_job
 from domain.projects import require_active
@@ -52,12 +53,16 @@ async def create(
 
 
 def _check_readable(dataset: Dataset, document: Document, options: ImportOptions) -> None:
-    """Raise `Invalid` for what is known to fail of a document that was read: a doubtful encoding, missing columns."""
+    """Raise `Invalid` for what is known to fail of a document that was read: its encoding, its format, its columns."""
     if document.encoding is None or document.status is not DocumentStatus.READY:
         return
     encoding = options.encoding_of(document, dataset.language_iso)
-    if document.preview is not None and options.format is None and encoding == document.encoding:
-        column_mapping(dataset.field_names, document.preview.headers, options.columns)
+    if document.preview is None or options.format is not None or encoding != document.encoding:
+        return
+    if document.import_format is not None and document.item_format is not None:
+        format = ImportFormat.JSONL if options.columns else document.import_format  # any that has columns
+        found = Recognised(format, document.item_format)
+        headers_of_fields(dataset, found, document.preview, options)
 
 
 async def replay(store: ReadStore, job_id: str, *, viewer_id: str) -> tuple[Dataset, Job]:
@@ -68,33 +73,27 @@ async def replay(store: ReadStore, job_id: str, *, viewer_id: str) -> tuple[Data
 
 @dataclass(slots=True)
 class Import:
-    """An import of a table. `headers` are those of the dataset's fields, in their order.
-
-    `rows` counts the rows that were read, `unguarded` the values from which guards of formulas were removed.
-    """
+    """An import of a table, of which `source` reads the rows; `rows` counts those that were read."""
 
     dataset: Dataset
     document: Document
-    table: Table
+    source: ItemRows
+    recognised: Recognised
     encoding: str
-    headers: Sequence[str]
     key_prefix: str
     now: datetime
-    is_guarded: bool = False
     first_position: int = 0
     rows: int = 0
-    unguarded: int = 0
 
     def items(self) -> Iterator[Item]:
         """Every row as an item, with a key of document and line, so that a retry inserts it once."""
         source = Source(document_id=self.document.id, source_document=self.document.filename)
-        for key, row in self._keyed(self.table.rows(self.headers)):
-            values = self._without_guards(row.values) if self.is_guarded else row.values
+        for key, row in self._keyed(self.source.rows()):
             position = self.first_position + self.rows
             self.rows += 1
             yield items.new_item(
                 self.dataset,
-                dict(zip(self.dataset.field_names, values, strict=True)),
+                dict(zip(self.dataset.field_names, row.values, strict=True)),
                 key=key,
                 position=position,
                 origin=ItemOrigin.UPLOADED,
@@ -110,8 +109,3 @@ class Import:
         for row in rows:
             line, number = row.line, number + 1 if row.line == line else 0
             yield f"{self.key_prefix}:{line}" + (f".{number}" if number else ""), row
-
-    def _without_guards(self, values: Sequence[str]) -> Sequence[str]:
-        found = [without_guards(value) for value in values]
-        self.unguarded += sum(before != after for before, after in zip(values, found, strict=True))
-        return found

@@ -6,11 +6,9 @@ import strawberry
 
 from domain.conversations import ItemFormat
 from domain.errors import Invalid
-from domain.import_formats import ImportFormat
 from domain.imports import ImportOptions
 from resolvers import datasets as resolve
 from schema.shared.context import Info
-from schema.shared.enums import register_enum
 from schema.shared.inputs import given_fields, optional, or_none
 from schema.shared.payloads import (
     IDEMPOTENCY_KEY,
@@ -22,21 +20,8 @@ from schema.shared.payloads import (
 )
 from schema.shared.scalars import JSON
 from schema.types.datasets import Dataset
+from schema.types.import_formats import ImportFormat
 from schema.types.jobs import Job
-
-register_enum(
-    ImportFormat,
-    "File format of an import. `result.ignored` of the job names the keys of lines that were left out.",
-    CSV="CSV with a header; delimiter (comma, semicolon, tab or pipe) and character encoding are detected.",
-    JSONL="JSON: objects from field name to value, one on each line, over several lines, or in an array.",
-    JSON="The same as `JSONL`.",
-    OPENAI="Lines of OpenAI's fine-tuning files: `messages` (with `tools` and `parallel_tool_calls`), `input` with "
-    "`preferred_output` and `non_preferred_output`, or `prompt` with `completion`; deprecated names too.",
-    ALPACA="Objects with `instruction`, `input` and `output`, or `chosen` and `rejected`; `system` and `history` are kept.",
-    SHAREGPT="Objects with `conversations`, turns of `from` and `value` or of `role` and `content`; `chosen` and "
-    "`rejected` make them preference pairs.",
-    TRL="Objects as TRL's trainers take them: `messages`, `prompt` with `completion`, or `chosen` with `rejected`.",
-)
 
 
 @strawberry.input(description="The dataset to create.")
@@ -141,7 +126,9 @@ class ImportDatasetInput:
         "while it is `PROCESSING`, the import waits."
     )
     format: ImportFormat | None = optional(
-        "File format; when absent or null, it is derived from the media type and the content."
+        "File format; when absent or null, `Document.importFormat`, or where `columns` are named a plain table: `CSV`, "
+        "`JSONL` or `JSON`, as the content is. A file whose items are not of the dataset's `itemFormat` is refused with "
+        "the reason `ITEM_FORMAT_MISMATCH`."
     )
     encoding: str | None = optional(
         "Encoding to read the file in, such as `windows-1252`; when absent or null, `Document.encoding`. "
@@ -150,7 +137,8 @@ class ImportDatasetInput:
     )
     columns: JSON | None = optional(
         "Headers of the columns that fields are imported from, an object from field name to header. A field that "
-        "is not in it is imported from the column of its own name, which may differ in case."
+        "is not in it is imported from the column of its own name, which may differ in case. Where it is given, the file "
+        "is read as a plain table."
     )
     idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain import datasets as domain
-from domain.conversations import ItemFormat
 from domain.datasets import DatasetFilter, DatasetOrigin, RunStatus
 from domain.finetunes import FinetuneFilter
 from domain.ids import Noun
@@ -21,6 +20,7 @@ from schema.shared.context import Info
 from schema.shared.enums import register_enum
 from schema.shared.nodes import NODE_TYPES, Id, Node, convert, converted_from, load, load_node, node
 from schema.shared.scalars import JSON, BigInt
+from schema.types.import_formats import ItemFormat
 from schema.types.items import DatasetItem, DatasetStats, ItemFilter, condition
 
 if TYPE_CHECKING:
@@ -47,17 +47,6 @@ register_enum(
     FAILED="Its job failed; `error` has the reason.",
     DONE="Complete and ready to use.",
     DELETED="A deleted dataset, visible only through its fine-tunes and their training items.",
-)
-
-
-register_enum(
-    ItemFormat,
-    "What the items of a dataset are.",
-    PROMPT_COMPLETION="Text fields: `inputField` is asked, `outputField` is learned.",
-    CONVERSATION="Conversations: the fields `messages`, `tools` and `parallel_tool_calls`, each of which is JSON text in "
-    "OpenAI's chat format, or empty. `inputField` and `outputField` are both `messages`.",
-    PREFERENCE="Pairs of a better and a worse answer: the fields `input`, `preferred_output` and `non_preferred_output`, "
-    "each of which is JSON text in OpenAI's format for direct preference optimization (DPO).",
 )
 
 

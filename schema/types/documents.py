@@ -18,6 +18,7 @@ from schema.shared.context import Info
 from schema.shared.enums import register_enum
 from schema.shared.nodes import NODE_TYPES, Id, Node, convert, converted_from, load, load_node, node
 from schema.shared.scalars import BigInt
+from schema.types.import_formats import ImportFormat, ItemFormat
 
 if TYPE_CHECKING:
     from schema.types.jobs import Job
@@ -103,6 +104,13 @@ class Document(Node):
     )
     preview: TablePreview | None = strawberry.field(
         description="First rows of a table in CSV or JSON; null for other files and until the file is read."
+    )
+    import_format: ImportFormat | None = strawberry.field(
+        description="What a table was recognised as, and is imported as where an import names neither `format` nor "
+        "`columns`; null for other files and until the file is read."
+    )
+    item_format: ItemFormat | None = strawberry.field(
+        description="`itemFormat` of a dataset that the items of a table fit; null where `importFormat` is."
     )
     s3_key: str = strawberry.field(description="Storage object key of the file.")
     download_url: str | None = strawberry.field(

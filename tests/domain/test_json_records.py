@@ -19,7 +19,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 )
 def test_members_are_what_they_are_in_the_order_of_the_file(text: str, members: dict[str, Any]) -> None:
     record = object_record(1, text)
-    assert record == JsonRecord(1, members)
+    assert record == JsonRecord(1, len(text), members)
     assert list(record.members) == list(members)
 
 
@@ -27,16 +27,14 @@ def test_members_are_what_they_are_in_the_order_of_the_file(text: str, members: 
     ("text", "fault"),
     [
         ("{", "Line 2 is not JSON."),
-        ('{"q": NaN}', "Line 2 is not JSON."),
+        ('{"q": NaN}', "Line 2: NaN is not JSON."),
         ("[1]", "Line 2 is not a JSON object."),
-        (f'{{"q": {DEEP}}}', "Line 2 is nested too deeply."),
-        ('{"q": {"a": 1, "a": 1}}', "Line 2: the field 'a' is named twice."),
+        (f'{{"q": {DEEP}}}', "Line 2: It is nested too deeply."),
+        ('{"q": {"a": 1, "a": 1}}', "Line 2: The key 'a' is there twice."),
         ('{"q": [{"content": "\\u0000"}]}', "Line 2 contains a NUL character."),
         ('{"q": [{"content": "\\uD800"}]}', "Line 2 contains half of a surrogate pair."),
         ('{"q": [{"\\ud800": 1}]}', "Line 2 contains half of a surrogate pair."),
-        ('{"q": 1e400}', "Line 2 has a number that is too large."),
-        (f'{{"q": {"9" * 5_000}}}', "Line 2 has a number that is too large."),
     ],
 )
 def test_what_cannot_be_read_has_a_fault(text: str, fault: str) -> None:
-    assert object_record(2, text) == JsonRecord(2, fault=fault)
+    assert object_record(2, text) == JsonRecord(2, len(text), fault=fault)

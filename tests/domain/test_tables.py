@@ -284,27 +284,6 @@ def test_json_is_read_by_its_content_whatever_its_name(
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ('{"messages": [{"role": "user", "content": "x"}], "tools": []}', "conversations"),
-        ('{"conversations": [{"from": "human", "value": "x"}]}', "conversations"),
-        ('{\n "messages": [\n  {\n   "role": "user",\n   "content": "x"\n  }\n ]\n}', "conversations"),
-        ('{"prompt": [{"role": "user", "content": "x"}], "completion": []}', "conversations"),
-        ('{"messages": []}\n{"messages": [{"content": "x", "role": "user"}]}', "conversations"),
-        ('{"prompt": "p", "chosen": "a", "rejected": "b"}', "preferences"),
-        ('{"input": {}, "preferred_output": [], "non_preferred_output": []}', "preferences"),
-        ('{"instruction": "i", "input": "", "output": "o"}', "Alpaca"),
-    ],
-)
-def test_what_is_no_pair_of_fields_is_refused_by_name(
-    open_content: OpenTable, content: str, words: str
-) -> None:
-    error = error_of(open_content, content, JSONL)
-    assert error.reason == "UNSUPPORTED_FORMAT"
-    assert words in error.message
-
-
-@pytest.mark.parametrize(
     "content",
     [
         "messages,label\nhello there,a\n",

@@ -21,6 +21,7 @@ from tests.importing import (
     drain_queue,
     fetch_dataset,
     import_file,
+    import_result,
     imported_dataset,
     item_values,
     items,
@@ -60,14 +61,7 @@ async def test_json_lines_are_rows_and_what_is_no_text_is_kept_as_json(api: Api,
     content = "\n".join([*map(json.dumps, rows), "not JSON"])
     dataset_id = await new_qa_dataset(api)
     done = await import_file(api, worker, dataset_id, content, "rows.jsonl")
-    assert done["job"]["result"] == {
-        "rows": 4,
-        "valid": 2,
-        "invalid": 2,
-        "duplicates": 0,
-        "unguarded": 0,
-        "encoding": "utf-8",
-    }
+    assert done["job"]["result"] == import_result(4, valid=2, format="JSONL")
     found = await items(api, dataset_id, "values problems { code message }")
     assert [item["values"] for item in found] == [
         ["One?", "1"], ["Two?", '{"a": [true, null]}'], ["Three?", ""], ["", ""],
@@ -93,14 +87,7 @@ async def test_a_ragged_row_is_an_invalid_item_with_its_line_and_the_rest_comes_
     dataset_id = await new_qa_dataset(api)
     content = 'question,answer\n"One\nmore?",1\nTwo?\nThree?,3,3\nFour?,4\n'
     done = await import_file(api, worker, dataset_id, content)
-    assert done["job"]["result"] == {
-        "rows": 4,
-        "valid": 2,
-        "invalid": 2,
-        "duplicates": 0,
-        "unguarded": 0,
-        "encoding": "utf-8",
-    }
+    assert done["job"]["result"] == import_result(4, valid=2)
     assert await items(api, dataset_id, "values problems { code message }", isValid=False) == [
         {
             "values": ["Two?", ""],
@@ -142,16 +129,7 @@ async def test_the_same_document_imported_twice_adds_nothing(api: Api, worker: W
     assert after == {
         "contentHash": dataset["contentHash"],
         "fileCount": 1,
-        "job": {
-            "result": {
-                "rows": 3,
-                "valid": 3,
-                "invalid": 0,
-                "duplicates": 0,
-                "unguarded": 0,
-                "encoding": "utf-8",
-            }
-        },
+        "job": {"result": import_result(3, valid=3)},
     }
 
 
@@ -211,14 +189,7 @@ async def test_a_failed_import_leaves_a_filled_dataset_as_it_was(api: Api, worke
 async def test_rows_that_are_all_invalid_are_imported_all_the_same(api: Api, worker: Worker) -> None:
     done = await import_file(api, worker, await new_qa_dataset(api), "question,answer\nOne?,\n,2\n")
     assert done["status"] == "DONE"
-    assert done["job"]["result"] == {
-        "rows": 2,
-        "valid": 0,
-        "invalid": 2,
-        "duplicates": 0,
-        "unguarded": 0,
-        "encoding": "utf-8",
-    }
+    assert done["job"]["result"] == import_result(2, valid=0)
 
 
 async def test_a_document_of_another_format_is_not_imported(api: Api) -> None:
@@ -256,7 +227,7 @@ async def test_a_worker_that_dies_before_the_end_leaves_nothing_and_the_next_one
     )
     assert dataset == {
         "status": "DONE", "fileCount": 1, "stats": {"total": 3},
-        "job": {"result": {"rows": 3, "valid": 3, "invalid": 0, "duplicates": 0, "unguarded": 0, "encoding": "utf-8"}, "attempts": 2},
+        "job": {"result": import_result(3, valid=3), "attempts": 2},
     }  # fmt: skip
 
 
@@ -322,14 +293,7 @@ async def test_fifty_thousand_rows_come_in_within_seconds_and_flat_memory(
             seen.append((recorded.event.progress, _resident_mib()))
             if recorded.event == Progress(0.9, "50,000 rows read"):
                 break
-    assert await handling == {
-        "rows": rows,
-        "valid": rows,
-        "invalid": 0,
-        "duplicates": 0,
-        "unguarded": 0,
-        "encoding": "utf-8",
-    }
+    assert await handling == import_result(rows, valid=rows)
     assert time.perf_counter() - began < 30  # about 4 s on two cores that nobody else uses
     assert [share for share, _ in seen] == [0.09, 0.18, 0.27, 0.36, 0.45, 0.54, 0.63, 0.72, 0.81, 0.9]
     assert max(resident for _, resident in seen) - before < 32  # the rows as objects would be 100
