@@ -105,7 +105,8 @@ class LineRows:
         try:
             read = self._read(line)
         except NotUnderstood as error:
-            raise _not_understood(record.line, error) from None
+            message = f"Line {record.line:,}: {error.message}"
+            raise _Unreadable(ProblemCode.CONVERSATION_INVALID, message) from None
         values = tuple([read.values[name] for name in self.dataset.field_names])
         if record.size > VALUE_LIMIT and max(map(len, values)) > VALUE_LIMIT:
             message = f"A value on line {record.line:,} has more than {VALUE_LIMIT:,} characters."
@@ -148,11 +149,6 @@ class _Unreadable(Exception):
     def __init__(self, code: ProblemCode, message: str) -> None:
         super().__init__(message)
         self.problem = Problem(code, message)
-
-
-def _not_understood(line: int, error: NotUnderstood) -> _Unreadable:
-    about = "" if error.message_index is None else f"Message {error.message_index + 1}: "
-    return _Unreadable(ProblemCode.CONVERSATION_INVALID, f"Line {line:,}: {about}{error.message}")
 
 
 def _text_of(value: Any) -> str:

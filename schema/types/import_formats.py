@@ -21,10 +21,11 @@ register_enum(
     CSV="CSV with a header; delimiter (comma, semicolon, tab or pipe) and character encoding are detected.",
     JSONL="Objects from field name to value, one on each line. As the format of an import, the same as `JSON`.",
     JSON="Objects from field name to value, in an array or over several lines.",
-    OPENAI="OpenAI's lines of fine-tuning: `messages`; `input`, `preferred_output` and `non_preferred_output`; or "
-    "`prompt` and `completion`.",
-    ALPACA="Alpaca's lines: `instruction`, `input` and `output`, or `chosen` and `rejected`, with `system` and `history`. "
-    "They may be CSV.",
-    SHAREGPT="ShareGPT's lines: `conversations`, or `chosen` and `rejected` with them, with `system` and `tools`.",
-    TRL="TRL's lines: `messages`, `prompt` and `completion`, or `chosen` and `rejected`, as lists of messages or texts.",
+    OPENAI="Lines of OpenAI's fine-tuning files: `messages` (with `tools` and `parallel_tool_calls`), `input` with "
+    "`preferred_output` and `non_preferred_output`, or `prompt` with `completion`; deprecated names too.",
+    ALPACA="Objects with `instruction`, `input` and `output`, or `chosen` and `rejected`, which may be the rows of CSV; "
+    "`system` and `history` are kept.",
+    SHAREGPT="Objects with `conversations`, turns of `from` and `value` or of `role` and `content`; `chosen` and "
+    "`rejected` make them preference pairs.",
+    TRL="Objects as TRL's trainers take them: `messages`, `prompt` with `completion`, or `chosen` with `rejected`.",
 )
