@@ -1,6 +1,7 @@
 """Objects for tests of datasets: uploads, and datasets with imported items."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from infra.queue import RUN_JOB
@@ -8,6 +9,7 @@ from tests.clients import Api
 from tests.conftest import Worker
 from tests.jobs import new_dataset, new_project
 
+FORMAT_FILES = Path(__file__).parent / "data" / "formats"
 QA = {"inputField": "question", "outputField": "answer", "fieldNames": ["question", "answer"]}
 CAPITALS = "question,answer\nCapital of France?,Paris\nCapital of Peru?,Lima\nCapital of Ghana?,Accra\n"
 
@@ -92,3 +94,17 @@ async def items(api: Api, dataset_id: str, fields: str = "id values", **filter: 
 async def item_values(api: Api, dataset_id: str, **filter: Any) -> Sequence[list[str]]:
     """The values of a dataset's first items."""
     return [item["values"] for item in await items(api, dataset_id, "values", **filter)]
+
+
+async def new_dataset_of(api: Api, item_format: str, *, project_id: str | None = None, **values: Any) -> str:
+    """Create a dataset of a format, in a new project unless one is given; its id."""
+    values |= {"projectId": project_id or await new_project(api), "itemFormat": item_format}
+    payload = await api.mutate("createDataset", "dataset { id }", **values)
+    return str(payload["dataset"]["id"])
+
+
+async def import_into_new(
+    api: Api, worker: Worker, item_format: str, content: str | bytes, name: str, **options: Any
+) -> dict[str, Any]:
+    """The dataset after a file was imported into a new one, with its job."""
+    return await import_file(api, worker, await new_dataset_of(api, item_format), content, name, **options)

@@ -110,12 +110,13 @@ def _item_format_of_lines(
     format: ImportFormat, sample: Sequence[JsonRecord], lines: Sequence[Mapping[str, Any]]
 ) -> ItemFormat:
     """What the lines of a requested format are, by the first that is in it; raises `Invalid` where none is."""
-    reason = "It has no objects."
+    reasons = list[str]()
     for record, line in zip(sample, lines, strict=True):
         try:
             return item_format_of(LINE_FORMATS[format].read(line).line)
         except NotUnderstood as error:
-            reason = f"Line {record.line:,}: {error.message}"
+            reasons.append(f"Line {record.line:,}: {error.message}")
+    reason = reasons[0] if reasons else "It has no objects."
     raise Invalid(
         f"The file is not in the format {format}. {reason}", reason="UNSUPPORTED_FORMAT", field="format"
     )

@@ -95,4 +95,4 @@ def test_a_file_that_is_not_in_the_requested_format_is_refused() -> None:
     with pytest.raises(Invalid) as refused:
         recognised(table_of(FILES / "sharegpt.jsonl"), OPENAI)
     assert refused.value.reason == "UNSUPPORTED_FORMAT"
-    assert refused.value.message.startswith("The file is not in the format OPENAI. Line 2: ")
+    assert refused.value.message.startswith("The file is not in the format OPENAI. Line 1: ")
