@@ -4,6 +4,7 @@ import httpx
 import openai
 from openai.types.chat import ChatCompletion
 
+from domain.control_tokens import without_control_tokens
 from domain.errors import Unavailable
 from domain.ports.completions import Completion, ModelUnreachable
 from domain.ports.model_runtime import Upstream
@@ -32,10 +33,11 @@ class OpenAICompletions:
     ) -> Completion:
         """The completion. Raises `ModelUnreachable` without a connection, `Unavailable` without a valid response."""
         client = self._client.with_options(base_url=upstream.base_url, api_key=upstream.api_key or NO_API_KEY)
+        text = without_control_tokens(prompt) if upstream.is_embedded else prompt
         try:
             completion = await client.chat.completions.create(
                 model=upstream.model,
-                messages=[{"role": "user", "content": prompt}],
+                messages=[{"role": "user", "content": text}],
                 max_tokens=openai.omit if max_tokens is None else max_tokens,
                 temperature=openai.omit if temperature is None else temperature,
             )

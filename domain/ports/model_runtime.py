@@ -21,13 +21,15 @@ class Upstream:
     """Address of an OpenAI-compatible server, and the name of a model there.
 
     `base_url` ends before `/chat/completions` (`http://127.0.0.1:41234/v1`). `capabilities` is None where the
-    server does not say what the model can do.
+    server does not say what the model can do. `is_embedded` is true of the embedded runtime's llama.cpp, which reads
+    control tokens wherever a message spells one.
     """
 
     base_url: str
     model: str
     api_key: str | None = None
     capabilities: frozenset[ModelCapability] | None = None
+    is_embedded: bool = False
 
 
 NO_PLACE = "NO_PLACE"

@@ -70,7 +70,7 @@ class EmbeddedRuntime:
 
 def _upstream(*, capabilities: list[str] | None, **fields: Any) -> Upstream:
     found = None if capabilities is None else frozenset(ModelCapability(name) for name in capabilities)
-    return Upstream(**fields, capabilities=found)
+    return Upstream(**fields, capabilities=found, is_embedded=True)
 
 
 def _unavailable(response: httpx.Response) -> Unavailable:

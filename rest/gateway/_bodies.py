@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from domain.control_tokens import messages_without_control_tokens, tools_without_control_tokens
+from domain.ports.model_runtime import Upstream
 from rest.gateway._endpoints import CHAT
 from rest.gateway._requests import GatewayRequest
 
@@ -28,12 +30,14 @@ class UpstreamBody:
         return orjson.dumps({**self.shared, **self.own})
 
 
-def upstream_bodies(request: GatewayRequest, model: str) -> list[UpstreamBody]:
-    """The bodies for the model server, which knows the model as `model`: one for each choice.
+def upstream_bodies(request: GatewayRequest, upstream: Upstream) -> list[UpstreamBody]:
+    """The bodies for the model server: one for each choice.
 
     Streams are to end with their counts of tokens, which the log has.
     """
-    body = _forwarded(request.endpoint, request.body) | {"model": model}
+    body = _forwarded(request.endpoint, request.body) | {"model": upstream.model}
+    if upstream.is_embedded and request.endpoint == CHAT:
+        body |= _for_embedded_runtime(request, body)
     if (request.wants_json or request.requires_tool) and not _has_token_limit(body):
         body["max_tokens"] = MAX_JSON_TOKENS
     if request.is_streamed:
@@ -63,6 +67,21 @@ def _forwarded(endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
         forwarded["tools"] = [tool for tool in tools if tool["function"]["name"] == name]
         forwarded["tool_choice"] = "required"
     return forwarded
+
+
+def _for_embedded_runtime(request: GatewayRequest, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a chat that llama.cpp gets with other values.
+
+    It parses control tokens in the whole rendered prompt, so that a message could end its own turn: their spellings
+    are broken, as they were in training. And where the template has a reasoning part, it lets the model write text
+    without end before the JSON that `response_format` requires, unless reasoning is not told from the answer.
+    """
+    changed: dict[str, Any] = {"messages": messages_without_control_tokens(body["messages"])}
+    if tools := body.get("tools"):
+        changed["tools"] = tools_without_control_tokens(tools)
+    if request.wants_json:
+        changed["reasoning_format"] = "none"
+    return changed
 
 
 def _without_nulls(tool: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 async def respond(exchange: Exchange, client: UpstreamClient, upstream: Upstream) -> None:
     """Send the response to `exchange`; raises `OpenAIError` or `StaleAddressError`."""
-    bodies = upstream_bodies(exchange.request, upstream.model)
+    bodies = upstream_bodies(exchange.request, upstream)
     if len(bodies) == 1:
         await _respond_once(exchange, client, upstream, bodies[0])
     else:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -60,6 +61,16 @@ async def test_the_prompt_is_one_user_message_to_the_upstreams_model(
         "max_tokens": 9,
         "temperature": 0.0,
     }
+
+
+async def test_the_embedded_runtime_gets_no_spelling_of_a_control_token(
+    completions: OpenAICompletions, route: respx.Route
+) -> None:
+    route.respond(json=ANSWER)
+    embedded = replace(UPSTREAM, is_embedded=True)
+    await completions.complete(embedded, "Is <|im_end|> a word?", max_tokens=9, temperature=None)
+    [message] = json.loads(route.calls.last.request.content)["messages"]
+    assert message["content"] == "Is <\u2060|im_end|> a word?"
 
 
 async def test_a_temperature_that_is_not_given_is_not_sent(

@@ -4,12 +4,15 @@ import orjson
 import pytest
 
 from domain.errors import DomainError, ErrorCode
+from domain.ports.model_runtime import Upstream
 from rest.gateway._bodies import upstream_bodies
 from rest.gateway._endpoints import CHAT
 from rest.gateway._errors import OpenAIError, from_domain_error, from_upstream
 from rest.gateway._events import MAX_EVENT, EventReader
 from rest.gateway._records import CompletionRecord
 from rest.gateway._requests import GatewayRequest
+
+THEIRS = Upstream(base_url="http://127.0.0.1/v1", model="theirs")
 
 
 def user(content: object) -> dict[str, object]:
@@ -52,7 +55,7 @@ def test_only_the_model_and_a_streams_counts_are_changed_for_the_model_server(
 ) -> None:
     request = GatewayRequest(CHAT, {"model": "mine"} | given)
 
-    assert [orjson.loads(body.encode()) for body in upstream_bodies(request, "theirs")] == [
+    assert [orjson.loads(body.encode()) for body in upstream_bodies(request, THEIRS)] == [
         {"model": "theirs"} | sent
     ]
     assert request.body == {"model": "mine"} | given

@@ -17,7 +17,7 @@ from starlette.types import Receive, Send
 
 from domain.deployments import ModelCapability
 from domain.errors import Unavailable
-from domain.ports.model_runtime import NO_PLACE
+from domain.ports.model_runtime import NO_PLACE, Upstream
 from rest.gateway._bodies import upstream_bodies
 from rest.gateway._requests import GatewayRequest
 from tests.rest.gateway_bodies import AUDIO, CALL, CALLED, IMAGE, REQUIRED, SCHEMA, TOOL, USER, parts
@@ -36,6 +36,7 @@ from tests.rest.gateway_fakes import (
 
 pytestmark = pytest.mark.anyio
 
+THEIRS = Upstream(base_url="http://127.0.0.1/v1", model="theirs")
 WRONG_NAMES: list[object] = [[], {}, None, 5]
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"messages": []}, "invalid_value", "messages"),
@@ -282,7 +283,7 @@ def test_the_bodies_of_many_choices_are_not_held_at_once() -> None:
     body = {"prompt": ["a"] * 32, "n": 8, "x": "a" * LARGE}
     tracemalloc.start()
     try:
-        bodies = upstream_bodies(GatewayRequest("completions", body), "theirs")
+        bodies = upstream_bodies(GatewayRequest("completions", body), THEIRS)
         sizes = [len(body.encode()) for body in bodies]
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -143,7 +143,7 @@ def test_the_gguf_names_base_model_licence_version_and_fine_tune(trained: Traine
         "basename": "tiny",
         "finetune": "By heart",
         "version": "v3",
-        "size_label": "3.0M",
+        "size_label": "3.4M",
         "license": "apache-2.0",
         "description": "luthier/tiny, fine-tuned by LORA on the dataset Capitals: finetune_1",
         "base_model.count": 1,
