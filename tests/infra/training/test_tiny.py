@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.conversations import Conversation
 from domain.base_models import TINY
+from domain.conversations import Conversation
 from infra.training import tiny
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.chat_templates import CHATML
