@@ -52,7 +52,7 @@ FIXED = {
 
 def shown(role: str, content: str | None, **keys: Any) -> dict[str, Any]:
     """A message as the API shows it."""
-    absent = {"contentParts": None, "name": None, "toolCalls": [], "toolCallId": None}
+    absent: dict[str, Any] = {"contentParts": None, "name": None, "toolCalls": [], "toolCallId": None}
     return absent | {"role": role, "content": content, "reasoningContent": None, "weight": None, **keys}
 
 
@@ -410,16 +410,13 @@ async def test_another_users_conversations_are_not_found(api: Api, services: Ser
     assert (await api.gql(query, id=item["id"]))["node"]["conversation"]["tools"] is None
 
 
-async def test_the_learned_fields_of_every_format_are_those_of_the_dataset(
-    api: Api, services: Services
-) -> None:
-    expecting = {"expectedOutputSizeChars": 8}
+async def test_an_expected_size_is_compared_with_what_is_learned(api: Api, services: Services) -> None:
     dataset_id = await new_dataset(
         services,
         api,
         CHATS,
         [chat(user("x" * 99), assistant(text)) for text in ("eight ch", "x" * 33)],
-        **expecting,
+        expectedOutputSizeChars=8,
     )
     assert [item["problems"] for item in await items(api, dataset_id, "problems { code }")] == [
         [], [{"code": "OUTPUT_TOO_LONG"}],
