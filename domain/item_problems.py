@@ -78,6 +78,8 @@ def problems_of(dataset: Dataset, values: Mapping[str, str], texts: ItemTexts) -
         return
     else:
         yield from _message_problems(dataset, texts, texts.json)
+        if any(map(_may_spell_control_token, values.values())):
+            yield from islice(_control_token_problems(texts.json), MAX_OF_ONE_CODE)
     yield from _size_problems(dataset, texts)
 
 
@@ -110,7 +112,11 @@ def _message_problems(dataset: Dataset, texts: ItemTexts, found: Mapping[str, An
         yield Problem(ProblemCode.CONVERSATION_INVALID, fault)
     if not faults and texts.is_blank:
         yield Problem(ProblemCode.FIELD_MISSING, BLANK_PREFERENCE if is_preference else BLANK_CONVERSATION)
-    yield from islice(_control_token_problems(found), MAX_OF_ONE_CODE)
+
+
+def _may_spell_control_token(text: str) -> bool:
+    """Whether a string of a JSON text spells a control token, or may do so by an escape."""
+    return "\\u" in text or "\\/" in text or control_token_in(text) is not None
 
 
 def _control_token_problems(found: Mapping[str, Any]) -> Iterator[Problem]:
