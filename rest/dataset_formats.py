@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from domain import exact_json
 from domain.datasets import Dataset
 from domain.files.csv_writer import BOM, csv_line
 from domain.import_formats import ImportFormat
 from domain.items import Item, ItemSelection
-from domain.line_formats.conversion import write_line
+from domain.line_formats.conversion import write_text
 from domain.splits import Split
 from domain.store import Transactions
 
@@ -53,7 +52,7 @@ def _nothing(_: Dataset) -> str:
 
 
 def _line_in(format: ImportFormat, dataset: Dataset, item: Item) -> str:
-    return exact_json.dumps(write_line(format, item.values, dataset)) + "\n"
+    return write_text(format, item.values, dataset) + "\n"
 
 
 CSV = TextFormat(

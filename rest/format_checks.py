@@ -8,7 +8,7 @@ from domain.conversations import ItemFormat
 from domain.datasets import Dataset
 from domain.errors import Conflict
 from domain.items import Item, ItemSelection
-from domain.line_formats.conversion import write_line
+from domain.line_formats.conversion import write_text
 from domain.line_formats.lines import CannotHold
 from domain.splits import Split
 from rest.dataset_formats import LINE_FORMATS, FormatName
@@ -41,7 +41,7 @@ async def check_holds(
 
 def _check(format: FormatName, dataset: Dataset, item: Item) -> None:
     try:
-        write_line(LINE_FORMATS[format], item.values, dataset)
+        write_text(LINE_FORMATS[format], item.values, dataset)
     except CannotHold as refusal:
         advice = "" if item.is_valid else " `items=valid` leaves invalid items out."
         raise Conflict(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from domain import exact_json
 from domain.datasets import Dataset
 from domain.import_formats import ImportFormat
 from domain.line_formats import alpaca, openai, sharegpt, trl
@@ -39,9 +40,18 @@ def read_line(format: ImportFormat, line: Line, dataset: Dataset) -> ReadLine:
 
 
 def write_line(format: ImportFormat, values: Sequence[str], dataset: Dataset) -> dict[str, Any]:
-    """The line in the format, of an item's values; raises `CannotHold`. `exact_json.dumps` is its text."""
+    """The line in the format, of an item's values; raises `CannotHold`."""
     try:
         line = line_of(values, dataset)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise CannotHold(NO_CONVERSATION) from None
     return LINE_FORMATS[format].write(line)
+
+
+def write_text(format: ImportFormat, values: Sequence[str], dataset: Dataset) -> str:
+    """The JSON text of the line in the format, of an item's values; raises `CannotHold`."""
+    line = write_line(format, values, dataset)
+    try:
+        return exact_json.dumps(line)
+    except ValueError:
+        raise CannotHold(NO_CONVERSATION) from None

@@ -9,7 +9,7 @@ from hypothesis import event, given
 
 from domain import exact_json
 from domain.import_formats import ImportFormat
-from domain.line_formats.conversion import read_line, write_line
+from domain.line_formats.conversion import read_line, write_line, write_text
 from domain.line_formats.item_values import item_format_of, values_of
 from domain.line_formats.lines import CannotHold
 from tests.domain.line_formats.strategies import (
@@ -29,7 +29,7 @@ def test_openais_lines_come_back_as_the_same_json(line: dict[str, Any]) -> None:
     text = json.dumps(line, ensure_ascii=True)
     item = read_line(ImportFormat.OPENAI, exact_json.loads(text), dataset)
     assert item.ignored == ()
-    written = exact_json.dumps(write_line(ImportFormat.OPENAI, tuple(item.values.values()), dataset))
+    written = write_text(ImportFormat.OPENAI, tuple(item.values.values()), dataset)
     assert json.loads(written) == line
     members = json.loads(written, object_pairs_hook=list)
     assert sorted(members) == sorted(
@@ -45,7 +45,7 @@ def test_what_a_format_holds_comes_back_as_the_same_conversation(
     dataset = DATASETS[item_format_of(line)]
     values = values_of(line, dataset)
     try:
-        written = exact_json.dumps(write_line(format, tuple(values.values()), dataset))
+        written = write_text(format, tuple(values.values()), dataset)
     except CannotHold as refusal:
         event(str(refusal)[:20])
         return
@@ -64,4 +64,10 @@ def test_an_item_of_any_values_is_written_or_refused(
     line = {"messages": [{"role": "user", "content": "?"}, message], field: value}
     values = [json.dumps(line[name]) if name in line else "" for name in CHATS.field_names]
     with suppress(CannotHold):
-        assert isinstance(write_line(format, values, CHATS), dict)
+        assert json.loads(write_text(format, values, CHATS))
+
+
+@pytest.mark.parametrize("depth", [250, 100_000])
+def test_an_item_that_is_nested_too_deeply_is_refused(depth: int) -> None:
+    with pytest.raises(CannotHold, match="invalid"):
+        write_text(ImportFormat.OPENAI, ("[" * depth + "]" * depth, "", ""), CHATS)
