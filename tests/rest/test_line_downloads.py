@@ -2,25 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
-from domain import items
 from domain.conversations import CONVERSATION_FIELDS, ItemFormat
-from domain.datasets import RunStatus
-from domain.import_formats import ImportFormat
-from domain.items import Item, ItemOrigin
-from domain.line_formats.conversion import read_line
-from domain.reading import require
-from domain.services import Services
 from tests.clients import Api
 from tests.conftest import Worker
-from tests.importing import fetch_dataset, imported_dataset
+from tests.importing import QA, fetch_dataset, import_file, imported_dataset, new_dataset_of
 from tests.importing import items as items_of
-from tests.jobs import new_project
 
 pytestmark = pytest.mark.anyio
 
@@ -76,30 +67,25 @@ PAIR = {
 
 
 async def dataset_of(
-    api: Api, services: Services, item_format: ItemFormat, lines: Sequence[dict[str, Any]], name: str = "set"
+    api: Api, worker: Worker, item_format: ItemFormat, lines: Sequence[dict[str, Any]], **values: Any
 ) -> str:
-    """A dataset that is DONE and has lines in OpenAI's format as items; its id."""
-    input = {"projectId": await new_project(api), "name": name, "itemFormat": item_format}
-    created = await api.mutate("createDataset", "dataset { id }", **input)
-    dataset_id = str(created["dataset"]["id"])
-    async with services.transactions.begin() as store:
-        await store.datasets.change(dataset_id, {"status": RunStatus.DONE})
-        dataset = await require(store.datasets, dataset_id, viewer_id=api.user_id)
-        for position, line in enumerate(lines):
-            read = read_line(ImportFormat.OPENAI, line, dataset)
-            await store.items.add(new_item(dataset, read.values, position))
+    """A dataset whose items are these lines in OpenAI's format; its id."""
+    return await dataset_of_file(api, worker, item_format, "\n".join(map(json.dumps, lines)), **values)
+
+
+async def dataset_of_file(
+    api: Api,
+    worker: Worker,
+    item_format: ItemFormat,
+    content: str | bytes,
+    filename: str = "a.jsonl",
+    **values: Any,
+) -> str:
+    """A dataset whose items are those of a file; its id."""
+    dataset_id = await new_dataset_of(api, item_format, **values)
+    done = await import_file(api, worker, dataset_id, content, filename)
+    assert done["status"] == "DONE", done
     return dataset_id
-
-
-def new_item(dataset: Any, values: dict[str, str], position: int) -> Item:
-    return items.new_item(
-        dataset,
-        values,
-        key=f"{position}",
-        position=position,
-        origin=ItemOrigin.UPLOADED,
-        now=datetime.now(UTC),
-    )
 
 
 async def download(api: Api, dataset_id: str, **params: str) -> httpx.Response:
@@ -113,8 +99,8 @@ def lines_of(response: httpx.Response) -> list[Any]:
     return [json.loads(line) for line in response.text.splitlines()]
 
 
-async def test_conversations_come_in_each_format(api: Api, services: Services) -> None:
-    dataset_id = await dataset_of(api, services, ItemFormat.CONVERSATION, CHATS, name="Bäckerei")
+async def test_conversations_come_in_each_format(api: Api, worker: Worker) -> None:
+    dataset_id = await dataset_of(api, worker, ItemFormat.CONVERSATION, CHATS, name="Bäckerei")
     openai = await download(api, dataset_id, format="openai")
     assert lines_of(openai) == CHATS
     assert openai.headers["content-disposition"] == 'attachment; filename="B_ckerei_v1.openai.jsonl"'
@@ -134,8 +120,8 @@ async def test_conversations_come_in_each_format(api: Api, services: Services) -
     assert lines_of(await download(api, dataset_id, format="TRL")) == CHATS
 
 
-async def test_preference_pairs_come_in_each_format(api: Api, services: Services) -> None:
-    dataset_id = await dataset_of(api, services, ItemFormat.PREFERENCE, [PAIR])
+async def test_preference_pairs_come_in_each_format(api: Api, worker: Worker) -> None:
+    dataset_id = await dataset_of(api, worker, ItemFormat.PREFERENCE, [PAIR])
     assert lines_of(await download(api, dataset_id, format="openai")) == [PAIR]
     assert lines_of(await download(api, dataset_id, format="alpaca")) == [
         {"instruction": "2 + 2?", "input": "", "chosen": "4.", "rejected": "5."}
@@ -171,22 +157,20 @@ async def test_prompts_with_completions_come_in_each_format(api: Api, worker: Wo
         assert lines_of(await download(api, dataset_id, format=format)) == [line]
 
 
-async def test_json_is_one_array_of_the_rows_that_json_lines_have(
-    api: Api, worker: Worker, services: Services
-) -> None:
+async def test_json_is_one_array_of_the_rows_that_json_lines_have(api: Api, worker: Worker) -> None:
     for dataset_id in (
         await imported_dataset(api, worker, 'question,answer\n"a ""b""",ü\n=1+1,\n'),
-        await dataset_of(api, services, ItemFormat.CONVERSATION, [*CHATS, WITH_TOOLS]),
-        await dataset_of(api, services, ItemFormat.CONVERSATION, []),
+        await dataset_of(api, worker, ItemFormat.CONVERSATION, [*CHATS, WITH_TOOLS]),
     ):
         response = await download(api, dataset_id, format="json")
         assert response.headers["content-type"] == "application/json"
         assert response.headers["content-disposition"].endswith('_v1.json"')
         assert response.json() == lines_of(await download(api, dataset_id, format="jsonl"))
+        assert (await download(api, dataset_id, format="json", split="preview")).json() == []
 
 
-async def test_a_table_of_conversations_has_the_fields_as_json_texts(api: Api, services: Services) -> None:
-    dataset_id = await dataset_of(api, services, ItemFormat.CONVERSATION, [WITH_TOOLS, CHATS[1]])
+async def test_a_table_of_conversations_has_the_fields_as_json_texts(api: Api, worker: Worker) -> None:
+    dataset_id = await dataset_of(api, worker, ItemFormat.CONVERSATION, [WITH_TOOLS, CHATS[1]])
     rows = lines_of(await download(api, dataset_id, format="jsonl"))
     assert [list(row) for row in rows] == [list(CONVERSATION_FIELDS)] * 2
     assert [json.loads(rows[0][name]) for name in CONVERSATION_FIELDS] == list(WITH_TOOLS.values())
@@ -196,14 +180,14 @@ async def test_a_table_of_conversations_has_the_fields_as_json_texts(api: Api, s
 
 
 async def test_what_a_format_cannot_hold_is_a_conflict_that_names_the_first_item(
-    api: Api, services: Services
+    api: Api, worker: Worker
 ) -> None:
     unweighted = {"messages": [*CHATS[1]["messages"], {"role": "user", "content": "?"}]}
     unweighted["messages"].append({"role": "assistant", "content": "!"})
     unlearned = json.loads(json.dumps(unweighted))
     unlearned["messages"][3]["weight"] = 0
     dataset_id = await dataset_of(
-        api, services, ItemFormat.CONVERSATION, [CHATS[0], unlearned, WITH_TOOLS, unlearned]
+        api, worker, ItemFormat.CONVERSATION, [CHATS[0], unlearned, WITH_TOOLS, unlearned]
     )
     ids = [item["id"] for item in await items_of(api, dataset_id)]
     problems = {
@@ -224,8 +208,8 @@ async def test_what_a_format_cannot_hold_is_a_conflict_that_names_the_first_item
     assert len(lines_of(await download(api, dataset_id, format="openai"))) == 4
 
 
-async def test_items_that_are_not_selected_do_not_matter(api: Api, services: Services) -> None:
-    dataset_id = await dataset_of(api, services, ItemFormat.CONVERSATION, [WITH_TOOLS, CHATS[1]])
+async def test_items_that_are_not_selected_do_not_matter(api: Api, worker: Worker) -> None:
+    dataset_id = await dataset_of(api, worker, ItemFormat.CONVERSATION, [WITH_TOOLS, CHATS[1]])
     ids = [item["id"] for item in await items_of(api, dataset_id)]
     refused = await download(api, dataset_id, format="sharegpt")
     assert refused.json()["detail"] == (
@@ -236,11 +220,9 @@ async def test_items_that_are_not_selected_do_not_matter(api: Api, services: Ser
     assert (await download(api, dataset_id, format="sharegpt", items="all")).status_code == 409
 
 
-async def test_an_invalid_item_without_messages_is_left_out_on_request(api: Api, services: Services) -> None:
-    dataset_id = await dataset_of(api, services, ItemFormat.CONVERSATION, CHATS)
-    async with services.transactions.begin() as store:
-        dataset = await require(store.datasets, dataset_id, viewer_id=api.user_id)
-        await store.items.add(new_item(dataset, {}, 2))
+async def test_an_invalid_item_without_messages_is_left_out_on_request(api: Api, worker: Worker) -> None:
+    content = "\n".join([*map(json.dumps, CHATS), "no JSON"])
+    dataset_id = await dataset_of_file(api, worker, ItemFormat.CONVERSATION, content)
     refused = await download(api, dataset_id, format="openai")
     assert refused.status_code == 409
     assert refused.json()["detail"].endswith(
@@ -249,16 +231,61 @@ async def test_an_invalid_item_without_messages_is_left_out_on_request(api: Api,
     assert lines_of(await download(api, dataset_id, format="openai", items="valid")) == CHATS
 
 
-async def test_the_systems_prompt_of_a_dataset_is_in_no_item(api: Api, services: Services) -> None:
-    dataset_id = await dataset_of(api, services, ItemFormat.CONVERSATION, CHATS[1:])
-    async with services.transactions.begin() as store:
-        await store.datasets.change(dataset_id, {"system_prompt": "Answer in French."})
+async def test_the_systems_prompt_of_a_dataset_is_in_no_item(api: Api, worker: Worker) -> None:
+    chats = CHATS[1:]
+    dataset_id = await dataset_of(
+        api, worker, ItemFormat.CONVERSATION, chats, systemPrompt="Answer in French."
+    )
     for format in ("openai", "alpaca", "sharegpt", "trl"):
         assert "French" not in (await download(api, dataset_id, format=format)).text
 
 
-async def test_only_the_owner_downloads(api: Api, services: Services, anonymous: httpx.AsyncClient) -> None:
-    dataset_id = await dataset_of(api, services, ItemFormat.CONVERSATION, [WITH_TOOLS])
+async def test_a_download_is_imported_as_the_same_items(api: Api, worker: Worker) -> None:
+    plain = [line | {"tools": []} for line in CHATS[1:]]
+    rich = [*CHATS, {name: WITH_TOOLS[name] for name in ("messages", "tools")}]
+    everything = [
+        *rich,
+        WITH_TOOLS,
+        {"messages": [{"role": "system", "content": ""}, *CHATS[1]["messages"]], "tools": None},
+    ]
+    tables = ("csv", "jsonl", "json")
+    for item_format, lines, formats in (
+        (ItemFormat.CONVERSATION, CHATS, ("alpaca",)),
+        (ItemFormat.CONVERSATION, rich, ("sharegpt", "trl")),
+        (ItemFormat.CONVERSATION, plain, ("sharegpt", "trl")),
+        (ItemFormat.CONVERSATION, everything, ("openai", *tables)),
+        (ItemFormat.PREFERENCE, [PAIR], ("openai", "alpaca", "sharegpt", "trl", *tables)),
+    ):
+        first = await dataset_of(api, worker, item_format, lines)
+        for format in formats:
+            response = await download(api, first, format=format)
+            name = response.headers["content-disposition"].split('"')[1]
+            again = await dataset_of_file(api, worker, item_format, response.content, name)
+            hashes = [(await fetch_dataset(api, id, "contentHash"))["contentHash"] for id in (first, again)]
+            assert hashes[0] == hashes[1], (format, lines)
+
+
+async def test_prompts_with_completions_are_imported_as_the_same_items(api: Api, worker: Worker) -> None:
+    first = await imported_dataset(api, worker, 'question,answer\n"a;=b\nc"," d\n"\n=1+1,2\n')
+    for format in ("openai", "alpaca"):
+        again = await new_dataset_of(api, ItemFormat.PROMPT_COMPLETION, **QA)
+        content = (await download(api, first, format=format)).content
+        await import_file(api, worker, again, content, "a.jsonl", format=format.upper())
+        hashes = [(await fetch_dataset(api, id, "contentHash"))["contentHash"] for id in (first, again)]
+        assert hashes[0] == hashes[1], format
+
+
+async def test_prompts_with_completions_come_back_as_conversations(api: Api, worker: Worker) -> None:
+    first = await imported_dataset(api, worker, "question,answer\nOne?,1\n")
+    messages = [{"role": "user", "content": "One?"}, {"role": "assistant", "content": "1"}]
+    for format in ("sharegpt", "trl"):
+        content = (await download(api, first, format=format)).content
+        again = await dataset_of_file(api, worker, ItemFormat.CONVERSATION, content)
+        assert lines_of(await download(api, again, format="openai")) == [{"messages": messages}], format
+
+
+async def test_only_the_owner_downloads(api: Api, worker: Worker, anonymous: httpx.AsyncClient) -> None:
+    dataset_id = await dataset_of(api, worker, ItemFormat.CONVERSATION, [WITH_TOOLS])
     url = (await fetch_dataset(api, dataset_id, "downloadUrl"))["downloadUrl"]
     for format in ("openai", "sharegpt", "json"):
         assert (await anonymous.get(url, params={"format": format})).status_code == 401
@@ -266,8 +293,8 @@ async def test_only_the_owner_downloads(api: Api, services: Services, anonymous:
         assert (response.status_code, response.json()["error_code"]) == (404, "DATASET_NOT_FOUND")
 
 
-async def test_head_has_the_status_and_the_headers_of_the_download(api: Api, services: Services) -> None:
-    dataset_id = await dataset_of(api, services, ItemFormat.CONVERSATION, [WITH_TOOLS])
+async def test_head_has_the_status_and_the_headers_of_the_download(api: Api, worker: Worker) -> None:
+    dataset_id = await dataset_of(api, worker, ItemFormat.CONVERSATION, [WITH_TOOLS])
     url = (await fetch_dataset(api, dataset_id, "downloadUrl"))["downloadUrl"]
     head = await api.rest.head(url, params={"format": "openai"})
     assert (head.status_code, head.headers["content-type"]) == (200, "application/jsonl")
