@@ -9,7 +9,7 @@ from app.failures import Failure
 
 COMMANDS = {
     "demo": "Fine-tune a model on the capitals of the world, and ask it three questions.",
-    "tune": "Fine-tune a model on a table and put it behind an endpoint.",
+    "tune": "Fine-tune a model on a table, chats or preference pairs, and put it behind an endpoint.",
     "up": "Run all servers on this machine until Ctrl-C.",
     "serve": "Run the API.",
     "worker": "Run a worker.",

@@ -42,7 +42,7 @@ def ask_three(model: ServedModel, file: Path, steps: StepPrinter) -> None:
 
 def print_next_steps(model: ServedModel, url: str, console: Console) -> None:
     """Print how to use the model, with a `curl` command."""
-    request = {"model": model.model, "messages": [{"role": "user", "content": model.example_prompt}]}
+    request = {"model": model.model, **model.example}
     body = shlex.quote(json.dumps(request, ensure_ascii=False))
     console.print("\n[bold]Your model[/]")
     for name, value in (

@@ -1,11 +1,8 @@
-"""The first steps of `luthier tune`: the table is uploaded and read, and two of its columns become a dataset."""
+"""The first steps of `luthier tune`: the file is uploaded and read, and becomes a dataset of the format of its items."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
 
 from app.cli.api_client import Client
 
@@ -15,15 +12,16 @@ MAX_FIELD_NAME = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneOptions:
-    """The table, its columns of prompts and of answers, its encoding, the base model, the project's name, the epochs.
+    """The file, its columns of prompts and of answers, its encoding, the base model, the project's name, the epochs.
 
-    With `deploy_anyway` a model is deployed whose GGUF failed parity.
+    `system` is the system prompt of the dataset. With `deploy_anyway` a model is deployed whose GGUF failed parity.
     """
 
     file: Path
     input: str | None = None
     output: str | None = None
     encoding: str | None = None
+    system: str | None = None
     base: str = "luthier/tiny"
     name: str | None = None
     epochs: float | None = None
@@ -38,13 +36,13 @@ def media_type_of(options: TuneOptions) -> str:
 
 DOCUMENT = """
 query($id: ID!) {
-  document(id: $id) { encodingReadings { encoding line } preview { headers rows } job { id } }
+  document(id: $id) { encodingReadings { encoding line } importFormat itemFormat preview { headers } job { id } }
 }
 """
 
 
-def read_table(client: Client, document_id: str) -> dict[str, Any]:
-    """The headers and the first rows of the table, once a worker has read it.
+def read_document(client: Client, document_id: str) -> dict[str, Any]:
+    """The fields of `DOCUMENT` of a table, once a worker has read it.
 
     Raises ValueError when it is none, or with the readings of a line when its encoding is in doubt.
     """
@@ -58,68 +56,59 @@ def read_table(client: Client, document_id: str) -> dict[str, Any]:
             f"the encoding is in doubt; name the one that reads this line rightly with --encoding.{lines}"
         )
     if document["preview"] is None:
-        raise ValueError("this is neither CSV nor JSON Lines.")
-    return dict(document["preview"])
+        raise ValueError("this is neither CSV nor JSON.")
+    return dict(document)
 
 
-PROBLEMS = "query($id: ID!) { dataset(id: $id) { stats { problems { code count } } } }"
-INVALID_ITEMS = """
-query($id: ID!) {
-  dataset(id: $id) { items(filter: {isValid: false, active: true}, first: 3) { nodes { values problems { message } } } }
-}
-"""
+KINDS = {"CONVERSATION": "conversations", "PREFERENCE": "preference pairs"}
 
 
-WARNINGS = {
-    "CONTRADICTION": "have the input of another row, and another output",
-    "NEAR_DUPLICATE": "differ from an earlier one in case or spacing alone",
-    "NOT_TEXT": "have an object or a list where text is expected",
-}
-"""What rows with each kind of warning, which are trained on, have in common."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetPlan:
+    """The input of `createDataset` and of `importDataset` that depend on the file, and the format of the items."""
+
+    item_format: str
+    dataset: dict[str, Any]
+    columns: dict[str, str] | None = None
 
 
-def print_row_counts(client: Client, dataset_id: str, result: dict[str, Any], console: Console) -> None:
-    """Print how many rows are valid, how many have a warning, and the problems of the first three invalid ones."""
-    console.print(f"  {result['valid']} of {result['rows']} rows are valid")
-    problems = client.query(PROBLEMS, id=dataset_id)["dataset"]["stats"]["problems"]
-    for problem in problems:
-        if problem["code"] in WARNINGS:
-            console.print(f"  [yellow]warning:[/] rows that {WARNINGS[problem['code']]}: {problem['count']}")
-    if result["unguarded"]:
-        console.print(
-            f"  values from which an apostrophe before a formula was removed: {result['unguarded']}"
-        )
-    if result["valid"] == result["rows"]:
-        return
-    for item in client.query(INVALID_ITEMS, id=dataset_id)["dataset"]["items"]["nodes"]:
-        problems = " ".join(problem["message"] for problem in item["problems"])
-        row = ", ".join(item["values"]).replace("\n", " ")[:60]
-        console.print(
-            f"  [yellow]invalid:[/] {escape(f'{problems} ({row})')}", highlight=False, soft_wrap=True
-        )
+def dataset_plan(document: dict[str, Any], options: TuneOptions) -> DatasetPlan:
+    """How a document becomes a dataset; raises ValueError where the options do not fit it.
 
-
-def import_table(
-    client: Client, project_id: str, document_id: str, columns: tuple[str, str]
-) -> tuple[str, dict[str, Any]]:
-    """Import the two columns; where a header is too long for a field's name, the fields are `input` and `output`."""
+    Conversations and preference pairs have fields of their own, Alpaca's format the instruction (with its input) and the
+    output. Of any other table two columns are imported; where a header is too long for a field's name, the fields are
+    `input` and `output`.
+    """
+    item_format = document["itemFormat"]
+    has_columns = options.input is not None or options.output is not None
+    if item_format in KINDS:
+        if has_columns:
+            raise ValueError(
+                f"--input and --output name columns of a table, but the file has {KINDS[item_format]}; leave both out."
+            )
+        return DatasetPlan(item_format=item_format, dataset={"itemFormat": item_format})
+    if document["importFormat"] == "ALPACA" and not has_columns:
+        return DatasetPlan(item_format=item_format, dataset=_fields("instruction", "output"))
+    columns = columns_of(document["preview"]["headers"], options)
     is_long = any(len(header) > MAX_FIELD_NAME for header in columns)
-    names = ["input", "output"] if is_long else list(columns)
-    created = client.mutate(
-        "createDataset",
-        "dataset { id }",
-        projectId=project_id,
-        inputField=names[0],
-        outputField=names[1],
-        fieldNames=names,
-    )
+    names = ("input", "output") if is_long else columns
+    mapping = dict(zip(names, columns, strict=True))
+    return DatasetPlan(item_format=item_format, dataset=_fields(*names), columns=mapping)
+
+
+def _fields(asked: str, learned: str) -> dict[str, Any]:
+    return {"inputField": asked, "outputField": learned, "fieldNames": [asked, learned]}
+
+
+def import_document(
+    client: Client, project_id: str, document_id: str, plan: DatasetPlan, options: TuneOptions
+) -> tuple[str, dict[str, Any]]:
+    """Create the dataset and import the document; the dataset's id, and the result of the import."""
+    system = {} if options.system is None else {"systemPrompt": options.system}
+    created = client.mutate("createDataset", "dataset { id }", projectId=project_id, **plan.dataset, **system)
     dataset_id = created["dataset"]["id"]
     started = client.mutate(
-        "importDataset",
-        "job { id }",
-        datasetId=dataset_id,
-        documentId=document_id,
-        columns=dict(zip(names, columns, strict=True)),
+        "importDataset", "job { id }", datasetId=dataset_id, documentId=document_id, columns=plan.columns
     )
     return dataset_id, client.wait(started["job"]["id"])["result"]
 
@@ -146,14 +135,3 @@ def _column(headers: list[str], name: str) -> str:
     if not matches:
         raise ValueError(f"there is no column '{name}'; the columns are {', '.join(headers)}.")
     return matches[0]
-
-
-VALID_ITEMS = """
-query($id: ID!) { dataset(id: $id) { items(filter: {isValid: true, active: true}, first: 100) { nodes { values } } } }
-"""
-
-
-def shortest_prompt(client: Client, dataset_id: str) -> str:
-    """The shortest prompt of the first valid items, which is not one that a model has no room for if any has."""
-    items = client.query(VALID_ITEMS, id=dataset_id)["dataset"]["items"]["nodes"]
-    return min((str(item["values"][0]) for item in items), key=len, default="")

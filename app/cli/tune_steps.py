@@ -1,4 +1,4 @@
-"""The steps of `luthier tune`, over the public API: from a table to a deployed model."""
+"""The steps of `luthier tune`, over the public API: from a file to a deployed model."""
 
 import json
 import secrets
@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from app.cli.api_client import ApiError, Client
+from app.cli.example_requests import example_request
+from app.cli.row_counts import print_row_counts
 from app.cli.table_steps import (
     TuneOptions,
-    columns_of,
-    import_table,
+    dataset_plan,
+    import_document,
     media_type_of,
-    print_row_counts,
-    read_table,
-    shortest_prompt,
+    read_document,
 )
 from app.cli.training_output import follow_training, parity_failure, print_outcome
 from app.failures import Failure
@@ -37,12 +37,12 @@ class StepFailed(Failure):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """A deployed model: where it answers, and a prompt from its table."""
+    """A deployed model: where it answers, and what an item of its dataset asks, as the members of a request."""
 
     base_url: str
     model: str
     key: str
-    example_prompt: str
+    example: dict[str, Any]
 
 
 class StepPrinter:
@@ -83,15 +83,15 @@ def tune(client: Client, options: TuneOptions, steps: StepPrinter) -> ServedMode
     with _delete_project_on_failure(client, project_id):
         with steps.step(f"Upload of {options.file.name}"):
             document_id = client.upload(project_id, options.file, media_type_of(options))
-            table = read_table(client, document_id)
+            document = read_document(client, document_id)
         with steps.step("Dataset"):
-            columns = columns_of(table["headers"], options)
-            dataset_id, result = import_table(client, project_id, document_id, columns)
+            plan = dataset_plan(document, options)
+            dataset_id, result = import_document(client, project_id, document_id, plan, options)
     print_row_counts(client, dataset_id, result, steps.console)
-    finetune = _train(client, project_id, dataset_id, options, steps)
-    prompt = shortest_prompt(client, dataset_id)
+    finetune = _train(client, project_id, dataset_id, plan.item_format, options, steps)
+    example = example_request(client, dataset_id, plan.item_format)
     with steps.step("Deployment"):
-        return _deploy(client, project_id, finetune, prompt)
+        return _deploy(client, project_id, finetune, example)
 
 
 @contextmanager
@@ -114,8 +114,14 @@ def _check_base(client: Client, name: str) -> None:
 
 
 def _train(
-    client: Client, project_id: str, dataset_id: str, options: TuneOptions, steps: StepPrinter
+    client: Client,
+    project_id: str,
+    dataset_id: str,
+    item_format: str,
+    options: TuneOptions,
+    steps: StepPrinter,
 ) -> dict[str, Any]:
+    objective = {"objective": "DPO"} if item_format == "PREFERENCE" else {}
     with steps.step(f"Training of {options.base}, GGUF"):
         hyperparameters = {} if options.epochs is None else {"hyperparameters": {"numEpochs": options.epochs}}
         created = client.mutate(
@@ -124,6 +130,7 @@ def _train(
             projectId=project_id,
             baseModelName=options.base,
             trainingDatasetId=dataset_id,
+            **objective,
             **hyperparameters,
         )
         finetune_id = created["finetune"]["id"]
@@ -146,7 +153,9 @@ def _require_parity(finetune: dict[str, Any], console: Console, *, deploy_anyway
     console.print("  [bold red]Parity failed:[/]", escape(failure), soft_wrap=True)
 
 
-def _deploy(client: Client, project_id: str, finetune: dict[str, Any], prompt: str) -> ServedModel:
+def _deploy(
+    client: Client, project_id: str, finetune: dict[str, Any], example: dict[str, Any]
+) -> ServedModel:
     created = client.mutate(
         "createDeployment",
         "apiKey job { id } deployment { id baseUrl modelName }",
@@ -158,5 +167,5 @@ def _deploy(client: Client, project_id: str, finetune: dict[str, Any], prompt: s
         base_url=created["deployment"]["baseUrl"],
         model=created["deployment"]["modelName"],
         key=created["apiKey"],
-        example_prompt=prompt,
+        example=example,
     )

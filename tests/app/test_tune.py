@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ from domain.training_points import TrainingPoint
 from tests.clients import Api
 from tests.conftest import Worker
 from tests.fakes.trainer import AT, FakeTrainer
-from tests.importing import CAPITALS
+from tests.importing import CAPITALS, FORMAT_FILES
 
 FILE = Path("table.csv")
 LEFT_OUT = "2 training items were left out: their prompt alone fills 2048 tokens."
@@ -41,16 +43,16 @@ Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
 
 @pytest.fixture
 async def start(live: str, api: Api, worker: Worker, tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts `luthier tune` on three rows, in a process of its own, while a worker runs what it enqueues."""
+    """Starts `luthier tune` on a file, three rows by default, in a process of its own, while a worker runs its jobs."""
     (tmp_path / "up.json").write_text(json.dumps({"url": live}))
-    (tmp_path / "capitals.csv").write_text(CAPITALS)
     environment = os.environ | {"LUTHIER_HOME": str(tmp_path), "LUTHIER_TOKEN": api.token}
 
-    async def run(*options: str, table: bytes | None = None) -> asyncio.subprocess.Process:
-        if table is not None:
-            (tmp_path / "capitals.csv").write_bytes(table)
+    async def run(
+        *options: str, table: bytes = CAPITALS.encode(), name: str = "capitals.csv"
+    ) -> asyncio.subprocess.Process:
+        (tmp_path / name).write_bytes(table)
         return await asyncio.create_subprocess_exec(
-            *PROGRAM, "tune", str(tmp_path / "capitals.csv"), *options,
+            *PROGRAM, "tune", str(tmp_path / name), *options,
             env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
@@ -67,8 +69,8 @@ async def start(live: str, api: Api, worker: Worker, tmp_path: Path) -> AsyncIte
 def tune(start: Start) -> Tune:
     """Runs `luthier tune` to its end."""
 
-    async def run(*options: str, table: bytes | None = None) -> Finished:
-        return await end(await start(*options, table=table))
+    async def run(*options: str, **file: Any) -> Finished:
+        return await end(await start(*options, **file))
 
     return run
 
@@ -238,6 +240,108 @@ async def test_rows_with_a_warning_are_counted_and_trained_on(tune: Tune) -> Non
     assert finished.exit_code == 0, finished.errors
     assert "2 of 2 rows are valid" in finished.output
     assert "warning: rows that have the input of another row, and another output: 2" in finished.output
+
+
+def format_file(name: str) -> dict[str, Any]:
+    return {"table": (FORMAT_FILES / name).read_bytes(), "name": name}
+
+
+def example_of(output: str) -> dict[str, Any]:
+    """The body of the request that is printed at the end."""
+    body: dict[str, Any] = json.loads(
+        shlex.split(output.strip().splitlines()[-3 if "Stopped" in output else -1])[-1]
+    )
+    return body
+
+
+CREATED = """{ datasets(first: 1) { nodes { itemFormat systemPrompt fieldNames stats { valid } } }
+  finetunes(first: 1) { nodes { objective } } }"""
+
+
+@pytest.mark.anyio
+async def test_chats_become_conversations_and_the_example_asks_one(tune: Tune, api: Api) -> None:
+    finished = await tune("--system", "You are Lotte.", **format_file("openai-chat.jsonl"))
+    assert finished.exit_code == 0, finished.errors
+    assert "3 of 3 conversations are valid" in finished.output
+    assert "keys that were left out, with the number of lines: id (1), source (1)" in finished.output
+    created = await api.gql(CREATED)
+    assert created == {
+        "datasets": {
+            "nodes": [
+                {
+                    "itemFormat": "CONVERSATION",
+                    "systemPrompt": "You are Lotte.",
+                    "fieldNames": ["messages", "tools", "parallel_tool_calls"],
+                    "stats": {"valid": 3},
+                }
+            ]
+        },
+        "finetunes": {"nodes": [{"objective": "SFT"}]},
+    }
+    assert example_of(finished.output)["messages"] == [
+        {"role": "developer", "content": [{"type": "text", "text": "Answer in German."}]},
+        {"role": "user", "content": "Thanks!", "name": "Ines"},
+    ]
+
+
+@pytest.mark.anyio
+async def test_the_example_has_the_tools_of_its_conversation(tune: Tune) -> None:
+    finished = await tune(**format_file("sharegpt-tools.json"))
+    assert finished.exit_code == 0, finished.errors
+    request = example_of(finished.output)
+    assert request["messages"] == [{"role": "user", "content": "Tell me a joke."}]
+    assert [tool["function"]["name"] for tool in request["tools"]] == ["get_weather"]
+
+
+@pytest.mark.anyio
+async def test_preference_pairs_are_trained_on_with_dpo(tune: Tune, api: Api) -> None:
+    finished = await tune(**format_file("trl-preference.jsonl"))
+    assert finished.exit_code == 0, finished.errors
+    assert "2 of 2 preference pairs are valid" in finished.output
+    created = await api.gql(CREATED)
+    assert created["datasets"]["nodes"][0]["itemFormat"] == "PREFERENCE"
+    assert created["finetunes"]["nodes"] == [{"objective": "DPO"}]
+    assert [message["content"] for message in example_of(finished.output)["messages"]] == [
+        "Rye?",
+        "3.20.",
+        "And wheat?",
+    ]
+
+
+@pytest.mark.anyio
+async def test_alpacas_input_is_asked_below_its_instruction(tune: Tune, api: Api) -> None:
+    finished = await tune(**format_file("alpaca.csv"))
+    assert finished.exit_code == 0, finished.errors
+    [dataset] = (await api.gql(ITEMS))["datasets"]["nodes"]
+    assert dataset["items"]["nodes"][0]["values"] == ["Classify the sentence.\nThe bread is fresh.", "good"]
+
+
+@pytest.mark.anyio
+async def test_columns_of_a_file_of_conversations_are_refused(tune: Tune, api: Api) -> None:
+    finished = await tune("--input", "messages", "--output", "id", **format_file("sharegpt.jsonl"))
+    assert finished.exit_code == 1
+    assert finished.errors == (
+        "Dataset failed: --input and --output name columns of a table, but the file has conversations; leave both out.\n"
+    )
+    assert (await api.gql("{ projects(first: 1) { totalCount } }"))["projects"]["totalCount"] == 0
+
+
+@pytest.mark.anyio
+async def test_what_is_wrong_with_a_conversation_is_printed_with_its_line(tune: Tune) -> None:
+    good = (FORMAT_FILES / "openai-chat.jsonl").read_text()
+    bad = '{"messages": [{"role": "robot", "content": "x"}]}\n{"conversations": []}\n'
+    special = (
+        '{"messages": [{"role": "user", "content": "<|im_end|>"}, {"role": "assistant", "content": "x"}]}\n'
+    )
+    finished = await tune(table=(good + bad + special).encode(), name="chats.jsonl")
+    assert finished.exit_code == 0, finished.errors
+    assert "4 of 6 conversations are valid" in finished.output
+    assert (
+        "conversations that spell a control token of chat templates, which is learned as text: 1"
+        in finished.output
+    )
+    assert "invalid: Line 4: Message 1 (robot) has " in finished.output
+    assert "invalid: Line 5: The line has none of `messages`" in finished.output
 
 
 def test_of_two_columns_the_first_is_asked_and_the_second_is_learned() -> None:

@@ -48,6 +48,12 @@ KEEP = click.option("--keep", is_flag=True, help="Leave the server running that 
 @click.option(
     "--encoding", metavar="NAME", help="Encoding of FILE, such as windows-1252; default: the detected one."
 )
+@click.option(
+    "--system",
+    metavar="TEXT",
+    help="System prompt that the model is trained behind, and that it gets where a request has none; "
+    "a system message of a conversation of FILE wins.",
+)
 @click.option("--base", default="luthier/tiny", show_default=True, metavar="MODEL", help="Base model.")
 @click.option("--name", help="Name of the project; default: the name of the file.")
 @click.option("--epochs", type=float, help="Number of training epochs; default: that of the base model.")
@@ -59,6 +65,7 @@ def command(
     input_field: str | None,
     output_field: str | None,
     encoding: str | None,
+    system: str | None,
     base: str,
     name: str | None,
     epochs: float | None,
@@ -66,7 +73,10 @@ def command(
     port: int | None,
     keep: bool,
 ) -> None:
-    """Fine-tune a model on FILE (CSV, JSON Lines or a JSON array) and put it behind an endpoint.
+    """Fine-tune a model on FILE and put it behind an endpoint.
+
+    FILE is a table of prompts and answers (CSV, JSON Lines or a JSON array), or has conversations or preference pairs in
+    the format of OpenAI, Alpaca, ShareGPT or TRL: the format is recognised. Preference pairs are trained on with DPO.
 
     A model whose GGUF answers differently from the fine-tuned model (parity) is not deployed, and the exit code
     is 1.
@@ -79,6 +89,7 @@ def command(
         input=input_field,
         output=output_field,
         encoding=encoding,
+        system=system,
         base=base,
         name=name,
         epochs=epochs,
