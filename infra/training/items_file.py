@@ -25,6 +25,10 @@ class TrainingItem:
         turns = learned_turns(self.conversation)
         return beginning(self.conversation, turns[-1]) if turns else self.conversation
 
+    def asked_before(self, turn: int) -> Conversation:
+        """The conversation before the learned turn of this index."""
+        return beginning(self.conversation, turn)
+
     @property
     def answer(self) -> Message:
         """The assistant message of the last learned turn."""
@@ -42,6 +46,10 @@ class PreferenceItem:
     def asked(self) -> Conversation:
         """The conversation that asks."""
         return self.preference.input
+
+    def asked_before(self, _turn: int) -> Conversation:
+        """The conversation that asks: the one turn of a pair ends it."""
+        return self.asked
 
     @property
     def answer(self) -> Message:

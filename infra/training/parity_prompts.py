@@ -4,7 +4,6 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from domain.conversations import Conversation
 from infra.training.data import TokenizedItem
-from infra.training.labels import beginning
 
 SYSTEM_ROLES = {"system", "developer"}
 
@@ -25,8 +24,8 @@ def parity_prompts(items: Iterable[TokenizedItem], count: int) -> list[Conversat
 
 
 def _asked(item: TokenizedItem) -> Iterator[Conversation]:
-    turns = sorted(turn for text in item.texts for turn in text.turns)
-    return (beginning(item.item.conversation, turn) for turn in turns)
+    turns = sorted({turn for text in item.texts for turn in text.turns})
+    return map(item.item.asked_before, turns)
 
 
 def _kind(asked: Conversation) -> Hashable:

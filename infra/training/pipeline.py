@@ -32,7 +32,7 @@ from infra.training.reporter import Reporter
 from infra.training.run_summary import RunSummary
 from infra.training.stop_tokens import untrained_token_warnings
 from infra.training.system_prompts import set_system_prompt
-from infra.training.transcripts import asked_text, message_text
+from infra.training.transcripts import asked_text, expected_output
 
 MAX_SAMPLES = 5
 MAX_SAMPLE_TOKENS = 256  # of each output
@@ -213,7 +213,7 @@ def _summary(inputs: TrainingInputs, outcome: ExportOutcome) -> RunSummary:
     samples = (
         InferenceSample(
             prompt=asked_text(sample.item.asked),
-            expected=message_text(sample.item.answer),
+            expected=expected_output(inputs.base_model, sample.item.asked, sample.item.answer),
             base_output=base_output,
             tuned_output=tuned_output,
         )

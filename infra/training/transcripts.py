@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 from domain.conversations import Conversation, Message
+from infra.training.base_model import LocalBaseModel
+from infra.training.labels import labelled_ending
 
 
 def asked_text(conversation: Conversation) -> str:
@@ -11,6 +13,14 @@ def asked_text(conversation: Conversation) -> str:
     if len(conversation.messages) == 1 and conversation.messages[0]["role"] == "user":
         return message_text(conversation.messages[0])
     return "\n".join(f"{message['role']}: {message_text(message)}" for message in conversation.messages)
+
+
+def expected_output(base_model: LocalBaseModel, asked: Conversation, answer: Message) -> str:
+    """The answer as a model has to write it: its text, or with tool calls what the chat template renders of them."""
+    if not answer.get("tool_calls"):
+        return message_text(answer)
+    ending = labelled_ending(base_model, asked, answer)
+    return str(base_model.tokenizer.decode(ending.ending_ids, skip_special_tokens=True)).strip()
 
 
 def message_text(message: Message) -> str:

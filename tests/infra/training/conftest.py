@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from domain.base_models import LINEAR_LAYERS
 from domain.hyperparameters import FinetuneMethod, Hyperparameters
 from domain.job_events import Metric, Progress
 from domain.ports.trainer import ItemsPrepared, TrainingMessage, TrainingResult, TrainingRun
+from infra.training import export
+from infra.training.base_model import fetch_base_model
+from infra.training.reporter import Reporter
 from infra.training.trainer import ProcessTrainer
 
 CAPITALS = Path(__file__).parents[3] / "examples" / "capitals.csv"
@@ -158,3 +162,15 @@ def trained(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
         patch.setenv("CONNECTIONS", str(connections))
         messages = asyncio.run(messages_of(ProcessTrainer(models), run))
     return Trained(run, messages, connections.read_text().splitlines())
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`luthier/tiny` as it is built, as a GGUF."""
+    folder = tmp_path_factory.mktemp("tiny")
+    base_model = fetch_base_model("luthier/tiny", models)
+    export.save_merged(base_model.load_weights(), base_model, folder / "merged")
+    gguf, reporter = folder / "tiny.gguf", Reporter(io.BytesIO())
+    with export.converting(folder / "merged", gguf, small_run(folder), reporter):
+        pass
+    return gguf
