@@ -9,7 +9,7 @@ from infra.training.base_model import LocalBaseModel
 from infra.training.findings import LEFT_OUT, Finding, Findings
 from infra.training.items_file import TrainingItem
 from infra.training.label_checks import LabelChecks
-from infra.training.labels import LabelledText, labelled_texts, learned_turns
+from infra.training.labels import LabelledText, labelled_texts
 
 TEMPLATE_ERRORS = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What a chat template raises at a conversation that it does not know how to render."""
@@ -65,7 +65,9 @@ def tokenize(items: Sequence[TrainingItem], base_model: LocalBaseModel, max_leng
         if learned:
             tokenized.append(TokenizedItem(item, learned))
             findings.counts.update(checks.findings(item.conversation, texts))
-        findings.counts.update(_length_findings(item, texts, learned, max_length))
+            findings.counts.update(_length_findings(texts, learned, max_length))
+        else:
+            findings.counts[_why_left_out(texts)] += 1
     return TokenizedSplit(tuple(tokenized), findings)
 
 
@@ -81,14 +83,18 @@ def cannot_train(train: TokenizedSplit, max_length: int) -> str | None:
     return " ".join(["No item can be trained on.", *train.warnings("training", max_length)])
 
 
+def _why_left_out(texts: Sequence[LabelledText]) -> Finding:
+    if not texts:
+        return Finding.NOTHING_TO_LEARN
+    return Finding.PROMPT_TOO_LONG if any(text.turns for text in texts) else Finding.ANSWERS_LOST
+
+
 def _length_findings(
-    item: TrainingItem, texts: list[LabelledText], learned: tuple[LabelledText, ...], max_length: int
+    texts: Sequence[LabelledText], learned: Sequence[LabelledText], max_length: int
 ) -> set[Finding]:
-    if not learned:
-        return {Finding.PROMPT_TOO_LONG if texts else Finding.NOTHING_TO_LEARN}
     found = set()
     if any(len(text.input_ids) > max_length for text in texts):
         found.add(Finding.TRUNCATED)
-    if sum(len(text.turns) for text in learned) < len(learned_turns(item.conversation)):
+    if sum(len(text.turns) for text in learned) < sum(len(text.turns) for text in texts):
         found.add(Finding.TURNS_CUT_OFF)
     return found

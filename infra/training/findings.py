@@ -27,6 +27,10 @@ class Finding(Enum):
         "{items} was left out: it has no assistant message to learn from, after another message and without weight 0.",
         "{items} were left out: they have no assistant message to learn from, after another message and without weight 0.",
     )
+    ANSWERS_LOST = (
+        "{items} was left out: the chat template leaves out its answer.",
+        "{items} were left out: the chat template leaves out their answers.",
+    )
     TURNS_CUT_OFF = "In {items} an answer begins beyond {limit} tokens and is not learned."
     TOOLS_IGNORED = (
         "The base model's chat template does not render the tools or tool calls of {items}, so the fine-tuned model "
@@ -53,7 +57,7 @@ class Finding(Enum):
     )
 
 
-LEFT_OUT = (Finding.REFUSED, Finding.NOTHING_TO_LEARN, Finding.PROMPT_TOO_LONG)
+LEFT_OUT = (Finding.REFUSED, Finding.NOTHING_TO_LEARN, Finding.PROMPT_TOO_LONG, Finding.ANSWERS_LOST)
 """The findings for which nothing is learned of an item."""
 
 

@@ -34,12 +34,16 @@ class LabelledText:
     @property
     def prompt_ids(self) -> list[int]:
         """The token ids before the last learned turn."""
-        return self.input_ids[: max(self.turns.items())[1].start]
+        return self.input_ids[: self._last_start]
 
     @property
     def ending_ids(self) -> list[int]:
         """The token ids of the last learned turn, its end token among them."""
-        return self.input_ids[max(self.turns.items())[1].start :]
+        return self.input_ids[self._last_start :]
+
+    @property
+    def _last_start(self) -> int:
+        return max((tokens.start for tokens in self.turns.values()), default=len(self.input_ids))
 
     def truncated(self, max_length: int) -> "LabelledText":
         """The first `max_length` tokens; turns that begin behind them are left out."""
@@ -71,7 +75,7 @@ def labelled_texts(base_model: LocalBaseModel, conversation: Conversation) -> li
     remaining = learned_turns(conversation)
     while remaining:
         texts.append(_labelled_text(base_model, conversation, remaining))
-        remaining = [turn for turn in remaining if turn not in texts[-1].turns]
+        remaining = [turn for turn in remaining[:-1] if turn not in texts[-1].turns]
     return texts
 
 
@@ -82,7 +86,10 @@ def labelled_ending(base_model: LocalBaseModel, asked: Conversation, ending: Mes
 
 
 def _labelled_text(base_model: LocalBaseModel, conversation: Conversation, turns: list[int]) -> LabelledText:
-    """The text up to the last of `turns`, in which that one is learned and all others that are rendered as when asked."""
+    """The text up to the last of `turns`, in which that one is learned, and all others that are rendered as when asked.
+
+    A turn of which the template renders nothing is learned nowhere.
+    """
     *earlier, last = turns
     text = base_model.render(beginning(conversation, last + 1), add_generation_prompt=False)
     ids = base_model.encode(text)
@@ -90,9 +97,9 @@ def _labelled_text(base_model: LocalBaseModel, conversation: Conversation, turns
     spans = {turn: span for turn in earlier if (span := span_of(turn)) is not None}
     prompt_ids = base_model.token_ids(beginning(conversation, last), add_generation_prompt=True)
     start = common_prefix_length(prompt_ids, ids)
-    return LabelledText(
-        text, ids, spans | {last: range(start, len(ids))}, prompt_differs=start < len(prompt_ids)
-    )
+    spans[last] = range(start, len(ids))
+    learned = {turn: span for turn, span in spans.items() if span}
+    return LabelledText(text, ids, learned, prompt_differs=start < len(prompt_ids))
 
 
 def _span(
