@@ -139,6 +139,18 @@ def hub() -> Iterator[fake_hub.FakeHub]:
 
 
 @pytest.fixture
+async def own_base_models(wiring: Wiring, clean: None) -> AsyncIterator[None]:  # noqa: ARG001
+    """Base models that a test adds and changes are as before when it ends: all tests share the catalog."""
+    yield
+    async with wiring.services.transactions.begin() as store:
+        entries = {entry.id: entry for entry in catalog(None)}
+        stored = await store.base_models.lock_catalog()
+        await store.base_models.delete([model.id for model in stored if model.id not in entries])
+        for entry in entries.values():
+            await store.base_models.put(entry)
+
+
+@pytest.fixture
 def services(wiring: Wiring, runtime: FakeRuntime, trainer: FakeTrainer, tmp_path: Path) -> Services:
     """The ports, with fakes in the place of models."""
     return replace(

@@ -78,7 +78,7 @@ class FakeHub:
     """The repositories of a hub, and its faults.
 
     Every answer has the status `status` while it is set. `truncated` and `redirects` are by the end of a path: a body
-    that stops in the middle, and a `Location`. Answers to paths in `stalled` wait until `released` is set.
+    that stops in the middle, and a `Location`. Answers to paths in `stalled` set `waiting`, and wait for `released`.
     """
 
     def __init__(self) -> None:
@@ -90,6 +90,7 @@ class FakeHub:
         self.truncated: set[str] = set()
         self.redirects: dict[str, str] = {}
         self.stalled: set[str] = set()
+        self.waiting = threading.Event()
         self.released = threading.Event()
 
     def add(
@@ -111,6 +112,7 @@ class FakeHub:
         self.requests.append(request)
         path = urlsplit(request.path).path
         if any(path.endswith(end) for end in self.stalled):
+            self.waiting.set()
             self.released.wait()
         if self.status is not None:
             return Answer(self.status, b"", self.status_headers)
