@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from app.migrations import catalog
 from app.settings import SettingsError, parse_rate_limits, read_settings
 from domain.rate_limits import DOCUMENTED, CallKind, Rate
 
@@ -9,11 +12,18 @@ WHOLE = {
     "S3_BUCKET": "luthier",
     "LLM_BASE_URL": "http://localhost:11434/v1",
 }
+UNSET = ("HF_ENDPOINT", "HF_TOKEN", "HUB_MODELS", "MAX_MODEL_GB")
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in ("S3_ENDPOINT_URL", "LUTHIER_RUNTIME_URL", "LUTHIER_RUNTIME_TOKEN", "APP_EXTERNAL_API_KEY"):
+    for name in (
+        *UNSET,
+        "S3_ENDPOINT_URL",
+        "LUTHIER_RUNTIME_URL",
+        "LUTHIER_RUNTIME_TOKEN",
+        "APP_EXTERNAL_API_KEY",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name, value in WHOLE.items():
         monkeypatch.setenv(name, value)
@@ -73,6 +83,9 @@ def test_a_missing_setting_is_named(environment: pytest.MonkeyPatch, name: str) 
         ("RATE_LIMITS_URL", "redis://:hidden@localhost:port"),
         ("ORIGINS", "localhost:5173"),
         ("ORIGINS", "https://app.example.org/path"),
+        ("HF_ENDPOINT", "huggingface.co"),
+        ("HUB_MODELS", "some"),
+        ("MAX_MODEL_GB", "0"),
         ("TRUSTED_PROXIES", "nginx"),
         ("TRUSTED_PROXIES", "10.0.0.7,"),
         ("TRUSTED_PROXIES", "10.0.0.7/8"),
@@ -147,3 +160,25 @@ def test_rate_limits_that_make_no_sense_are_refused(text: str, message: str) -> 
     with pytest.raises(ValueError, match=f"^{message}") as caught:
         parse_rate_limits(text)
     assert len(str(caught.value)) < 120
+
+
+def test_hub_models_are_on_up_to_80_gb_unless_the_environment_says_otherwise(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    settings = read_settings()
+    assert (settings.hub_models, settings.max_model_gb, settings.hf_token) == (True, 80.0, None)
+    assert settings.hf_endpoint == "https://huggingface.co"
+    environment.setenv("HUB_MODELS", "off")
+    environment.setenv("MAX_MODEL_GB", "2.5")
+    assert (read_settings().hub_models, read_settings().max_model_gb) == (False, 2.5)
+
+
+def test_an_own_catalog_that_is_wrong_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("- modelId: Qwen/Qwen3-8B\n  license: The MIT License\n")
+    with pytest.raises(SettingsError) as caught:
+        catalog(path)
+    assert str(caught.value).startswith(
+        f"MODEL_CATALOGUE is invalid: {path}, line 1, Qwen/Qwen3-8B: license: "
+    )
+    assert "\n" not in str(caught.value)
