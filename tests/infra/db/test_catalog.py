@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ async def migrate(services: Services, *entries: BaseModel) -> None:
 
 async def test_an_entry_is_updated_and_what_the_worker_recorded_stays(services: Services) -> None:
     await migrate(services, ENTRY)
-    recorded = {
+    recorded: dict[str, Any] = {
         "revision": "c1",
         "sha256": "5e",
         "size_bytes": 9,
