@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.artifacts import ArtifactKind
 from domain.base_models import LINEAR_LAYERS
 from domain.hyperparameters import FinetuneMethod, Hyperparameters
 from domain.job_events import Metric, Progress
@@ -19,6 +20,7 @@ from infra.training import export
 from infra.training.base_model import fetch_base_model
 from infra.training.reporter import Reporter
 from infra.training.trainer import ProcessTrainer
+from tests.gguf_doctor import assert_healthy
 
 CAPITALS = Path(__file__).parents[3] / "examples" / "capitals.csv"
 
@@ -141,7 +143,14 @@ def small_run(folder: Path, base_model: str = "luthier/tiny") -> TrainingRun:
 
 
 async def messages_of(trainer: ProcessTrainer, run: TrainingRun) -> list[TrainingMessage]:
-    return [message async for message in trainer.train(run)]
+    """All messages of a run; the GGUF that it exports is judged by others too."""
+    messages = [message async for message in trainer.train(run)]
+    for message in messages:
+        if isinstance(message, TrainingResult):
+            for file in message.files:
+                if file.kind is ArtifactKind.GGUF:
+                    assert_healthy(file.path, file.path.parent)
+    return messages
 
 
 @pytest.fixture(scope="session")
