@@ -8,7 +8,7 @@ import click
 from app.failures import Failure
 
 COMMANDS = {
-    "demo": "Fine-tune a model on the capitals of the world, and ask it three questions.",
+    "demo": "Fine-tune a model on a small table, and ask it three questions.",
     "tune": "Fine-tune a model on a table, chats or preference pairs, and put it behind an endpoint.",
     "up": "Run all servers on this machine until Ctrl-C.",
     "serve": "Run the API.",

@@ -37,8 +37,9 @@ class StepFailed(Failure):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """A deployed model: where it answers, and what an item of its dataset asks, as the members of a request."""
+    """A deployed fine-tune: where it answers, and what an item of its dataset asks, as the members of a request."""
 
+    finetune_id: str
     base_url: str
     model: str
     key: str
@@ -164,6 +165,7 @@ def _deploy(
     )
     client.wait(created["job"]["id"])
     return ServedModel(
+        finetune_id=finetune["id"],
         base_url=created["deployment"]["baseUrl"],
         model=created["deployment"]["modelName"],
         key=created["apiKey"],

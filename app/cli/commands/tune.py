@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
@@ -17,10 +17,10 @@ import httpx
 from rich.console import Console
 
 from app.cli.api_client import ApiError, Client
-from app.cli.questions import ask_three, print_next_steps
+from app.cli.questions import print_next_steps
 from app.cli.signals import SignalHandler, handle_signals
 from app.cli.table_steps import TuneOptions
-from app.cli.tune_steps import StepPrinter, sign_in, tune
+from app.cli.tune_steps import ServedModel, StepPrinter, sign_in, tune
 from app.local.home import chosen_home
 from app.program import PROGRAM, child_command
 
@@ -31,6 +31,8 @@ PORT = click.option(
     type=int,
     help="Port of the server that this command starts, where none runs; default: 8000, or a free one.",
 )
+Finish = Callable[[Client, ServedModel, TuneOptions, StepPrinter], None]
+"""What is done with a deployed model before the command ends."""
 KEEP = click.option("--keep", is_flag=True, help="Leave the server running that this command started.")
 
 
@@ -95,11 +97,11 @@ def command(
         epochs=epochs,
         deploy_anyway=deploy_anyway,
     )
-    run(options, port=port, keep=keep, questions=False)
+    run(options, port=port, keep=keep)
 
 
-def run(options: TuneOptions, *, port: int | None, keep: bool, questions: bool) -> None:
-    """Run and print all steps; raises `StepFailed`, or `Stopped` for a signal."""
+def run(options: TuneOptions, *, port: int | None, keep: bool, finish: Finish | None = None) -> None:
+    """Run and print all steps, `finish` as the last; raises `StepFailed`, or `Stopped` for a signal."""
     started = time.perf_counter()
     steps = StepPrinter(Console(highlight=False))
     token = os.environ.get("LUTHIER_TOKEN")
@@ -112,8 +114,8 @@ def run(options: TuneOptions, *, port: int | None, keep: bool, questions: bool) 
             with steps.step("Account"):
                 sign_in(client, chosen_home())
         model = tune(client, options, steps)
-        if questions:
-            ask_three(model, options.file, steps)
+        if finish is not None:
+            finish(client, model, options, steps)
         steps.console.print(f"\nFinished in {time.perf_counter() - started:.0f} s.")
         print_next_steps(model, url, steps.console)
 
