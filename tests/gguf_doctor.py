@@ -16,7 +16,11 @@ from ggufdoctor.models import CheckContext, Finding, Fixture, Severity
 from ggufdoctor.reader import read_gguf_file
 
 CHECKS = (run_sanity_checks, run_cross_engine_checks, run_ollama_checks, run_reference_checks)
-FUNCTION = {"name": "get_time", "description": "The time, à présent, in a <city>.", "parameters": {"type": "object"}}
+FUNCTION = {
+    "name": "get_time",
+    "description": "The time, à présent, in a <city>.",
+    "parameters": {"type": "object"},
+}
 CALLS = [
     {
         "id": city,
