@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from app.cli.api_client import ApiError, Client
+from tests.gguf_doctor import assert_healthy
 from tests.interop.running import Endpoint, run_program
 
 LUTHIER = str(Path(sys.executable).with_name("luthier"))
@@ -229,6 +230,8 @@ def test_the_archive_is_a_model_that_peft_loads_without_a_hub(
         archive.extractall(tmp_path)
     files = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {artifact["filename"] for artifact in finetune["artifacts"]}
+    [gguf] = tmp_path.rglob("*.gguf")
+    assert_healthy(gguf, gguf.parent)
     samples = finetune["inferenceSamples"]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")}
     done = subprocess.run(

@@ -53,7 +53,9 @@ def test_a_small_tool_call_and_signs_of_many_languages_are_few_tokens_and_no_byt
 def test_random_weights_generate_no_broken_characters(base_model: LocalBaseModel) -> None:
     model = base_model.load_weights()
     prompts = [
-        base_model.token_ids([{"role": "user", "content": str(number)}], add_generation_prompt=True)
+        base_model.token_ids(
+            Conversation(messages=[{"role": "user", "content": str(number)}]), add_generation_prompt=True
+        )
         for number in range(8)
     ]
     outputs = generate_greedily(model, base_model, prompts, {base_model.tokenizer.eos_token_id}, 100)
