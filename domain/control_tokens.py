@@ -30,6 +30,8 @@ def without_control_tokens(text: str) -> str:
 
     A tokenizer then encodes the spelling as text. Training and the gateway of the embedded runtime both ask this.
     """
+    if control_token_in(text) is None:
+        return text
     return CONTROL_TOKEN.sub(lambda found: found[0][0] + WORD_JOINER + found[0][1:], text)
 
 

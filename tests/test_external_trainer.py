@@ -22,6 +22,7 @@ from tests.clients import Api
 from tests.conftest import Worker
 from tests.external import KEY, report_status
 from tests.finetuning import CAPITALS, create_finetune, fetch_finetune, new_dataset, new_project
+from tests.gguf_doctor import assert_healthy
 from tests.infra.runtime.tiny import write_model
 from tests.rest.gateway_fakes import serving
 from tests.source_tree import ROOT
@@ -107,6 +108,7 @@ async def test_a_model_of_an_external_trainer_is_deployed_and_answers(
     runtime: EmbeddedRuntime,
     program: TrainerProgram,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     project_id = await new_project(api)
     dataset_id = await new_dataset(services, api, project_id)
@@ -119,9 +121,13 @@ async def test_a_model_of_an_external_trainer_is_deployed_and_answers(
 
     assert code == 0, stderr
     fields = """status error progress metrics { step totalSteps trainLoss } history { totalCount }
-      artifacts { kind } inferenceSamples { expected tunedOutput }"""
+      artifacts { kind filename } inferenceSamples { expected tunedOutput }"""
     found = await fetch_finetune(api, id, fields)
-    assert (found["status"], found["progress"], found["artifacts"]) == ("DONE", 1.0, [{"kind": "GGUF"}])
+    [artifact] = found["artifacts"]
+    assert (found["status"], found["progress"], artifact["kind"]) == ("DONE", 1.0, "GGUF")
+    gguf = tmp_path / artifact["filename"]
+    gguf.write_bytes(b"".join([part async for part in services.storage.read(f"finetunes/{id}/{gguf.name}")]))
+    assert_healthy(gguf, program.base_model)
     assert (found["metrics"]["step"], found["history"]["totalCount"]) == (25, 25)
     assert found["metrics"]["trainLoss"] < 0.5
     assert [sample["tunedOutput"] for sample in found["inferenceSamples"]] == [text for _, text in CAPITALS]
