@@ -22,8 +22,8 @@ from tests.clients import Api
 from tests.conftest import Worker
 from tests.external import KEY, report_status
 from tests.finetuning import CAPITALS, create_finetune, fetch_finetune, new_dataset, new_project
-from tests.gguf_doctor import assert_healthy
 from tests.infra.runtime.tiny import write_model
+from tests.judges.gguf import assert_healthy
 from tests.rest.gateway_fakes import serving
 from tests.source_tree import ROOT
 

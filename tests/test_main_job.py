@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from app.cli.api_client import ApiError, Client
-from tests.gguf_doctor import assert_healthy
 from tests.interop.running import Endpoint, run_program
+from tests.judges.gguf import assert_healthy
 
 LUTHIER = str(Path(sys.executable).with_name("luthier"))
 EXAMPLE = Path(__file__).parents[1] / "examples" / "capitals.csv"

@@ -20,7 +20,7 @@ from infra.training import export
 from infra.training.base_model import fetch_base_model
 from infra.training.reporter import Reporter
 from infra.training.trainer import ProcessTrainer
-from tests.gguf_doctor import assert_healthy
+from tests.judges.gguf import assert_healthy
 
 CAPITALS = Path(__file__).parents[3] / "examples" / "capitals.csv"
 

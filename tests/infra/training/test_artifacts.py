@@ -21,6 +21,7 @@ from infra.training.gguf_metadata import converter_card
 from infra.training.model_card import model_card
 from infra.training.run_summary import RunSummary
 from tests.infra.training.conftest import Trained, capitals, run_in, small_run
+from tests.judges.gguf import problems_of
 
 NO_ITEMS = TokenizedSplit(items=(), findings=Findings())
 PARITY = ParityReport(
@@ -214,3 +215,11 @@ def test_the_model_card_of_a_base_model_with_an_unknown_licence_names_none(tmp_p
     assert "[some-one/some-model](https://huggingface.co/some-one/some-model)" in text
     assert r"Its name is \[a\](b) \# c, its version 3" in text
     assert "on no hub" not in text
+
+
+def test_the_gguf_renders_as_the_tokenizer_beside_it_and_another_template_is_found(trained: Trained) -> None:
+    folder = trained.run.folder / "artifacts"
+    template = (folder / "chat_template.jinja").read_text()
+    gguf = folder / "Capitals__by_heart.gguf"
+    assert problems_of(gguf, template) == []
+    assert problems_of(gguf, template.replace("assistant", "bot")) != []

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from infra.training.chat_templates import CHATML, chatml_with_eos_token
-from tests.gguf_doctor import problems_of
 from tests.infra.runtime.tiny import write_model
-from tests.infra.training.conftest import Trained
+from tests.judges.gguf import problems_of
 
 PLAIN = chatml_with_eos_token("</s>").replace("<|im_start|>", "<s>")
 """The template with the special tokens of the model that is written here."""
@@ -28,10 +27,3 @@ PLAIN = chatml_with_eos_token("</s>").replace("<|im_start|>", "<s>")
 def test_a_gguf_with_a_broken_template_is_found(tmp_path: Path, template: str | None, finding: str) -> None:
     gguf = write_model(tmp_path / "model.gguf", template=template)
     assert [problem for problem in problems_of(gguf, PLAIN) if problem.startswith(finding)]
-
-
-def test_an_exported_gguf_is_healthy(trained: Trained) -> None:
-    folder = trained.run.folder / "artifacts"
-    template = (folder / "chat_template.jinja").read_text()
-    assert problems_of(folder / "Capitals__by_heart.gguf", template) == []
-    assert problems_of(folder / "Capitals__by_heart.gguf", template.replace("assistant", "bot")) != []
