@@ -10,7 +10,7 @@ from tests.conftest import Worker
 from tests.jobs import new_dataset, new_project
 
 FORMAT_FILES = Path(__file__).parent / "data" / "formats"
-QA = {"inputField": "question", "outputField": "answer", "fieldNames": ["question", "answer"]}
+QA: dict[str, Any] = {"inputField": "question", "outputField": "answer", "fieldNames": ["question", "answer"]}
 CAPITALS = "question,answer\nCapital of France?,Paris\nCapital of Peru?,Lima\nCapital of Ghana?,Accra\n"
 
 

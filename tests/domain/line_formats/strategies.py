@@ -105,8 +105,8 @@ def conversations(draw: st.DrawFn) -> dict[str, Any]:
     ids = [f"call_{number}" for number in range(1, 20)]
     if draw(st.booleans()):
         ids = draw(st.lists(names, unique=True, min_size=20, max_size=20))
-    messages = draw(st.sampled_from([[], ["system"], ["system"], ["developer"]]))
-    messages = [{"role": role, "content": draw(texts)} for role in messages]
+    roles = draw(st.sampled_from([[], ["system"], ["system"], ["developer"]]))
+    messages: list[Message] = [{"role": role, "content": draw(texts)} for role in roles]
     for _ in range(draw(st.integers(1, 2))):
         messages.append({"role": "user", "content": draw(contents)} | draw(optional(name=names)))
         messages += draw(st.one_of(st.just([]), rounds(ids, declared or [])))
