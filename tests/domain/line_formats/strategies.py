@@ -91,7 +91,8 @@ def rounds(draw: st.DrawFn, ids: list[str], declared: list[Any]) -> list[Message
         {"id": ids.pop(0), "type": "function", "function": {"name": name, "arguments": draw(arguments)}}
         for name in called
     ]
-    content = draw(st.sampled_from([{"content": None}, {"content": ""}, {}, {"content": "I look."}]))
+    shapes: list[Message] = [{"content": None}, {"content": ""}, {}, {"content": "I look."}]
+    content = draw(st.sampled_from(shapes))
     results = [{"role": "tool", "tool_call_id": call["id"], "content": draw(texts)} for call in calls]
     if draw(st.integers(0, 5)) == 0:
         results.reverse()
