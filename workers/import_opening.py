@@ -9,7 +9,7 @@ from domain.datasets import Dataset
 from domain.documents import Document
 from domain.files.encoding_detection import detect_encoding
 from domain.files.item_rows import ColumnRows, ItemRows, LineRows
-from domain.files.recognition import Recognised, headers_of_fields, recognised
+from domain.files.recognition import Recognised, as_pairs, headers_of_fields, recognised
 from domain.files.tables import Table, open_table
 from domain.formulas import without_guards
 from domain.import_formats import FORMATS, ImportFormat
@@ -33,6 +33,8 @@ def open_import(services: Services, job: Job, dataset: Dataset, document: Docume
     )
     usual = _usual(document, table) if is_same_table else None
     found = usual if usual is not None and options.is_usual else recognised(table, _requested(options, table))
+    if options.format is not None:
+        found = as_pairs(table, found, dataset)
     preview = document.preview if is_same_table and document.preview else table.preview()
     headers = headers_of_fields(dataset, found, preview, options)
     is_usual = found == usual and (headers is None or all(map(_is_same_name, dataset.field_names, headers)))

@@ -18,7 +18,7 @@ from domain.imports import (
     check_no_conversations,
     column_mapping,
 )
-from domain.line_formats.conversion import LINE_FORMATS
+from domain.line_formats.conversion import LINE_FORMATS, read_line
 from domain.line_formats.detection import detect
 from domain.line_formats.item_values import item_format_of
 from domain.line_formats.lines import NotUnderstood
@@ -68,6 +68,22 @@ def headers_of_fields(
     if is_plain:
         check_no_conversations(list(mapping.values()), preview)
     return [mapping.get(name) for name in dataset.field_names]
+
+
+def as_pairs(table: Table, found: Recognised, dataset: Dataset) -> Recognised:
+    """The file as prompts with their completions where the dataset has these, and a conversation of the first lines is one."""
+    is_wanted = dataset.item_format is ItemFormat.PROMPT_COMPLETION
+    if not is_wanted or found.import_format in {*PLAIN, ImportFormat.ALPACA}:
+        return found
+    if found.item_format is not ItemFormat.CONVERSATION:
+        return found
+    for record in _first_records(table):
+        try:
+            read_line(found.import_format, line_members(table, record), dataset)
+        except NotUnderstood:
+            continue
+        return Recognised(found.import_format, ItemFormat.PROMPT_COMPLETION)
+    return found
 
 
 def line_members(table: Table, record: JsonRecord) -> Mapping[str, Any]:

@@ -415,6 +415,22 @@ async def test_completion_lines_are_a_plain_table_or_openais(api: Api, worker: W
     assert found == [chat(user(question), assistant(answer)) for question, answer in expected]
 
 
+async def test_chats_of_a_question_and_an_answer_are_pairs_where_their_format_is_named(
+    api: Api, worker: Worker
+) -> None:
+    done, values = await imported_pairs(api, worker, "sharegpt.jsonl", ["q", "a"], format="SHAREGPT")
+    assert values == [["", ""], ["Rye bread?", "3.20 a loaf."]], done
+    [item] = await items(api, done["id"], "problems { code message }", isValid=False)
+    assert item["problems"] == [
+        {
+            "code": "CONVERSATION_INVALID",
+            "message": "Line 1: The line is a conversation; each item of the dataset is a prompt with its completion.",
+        }
+    ]
+    done, _ = await imported_pairs(api, worker, "sharegpt-tools.json", ["q", "a"], format="SHAREGPT")
+    assert done["job"]["error"].endswith("; create one with itemFormat: CONVERSATION.")
+
+
 async def test_columns_of_conversations_may_have_other_names(api: Api, worker: Worker) -> None:
     content = (FILES / "messages.csv").read_text().replace("id,messages,tools", "id,chat,functions")
     columns = {"messages": "chat", "tools": "functions"}
