@@ -65,11 +65,26 @@ def gguf_results(
     is asked to stop.
     """
     results = []
-    with _served(gguf, context) as client:
+    with served(gguf, context) as client:
         for conversation in conversations:
             reporter.raise_if_stopped()
             results.append(_gguf_result(client, conversation))
     return results
+
+
+@contextmanager
+def served(gguf: Path, context: int) -> Iterator[httpx.Client]:
+    """A client of a llama.cpp server that has loaded the GGUF with a context window of `context` tokens.
+
+    Raises `OSError` where it does not load.
+    """
+    threads = str(os.cpu_count() or 1)
+    arguments = (str(gguf), str(context), threads)
+    with child_process("infra.training.llama_server", *arguments, stdout=subprocess.PIPE) as process:
+        if process.stdout is None or not (address := process.stdout.readline().strip()):
+            raise OSError("it does not load")
+        with httpx.Client(base_url=address, timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
+            yield client
 
 
 def compare(merged: Sequence[PromptResult], gguf: Sequence[PromptResult], bos: str | None) -> ParityReport:
@@ -99,17 +114,6 @@ def load_failure(error: Exception, prompts: int) -> ParityReport:
         outputs_matching=0,
         detail=f"llama.cpp could not answer with the exported GGUF: {error}",
     )
-
-
-@contextmanager
-def _served(gguf: Path, context: int) -> Iterator[httpx.Client]:
-    threads = str(os.cpu_count() or 1)
-    arguments = (str(gguf), str(context), threads)
-    with child_process("infra.training.llama_server", *arguments, stdout=subprocess.PIPE) as process:
-        if process.stdout is None or not (address := process.stdout.readline().strip()):
-            raise OSError("it does not load")
-        with httpx.Client(base_url=address, timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
-            yield client
 
 
 def _gguf_result(client: httpx.Client, conversation: Conversation) -> PromptResult:
