@@ -12,9 +12,10 @@ import xllamacpp
 
 from domain.control_tokens import messages_without_control_tokens, tools_without_control_tokens
 from domain.conversations import Conversation, Message
+from domain.ports.trainer import TrainingFailed
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.data import TEMPLATE_ERRORS
-from infra.training.system_prompts import with_system_prompt
+from infra.training.system_prompts import set_system_prompt, with_system_prompt
 from infra.training.tiny import NAME
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
@@ -131,3 +132,21 @@ def test_a_system_prompt_of_any_text_stands_first_where_a_conversation_has_none(
         theirs = {key: rendered_by_llama_cpp(client, CONVERSATIONS[key]) for key in kinds}
     assert ours == expected
     assert theirs == expected
+
+
+@pytest.mark.parametrize("template", ["gemma", "ignoring"])
+def test_a_template_that_refuses_or_ignores_system_messages_takes_no_system_prompt(
+    base_model: LocalBaseModel, template: str
+) -> None:
+    if template == "ignoring":
+        base_model.tokenizer.chat_template = (
+            "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}{% endfor %}"
+        )
+    else:
+        use_template(base_model, template)
+    with pytest.raises(TrainingFailed) as raised:
+        set_system_prompt(base_model, "Be brief.")
+    assert str(raised.value) == (
+        "The base model's chat template does not render system messages, so the fine-tuned model would never read the "
+        "dataset's system prompt; choose another base model, or put the text into the prompts."
+    )
