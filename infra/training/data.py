@@ -7,7 +7,7 @@ from jinja2 import TemplateError
 
 from infra.training.base_model import LocalBaseModel
 from infra.training.findings import LEFT_OUT, Finding, Findings
-from infra.training.items_file import TrainingItem
+from infra.training.items_file import PreferenceItem, TrainingItem
 from infra.training.label_checks import LabelChecks
 from infra.training.labels import LabelledText, labelled_texts
 
@@ -17,9 +17,12 @@ TEMPLATE_ERRORS = (TemplateError, ArithmeticError, AttributeError, LookupError, 
 
 @dataclass(frozen=True, slots=True)
 class TokenizedItem:
-    """An item, and the texts that it is learned from, of at most the run's greatest number of tokens."""
+    """An item, and the texts that it is learned from, of at most the run's greatest number of tokens.
 
-    item: TrainingItem
+    A preference pair has two: first the one that ends with the better answer, then that with the worse.
+    """
+
+    item: TrainingItem | PreferenceItem
     texts: tuple[LabelledText, ...]
 
 
@@ -58,8 +61,7 @@ def tokenize(items: Sequence[TrainingItem], base_model: LocalBaseModel, max_leng
         try:
             texts = labelled_texts(base_model, item.conversation)
         except TEMPLATE_ERRORS as error:
-            findings.counts[Finding.REFUSED] += 1
-            findings.refusal = findings.refusal or str(error)
+            findings.add_refusal(error)
             continue
         learned = tuple(text for whole in texts if (text := whole.truncated(max_length)).turns)
         if learned:

@@ -31,6 +31,14 @@ class Finding(Enum):
         "{items} was left out: the chat template leaves out its answer.",
         "{items} were left out: the chat template leaves out their answers.",
     )
+    PAIR_TOO_LONG = (
+        "{items} was left out: its prompt and one of its answers have more than {limit} tokens together.",
+        "{items} were left out: their prompt and one of their answers have more than {limit} tokens together.",
+    )
+    ANSWERS_ALIKE = (
+        "{items} was left out: the chat template renders its two answers to the same text.",
+        "{items} were left out: the chat template renders their two answers to the same text.",
+    )
     TURNS_CUT_OFF = "In {items} an answer begins beyond {limit} tokens and is not learned."
     TOOLS_IGNORED = (
         "The base model's chat template does not render the tools or tool calls of {items}, so the fine-tuned model "
@@ -57,7 +65,14 @@ class Finding(Enum):
     )
 
 
-LEFT_OUT = (Finding.REFUSED, Finding.NOTHING_TO_LEARN, Finding.PROMPT_TOO_LONG, Finding.ANSWERS_LOST)
+LEFT_OUT = (
+    Finding.REFUSED,
+    Finding.NOTHING_TO_LEARN,
+    Finding.PROMPT_TOO_LONG,
+    Finding.ANSWERS_LOST,
+    Finding.PAIR_TOO_LONG,
+    Finding.ANSWERS_ALIKE,
+)
 """The findings for which nothing is learned of an item."""
 
 
@@ -67,6 +82,11 @@ class Findings:
 
     counts: Counter[Finding] = field(default_factory=Counter)
     refusal: str | None = None
+
+    def add_refusal(self, error: Exception) -> None:
+        """Count an item that the template refuses."""
+        self.counts[Finding.REFUSED] += 1
+        self.refusal = self.refusal or str(error)
 
     def sentence(self, finding: Finding, split: str, max_length: int) -> str:
         """The warning about the finding, where items of `split` have at most `max_length` tokens."""

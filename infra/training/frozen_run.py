@@ -12,7 +12,16 @@ from domain.hashes import sha256_of_file
 from domain.ports.trainer import TrainingRun
 
 RUN_FILE = "run.json"
-DECISIVE_FIELDS = ("base_model_name", "method", "hyperparameters", "seed")
+DECISIVE_FIELDS = (
+    "base_model_name",
+    "base_model_sha256",
+    "item_format",
+    "system_prompt",
+    "objective",
+    "method",
+    "hyperparameters",
+    "seed",
+)
 """The fields that decide the loss curve, together with the items."""
 
 

@@ -11,27 +11,24 @@ from transformers import PreTrainedModel
 from domain.artifacts import ArtifactKind
 from domain.conversations import Conversation
 from domain.finetunes import InferenceSample, ParityReport
-from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingFailed, TrainingResult
+from domain.hyperparameters import TrainingObjective
+from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingFailed, TrainingResult, TrainingRun
 from domain.storage_keys import gguf_filename
 from infra.training import artifacts, export, model_card, parity, run_summary, tiny
+from infra.training.adapter_training import train_adapter, use_all_cores
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.data import TokenizedItem, TokenizedSplit, cannot_train, tokenize
 from infra.training.frozen_run import FrozenRun
 from infra.training.generation import eos_token_ids, generate_greedily
-from infra.training.items_file import read_items
-from infra.training.lora_training import (
-    PROGRESS_END,
-    latest_checkpoint,
-    read_history,
-    train_adapter,
-    training_point,
-    use_all_cores,
-)
+from infra.training.items_file import read_items, read_preferences
+from infra.training.pairs import tokenize_pairs
 from infra.training.parity_prompts import parity_prompts
 from infra.training.reporter import Reporter
 from infra.training.run_summary import RunSummary
 from infra.training.stop_tokens import untrained_token_warnings
 from infra.training.system_prompts import set_system_prompt
+from infra.training.training_callback import PROGRESS_END
+from infra.training.training_history import latest_checkpoint, read_history, training_point
 from infra.training.transcripts import asked_text, expected_output
 
 MAX_SAMPLES = 5
@@ -106,8 +103,11 @@ def prepare_inputs(frozen: FrozenRun) -> TrainingInputs:
         base_model = set_system_prompt(base_model, frozen.run.system_prompt)
     requested_length = frozen.run.hyperparameters.max_seq_length
     length = min(requested_length, base_model.max_tokens)
-    train, held_out = (tokenize(items, base_model, length) for items in read_items(frozen.run.items_path))
-    shortened = f"The base model reads {length} tokens at most, not {requested_length}; longer items were truncated to that length."
+    train, held_out = _tokenized_splits(frozen.run, base_model, length)
+    consequence = (
+        "left out" if frozen.run.objective is TrainingObjective.DPO else "truncated to that length"
+    )
+    shortened = f"The base model reads {length} tokens at most, not {requested_length}; longer items were {consequence}."
     warnings = (
         *base_model.warnings,
         *untrained_token_warnings(base_model),
@@ -116,6 +116,16 @@ def prepare_inputs(frozen: FrozenRun) -> TrainingInputs:
         *held_out.warnings("held-out", length),
     )
     return TrainingInputs(frozen, base_model, length, train, held_out, warnings)
+
+
+def _tokenized_splits(
+    run: TrainingRun, base_model: LocalBaseModel, max_length: int
+) -> tuple[TokenizedSplit, ...]:
+    """The items to train on and those held out."""
+    if run.objective is TrainingObjective.DPO:
+        pairs = read_preferences(run.items_path)
+        return tuple(tokenize_pairs(split, base_model, max_length) for split in pairs)
+    return tuple(tokenize(split, base_model, max_length) for split in read_items(run.items_path))
 
 
 def _train_adapter(inputs: TrainingInputs, reporter: Reporter) -> None:

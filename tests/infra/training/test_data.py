@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from domain.conversations import Conversation
-from domain.hyperparameters import FinetuneMethod
+from domain.conversations import Conversation, ItemFormat
+from domain.hyperparameters import FinetuneMethod, TrainingObjective
 from infra.training.base_model import LocalBaseModel, fetch_base_model
 from infra.training.data import tokenize
 from infra.training.frozen_run import FrozenRun, read_run, write_run
 from infra.training.items_file import TrainingItem, read_items
 from infra.training.labels import IGNORED_LABEL
-from infra.training.lora_training import latest_checkpoint
+from infra.training.training_history import latest_checkpoint
 from tests.infra.training.conftest import question_and_answer, small_run
 
 MESSAGES = question_and_answer("q", "a")
@@ -94,13 +94,17 @@ def test_a_run_never_resumes_from_the_checkpoints_of_another(tmp_path: Path) -> 
     others = [
         replace(run, seed=2),
         replace(run, base_model_name="another"),
+        replace(run, base_model_sha256="0" * 64),
+        replace(run, item_format=ItemFormat.CONVERSATION),
+        replace(run, system_prompt="Answer in one word."),
+        replace(run, objective=TrainingObjective.DPO),
         replace(run, method=FinetuneMethod.QLORA),
         replace(run, hyperparameters=replace(run.hyperparameters, lora_alpha=1)),
     ]
     folders = [FrozenRun.of(other, tmp_path).work_folder for other in others]
     run.items_path.write_text("")
     folders.append(FrozenRun.of(run, tmp_path).work_folder)
-    assert len({folder, *folders}) == 6
+    assert len({folder, *folders}) == 10
     assert FrozenRun.of(replace(run, model_name="renamed"), tmp_path).work_folder == folders[-1]
 
 

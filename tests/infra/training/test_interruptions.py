@@ -13,9 +13,9 @@ import pytest
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
 from domain.ports.trainer import TrainingFailed, TrainingMessage
 from infra.training.frozen_run import FrozenRun
-from infra.training.lora_training import latest_checkpoint
 from infra.training.tiny import ensure_model
 from infra.training.trainer import ProcessTrainer
+from infra.training.training_history import latest_checkpoint
 from tests.infra.training.conftest import Trained, messages_of, small_run
 
 pytestmark = pytest.mark.anyio

@@ -19,9 +19,9 @@ from infra.training import machine
 from infra.training.base_model import fetch_base_model
 from infra.training.error_messages import OUT_OF_MEMORY, UNKNOWN, user_message
 from infra.training.export import check_convertible
-from infra.training.lora_training import ReportingCallback
 from infra.training.reporter import Reporter
 from infra.training.trainer import ProcessTrainer
+from infra.training.training_callback import ReportingCallback
 
 
 @pytest.fixture
