@@ -49,15 +49,16 @@ def dpo_trainer(
             disable_dropout=False,
             max_length=None,  # a pair that is too long was left out
         ),
-        train_dataset=_dataset(train),
-        eval_dataset=_dataset(held_out) if held_out.items else None,
+        train_dataset=dpo_dataset(train),
+        eval_dataset=dpo_dataset(held_out) if held_out.items else None,
         processing_class=base_model.tokenizer,
         peft_config=lora_config(run.hyperparameters),
         callbacks=[callback],
     )
 
 
-def _dataset(split: TokenizedSplit) -> Dataset:
+def dpo_dataset(split: TokenizedSplit) -> Dataset:
+    """The columns that trl reads: the token ids of each pair's prompt, better answer and worse answer."""
     return Dataset.from_list([_columns(pair) for pair in split.items])
 
 

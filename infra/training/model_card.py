@@ -6,12 +6,17 @@ from importlib.metadata import version
 
 from huggingface_hub import ModelCardData
 
+from domain.hyperparameters import TrainingObjective
 from domain.ports.trainer import TrainingRun
 from domain.storage_keys import gguf_filename
 from infra.training import tiny
 from infra.training.gguf_metadata import HUB, TAGS, license_fields
 from infra.training.run_summary import PACKAGES, RunSummary
 
+OBJECTIVES = {
+    TrainingObjective.SFT: "supervised fine-tuning (SFT)",
+    TrainingObjective.DPO: "direct preference optimization ([DPO](https://arxiv.org/abs/2305.18290))",
+}
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MARKDOWN_CHARACTERS = re.compile(r"([\\`*_{}\[\]<>#|~])")
 PEFT_EXAMPLE = """\
@@ -75,8 +80,7 @@ def _training_data(summary: RunSummary) -> str:
     return _list(
         f"Dataset: {_plain(run.dataset_name)}, version {run.dataset_version}",
         f"Items trained on: {len(train.items)}; held out for evaluation: {len(held_out.items)}",
-        f"Items left out because their prompt is too long: {train.dropped + held_out.dropped}; "
-        f"truncated: {train.truncated + held_out.truncated}",
+        f"Items left out: {train.dropped + held_out.dropped}; truncated: {train.truncated + held_out.truncated}",
         f"SHA-256 of the items: `{summary.frozen.items_sha256}`",
     )
 
@@ -84,6 +88,8 @@ def _training_data(summary: RunSummary) -> str:
 def _procedure(summary: RunSummary) -> str:
     run, values = summary.frozen.run, summary.frozen.run.hyperparameters
     return _list(
+        f"Objective: {OBJECTIVES[run.objective]}"
+        + ("" if values.beta is None else f" with beta {values.beta:g}"),
         f"Method: {run.method}, with rank {values.lora_r}, alpha {values.lora_alpha} "
         f"and dropout {values.lora_dropout:g} on {', '.join(values.target_modules)}",
         f"Epochs: {values.num_epochs:g}; batch size: {values.per_device_batch_size}; "
@@ -100,11 +106,19 @@ def _procedure(summary: RunSummary) -> str:
 def _results(summary: RunSummary) -> str:
     parity = summary.parity
     return _list(
-        f"Training loss of the last step: {_loss(summary.final_train_loss)}",
-        f"Evaluation loss at the end: {_loss(summary.final_eval_loss)}",
+        f"Training loss of the last step: {_number(summary.final_train_loss)}",
+        f"Evaluation loss at the end: {_number(summary.final_eval_loss)}",
+        *_rewards(summary),
         f"The GGUF answers as the fine-tuned model: {'yes' if parity.passed else 'NO'} "
         f"({parity.outputs_matching} of {parity.prompts_compared} outputs are equal)",
     )
+
+
+def _rewards(summary: RunSummary) -> list[str]:
+    if summary.frozen.run.objective is TrainingObjective.SFT:
+        return []
+    margin, accuracy = summary.final("reward_margin"), summary.final("reward_accuracy")
+    return [f"Reward margin of the last step: {_number(margin)}; reward accuracy: {_number(accuracy)}"]
 
 
 def _use(run: TrainingRun) -> str:
@@ -137,5 +151,5 @@ def _plain(text: str) -> str:
     return MARKDOWN_CHARACTERS.sub(r"\\\1", " ".join(words))
 
 
-def _loss(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4f}"

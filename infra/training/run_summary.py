@@ -24,6 +24,9 @@ PACKAGES = (
     "xllamacpp",
 )
 CURVE_ROWS = 12  # in the report
+LOSS_COLUMNS = {"Training loss": "train_loss", "Evaluation loss": "eval_loss"}
+REWARD_COLUMNS = {"Reward margin": "reward_margin", "Reward accuracy": "reward_accuracy"}
+"""Titles of the curve's columns in the report, and the attributes of the points that they show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +44,18 @@ class RunSummary:
 
     @property
     def final_train_loss(self) -> float | None:
-        """The loss of the last step, in nats per token."""
-        return next(
-            (point.train_loss for point in reversed(self.points) if point.train_loss is not None), None
-        )
+        """The loss of the last step: nats per token, or DPO's loss."""
+        return self.final("train_loss")
 
     @property
     def final_eval_loss(self) -> float | None:
-        """The newest loss on the held-out items, in nats per token; None where there are none."""
-        return next((point.eval_loss for point in reversed(self.points) if point.eval_loss is not None), None)
+        """The newest loss on the held-out items; None where there are none."""
+        return self.final("eval_loss")
+
+    def final(self, name: str) -> float | None:
+        """The newest value of an attribute of the points; None where it was never measured."""
+        values = (getattr(point, name) for point in reversed(self.points))
+        return next((value for value in values if value is not None), None)
 
 
 def configuration(
@@ -66,6 +72,11 @@ def configuration(
         "base_model_license": run.base_model_license,
         "dataset_name": run.dataset_name,
         "dataset_version": run.dataset_version,
+        "base_model_revision": run.base_model_revision,
+        "base_model_sha256": run.base_model_sha256,
+        "item_format": run.item_format,
+        "system_prompt": run.system_prompt,
+        "objective": run.objective,
         "method": run.method,
         "hyperparameters": asdict(run.hyperparameters),
         "seed": run.seed,
@@ -108,7 +119,7 @@ def _overview(summary: RunSummary) -> list[str]:
     return [
         f"# {run.model_name}",
         "",
-        f"{run.base_model_name}, fine-tuned with {run.method} in {summary.seconds:.0f} s (seed {run.seed}).",
+        f"{run.base_model_name}, fine-tuned by {run.objective} with {run.method} in {summary.seconds:.0f} s (seed {run.seed}).",
         "",
         f"- Dataset: {run.dataset_name}, version {run.dataset_version}.",
         f"- Licence of the base model: {run.base_model_license or 'unknown'}.",
@@ -117,6 +128,7 @@ def _overview(summary: RunSummary) -> list[str]:
         f"- {hyperparameters.num_epochs:g} epochs, learning rate {hyperparameters.learning_rate:g}, warmup ratio {hyperparameters.warmup_ratio:g}.",
         f"- Batch size per device {hyperparameters.per_device_batch_size}, gradient accumulation steps {hyperparameters.gradient_accumulation_steps}.",
         f"- Weight decay {hyperparameters.weight_decay:g}.",
+        *([] if hyperparameters.beta is None else [f"- Beta {hyperparameters.beta:g}."]),
         f"- LoRA rank {hyperparameters.lora_r}, alpha {hyperparameters.lora_alpha}, dropout {hyperparameters.lora_dropout:g}.",
         f"- Target modules: {', '.join(hyperparameters.target_modules)}.",
         f"- Items: SHA-256 {summary.frozen.items_sha256}.",
@@ -133,11 +145,13 @@ def _curve(points: Sequence[TrainingPoint]) -> list[str]:
     shown = list(points[::stride])
     if points and points[-1] is not shown[-1]:
         shown.append(points[-1])
+    has_rewards = any(point.reward_margin is not None for point in points)
+    columns = LOSS_COLUMNS | (REWARD_COLUMNS if has_rewards else {})
     rows = (
-        (point.step, f"{point.epoch:.2f}", _number(point.train_loss), _number(point.eval_loss))
+        (point.step, f"{point.epoch:.2f}", *(_number(getattr(point, name)) for name in columns.values()))
         for point in shown
     )
-    return ["## Training curve", "", *_table(("Step", "Epoch", "Training loss", "Evaluation loss"), rows), ""]
+    return ["## Training curve", "", *_table(("Step", "Epoch", *columns), rows), ""]
 
 
 def _samples(samples: Sequence[InferenceSample], *, held_out: bool) -> list[str]:

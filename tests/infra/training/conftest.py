@@ -8,12 +8,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from domain.artifacts import ArtifactKind
 from domain.base_models import LINEAR_LAYERS
-from domain.hyperparameters import FinetuneMethod, Hyperparameters
+from domain.conversations import ItemFormat
+from domain.hyperparameters import FinetuneMethod, Hyperparameters, TrainingObjective
 from domain.job_events import Metric, Progress
 from domain.ports.trainer import ItemsPrepared, TrainingMessage, TrainingResult, TrainingRun
 from infra.training import export
@@ -77,6 +79,29 @@ class Table:
 
 
 @dataclass(frozen=True)
+class PairTable:
+    """Questions with a better and a worse answer, the last `held_out` of them held out."""
+
+    rows: Sequence[tuple[str, str, str]]
+    held_out: int = 0
+
+    def write(self, path: Path) -> Path:
+        splits = ["TRAIN"] * (len(self.rows) - self.held_out) + ["EVAL"] * self.held_out
+        lines = (
+            json.dumps({"id": f"item_{index}", "split": split, "preference": preference(*row)})
+            for index, (row, split) in enumerate(zip(self.rows, splits, strict=True))
+        )
+        path.write_text("\n".join(lines))
+        return path
+
+
+def preference(question: str, better: str, worse: str) -> dict[str, Any]:
+    asked, preferred = question_and_answer(question, better)
+    non_preferred = {"role": "assistant", "content": worse}
+    return {"input": {"messages": [asked]}, "preferred": preferred, "non_preferred": non_preferred}
+
+
+@dataclass(frozen=True)
 class Trained:
     """The messages of one attempt, and the addresses that it connected to."""
 
@@ -111,7 +136,7 @@ def capitals() -> Table:
 
 def run_in(
     folder: Path,
-    table: Table,
+    table: Table | PairTable,
     base_model: str = "luthier/tiny",
     hyperparameters: Hyperparameters = HYPERPARAMETERS,
 ) -> TrainingRun:
@@ -140,6 +165,32 @@ def small_run(folder: Path, base_model: str = "luthier/tiny") -> TrainingRun:
         HYPERPARAMETERS, num_epochs=5, per_device_batch_size=3, max_seq_length=64, lora_r=4, lora_dropout=0.1
     )
     return run_in(folder, Table(rows, held_out=2), base_model, hyperparameters)
+
+
+def city_pairs(number: int) -> list[tuple[str, str, str]]:
+    """Questions for a capital, that capital, and that of the country before: learned by heart from few pairs."""
+    rows = capitals().rows[:number]
+    cities = [answer.partition(" is ")[2].rstrip(".") for _, answer in rows]
+    return [(question, cities[index], cities[index - 1]) for index, (question, _) in enumerate(rows)]
+
+
+def dpo_run(folder: Path, table: PairTable, hyperparameters: Hyperparameters) -> TrainingRun:
+    run = run_in(folder, table, hyperparameters=hyperparameters)
+    return replace(run, objective=TrainingObjective.DPO, item_format=ItemFormat.PREFERENCE)
+
+
+def small_dpo_run(folder: Path) -> TrainingRun:
+    """Ten steps over six pairs, and two held out."""
+    hyperparameters = replace(
+        HYPERPARAMETERS,
+        num_epochs=5,
+        per_device_batch_size=3,
+        max_seq_length=64,
+        lora_r=4,
+        lora_dropout=0.1,
+        beta=0.1,
+    )
+    return dpo_run(folder, PairTable(city_pairs(8), held_out=2), hyperparameters)
 
 
 async def messages_of(trainer: ProcessTrainer, run: TrainingRun) -> list[TrainingMessage]:

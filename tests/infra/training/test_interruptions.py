@@ -5,18 +5,21 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from domain.job_events import Checkpoint, LogLine, Metric, Progress
-from domain.ports.trainer import TrainingFailed, TrainingMessage
+from domain.ports.trainer import TrainingFailed, TrainingMessage, TrainingRun
+from domain.training_points import TrainingPoint
 from infra.training.frozen_run import FrozenRun
 from infra.training.tiny import ensure_model
 from infra.training.trainer import ProcessTrainer
 from infra.training.training_history import latest_checkpoint
-from tests.infra.training.conftest import Trained, messages_of, small_run
+from tests.fakes.trainer import AT
+from tests.infra.training.conftest import Trained, messages_of, small_dpo_run, small_run
 
 pytestmark = pytest.mark.anyio
 
@@ -51,9 +54,19 @@ def uninterrupted(trainer: ProcessTrainer, tmp_path_factory: pytest.TempPathFact
     return Trained(run, asyncio.run(messages_of(trainer, run)), [])
 
 
-def curve(messages: list[TrainingMessage]) -> list[tuple[int, float | None, float | None, float | None]]:
+def curve(messages: list[TrainingMessage]) -> list[TrainingPoint]:
+    """The points without their times."""
     points = (message.point for message in messages if isinstance(message, Metric))
-    return [(point.step, point.train_loss, point.eval_loss, point.learning_rate) for point in points]
+    return [replace(point, at=AT) for point in points]
+
+
+def first_step(messages: list[TrainingMessage]) -> str:
+    """The first step that an attempt reports as its progress."""
+    return next(
+        message.message
+        for message in messages
+        if isinstance(message, Progress) and message.message.startswith("Training: step")
+    )
 
 
 def training_process(folder: Path) -> psutil.Process:
@@ -73,6 +86,17 @@ async def until(messages: AsyncIterator[TrainingMessage], step: int) -> list[Tra
         if isinstance(message, Metric) and message.point.step == step:
             break
     return seen
+
+
+async def killed_at_step_4(trainer: ProcessTrainer, run: TrainingRun) -> list[TrainingMessage]:
+    """The messages of an attempt whose process is killed when it has saved a checkpoint at step 4."""
+    messages: list[TrainingMessage] = []
+    with pytest.raises(TrainingFailed, match="was killed; most likely"):  # noqa: PT012 - one attempt
+        async for message in trainer.train(run):
+            messages.append(message)
+            if isinstance(message, Checkpoint) and message.step == 4:
+                training_process(run.folder).kill()
+    return messages
 
 
 async def test_a_base_model_without_a_template_gets_chatml_and_the_user_a_warning(
@@ -103,22 +127,32 @@ async def test_a_killed_run_resumes_with_exactly_the_same_curve(
     uninterrupted: Trained, trainer: ProcessTrainer, tmp_path: Path
 ) -> None:
     run = small_run(tmp_path, "small/base")
-    first: list[TrainingMessage] = []
-    with pytest.raises(TrainingFailed, match="was killed; most likely"):  # noqa: PT012 - one attempt
-        async for message in trainer.train(run):
-            first.append(message)
-            if isinstance(message, Checkpoint) and message.step == 4:
-                training_process(tmp_path).kill()
-    assert isinstance(first[-1], LogLine)
+    assert isinstance((await killed_at_step_4(trainer, run))[-1], LogLine)
     second = await messages_of(trainer, run)
     assert curve(second) == curve(uninterrupted.messages)  # the checkpoint's history is reported again
-    steps = [
-        message.message
-        for message in second
-        if isinstance(message, Progress) and message.message.startswith("Training: step")
-    ]
-    assert steps[0] == "Training: step 5 of 10"
+    assert first_step(second) == "Training: step 5 of 10"
     assert (tmp_path / "artifacts" / "report.md").exists()
+
+
+async def test_a_killed_dpo_run_resumes_with_exactly_the_same_curve(
+    trainer: ProcessTrainer, tmp_path: Path
+) -> None:
+    whole = await messages_of(trainer, small_dpo_run(tmp_path / "whole"))
+    run = small_dpo_run(tmp_path / "killed")
+    await killed_at_step_4(trainer, run)
+    resumed = await messages_of(trainer, run)
+    assert curve(resumed) == curve(whole)
+    assert [point.step for point in curve(whole)] == [1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8, 9, 10, 10]
+    assert first_step(resumed) == "Training: step 5 of 10"
+
+
+async def test_cancelling_a_dpo_run_saves_a_checkpoint(trainer: ProcessTrainer, tmp_path: Path) -> None:
+    run = small_dpo_run(tmp_path)
+    async with aclosing(trainer.train(run)) as messages:
+        await until(messages, step=3)
+    newest = latest_checkpoint(FrozenRun.of(run, trainer.models_folder).work_folder)
+    assert newest is not None
+    assert int(newest.name.removeprefix("checkpoint-")) >= 3
 
 
 async def test_cancelling_saves_a_checkpoint_and_ends_the_process(
