@@ -104,9 +104,7 @@ def prepare_inputs(frozen: FrozenRun) -> TrainingInputs:
     requested_length = frozen.run.hyperparameters.max_seq_length
     length = min(requested_length, base_model.max_tokens)
     train, held_out = _tokenized_splits(frozen.run, base_model, length)
-    consequence = (
-        "left out" if frozen.run.objective is TrainingObjective.DPO else "truncated to that length"
-    )
+    consequence = "left out" if frozen.run.objective is TrainingObjective.DPO else "truncated to that length"
     shortened = f"The base model reads {length} tokens at most, not {requested_length}; longer items were {consequence}."
     warnings = (
         *base_model.warnings,
