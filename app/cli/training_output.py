@@ -16,6 +16,7 @@ FINETUNE = """
 query($id: ID!) {
   finetune(id: $id) {
     id warnings trainedItemCount
+    history(last: 1) { nodes { rewardMargin rewardAccuracy } }
     parity { passed promptsCompared templateMatches tokenIdsMatch outputsMatching detail }
   }
 }
@@ -86,9 +87,15 @@ class EvaluationLosses:
 
 
 def print_outcome(finetune: dict[str, Any], console: Console) -> None:
-    """Print how many items were trained on, and the parity where it passed."""
+    """Print how many items were trained on, the rewards of DPO's last step, and the parity where it passed."""
     count, parity = finetune["trainedItemCount"], finetune["parity"]
     console.print(f"  {count} {'item' if count == 1 else 'items'} trained")
+    for point in finetune["history"]["nodes"]:
+        if point["rewardMargin"] is not None and point["rewardAccuracy"] is not None:
+            console.print(
+                f"  reward margin {point['rewardMargin']:.3g} in the last step, whose preferred answer is ahead in "
+                f"{point['rewardAccuracy']:.0%} of the pairs"
+            )
     if parity is not None and parity["passed"]:
         console.print(
             f"  parity passed: the GGUF gives {parity['outputsMatching']} of {parity['promptsCompared']} answers to "

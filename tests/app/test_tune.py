@@ -123,6 +123,22 @@ async def test_every_warning_is_printed_once_and_what_was_trained_is_counted(
 
 
 @pytest.mark.anyio
+async def test_the_rewards_of_the_last_step_are_printed(tune: Tune, trainer: FakeTrainer) -> None:
+    points = [
+        TrainingPoint(
+            step=step, epoch=step, train_loss=0.5, reward_margin=step, reward_accuracy=0.5 * step, at=AT
+        )
+        for step in (1, 2)
+    ]
+    trainer.messages = [Metric(point, total_steps=2) for point in points]
+    finished = await tune()
+    assert finished.exit_code == 0, finished.errors
+    printed = "reward margin 2 in the last step, whose preferred answer is ahead in 100% of the pairs"
+    assert printed in " ".join(finished.output.split())
+    assert "reward margin 1" not in finished.output
+
+
+@pytest.mark.anyio
 async def test_a_warning_is_printed_before_the_first_step(start: Start, trainer: FakeTrainer) -> None:
     trainer.messages = [ItemsPrepared(trained_item_count=0, warnings=(LEFT_OUT,))]
     trainer.error = "No item can be trained on."
