@@ -102,6 +102,7 @@ def test_the_configuration_names_everything_that_decides_the_result(
     assert config["chat_template"] == base_model.tokenizer.chat_template
     assert (config["dataset_name"], config["dataset_version"]) == ("Capitals", 2)
     assert (config["base_model_license"], config["version"]) == ("apache-2.0", 3)
+    assert (config["objective"], config["item_format"]) == ("SFT", "PROMPT_COMPLETION")
     assert (config["seed"], config["hyperparameters"]["lora_r"]) == (1, 32)
     assert config["packages"]["torch"].startswith("2.13")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import trl
 from huggingface_hub import ModelCard
 from transformers import PreTrainedModel
 
@@ -15,6 +16,7 @@ from domain.conversations import Conversation, Message, Preference
 from domain.ports.trainer import ItemsPrepared
 from infra.training import parity
 from infra.training.base_model import LocalBaseModel, fetch_base_model
+from infra.training.data import cannot_train
 from infra.training.dpo import dpo_dataset
 from infra.training.export import merge_adapter
 from infra.training.frozen_run import FrozenRun
@@ -31,6 +33,7 @@ from tests.infra.training.conftest import (
     messages_of,
 )
 
+TEMPLATES = Path(trl.__file__).parent / "chat_templates"
 BETA = 0.01
 """Low, so that the preferred answers become much likelier before the pairs are told apart well enough."""
 
@@ -106,6 +109,39 @@ def test_pairs_that_are_too_long_or_alike_are_left_out_and_named_in_warnings(
         "3 training items were left out: their prompt and one of their answers have more than 60 tokens together.",
         "1 training item was left out: the chat template renders its two answers to the same text.",
     ]
+
+
+@pytest.mark.parametrize("template", ["qwen3", "qwen3_training"])
+def test_a_pair_is_asked_behind_earlier_turns_and_tools_and_only_its_endings_are_learned(
+    models: Path, template: str
+) -> None:
+    base_model = fetch_base_model("luthier/tiny", models)
+    base_model.tokenizer.chat_template = (TEMPLATES / f"{template}.jinja").read_text()
+    earlier = [{"role": "user", "content": "One?"}, {"role": "assistant", "content": "1"}]
+    tool = {"type": "function", "function": {"name": "add", "parameters": {}}}
+    asked = Conversation(messages=[*earlier, {"role": "user", "content": "Two?"}], tools=[tool])
+    better, worse = ({"role": "assistant", "content": text} for text in ("2", "3"))
+    pair = PreferenceItem("item_1", Preference(input=asked, preferred=better, non_preferred=worse))
+    split = tokenize_pairs([pair], base_model, 1000)
+    (columns,) = dpo_dataset(split)
+    prompt, chosen, rejected = map(base_model.tokenizer.decode, columns.values())
+    assert '"name": "add"' in prompt
+    assert "assistant\n1<|im_end|>" in prompt
+    assert prompt.endswith("<|im_start|>assistant\n")
+    assert [text.endswith(f"{number}<|im_end|>\n") for text, number in ((chosen, 2), (rejected, 3))] == [
+        True
+    ] * 2
+    assert split.warnings("training", 1000) == []
+
+
+def test_a_pair_that_the_chat_template_refuses_is_left_out_with_its_reason(models: Path) -> None:
+    base_model = fetch_base_model("luthier/tiny", models)
+    base_model.tokenizer.chat_template = "{{ raise_exception('Only tools are known.') }}"
+    split = tokenize_pairs([item("Say hello.", "Hello!", "No.")], base_model, 100)
+    assert cannot_train(split, 100) == (
+        "No item can be trained on. 1 training item was left out: the chat template refuses its messages "
+        "(Only tools are known.)."
+    )
 
 
 def test_a_dpo_run_starts_at_the_base_model_and_ends_with_every_pair_told_apart(tuned: Trained) -> None:
