@@ -37,7 +37,7 @@ def dpo_trainer(
     log-probability of an answer is the sum over its tokens; those of the prompt are not counted.
     """
     model = base_model.load_weights(quantize_4bit=run.method is FinetuneMethod.QLORA)
-    # Before the adapter is added, whose own dropout is a hyperparameter: with dropout, the reference would not be one model.
+    # The base model's own dropout, which would make the reference random; the adapter that is added has `lora_dropout`.
     disable_dropout_in_model(model)
     return TimedDPOTrainer(
         model=model,
