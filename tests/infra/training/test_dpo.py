@@ -126,7 +126,7 @@ def test_a_pair_is_asked_behind_earlier_turns_and_tools_and_only_its_endings_are
     (columns,) = dpo_dataset(split)
     prompt, chosen, rejected = map(base_model.tokenizer.decode, columns.values())
     assert '"name": "add"' in prompt
-    assert "assistant\n1<|im_end|>" in prompt
+    assert "1<|im_end|>\n<|im_start|>user\nTwo?<|im_end|>" in prompt
     assert prompt.endswith("<|im_start|>assistant\n")
     assert [text.endswith(f"{number}<|im_end|>\n") for text, number in ((chosen, 2), (rejected, 3))] == [
         True
