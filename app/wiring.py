@@ -16,6 +16,7 @@ from domain.documents import UploadLimits
 from domain.ports.storage import Storage
 from domain.services import Services
 from edge.connection_quotas import ConnectionQuotas
+from infra.base_model_files import DiskBaseModelCache
 from infra.completions import OpenAICompletions
 from infra.db import gateway, job_events
 from infra.db.engine import conninfo, engine
@@ -32,6 +33,7 @@ from infra.rate_limiter import open_rate_limiter
 from infra.runtime.embedded import EmbeddedRuntime
 from infra.runtime.remote import RemoteRuntime
 from infra.security import Argon2Passwords, JwtTokens
+from infra.training.importer import ProcessImporter
 from infra.training.trainer import ProcessTrainer
 from rest.gateway import Gateway
 
@@ -85,6 +87,8 @@ async def wire(settings: Settings) -> AsyncIterator[Wiring]:
             trainer=ProcessTrainer(settings.models_folder),
             hub=HuggingFaceHub(settings.hf_endpoint, settings.hf_token),
             hub_limits=HubLimits(enabled=settings.hub_models, max_bytes=int(settings.max_model_gb * 1e9)),
+            model_importer=ProcessImporter(),
+            base_model_cache=DiskBaseModelCache(settings.models_folder),
             work_folder=settings.work_folder,
             guess_encodings=guess_encodings,
             limits=UploadLimits(settings.max_file_mb * MEBIBYTE, settings.max_project_mb * MEBIBYTE),

@@ -1,7 +1,7 @@
 """The models that can be fine-tuned: those of the catalog, those of a hub, and a tiny model generated from a seed."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -160,6 +160,9 @@ class BaseModelReads(Reads[BaseModel], Protocol):
     """Reads base models, which every viewer may see."""
 
     async def by_model_id(self, model_id: str) -> BaseModel | None: ...
+    async def all(self) -> list[BaseModel]:
+        """All models, by name."""
+        ...
 
 
 class BaseModels(BaseModelReads, Protocol):
@@ -186,6 +189,27 @@ class BaseModels(BaseModelReads, Protocol):
         ...
 
     async def delete(self, ids: Collection[str]) -> None: ...
+
+    async def add(self, model: BaseModel) -> bool:
+        """Insert a model, unless there is one of its `model_id`; whether it was inserted."""
+        ...
+
+    async def stored(self) -> list[BaseModel]:
+        """The models that have files in the bucket, the least recently used first."""
+        ...
+
+    async def record_files(self, id: str, files: Mapping[str, Any]) -> None:
+        """Store `revision`, `sha256` and `size_bytes` of the files in the bucket, all None where they are deleted."""
+        ...
+
+    async def record_use(self, id: str, at: datetime) -> None: ...
+    async def add_warnings(self, id: str, warnings: Collection[str]) -> None:
+        """Add warnings that the model does not have yet."""
+        ...
+
+    async def lock_users(self, id: str) -> list[str]:
+        """The names of the fine-tunes of the model, which gets no other one until the transaction ends."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from domain.base_models import BaseModel, ModelSource
 UNVERIFIED = "The facts of this model are from its publisher's documentation; `resolveModel` reads them from its files."
 """The warning of a catalog entry whose config.json was not read."""
 VIDEO = "A video model: external workers alone can train it, and its fine-tunes cannot be deployed."
+DEQUANTIZED = "The weights were dequantized"
+"""How the warning of weights begins that an import has made of quantized ones."""
 REMOVED = "The model is no longer in the catalog of this installation."
 
 
@@ -29,6 +31,10 @@ def updated_entry(entry: BaseModel, stored: BaseModel | None) -> BaseModel:
         sha256=stored.sha256,
         size_bytes=stored.size_bytes,
         last_used_at=stored.last_used_at,
+        warnings=(
+            *entry.warnings,
+            *(warning for warning in stored.warnings if warning.startswith(DEQUANTIZED)),
+        ),
     )
     was_read = stored.revision is not None and UNVERIFIED not in stored.warnings
     return _with_facts(kept, stored) if was_read and UNVERIFIED in entry.warnings else kept

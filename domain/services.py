@@ -8,10 +8,12 @@ from pathlib import Path
 from domain.base_models import HubLimits
 from domain.documents import UploadLimits
 from domain.files.encoding_detection import GuessEncodings
+from domain.ports.base_model_cache import BaseModelCache
 from domain.ports.completions import Completions
 from domain.ports.health import Health
 from domain.ports.job_streams import JobStreams
 from domain.ports.model_hub import ModelHub
+from domain.ports.model_importer import ModelImporter
 from domain.ports.model_runtime import ModelRuntime
 from domain.ports.passwords import Passwords
 from domain.ports.rate_limiter import RateLimiter
@@ -36,6 +38,8 @@ class Services:
     trainer: Trainer
     hub: ModelHub
     hub_limits: HubLimits
+    model_importer: ModelImporter
+    base_model_cache: BaseModelCache
     work_folder: Path
     guess_encodings: GuessEncodings
     limits: UploadLimits

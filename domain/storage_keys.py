@@ -34,3 +34,17 @@ def artifact_key(finetune_id: str, filename: str) -> str:
 def gguf_filename(model_name: str) -> str:
     """The file name of a fine-tune's model; an external worker may choose another one."""
     return f"{safe_name(model_name)}.gguf"
+
+
+BASE_MODELS_PREFIX = "models/"
+"""The prefix of the files of all base models."""
+
+
+def base_model_prefix(base_model_id: str) -> str:
+    """The prefix of the files of a base model."""
+    return f"{BASE_MODELS_PREFIX}{base_model_id}/"
+
+
+def base_model_key(base_model_id: str, name: str) -> str:
+    """The key of a base model's file, or of its manifest."""
+    return base_model_prefix(base_model_id) + name

@@ -82,7 +82,7 @@ class Deadline:
 if __name__ == "__main__":
     files = affected_by(changed_since(*(sys.argv[1:] or BASES)))
     deadline = Deadline(SECONDS)
-    status = pytest.main(files, plugins=[deadline]) if files else 0
+    status = pytest.main([*files, "-m", "not slow"], plugins=[deadline]) if files else 0
     left = len(set(files) - deadline.started)
     sys.stdout.write(f"{len(files)} test files are affected; {left} of them are left to `make test`.\n")
     sys.exit(status)

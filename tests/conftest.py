@@ -30,6 +30,7 @@ from app.settings import Settings, read_settings
 from app.wiring import Wiring, wire
 from app.worker import register
 from domain.services import Services
+from infra.base_model_files import DiskBaseModelCache
 from infra.db import tables
 from infra.db.engine import conninfo, engine
 from infra.queue import open_queue
@@ -162,6 +163,7 @@ def services(wiring: Wiring, runtime: FakeRuntime, trainer: FakeTrainer, tmp_pat
             PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         ),  # each test signs up
         work_folder=tmp_path / "work",
+        base_model_cache=DiskBaseModelCache(tmp_path / "models"),
     )
 
 

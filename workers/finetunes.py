@@ -29,6 +29,7 @@ from domain.ports.trainer import (
 from domain.reading import not_found_error, require
 from domain.services import Services
 from domain.texts import replace_invalid_characters
+from workers.base_model_files import TrainingFiles, for_training
 from workers.batched_stream import BatchedStream
 from workers.dispatcher import record_events
 
@@ -48,7 +49,9 @@ async def handle(services: Services, job: Job) -> dict[str, Any]:
     folder = services.work_folder / finetune.id
     if finetune.gguf is None:  # otherwise an earlier attempt was stopped after it had published
         try:
-            result = await _train(services, job, finetune, await _run(services, finetune, dataset, folder))
+            async with for_training(services, job, finetune) as files:
+                run = await _run(services, finetune, dataset, files, folder)
+                result = await _train(services, job, finetune, run)
             finetune = await _publish(services, job, finetune, result)
         except TrainingFailed as error:
             raise Invalid(replace_invalid_characters(str(error)), reason="TRAINING_FAILED") from error
@@ -82,12 +85,13 @@ async def _subject(services: Services, job: Job) -> tuple[Finetune, Dataset]:
     return finetune, found[finetune.dataset_id]
 
 
-async def _run(services: Services, finetune: Finetune, dataset: Dataset, folder: Path) -> TrainingRun:
+async def _run(
+    services: Services, finetune: Finetune, dataset: Dataset, files: TrainingFiles, folder: Path
+) -> TrainingRun:
     """The configuration of the run, whose items are written into its folder."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     path = folder / "items.jsonl"
     async with services.transactions.begin() as store:
-        base_model = await store.base_models.by_model_id(finetune.base_model_name)
         lines = (_json_line(dataset, item) async for item in store.frozen_items.stream(finetune.id))
         await _write(path, lines)
     return TrainingRun(
@@ -96,7 +100,10 @@ async def _run(services: Services, finetune: Finetune, dataset: Dataset, folder:
         version=finetune.version,
         model_name=finetune.model_name,
         base_model_name=finetune.base_model_name,
-        base_model_license=base_model.license if base_model else None,
+        base_model_license=files.license,
+        base_model_folder=files.folder,
+        base_model_revision=files.revision,
+        base_model_sha256=files.sha256,
         dataset_name=dataset.name,
         dataset_version=dataset.version,
         item_format=dataset.item_format,
@@ -213,7 +220,13 @@ async def _record(
 
 
 def _prepared_values(prepared: ItemsPrepared) -> dict[str, Any]:
-    return {"trained_item_count": prepared.trained_item_count, "warnings": prepared.warnings}
+    values: dict[str, Any] = {
+        "trained_item_count": prepared.trained_item_count,
+        "warnings": prepared.warnings,
+    }
+    if prepared.base_model_sha256 is not None:
+        values["base_model_sha256"] = prepared.base_model_sha256
+    return values
 
 
 async def _keeps_checkpoint(services: Services, job: Job) -> bool:

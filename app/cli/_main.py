@@ -13,6 +13,7 @@ COMMANDS = {
     "up": "Run all servers on this machine until Ctrl-C.",
     "serve": "Run the API.",
     "worker": "Run a worker.",
+    "models": "List the base models; add and remove your own.",
     "migrate": "Migrate the database to the newest revision.",
     "export-schema": "Print the GraphQL schema.",
     "runtime": "",

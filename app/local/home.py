@@ -89,6 +89,18 @@ def lock_home(folder: Path) -> Iterator[Home]:
         os.close(lock)
 
 
+def is_locked(home: Home) -> bool:
+    """Whether another process has the lock of the home."""
+    try:
+        with (home.folder / "up.lock").open("r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def read_secrets(home: Home, *reserved: int) -> Secrets:
     """The secrets of a home; missing ones are generated, and a port that is in use or reserved is replaced."""
     path = home.folder / "secrets.json"
@@ -101,6 +113,15 @@ def read_secrets(home: Home, *reserved: int) -> Secrets:
     if asdict(secrets) != stored:
         write_private(path, json.dumps(asdict(secrets), indent=2))
     return secrets
+
+
+def running_secrets(home: Home) -> Secrets:
+    """The secrets of a home whose servers are up, with their ports; raises `StartError` where there are none."""
+    stored = _read(home.folder / "secrets.json")
+    try:
+        return Secrets(**{field.name: stored[field.name] for field in fields(Secrets)})
+    except KeyError as error:
+        raise StartError(f"luthier is still starting on {home.folder}; try again in a moment") from error
 
 
 def free_port(preferred: int, *reserved: int) -> int:

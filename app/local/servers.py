@@ -12,7 +12,16 @@ from typing import Any
 
 from app.database import require_database
 from app.failures import StartError
-from app.local.home import Home, Secrets, lock_home, read_secrets, require_port, write_private
+from app.local.home import (
+    Home,
+    Secrets,
+    is_locked,
+    lock_home,
+    read_secrets,
+    require_port,
+    running_secrets,
+    write_private,
+)
 from app.local.orphans import stop_orphans
 from app.local.postgres import database_url, remove_socket_folder, start_postgres
 from app.local.supervisor import Child, Step, Supervisor, serve
@@ -71,6 +80,31 @@ async def servers(folder: Path, *, durable: bool = True) -> AsyncIterator[dict[s
                 yield _keys({}, secrets) | _database(home) | _storage(secrets)
         finally:
             remove_socket_folder(home)
+
+
+@asynccontextmanager
+async def reached_servers(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[dict[str, str]]:
+    """The environment variables of a database and of storage that answer; raises `StartError`.
+
+    They are those that `environ` names, of the `luthier up` that runs on the home, or of servers that are started for the block.
+    """
+    home = Home(folder)
+    named = {name: value for name, value in environ.items() if value}
+    if named.get("DATABASE_URL") and (named.get("S3_ENDPOINT_URL") or named.get("S3_BUCKET")):
+        yield named
+    elif home.up.exists() and is_locked(home):
+        secrets = running_secrets(home)
+        yield _database(home) | _without_own(_storage(secrets), named) | _keys(named, secrets) | named
+    else:
+        async with servers(folder) as variables:
+            yield _without_own(variables, named) | named
+
+
+def _without_own(embedded: dict[str, str], named: Mapping[str, str]) -> dict[str, str]:
+    """The variables of embedded servers, without those of a storage that is named."""
+    if named.get("S3_ENDPOINT_URL") or named.get("S3_BUCKET"):
+        return {name: value for name, value in embedded.items() if not name.startswith(("S3_", "AWS_"))}
+    return embedded
 
 
 def s3(home: Home, secrets: Secrets) -> Child:

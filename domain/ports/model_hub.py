@@ -1,7 +1,7 @@
 """The port to the hub that has the files of open-weights models: their descriptions, and the files themselves."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,6 +44,10 @@ def weight_files(files: Sequence[HubFile]) -> list[HubFile]:
     return [file for file in tensors if SHARD.fullmatch(file.path)] or tensors
 
 
+Begin = Callable[[int], Awaitable[None]]
+Progress = Callable[[int, int], Awaitable[None]]
+
+
 class ModelHub(Protocol):
     """Reads models of a hub. Foreign errors come out as domain errors.
 
@@ -56,6 +60,13 @@ class ModelHub(Protocol):
         """The model at the newest commit of `main`. Raises `Invalid` for a malformed id, before any request."""
         ...
 
-    async def fetch(self, model_id: str, revision: str, folder: Path) -> None:
-        """Write the files of a commit that training needs below `folder`: configuration, tokenizer, safetensors."""
+    async def fetch(
+        self, model_id: str, revision: str, folder: Path, *, begin: Begin, progress: Progress
+    ) -> None:
+        """Have the files of a commit that training needs in `folder`: configuration, tokenizer, safetensors.
+
+        What an earlier call has left there is not read again. `begin` is called with the size of all files in bytes,
+        before one is read, and `progress` with how many bytes of how many are there. Raises `Invalid` for a repository
+        without safetensors.
+        """
         ...

@@ -64,10 +64,12 @@ class ItemsPrepared:
     """Sent by each attempt before its first optimizer step, when the items are tokenized.
 
     `trained_item_count` is without the items that are left out; `warnings` are one sentence each.
+    `base_model_sha256` is the digest of the weights that it trains (`domain.base_model_files`).
     """
 
     trained_item_count: int
     warnings: tuple[str, ...] = ()
+    base_model_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Base models as rows, which every user sees."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, text, true
+from sqlalchemy import ColumnElement, delete, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.base_models import BaseModel, BaseModelFilter, max_parameters_4bit
@@ -47,6 +49,9 @@ class SqlBaseModels(Reader[BaseModel]):
         found = await self._fetch(select(base_models).where(base_models.c.model_id == model_id))
         return BaseModel(**found[0]) if found else None
 
+    async def all(self) -> list[BaseModel]:
+        return [BaseModel(**row) for row in await self._fetch(select(base_models).order_by(*self.order))]
+
     async def lock_catalog(self) -> list[BaseModel]:
         await self._session.execute(text("lock table base_models in share row exclusive mode"))
         return [BaseModel(**row) for row in await self._fetch(select(base_models))]
@@ -78,3 +83,30 @@ class SqlBaseModels(Reader[BaseModel]):
 
     async def delete(self, ids: Collection[str]) -> None:
         await self._session.execute(delete(base_models).where(base_models.c.id.in_(ids)))
+
+    async def add(self, model: BaseModel) -> bool:
+        added = insert(base_models).values(**asdict(model)).on_conflict_do_nothing()
+        return await self._session.scalar(added.returning(base_models.c.id)) is not None
+
+    async def stored(self) -> list[BaseModel]:
+        stored = select(base_models).where(base_models.c.size_bytes.is_not(None))
+        rows = await self._fetch(stored.order_by(base_models.c.last_used_at.asc().nulls_first()))
+        return [BaseModel(**row) for row in rows]
+
+    async def record_files(self, id: str, files: Mapping[str, Any]) -> None:
+        await self._session.execute(update(base_models).where(base_models.c.id == id).values(**files))
+
+    async def record_use(self, id: str, at: datetime) -> None:
+        await self._session.execute(update(base_models).where(base_models.c.id == id).values(last_used_at=at))
+
+    async def add_warnings(self, id: str, warnings: Collection[str]) -> None:
+        locked = select(base_models.c.warnings).where(base_models.c.id == id).with_for_update()
+        before: tuple[str, ...] = await self._session.scalar(locked) or ()
+        added = tuple(warning for warning in warnings if warning not in before)
+        values = {"warnings": (*before, *added)}
+        await self._session.execute(update(base_models).where(base_models.c.id == id).values(**values))
+
+    async def lock_users(self, id: str) -> list[str]:
+        await self._session.execute(select(base_models.c.id).where(base_models.c.id == id).with_for_update())
+        names = select(finetunes.c.model_name).where(finetunes.c.base_model_id == id)
+        return list((await self._session.scalars(names.order_by(finetunes.c.id))).all())

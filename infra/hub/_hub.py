@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 from domain.base_models import validated_model_id
-from domain.errors import Unavailable
-from domain.ports.model_hub import HubModel
+from domain.ports.model_hub import Begin, HubModel, Progress
 from infra.hub._descriptions import describe
+from infra.hub._downloads import download
 from infra.hub._requests import HubRequests, hub_unavailable
 
 
@@ -33,8 +33,9 @@ class HuggingFaceHub:
         except TimeoutError:
             raise hub_unavailable("takes too long to answer") from None
 
-    async def fetch(self, model_id: str, revision: str, folder: Path) -> None:
-        raise Unavailable(
-            f"The files of {model_id} at {revision} cannot be fetched into {folder.name} yet.",
-            reason="HUB_UNAVAILABLE",
-        )
+    async def fetch(
+        self, model_id: str, revision: str, folder: Path, *, begin: Begin, progress: Progress
+    ) -> None:
+        model_id = validated_model_id(model_id)
+        async with HubRequests(self._endpoint, model_id, self._token, timeout_s=self._timeout_s) as requests:
+            await download(requests, model_id, revision, folder, begin, progress)

@@ -1,5 +1,8 @@
 """GET requests to a hub: small answers of its own host, and its errors as the domain's."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urljoin
@@ -18,6 +21,7 @@ from domain.errors import DomainError, Forbidden, NotFound, Unavailable
 
 MAX_REDIRECTS = 5
 ERROR_BODY_BYTES = 65_536
+CHUNK = 1_048_576
 INVALID_CREDENTIALS = "Invalid credentials in Authorization header"
 """The hub's message for a token that it does not know."""
 
@@ -28,7 +32,7 @@ def hub_unavailable(what: str) -> Unavailable:
 
 
 class HubRequests:
-    """The requests about one model, on one connection. Other hosts are never asked: redirects to them are refused."""
+    """The requests about one model, on one connection. Other hosts are asked for large files alone, without a token."""
 
     def __init__(self, endpoint: str, model_id: str, token: str | None, *, timeout_s: float) -> None:
         self._endpoint = endpoint
@@ -39,6 +43,9 @@ class HubRequests:
         self._client = httpx2.AsyncClient(
             headers={**headers, "Accept-Encoding": "identity"}, timeout=timeout_s, follow_redirects=False
         )
+        self._anonymous = httpx2.AsyncClient(
+            headers={"Accept-Encoding": "identity"}, timeout=timeout_s, follow_redirects=False
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,6 +54,7 @@ class HubRequests:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._client.aclose()
+        await self._anonymous.aclose()
 
     async def json(self, path: str, *, max_bytes: int) -> Any:
         """The JSON at a path of the hub; raises as `body`, and `Unavailable` where it is no JSON."""
@@ -78,6 +86,41 @@ class HubRequests:
                 url = urljoin(url, response.headers["location"])
             if _origin(url) != _origin(self._endpoint):
                 raise hub_unavailable("sends requests about the model to another host")
+        raise hub_unavailable("sends requests about the model in a circle")
+
+    async def stream(self, path: str, *, start: int) -> AsyncIterator[bytes]:
+        """The body at a path of the hub from one of its bytes on. A large file may be on another host, which gets no token.
+
+        Raises as `body`, and `Unavailable` for a connection that ends too early.
+        """
+        try:
+            async with self._answer(f"{self._endpoint}/{path}", start) as response:
+                skipped = 0 if response.status_code == HTTPStatus.PARTIAL_CONTENT else start
+                async for chunk in response.aiter_raw(CHUNK):
+                    yield chunk[skipped:]
+                    skipped = max(skipped - len(chunk), 0)
+        except HfHubHTTPError as error:
+            raise _translated(error, self._page, has_token=self._token is not None) from error
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise hub_unavailable("does not answer, or has stopped in the middle of a file") from error
+
+    @asynccontextmanager
+    async def _answer(self, url: str, start: int) -> AsyncIterator[httpx2.Response]:
+        """The successful response, after redirects; those to other hosts are followed over HTTPS only."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        client = self._client
+        for _ in range(MAX_REDIRECTS):
+            async with client.stream("GET", url, headers=headers) as response:
+                if not response.has_redirect_location:
+                    if not response.is_success:
+                        await _checked_body(response, ERROR_BODY_BYTES)
+                    yield response
+                    return
+                url = urljoin(url, response.headers["location"])
+            if _origin(url) != _origin(self._endpoint):
+                if httpx2.URL(url).scheme not in {"https", httpx2.URL(self._endpoint).scheme}:
+                    raise hub_unavailable("sends requests about the model to a host without HTTPS")
+                client = self._anonymous
         raise hub_unavailable("sends requests about the model in a circle")
 
 

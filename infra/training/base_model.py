@@ -1,4 +1,4 @@
-"""The base model: found on this machine or downloaded from the Hugging Face Hub, with its tokenizer and chat template."""
+"""The base model: its files on this machine, which the worker put there, with its tokenizer and chat template."""
 
 import json
 import shutil
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -16,22 +15,25 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from domain.base_model_files import weights_digest
 from domain.conversations import Conversation
 from domain.ports.trainer import TrainingFailed
-from domain.rules import safe_name
 from infra.training import tiny
 from infra.training.chat_templates import CHATML, chatml_with_eos_token
 from infra.training.template_input import template_input, template_variables
 
-HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 DEFAULT_MAX_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class LocalBaseModel:
-    """A base model's folder and tokenizer; `warnings` name what the model lacks and what was used in its place."""
+    """A base model's folder and tokenizer, and the digest of its weights.
+
+    `warnings` name what the model lacks and what was used in its place.
+    """
 
     folder: Path
+    sha256: str
     tokenizer: PreTrainedTokenizerBase
     warnings: tuple[str, ...]
 
@@ -92,12 +94,14 @@ class LocalBaseModel:
         )
 
 
-def fetch_base_model(name: str, models_folder: Path) -> LocalBaseModel:
-    """The base model `name`: `luthier/tiny`, a folder below `models_folder`, or a download from the Hugging Face Hub.
+def fetch_base_model(name: str, models_folder: Path, folder: Path | None = None) -> LocalBaseModel:
+    """The base model `name`, whose files are in `folder`; `luthier/tiny` is built below `models_folder`.
 
-    Raises `TrainingFailed` when its tokenizer has no end-of-sequence (EOS) token.
+    Raises `TrainingFailed` when the files are missing, or the tokenizer has no end-of-sequence (EOS) token.
     """
-    folder = _folder(name, models_folder)
+    folder = tiny.ensure_model(models_folder) if name == tiny.NAME else folder
+    if folder is None or not folder.is_dir():
+        raise TrainingFailed("The files of the base model are not on this machine.")
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     warnings = tuple(_ensure_chat_template(tokenizer))
     if tokenizer.eos_token is None:
@@ -106,17 +110,7 @@ def fetch_base_model(name: str, models_folder: Path) -> LocalBaseModel:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return LocalBaseModel(folder, tokenizer, warnings)
-
-
-def _folder(name: str, models_folder: Path) -> Path:
-    if name == tiny.NAME:
-        return tiny.ensure_model(models_folder)
-    local = models_folder / safe_name(name)
-    if local.is_dir():
-        return local
-    # One download of everything: whatever is read later in the run is read from the disk.
-    return Path(snapshot_download(name, allow_patterns=HUB_FILES))
+    return LocalBaseModel(folder, weights_digest(folder), tokenizer, warnings)
 
 
 def _ensure_chat_template(tokenizer: PreTrainedTokenizerBase) -> list[str]:

@@ -9,7 +9,9 @@ import httpx
 from transformers import PreTrainedModel
 
 from domain.artifacts import ArtifactKind
+from domain.base_model_files import require_pinned
 from domain.conversations import Conversation
+from domain.errors import Invalid
 from domain.finetunes import InferenceSample, ParityReport
 from domain.hyperparameters import TrainingObjective
 from domain.ports.trainer import ItemsPrepared, ProducedFile, TrainingFailed, TrainingResult, TrainingRun
@@ -83,7 +85,13 @@ def run(frozen: FrozenRun, reporter: Reporter) -> None:
     use_all_cores()
     reporter.begin_stage(0.03, f"Loading {frozen.run.base_model_name}")
     inputs = prepare_inputs(frozen)
-    reporter.report(ItemsPrepared(trained_item_count=len(inputs.train.items), warnings=inputs.warnings))
+    reporter.report(
+        ItemsPrepared(
+            trained_item_count=len(inputs.train.items),
+            warnings=inputs.warnings,
+            base_model_sha256=inputs.base_model.sha256,
+        )
+    )
     if (reason := cannot_train(inputs.train, inputs.max_length)) is not None:
         raise TrainingFailed(reason)
     if not (inputs.work_folder / "adapter").exists():
@@ -97,10 +105,12 @@ def run(frozen: FrozenRun, reporter: Reporter) -> None:
 
 
 def prepare_inputs(frozen: FrozenRun) -> TrainingInputs:
-    """Fetch the base model and tokenize the items."""
-    base_model = fetch_base_model(frozen.run.base_model_name, frozen.models_folder)
-    if frozen.run.system_prompt:
-        base_model = set_system_prompt(base_model, frozen.run.system_prompt)
+    """Load the base model's tokenizer and tokenize the items. Raises `TrainingFailed` for other weights than before."""
+    run = frozen.run
+    base_model = fetch_base_model(run.base_model_name, frozen.models_folder, run.base_model_folder)
+    _require_pinned(run, base_model)
+    if run.system_prompt:
+        base_model = set_system_prompt(base_model, run.system_prompt)
     requested_length = frozen.run.hyperparameters.max_seq_length
     length = min(requested_length, base_model.max_tokens)
     train, held_out = _tokenized_splits(frozen.run, base_model, length)
@@ -124,6 +134,13 @@ def _tokenized_splits(
         pairs = read_preferences(run.items_path)
         return tuple(tokenize_pairs(split, base_model, max_length) for split in pairs)
     return tuple(tokenize(split, base_model, max_length) for split in read_items(run.items_path))
+
+
+def _require_pinned(run: TrainingRun, base_model: LocalBaseModel) -> None:
+    try:
+        require_pinned(run.base_model_name, run.base_model_sha256, base_model.sha256)
+    except Invalid as error:
+        raise TrainingFailed(error.message) from error
 
 
 def _train_adapter(inputs: TrainingInputs, reporter: Reporter) -> None:

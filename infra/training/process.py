@@ -84,6 +84,7 @@ def _reuse_freed_memory() -> None:
 
 def _prepare_environment() -> None:
     """Set what the libraries read when they are imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # the worker has fetched everything
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # Idle threads sleep instead of spinning: the database and the API run on the same machine.

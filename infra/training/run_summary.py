@@ -70,6 +70,8 @@ def configuration(
         "model_name": run.model_name,
         "base_model_name": run.base_model_name,
         "base_model_license": run.base_model_license,
+        "base_model_revision": run.base_model_revision,
+        "base_model_sha256": base_model.sha256,
         "dataset_name": run.dataset_name,
         "dataset_version": run.dataset_version,
         "base_model_revision": run.base_model_revision,

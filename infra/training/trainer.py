@@ -16,6 +16,7 @@ from infra.training import machine
 from infra.training.frozen_run import FrozenRun, write_run
 from infra.training.messages import Failed, decode
 
+HUB_TOKENS = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"})
 LOG_FILE = "training.log"
 EXIT_STOPPED = 75  # EX_TEMPFAIL: the process was asked to stop and saved a checkpoint
 MAX_LINE_BYTES = 64 * 1024 * 1024  # a result contains whole samples
@@ -85,9 +86,14 @@ async def _spawn(folder: Path, report_fd: int) -> asyncio.subprocess.Process:
             stdout=log,
             stderr=log,
             pass_fds=(report_fd,),
-            env={**os.environ, "REPORT_FD": str(report_fd), "PARENT_PID": str(os.getpid())},
+            env={**_environment(), "REPORT_FD": str(report_fd), "PARENT_PID": str(os.getpid())},
             start_new_session=True,
         )
+
+
+def _environment() -> dict[str, str]:
+    """Without the token of the model hub: all that is trained on is on the disk."""
+    return {name: value for name, value in os.environ.items() if name not in HUB_TOKENS}
 
 
 @asynccontextmanager
