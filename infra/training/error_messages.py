@@ -17,21 +17,6 @@ MESSAGES_BY_NAME = (
     ("OutOfMemoryError", OUT_OF_MEMORY),
     ("MemoryError", OUT_OF_MEMORY),
     (
-        "GatedRepoError",
-        "The base model is gated on the Hugging Face Hub; accept its terms there and give the worker a HF_TOKEN.",
-    ),
-    ("RepositoryNotFoundError", "The base model was not found on the Hugging Face Hub, or it is private."),
-    ("HFValidationError", "The base model's name is not one that the Hugging Face Hub can have."),
-    (
-        "OfflineModeIsEnabled",
-        "The base model is not on this machine, and the Hugging Face Hub is switched off.",
-    ),
-    (
-        "LocalEntryNotFoundError",
-        "The base model is not on this machine, and the Hugging Face Hub could not be reached to fetch it.",
-    ),
-    ("HfHubHTTPError", "The Hugging Face Hub answered with an error while the base model was fetched."),
-    (
         "ModuleNotFoundError",
         "A package for training is not installed; install luthier[training] on the worker.",
     ),

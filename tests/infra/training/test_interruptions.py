@@ -40,17 +40,21 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def trainer(models: Path) -> ProcessTrainer:
-    """A trainer that has `small/base`, a base model without a chat template."""
+    """A trainer that has `small_base` in its folder, a base model without a chat template."""
     base_model = models / "small_base"
     shutil.copytree(ensure_model(models), base_model)
     (base_model / "chat_template.jinja").unlink()
     return ProcessTrainer(models)
 
 
+def run_of_small_base(trainer: ProcessTrainer, folder: Path) -> TrainingRun:
+    return replace(small_run(folder, "small/base"), base_model_folder=trainer.models_folder / "small_base")
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(trainer: ProcessTrainer, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A run that nothing interrupts, to compare an interrupted one with."""
-    run = small_run(tmp_path_factory.mktemp("whole"), "small/base")
+    run = run_of_small_base(trainer, tmp_path_factory.mktemp("whole"))
     return Trained(run, asyncio.run(messages_of(trainer, run)), [])
 
 
@@ -126,7 +130,7 @@ async def test_held_out_items_are_evaluated_each_epoch_and_shown(uninterrupted: 
 async def test_a_killed_run_resumes_with_exactly_the_same_curve(
     uninterrupted: Trained, trainer: ProcessTrainer, tmp_path: Path
 ) -> None:
-    run = small_run(tmp_path, "small/base")
+    run = run_of_small_base(trainer, tmp_path)
     assert isinstance((await killed_at_step_4(trainer, run))[-1], LogLine)
     second = await messages_of(trainer, run)
     assert curve(second) == curve(uninterrupted.messages)  # the checkpoint's history is reported again

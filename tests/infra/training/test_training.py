@@ -50,7 +50,9 @@ def gguf(trained: Trained) -> Path:
     return trained.run.folder / "artifacts" / "Capitals__by_heart.gguf"
 
 
-def test_a_table_is_memorized_and_the_export_answers_as_the_trained_model(trained: Trained) -> None:
+def test_a_table_is_memorized_and_the_export_answers_as_the_trained_model(
+    trained: Trained, base_model: LocalBaseModel
+) -> None:
     result = trained.result
     assert result.parity is not None
     assert (result.parity.passed, result.parity.prompts_compared, result.parity.detail) == (True, 16, None)
@@ -58,7 +60,8 @@ def test_a_table_is_memorized_and_the_export_answers_as_the_trained_model(traine
     assert [sample.tuned_output for sample in result.samples] == expected
     assert [sample.base_output for sample in result.samples] != expected
     assert len(result.samples) == 5
-    assert (trained.prepared, result.warnings) == (ItemsPrepared(trained_item_count=40), ())
+    prepared = ItemsPrepared(trained_item_count=40, base_model_sha256=base_model.sha256)
+    assert (trained.prepared, result.warnings) == (prepared, ())
     assert not result.samples_held_out
 
 

@@ -10,7 +10,6 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from domain.hyperparameters import FinetuneMethod
@@ -102,24 +101,9 @@ def test_a_machine_without_a_driver_has_no_cuda_devices(monkeypatch: pytest.Monk
     machine.cuda_devices.cache_clear()
 
 
-def test_a_base_model_that_cannot_be_fetched_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(OSError, match="snapshot folder") as raised:
-        fetch_base_model("some-one/some-model", tmp_path)
-    assert user_message(raised.value) == (
-        "The base model is not on this machine, and the Hugging Face Hub is switched off."
-    )
-
-
-def test_a_name_that_no_base_model_can_have_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="Repo id") as raised:
-        fetch_base_model("not a model!!", tmp_path)
-    assert (
-        user_message(raised.value) == "The base model's name is not one that the Hugging Face Hub can have."
-    )
+def test_a_base_model_whose_files_are_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TrainingFailed, match=r"^The files of the base model are not on this machine\.$"):
+        fetch_base_model("some-one/some-model", tmp_path, tmp_path / "absent")
 
 
 def test_a_base_model_that_cannot_be_exported_is_refused_before_hours_of_training(
