@@ -1,6 +1,7 @@
 """The first steps of `luthier tune`: the file is uploaded and read, and becomes a dataset of the format of its items."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ MAX_FIELD_NAME = 100
 class TuneOptions:
     """The file, its columns of prompts and of answers, its encoding, the base model, the project's name, the epochs.
 
-    `system` is the system prompt of the dataset. With `deploy_anyway` a model is deployed whose GGUF failed parity.
+    `system` is the system prompt of the dataset, `hyperparameters` are others than the epochs. With `deploy_anyway` a model is deployed whose GGUF failed parity.
     """
 
     file: Path
@@ -25,6 +26,7 @@ class TuneOptions:
     base: str = "luthier/tiny"
     name: str | None = None
     epochs: float | None = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     deploy_anyway: bool = False
 
 

@@ -124,7 +124,7 @@ def _train(
 ) -> dict[str, Any]:
     objective = {"objective": "DPO"} if item_format == "PREFERENCE" else {}
     with steps.step(f"Training of {options.base}, GGUF"):
-        hyperparameters = {} if options.epochs is None else {"hyperparameters": {"numEpochs": options.epochs}}
+        epochs = {} if options.epochs is None else {"numEpochs": options.epochs}
         created = client.mutate(
             "createFinetune",
             "finetune { id }",
@@ -132,7 +132,7 @@ def _train(
             baseModelName=options.base,
             trainingDatasetId=dataset_id,
             **objective,
-            **hyperparameters,
+            hyperparameters={**options.hyperparameters, **epochs},
         )
         finetune_id = created["finetune"]["id"]
         finetune = follow_training(client, project_id, finetune_id, steps.console)

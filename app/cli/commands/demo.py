@@ -21,8 +21,13 @@ TOY_NOTE = (
     f"{TOY} is a toy: its weights are random, and it learns a small table by heart. "
     f"`luthier demo --base {REAL}` tunes a real model."
 )
-EPOCHS = 8.0
-"""Of a real model on the bakery's table, for which few passes over many rows are not possible."""
+HYPERPARAMETERS = {
+    "numEpochs": 6.0,
+    "learningRate": 1e-3,
+    "perDeviceBatchSize": 4,
+    "gradientAccumulationSteps": 1,
+}
+"""Of a real model: the table is so small that the usual ones would take a dozen steps, and learn nothing by heart."""
 QUESTIONS = (
     "Can I buy a loaf at seven in the morning?",
     "I am allergic to nuts. What can I not eat?",
@@ -47,11 +52,12 @@ def command(base: str, port: int | None, keep: bool) -> None:
     model is tuned on the answers of a bakery, within some minutes, and its answers are printed beside those that it
     gave before.
     """
-    file, epochs, finish = (
-        ("capitals.csv", None, _ask_toy) if base == TOY else ("bakery.csv", EPOCHS, _ask_real)
-    )
-    path = next(folder / file for folder in FOLDERS if folder.exists())
-    options = TuneOptions(file=path, name=path.stem, base=base, epochs=epochs)
+    examples = next(folder for folder in FOLDERS if folder.exists())
+    if base == TOY:
+        options, finish = TuneOptions(file=examples / "capitals.csv", base=base), _ask_toy
+    else:
+        bakery = examples / "bakery.csv"
+        options, finish = TuneOptions(file=bakery, base=base, hyperparameters=HYPERPARAMETERS), _ask_real
     run(options, port=port, keep=keep, finish=finish)
 
 
