@@ -22,7 +22,7 @@ TOY_NOTE = (
     f"`luthier demo --base {REAL}` tunes a real model."
 )
 HYPERPARAMETERS = {
-    "numEpochs": 6.0,
+    "numEpochs": 4.0,
     "learningRate": 1e-3,
     "perDeviceBatchSize": 4,
     "gradientAccumulationSteps": 1,
