@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.api_client import Client
-from app.cli.commands.tune import KEEP, PORT, run
+from app.cli.commands.tune import KEEP, PORT, Finish, run
 from app.cli.questions import ask, ask_three
 from app.cli.table_steps import TuneOptions
 from app.cli.tune_steps import ServedModel, StepPrinter
@@ -53,6 +53,7 @@ def command(base: str, port: int | None, keep: bool) -> None:
     gave before.
     """
     examples = next(folder for folder in FOLDERS if folder.exists())
+    finish: Finish
     if base == TOY:
         options, finish = TuneOptions(file=examples / "capitals.csv", base=base), _ask_toy
     else:
