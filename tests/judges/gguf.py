@@ -4,10 +4,10 @@ It renders conversations with the GGUF's chat template in Jinja and in llama.cpp
 template that the model was trained with. It needs no network.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from ggufdoctor.checks.cross_engine import run_cross_engine_checks
-from ggufdoctor.checks.ollama_registry import run_ollama_checks
 from ggufdoctor.checks.reference import run_reference_checks
 from ggufdoctor.checks.sanity import run_sanity_checks
 from ggufdoctor.engines.registry import ENGINE_NAMES, select_engines
@@ -15,7 +15,8 @@ from ggufdoctor.fixtures import load_fixtures
 from ggufdoctor.models import CheckContext, Finding, Fixture, Severity
 from ggufdoctor.reader import read_gguf_file
 
-CHECKS = (run_sanity_checks, run_cross_engine_checks, run_ollama_checks, run_reference_checks)
+CHECKS = (run_sanity_checks, run_cross_engine_checks, run_reference_checks)
+"""All but those of Ollama's own templates, which it takes in the place of one that resembles them."""
 FUNCTION = {
     "name": "get_time",
     "description": "The time, à présent, in a <city>.",
@@ -64,12 +65,21 @@ def problems_of(gguf: Path, trained_template: str) -> list[str]:
     context = CheckContext(
         model=read_gguf_file(str(gguf)),
         engines=engines,
-        fixtures=[*load_fixtures(), SEVERAL_CALLS],
+        fixtures=[_with_texts(fixture) for fixture in (*load_fixtures(), SEVERAL_CALLS)],
         upstream_template=trained_template,
     )
     findings = [finding for check in CHECKS for finding in check(context)]
     unchecked = [f"{check} could not be checked" for check in context.checks_not_evaluated]
     return [_line(finding) for finding in findings if finding.severity is not Severity.INFO] + unchecked
+
+
+def _with_texts(fixture: Fixture) -> Fixture:
+    """The conversation with the empty text for a null content, as training and llama.cpp give it to templates."""
+    messages = [
+        message | {"content": "" if message["content"] is None else message["content"]}
+        for message in fixture.context["messages"]
+    ]
+    return replace(fixture, context=fixture.context | {"messages": messages})
 
 
 def _line(finding: Finding) -> str:
