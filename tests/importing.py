@@ -96,10 +96,11 @@ async def item_values(api: Api, dataset_id: str, **filter: Any) -> Sequence[list
     return [item["values"] for item in await items(api, dataset_id, "values", **filter)]
 
 
-async def new_dataset_of(api: Api, item_format: str, *, project_id: str | None = None, **values: Any) -> str:
-    """Create a dataset of a format, in a new project unless one is given; its id."""
-    values |= {"projectId": project_id or await new_project(api), "itemFormat": item_format}
-    payload = await api.mutate("createDataset", "dataset { id }", **values)
+async def new_dataset_of(api: Api, item_format: str, **values: Any) -> str:
+    """Create a dataset of a format, in a new project unless `projectId` is given; its id."""
+    if "projectId" not in values:
+        values["projectId"] = await new_project(api)
+    payload = await api.mutate("createDataset", "dataset { id }", itemFormat=item_format, **values)
     return str(payload["dataset"]["id"])
 
 

@@ -113,7 +113,7 @@ def services(services: Services, tmp_path: Path) -> Services:
 async def deployed(api: Api, worker: Worker, live: str) -> AsyncIterator[Deployed]:
     """A model that was trained on all files at once."""
     project_id = await new_project(api)
-    dataset_id = await new_dataset_of(api, "CONVERSATION", project_id=project_id)
+    dataset_id = await new_dataset_of(api, "CONVERSATION", projectId=project_id)
     for name in FILES:
         imported = await import_file(api, worker, dataset_id, (FORMAT_FILES / name).read_bytes(), name)
         assert imported["status"] == "DONE", imported

@@ -167,7 +167,7 @@ async def test_a_file_that_a_dataset_cannot_hold_is_refused_before_anything_is_i
     project_id = await new_project(api)
     document_id = await upload(api, project_id, (FILES / name).read_bytes(), name)
     waiting, ready = [
-        await new_dataset_of(api, item_format, project_id=project_id, **fields) for _ in range(2)
+        await new_dataset_of(api, item_format, projectId=project_id, **fields) for _ in range(2)
     ]
     await api.mutate("importDataset", "job { id }", datasetId=waiting, documentId=document_id)
     await drain_queue(worker)
