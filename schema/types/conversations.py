@@ -24,9 +24,7 @@ register_enum(
 
 @strawberry.type(description="A call of a tool by the model.")
 class ToolCall:
-    id: str | None = strawberry.field(
-        description="Id that the tool's result refers to; null when it has none."
-    )
+    id: str = strawberry.field(description="Id that the tool's result refers to.")
     name: str = strawberry.field(description="Name of the tool.")
     arguments: str = strawberry.field(description="Arguments, as the JSON text of an object.")
 
