@@ -133,6 +133,7 @@ def _values(type: Any, id: str) -> list[str]:
         "String": ['"a"'],
         "Boolean": ["true", "false"],
         "Int": ["5"],
+        "Float": ["0.5"],
         "DateTime": ['"2000-01-01T00:00:00Z"'],
     }[kind.name]
 

@@ -42,9 +42,9 @@ CREATING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "createApiKey": ({"name": "new"}, {"expiresAt": "2100-01-01T00:00:00Z"}),
 }
 """The input of each mutation that creates an object, and what a different call changes in it."""
-WITHOUT_KEY = {"register", "completeUpload", "correctItem", "complete"}
-"""An account is created once for each address, a read job once for each upload, a correction once for each item, and
-a completion is not stored."""
+WITHOUT_KEY = {"register", "completeUpload", "correctItem", "resolveModel", "complete"}
+"""An account is created once for each address, a read job once for each upload, a correction once for each item, a
+base model once for each name, and a completion is not stored."""
 CHANGING = ("update", "delete", "restore", "cancel", "revoke", "login")
 TEXTS = {"apiKey", "secret", "uploadUrl"}
 """Fields of payloads with secrets; the calls here alias them `text`."""

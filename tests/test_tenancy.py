@@ -74,6 +74,7 @@ INPUTS: dict[str, list[Input]] = {
     "correctItem": [{"itemId": ITEM, "values": ["a question", "an answer"]}],
     "deleteItems": SOME_ITEMS,
     "restoreItems": SOME_ITEMS,
+    "resolveModel": [{"projectId": PROJECT, "modelId": "luthier/tiny"}],
     "createFinetune": [{"projectId": PROJECT, "baseModelName": "luthier/tiny", "trainingDatasetId": DATASET}],
     "cancelFinetune": [{"id": FINETUNE}],
     "complete": [{"finetuneId": FINETUNE, "prompt": "a question"}],

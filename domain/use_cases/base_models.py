@@ -8,7 +8,7 @@ from domain.errors import Forbidden
 from domain.model_catalog import updated_model
 from domain.ports.model_hub import ModelHub
 from domain.projects import require_active
-from domain.reading import require
+from domain.reading import require, require_locked
 from domain.store import ReadStore, Store
 from domain.use_cases import projects
 from domain.use_cases.hub_models import base_model_of
@@ -60,9 +60,15 @@ async def save(
     else:
         base = await _stored(store, found)
     if request.project_id is not None:
-        patch = {"base_model_id": base.id}
-        await projects.update(store, request.project_id, patch, viewer_id=viewer_id, now=now)
+        await _select(store, request.project_id, base, viewer_id=viewer_id, now=now)
     return base
+
+
+async def _select(store: Store, project_id: str, base: BaseModel, *, viewer_id: str, now: datetime) -> None:
+    """Make a model the project's base model, which it may be already."""
+    project = await require_locked(store.projects, project_id, viewer_id=viewer_id, field="projectId")
+    if project.base_model_id != base.id:
+        await projects.update(store, project_id, {"base_model_id": base.id}, viewer_id=viewer_id, now=now)
 
 
 async def _stored(store: Store, found: BaseModel) -> BaseModel:

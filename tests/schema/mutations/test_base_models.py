@@ -88,6 +88,7 @@ async def test_a_resolved_model_becomes_the_projects_and_can_be_tuned(
     found = await resolve(api, projectId=project_id)
     project = await api.gql("query($id: ID!) { project(id: $id) { baseModel { id } } }", id=project_id)
     assert project["project"]["baseModel"] == {"id": found["id"]}
+    assert await resolve(api, projectId=project_id) == found
     dataset_id = await new_dataset(services, api, project_id)
     made = await create_finetune(api, project_id, dataset_id, baseModelName="acme/small")
     query = "query($id: ID!) { finetune(id: $id) { baseModelName baseModel { id } } }"
