@@ -74,8 +74,6 @@ def configuration(
         "base_model_sha256": base_model.sha256,
         "dataset_name": run.dataset_name,
         "dataset_version": run.dataset_version,
-        "base_model_revision": run.base_model_revision,
-        "base_model_sha256": run.base_model_sha256,
         "item_format": run.item_format,
         "system_prompt": run.system_prompt,
         "objective": run.objective,
