@@ -30,7 +30,12 @@ LAPSE = re.compile(r"use .+; removal not before (\d{4}-\d{2}-\d{2})")
 NOT_OURS = {"modelId"}
 """Fields that are named like ids but are names of models elsewhere."""
 
+IDS_OF_MODELS = frozenset({"ChatMessage", "ToolCall"})
+"""Types whose ids a model gave its tool calls: texts, unique within a conversation alone."""
+
 SHORT_LISTS = {
+    "Conversation.messages": "the messages of one item, which is one text",
+    "ChatMessage.toolCalls": "the tool calls of one message",
     "Query.nodes": "no longer than the ids that are given, which are at most 100",
     "Dataset.promptHistory": "takes `first`, at most 100",
     "Document.encodingReadings": "two or three",
@@ -147,14 +152,16 @@ def types_with_an_id_implement_node(schema: GraphQLSchema) -> Iterator[str]:
     """A type with an `id` implements Node, for Relay caches objects by their `id`."""
     for kind in named_types(schema):
         parents = {parent.name for parent in getattr(kind, "interfaces", ())}
-        if isinstance(kind, GraphQLObjectType) and "id" in kind.fields and "Node" not in parents:
+        is_object = isinstance(kind, GraphQLObjectType) and kind.name not in IDS_OF_MODELS
+        if is_object and "id" in kind.fields and "Node" not in parents:
             yield f"{kind.name} has an `id`, but is no Node"
 
 
 def ids_are_of_type_id(schema: GraphQLSchema) -> Iterator[str]:
     """Fields, arguments and input fields that are named like ids have the type ID."""
     for place, name, member in members(schema):
-        if IDS.fullmatch(name) and name not in NOT_OURS and get_named_type(member.type).name != "ID":
+        is_ours = name not in NOT_OURS and place.split(".")[0] not in IDS_OF_MODELS
+        if IDS.fullmatch(name) and is_ours and get_named_type(member.type).name != "ID":
             yield f"{place} is called an id, but is {member.type}"
 
 
