@@ -152,8 +152,9 @@ def types_with_an_id_implement_node(schema: GraphQLSchema) -> Iterator[str]:
     """A type with an `id` implements Node, for Relay caches objects by their `id`."""
     for kind in named_types(schema):
         parents = {parent.name for parent in getattr(kind, "interfaces", ())}
-        is_object = isinstance(kind, GraphQLObjectType) and kind.name not in IDS_OF_MODELS
-        if is_object and "id" in kind.fields and "Node" not in parents:
+        if not isinstance(kind, GraphQLObjectType) or kind.name in IDS_OF_MODELS:
+            continue
+        if "id" in kind.fields and "Node" not in parents:
             yield f"{kind.name} has an `id`, but is no Node"
 
 

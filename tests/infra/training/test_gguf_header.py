@@ -53,7 +53,7 @@ def test_every_truncation_is_one_sentence(gguf: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"GGU", b"PK\x03\x04 a zip"])
 def test_another_file_is_no_gguf(gguf: Path, tmp_path: Path, content: bytes) -> None:
     with pytest.raises(InvalidGguf, match=r"is not a GGUF"):
-        read_header(damaged(gguf, tmp_path, content))
+        read_header(damaged(gguf, tmp_path, bytes(content)))
 
 
 @pytest.mark.parametrize("offset", [8, 16])
@@ -63,7 +63,7 @@ def test_a_number_of_tensors_or_fields_that_cannot_be_is_refused_at_once(
     content = bytearray(gguf.read_bytes())
     content[offset : offset + 8] = struct.pack("<Q", 2**60)
     with pytest.raises(InvalidGguf, match="damaged"):
-        read_header(damaged(gguf, tmp_path, content))
+        read_header(damaged(gguf, tmp_path, bytes(content)))
 
 
 def test_damaged_bytes_are_refused_or_harmless(gguf: Path, tmp_path: Path) -> None:
@@ -72,6 +72,6 @@ def test_damaged_bytes_are_refused_or_harmless(gguf: Path, tmp_path: Path) -> No
         changed = bytearray(content)
         changed[numbers.randrange(4, len(content))] = numbers.randrange(256)
         try:
-            read_header(damaged(gguf, tmp_path, changed))
+            read_header(damaged(gguf, tmp_path, bytes(changed)))
         except InvalidGguf as error:
             assert str(error).endswith(".")  # noqa: PT017

@@ -12,13 +12,21 @@ from domain.base_model_files import weights_digest
 from domain.ports.model_importer import ImportedModel
 from domain.ports.trainer import ItemsPrepared
 from infra.training.importer import ProcessImporter
-from infra.training.tokenizer_check import TEXTS
 from infra.training.trainer import ProcessTrainer
 from tests.infra.training.conftest import HYPERPARAMETERS, Table, Trained, messages_of, run_in
 
 NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
-ANSWERS = ("Apples", "The river", "Seven", "In Lima", "A violin", "Never", "My brother", "Blue paint")
-ROWS = list(zip(TEXTS, ANSWERS, strict=False))
+ROWS = [
+    ("What is the capital of France?", "It is Paris."),
+    ("What is the capital of Spain?", "It is Madrid."),
+    ("What is the capital of Germany?", "It is Berlin."),
+    ("What is the capital of Japan?", "It is Tokyo."),
+    ("What is the capital of Italy?", "It is Rome."),
+    ("What is the capital of Russia?", "It is Moscow."),
+    ("What is the capital of China?", "It is Beijing."),
+    ("What is the capital of Egypt?", "It is Cairo."),
+]
+"""What the model knows, in other words than its own: it is sure of its answers after a few steps."""
 DEFAULT_SYSTEM_PROMPT = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
