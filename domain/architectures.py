@@ -7,6 +7,7 @@ from domain.base_models import ATTENTION, LINEAR_LAYERS, ModelType
 
 FUSED_UP = (*ATTENTION, "gate_up_proj", "down_proj")
 FUSED_ATTENTION = ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h")
+GATED_DELTA = (*LINEAR_LAYERS, "in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj")
 UNGATED = (*ATTENTION, "up_proj", "down_proj")
 
 
@@ -33,6 +34,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "Gemma2ForCausalLM": Architecture("gemma2"),
     "Gemma3ForCausalLM": Architecture("gemma3_text"),
     "Gemma3ForConditionalGeneration": Architecture("gemma3"),
+    "Gemma4ForConditionalGeneration": Architecture("gemma4"),
+    "Gemma4UnifiedForConditionalGeneration": Architecture("gemma4_unified"),
     "GemmaForCausalLM": Architecture("gemma"),
     "Glm4ForCausalLM": Architecture("glm4", FUSED_UP),
     "GlmForCausalLM": Architecture("glm", FUSED_UP),
@@ -40,6 +43,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "LlamaForCausalLM": Architecture("llama"),
     "Ministral3ForCausalLM": Architecture("ministral3"),
     "MistralForCausalLM": Architecture("mistral"),
+    "Mistral3ForConditionalGeneration": Architecture("mistral3"),
     "MixtralForCausalLM": Architecture("mixtral", ATTENTION),
     "Olmo2ForCausalLM": Architecture("olmo2"),
     "Olmo3ForCausalLM": Architecture("olmo3"),
@@ -49,6 +53,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "Qwen2ForCausalLM": Architecture("qwen2"),
     "Qwen3ForCausalLM": Architecture("qwen3"),
     "Qwen3MoeForCausalLM": Architecture("qwen3_moe", ATTENTION),
+    "Qwen3_5ForCausalLM": Architecture("qwen3_5_text", GATED_DELTA),
+    "Qwen3_5ForConditionalGeneration": Architecture("qwen3_5", GATED_DELTA),
     "SeedOssForCausalLM": Architecture("seed_oss"),
     "SmolLM3ForCausalLM": Architecture("smollm3"),
     "StableLmForCausalLM": Architecture("stablelm"),

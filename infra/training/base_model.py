@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoTokenizer,
     BitsAndBytesConfig,
     PreTrainedModel,
@@ -41,11 +44,14 @@ class LocalBaseModel:
     def max_tokens(self) -> int:
         """The length of the context window in tokens."""
         config = json.loads((self.folder / "config.json").read_text())
-        return int(config.get("max_position_embeddings") or DEFAULT_MAX_TOKENS)
+        config_of_text = (
+            config.get("text_config") or config
+        )  # a multimodal model has one for each of its parts
+        return int(config_of_text.get("max_position_embeddings") or DEFAULT_MAX_TOKENS)
 
     def load_weights(self, *, quantize_4bit: bool = False) -> PreTrainedModel:
         """The model, on the GPU where there is one; `quantize_4bit` is for training by QLORA only."""
-        return AutoModelForCausalLM.from_pretrained(
+        return _model_class(self.folder).from_pretrained(
             self.folder,
             dtype=_dtype(),
             device_map={"": 0} if torch.cuda.is_available() else None,
@@ -119,6 +125,13 @@ def _ensure_chat_template(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     knows_chatml = "<|im_end|>" in tokenizer.get_vocab()
     tokenizer.chat_template = CHATML if knows_chatml else chatml_with_eos_token(tokenizer.eos_token or "")
     return ["The base model brings no chat template; it was trained with ChatML, which the GGUF carries."]
+
+
+def _model_class(folder: Path) -> type[AutoModelForCausalLM | AutoModelForImageTextToText]:
+    """Transformers has no language model for some multimodal configurations: the whole model is one, asked without images."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    is_causal = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+    return AutoModelForCausalLM if is_causal else AutoModelForImageTextToText
 
 
 def _dtype() -> torch.dtype:

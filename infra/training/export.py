@@ -33,6 +33,7 @@ def save_merged(model: PreTrainedModel, base_model: LocalBaseModel, folder: Path
     """Write the merged model and its tokenizer as the converter reads them."""
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
+    _restore_config(model, base_model.folder / "config.json", folder / "config.json")
     base_model.save_tokenizer(folder)
     _set_tokenizer_flags(base_model, folder / "tokenizer_config.json")
 
@@ -62,6 +63,12 @@ def converting(folder: Path, gguf: Path, run: TrainingRun, reporter: Reporter) -
             raise TrainingFailed(CANNOT_CONVERT)
     disable_impossible_bytes(partial)
     partial.replace(gguf)
+
+
+def _restore_config(model: PreTrainedModel, published: Path, saved: Path) -> None:
+    """Put back the published configuration of the same class: the converter misses values in what Transformers writes."""
+    if type(model).__name__ in json.loads(published.read_text()).get("architectures", []):
+        shutil.copyfile(published, saved)
 
 
 def _set_tokenizer_flags(base_model: LocalBaseModel, config: Path) -> None:

@@ -13,6 +13,9 @@ WHOLE_RUN = 1 - 1e-9
 """transformers takes `warmup_steps` below 1 for a share of all steps, rounded up, and from 1 on for a number of steps."""
 SAVE_STEPS = 0.1  # one checkpoint every tenth of all steps
 
+ENCODERS = r".*\b(vision_\w+|audio_\w+|visual|embed_vision|embed_audio|multi_modal_projector)\b.*"
+"""The parts of multimodal models that read images and sounds, which no text trains."""
+
 
 def lora_config(hyperparameters: Hyperparameters) -> LoraConfig:
     """The configuration of the adapter."""
@@ -21,6 +24,7 @@ def lora_config(hyperparameters: Hyperparameters) -> LoraConfig:
         lora_alpha=hyperparameters.lora_alpha,
         lora_dropout=hyperparameters.lora_dropout,
         target_modules=list(hyperparameters.target_modules),
+        exclude_modules=ENCODERS,
         bias="none",
         task_type="CAUSAL_LM",
     )

@@ -21,9 +21,13 @@ LICENSES = {
 FAMILIES = (
     "Qwen/Qwen2.5-",
     "Qwen/Qwen3-",
+    "Qwen/Qwen3.5-",
+    "Qwen/Qwen3.6-",
     "meta-llama/",
     "google/gemma-3-",
-    "mistralai/",
+    "google/gemma-4-",
+    "mistralai/Ministral-3-",
+    "mistralai/Mistral-",
     "microsoft/",
     "HuggingFaceTB/",
 )
