@@ -20,7 +20,7 @@ def conversation_faults(conversation: Mapping[str, Any]) -> Iterator[str]:
     if faults:
         return
     messages = conversation["messages"]
-    yield from _order_faults(messages, tool_names(conversation.get("tools")))
+    yield from _order_faults(messages, frozenset(tool_names(conversation.get("tools"))))
     if messages[-1]["role"] != "assistant":
         yield f"{message_name(messages[-1], len(messages))} is the last; a conversation ends with an assistant message."
     elif not any(map(is_learned, messages)):
@@ -34,7 +34,7 @@ def preference_faults(preference: Mapping[str, Any]) -> Iterator[str]:
     if faults:
         return
     asked = preference["input"]
-    messages, declared = asked["messages"], tool_names(asked.get("tools"))
+    messages, declared = asked["messages"], frozenset(tool_names(asked.get("tools")))
     yield from _order_faults(messages, declared, of=" of `input`")
     if messages[-1]["role"] not in {"user", "tool"}:
         yield f"{message_name(messages[-1], len(messages), ' of `input`')} is the last; the input ends with a user or tool message."
@@ -88,7 +88,7 @@ def _said(message: Mapping[str, Any]) -> object:
     return "".join(content_texts(dict(message))), message.get("reasoning_content") or "", calls
 
 
-def _declaration_faults(name: str, message: Mapping[str, Any], declared: Sequence[str]) -> Iterator[str]:
+def _declaration_faults(name: str, message: Mapping[str, Any], declared: frozenset[str]) -> Iterator[str]:
     for call in message.get("tool_calls") or ():
         tool = call["function"]["name"]
         if not declared:
@@ -97,7 +97,7 @@ def _declaration_faults(name: str, message: Mapping[str, Any], declared: Sequenc
             yield f"{name} calls the tool {shown(tool)}, which `tools` does not declare."
 
 
-def _order_faults(messages: Messages, declared: Sequence[str], of: str = "") -> Iterator[str]:
+def _order_faults(messages: Messages, declared: frozenset[str], of: str = "") -> Iterator[str]:
     """What is wrong with the order of messages, each of which is right by itself, and with their tool calls."""
     turns = _Turns()
     for number, message in enumerate(messages, 1):
@@ -110,13 +110,13 @@ def _order_faults(messages: Messages, declared: Sequence[str], of: str = "") -> 
 
 @dataclass(slots=True)
 class _Turns:
-    """The turns of a conversation so far: the role of the last message, and the tool calls without a result."""
+    """The turns of a conversation so far: the role of the last message, and the tool calls without a result by their ids."""
 
     last: str | None = None
-    unanswered: list[dict[str, Any]] = field(default_factory=list)
+    unanswered: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def first_unanswered(self) -> str:
-        call = self.unanswered[0]
+        call = next(iter(self.unanswered.values()))
         return f"the call {shown(call['id'])} of the tool {shown(call['function']['name'])}"
 
     def faults_of_next(self, name: str, message: dict[str, Any]) -> Iterator[str]:
@@ -129,7 +129,7 @@ class _Turns:
             yield from self._faults_of_result(name, message)
         else:
             yield from self._faults_of_turn(name, role)
-            self.unanswered = list(message.get("tool_calls") or ())
+            self.unanswered = {call["id"]: call for call in message.get("tool_calls") or ()}
         self.last = role
 
     def _faults_of_turn(self, name: str, role: str) -> Iterator[str]:
@@ -144,10 +144,9 @@ class _Turns:
 
     def _faults_of_result(self, name: str, message: dict[str, Any]) -> Iterator[str]:
         id, tool = message["tool_call_id"], message.get("name")
-        call = next((call for call in self.unanswered if call["id"] == id), None)
+        call = self.unanswered.pop(id, None)
         if call is None:
             yield f"{name} answers the call {shown(id)}, which is not one of the assistant message before it without a result."
             return
-        self.unanswered.remove(call)
         if tool is not None and tool != call["function"]["name"]:
             yield f"{name} names the tool {shown(tool)}, but answers a call of {shown(call['function']['name'])}."

@@ -45,6 +45,12 @@ def strings_in(value: Any, *, names: bool = True) -> Iterator[str]:
             yield from strings_in(element, names=names)
 
 
+def first_repeated(names: Iterable[str]) -> str | None:
+    """The first name that stands behind itself; None where all are different. Found in linear time."""
+    seen = set[str]()
+    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
+
+
 def _too_deep_error() -> ValueError:
     return ValueError(f"is nested more than {MAX_DEPTH} levels deep")
 
@@ -69,9 +75,7 @@ def _children(value: Any) -> Iterable[Any]:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in members if names.count(name) > 1)
-        raise ValueError(f"names '{twice[:100]}' twice")
+        raise ValueError(f"names '{(first_repeated(name for name, _ in pairs) or '')[:100]}' twice")
     return members
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from domain.conversations import ROLES
-from domain.json_values import parsed_json
+from domain.json_values import first_repeated, parsed_json
 
 SHOWN = 100
 """Most characters of a name in a sentence."""
@@ -141,7 +141,7 @@ def _calls_faults(name: str, calls: Any) -> Iterator[str]:
     for number, call in enumerate(calls, 1):
         yield from _call_faults(f"{name}: tool call {number}", call)
     ids = [call["id"] for call in calls if isinstance(call, dict) and isinstance(call.get("id"), str)]
-    if twice := next((id for number, id in enumerate(ids) if id in ids[:number]), None):
+    if twice := first_repeated(ids):
         yield f"{name} has two tool calls with the id {shown(twice)}."
 
 
@@ -204,8 +204,7 @@ def tools_faults(tools: Any) -> Iterator[str]:
         return
     for number, tool in enumerate(tools, 1):
         yield from _tool_faults(f"Tool {number}", tool)
-    names = tool_names(tools)
-    if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
+    if twice := first_repeated(tool_names(tools)):
         yield f"`tools` declares {shown(twice)} twice."
 
 

@@ -152,10 +152,13 @@ class _Unreadable(Exception):
 
 
 def _text_of(value: Any) -> str:
-    """A member as the text of a field."""
+    """A member as the text of a field; raises `NotUnderstood` where it cannot be stored."""
     if isinstance(value, str):
         return value
-    return "" if value is None else exact_json.dumps(value)
+    try:
+        return "" if value is None else exact_json.dumps(value)
+    except ValueError as error:
+        raise NotUnderstood(f"The line cannot be stored: {error}") from None
 
 
 def ignored_keys(ignored: Mapping[str, int]) -> list[dict[str, Any]]:

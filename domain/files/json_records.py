@@ -33,6 +33,8 @@ def object_record(line: int, text: str) -> JsonRecord:
         fault = f"Line {line:,} is not JSON."
     except ValueError as error:
         fault = f"Line {line:,}: {error}"
+    except RecursionError:  # JSON is read to a greater depth than its texts are looked for
+        fault = f"Line {line:,}: It is nested too deeply."
     return JsonRecord(line, len(text), fault=fault) if fault else JsonRecord(line, len(text), value)
 
 

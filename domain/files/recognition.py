@@ -18,7 +18,7 @@ from domain.imports import (
     check_no_conversations,
     column_mapping,
 )
-from domain.line_formats.conversion import LINE_FORMATS, read_line
+from domain.line_formats.conversion import convert_line, read_line
 from domain.line_formats.detection import detect
 from domain.line_formats.item_values import item_format_of
 from domain.line_formats.lines import NotUnderstood
@@ -129,7 +129,7 @@ def _item_format_of_lines(
     reasons = list[str]()
     for record, line in zip(sample, lines, strict=True):
         try:
-            return item_format_of(LINE_FORMATS[format].read(line).line)
+            return item_format_of(convert_line(format, line).line)
         except NotUnderstood as error:
             reasons.append(f"Line {record.line:,}: {error.message}")
     reason = reasons[0] if reasons else "It has no objects."

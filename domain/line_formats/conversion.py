@@ -32,11 +32,20 @@ LINE_FORMATS: Mapping[ImportFormat, LineFormat] = {
 
 def read_line(format: ImportFormat, line: Line, dataset: Dataset) -> ReadLine:
     """The values of an item of the dataset, of a line in the format; raises `NotUnderstood`."""
+    converted = convert_line(format, line)
+    return ReadLine(values_of(converted.line, dataset), converted.ignored)
+
+
+def convert_line(format: ImportFormat, line: Line) -> Converted:
+    """The line in OpenAI's format; raises `NotUnderstood`, also for values that cannot be written as JSON."""
     try:
-        converted = LINE_FORMATS[format].read(line)
+        return LINE_FORMATS[format].read(line)
     except RecursionError:
         raise NotUnderstood("The line is nested too deeply.") from None
-    return ReadLine(values_of(converted.line, dataset), converted.ignored)
+    except NotUnderstood:
+        raise
+    except ValueError as error:
+        raise NotUnderstood(f"The line cannot be stored: {error}") from None
 
 
 def write_line(format: ImportFormat, values: Sequence[str], dataset: Dataset) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Tools and their calls as OpenAI has them, made of formats that give calls no id, or have another shape."""
 
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 from domain import exact_json
@@ -14,6 +16,37 @@ class OpenCall(NamedTuple):
     name: str | None
 
 
+class _OpenCalls:
+    """The tool calls of a message that have no result so far, found and removed in constant time: a line may have many."""
+
+    def __init__(self, calls: Iterable[OpenCall] = ()) -> None:
+        self._calls = dict(enumerate(calls))
+        self._by_id, self._by_name = (defaultdict[str | None, deque[int]](deque) for _ in range(2))
+        self._all = deque(self._calls)
+        for number, call in self._calls.items():
+            self._by_id[call.id].append(number)
+            self._by_name[call.name].append(number)
+
+    def copy(self) -> "_OpenCalls":
+        return _OpenCalls(self._calls.values())
+
+    def first(self, name: str | None = None) -> OpenCall | None:
+        """The first call with a name, or of all; None where there is none."""
+        number = self._next(self._all if name is None else self._by_name[name])
+        return None if number is None else self._calls[number]
+
+    def remove(self, id: object) -> None:
+        """Remove the first call with an id, where there is one."""
+        number = self._next(self._by_id[id]) if isinstance(id, str | None) else None
+        if number is not None:
+            del self._calls[number]
+
+    def _next(self, numbers: deque[int]) -> int | None:
+        while numbers and numbers[0] not in self._calls:
+            numbers.popleft()
+        return numbers[0] if numbers else None
+
+
 class CallIds:
     """Gives tool calls ids, `call_1` and so on, and finds the call that a result answers.
 
@@ -23,48 +56,54 @@ class CallIds:
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = frozenset(taken)
         self._count = 0
-        self._open = list[OpenCall]()
+        self._open = _OpenCalls()
 
     def copy(self) -> "CallIds":
         """The same state, for one of several ways in which a conversation goes on."""
         found = CallIds(self._taken)
-        found._count, found._open = self._count, list(self._open)
+        found._count, found._open = self._count, self._open.copy()
         return found
 
     def new(self) -> str:
         """The next id that no call has."""
-        self._count += 1
-        id = f"call_{self._count}"
-        return self.new() if id in self._taken else id
+        self._count = self._next_count()
+        return _call_id(self._count)
 
     def is_new(self, id: str | None) -> bool:
         """Whether `new` gives this id, or would give one to a call that has none; the id then counts as given."""
-        if id is not None and self.copy().new() != id:
+        if id is not None and _call_id(self._next_count()) != id:
             return False
         self.new()
         return True
 
+    def _next_count(self) -> int:
+        return next(number for number in count(self._count + 1) if _call_id(number) not in self._taken)
+
     def record(self, message: Mapping[str, Any]) -> None:
         """Take note of a message in today's format: its calls may be answered, or it answers one."""
         if message.get("role") == "assistant":
-            self._open = list(_calls_of(message))
+            self._open = _OpenCalls(_calls_of(message))
         elif message.get("role") == "tool":
-            answered = next((call for call in self._open if call.id == message.get("tool_call_id")), None)
-            self._open = [call for call in self._open if call is not answered]
+            self._open.remove(message.get("tool_call_id"))
 
     def is_next(self, id: str | None) -> bool:
         """Whether a result with this id answers the first of the calls that have none."""
-        return bool(self._open) and self._open[0].id == id
+        first = self._open.first()
+        return first is not None and first.id == id
 
     def answered(self, index: int, name: str | None = None) -> str:
         """The id of the call that a result without an id answers: the first with its name, or else the first.
 
         Raises `NotUnderstood` where there is none.
         """
-        found = next((call for call in self._open if name in {None, call.name}), None)
+        found = self._open.first(name)
         if found is None or found.id is None:
             raise NotUnderstood("is the result of a tool, but answers no call before it.", index)
         return found.id
+
+
+def _call_id(number: int) -> str:
+    return f"call_{number}"
 
 
 def function_call(id: str, name: Any, arguments: Any) -> dict[str, Any]:
