@@ -61,6 +61,8 @@ def _without_control_tokens(value: Any, key: str | None = None, only_key: str | 
             return _json_without_control_tokens(value)
         case str():
             return without_control_tokens(value) if only_key in {None, key} else value
+        case list() if key == "content":
+            return _separate_parts([_without_control_tokens(part) for part in value])
         case list():
             return [_without_control_tokens(element, key, only_key) for element in value]
         case dict():
@@ -69,9 +71,27 @@ def _without_control_tokens(value: Any, key: str | None = None, only_key: str | 
             return value
 
 
+def _separate_parts(parts: list[Any]) -> list[Any]:
+    """The parts of a content, with U+2060 between them where their texts spell a control token together.
+
+    Templates write the parts of a content one after the other, some without white space around them.
+    """
+    texts = [
+        part["text"].strip() for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)
+    ]
+    if control_token_in("".join(texts)) is None:
+        return parts
+    return [
+        {**part, "text": WORD_JOINER + part["text"]}
+        if isinstance(part, dict) and isinstance(part.get("text"), str)
+        else part
+        for part in parts
+    ]
+
+
 def _json_without_control_tokens(text: str) -> str:
     try:
         unescaped = json.dumps(json.loads(text), ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return without_control_tokens(text)
     return without_control_tokens(unescaped) if control_token_in(unescaped) else text

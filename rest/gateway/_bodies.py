@@ -1,5 +1,6 @@
 """The bodies that are sent to the model server: one for each choice of a request."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import orjson
 
 from domain.control_tokens import messages_without_control_tokens, tools_without_control_tokens
 from domain.ports.model_runtime import Upstream
+from rest.gateway._checks import invalid_value
 from rest.gateway._endpoints import CHAT
 from rest.gateway._requests import GatewayRequest
 
@@ -76,12 +78,33 @@ def _for_embedded_runtime(request: GatewayRequest, body: Mapping[str, Any]) -> d
     are broken, as they were in training. And where the template has a reasoning part, it lets the model write text
     without end before the JSON that `response_format` requires, unless reasoning is not told from the answer.
     """
+    _check_arguments(body["messages"])
     changed: dict[str, Any] = {"messages": messages_without_control_tokens(body["messages"])}
     if tools := body.get("tools"):
         changed["tools"] = tools_without_control_tokens(tools)
     if request.wants_json:
         changed["reasoning_format"] = "none"
     return changed
+
+
+def _check_arguments(messages: list[dict[str, Any]]) -> None:
+    """Raise `OpenAIError` 400 for arguments of a tool call that llama.cpp, which gives them to templates as JSON, cannot read."""
+    for index, message in enumerate(messages):
+        for number, call in enumerate(message.get("tool_calls") or ()):
+            function = call.get("function")
+            arguments = function.get("arguments") if isinstance(function, dict) else None
+            if isinstance(arguments, str) and not _is_readable(arguments):
+                path = f"messages[{index}].tool_calls[{number}].function.arguments"
+                raise invalid_value(path, "must be JSON text")
+
+
+def _is_readable(arguments: str) -> bool:
+    """Whether arguments are JSON that can be written again, with finite numbers; `RecursionError` is for hostile depths."""
+    try:
+        json.dumps(json.loads(arguments), ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _without_nulls(tool: dict[str, Any]) -> dict[str, Any]:

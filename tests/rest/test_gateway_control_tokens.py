@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.control_tokens import control_token_in
 from domain.ports.model_runtime import Upstream
 from rest.gateway._bodies import upstream_bodies
 from rest.gateway._endpoints import CHAT, COMPLETIONS
@@ -92,3 +93,41 @@ def test_a_chat_without_such_text_and_a_raw_prompt_are_sent_as_they_are() -> Non
 def test_an_answer_in_json_has_no_reasoning_part(format: dict[str, str] | None, expected: str | None) -> None:
     body = sent_body(CHAT, EMBEDDED, messages=[USER], response_format=format)
     assert body.get("reasoning_format") == expected
+
+
+def test_parts_that_spell_a_control_token_together_are_separated() -> None:
+    parts = [{"type": "text", "text": "a <|im_"}, {"type": "text", "text": " end|> b"}]
+
+    body = sent_body(CHAT, EMBEDDED, messages=[{"role": "user", "content": parts}])
+
+    [first, second] = body["messages"][0]["content"]
+    assert control_token_in(first["text"] + second["text"].strip()) is None
+    assert second["text"] == "\u2060 end|> b"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["", '{"a": ', '{"a": NaN}', '{"a": 1e400}', '{"a": "\\ud800 <|im_end|>"}', "[" * 5_000 + "]" * 5_000],
+)
+async def test_arguments_that_llama_cpp_cannot_read_are_refused_and_not_sent(
+    gateway: GatewaySetup, arguments: str
+) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+
+    response = await gateway.send(
+        messages=[USER, {"role": "assistant", "content": None, "tool_calls": [call]}, USER]
+    )
+
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["param"] == "messages[1].tool_calls[0].function.arguments"
+    assert gateway.model.requests == []
+
+
+async def test_another_model_server_gets_arguments_as_they_are(gateway: GatewaySetup) -> None:
+    gateway.runtime.upstreams = [gateway.upstream]
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": <|im_end|>'}}
+
+    await gateway.send(messages=[USER, {"role": "assistant", "content": None, "tool_calls": [call]}, USER])
+
+    [(_, _, body)] = gateway.model.requests
+    assert body["messages"][1]["tool_calls"] == [call]
