@@ -35,7 +35,6 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "Gemma3ForCausalLM": Architecture("gemma3_text"),
     "Gemma3ForConditionalGeneration": Architecture("gemma3"),
     "Gemma4ForConditionalGeneration": Architecture("gemma4"),
-    "Gemma4UnifiedForConditionalGeneration": Architecture("gemma4_unified"),
     "GemmaForCausalLM": Architecture("gemma"),
     "Glm4ForCausalLM": Architecture("glm4", FUSED_UP),
     "GlmForCausalLM": Architecture("glm", FUSED_UP),

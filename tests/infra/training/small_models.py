@@ -94,10 +94,6 @@ CONFIGURATIONS: Mapping[str, Mapping[str, Any]] = {
             "output_proj_dims": 64,
         },
     },
-    "Gemma4UnifiedForConditionalGeneration": {
-        "text_config": GEMMA_4,
-        "vision_config": {"mm_embed_dim": 128, "mm_posemb_size": 16, "output_proj_dims": 128},
-    },
     "Ministral3ForCausalLM": {**TEXT, "rope_parameters": YARN},
     "Mistral3ForConditionalGeneration": {
         "text_config": {
