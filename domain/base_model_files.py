@@ -5,7 +5,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from domain.errors import Invalid
 from domain.hashes import sha256_of_file
@@ -66,7 +66,7 @@ class Manifest:
             )
             manifest = cls(values["revision"], files)
             is_whole = manifest.sha256 == values["sha256"] and all(is_model_file(file.name) for file in files)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, RecursionError) as error:
             raise ValueError("The manifest is damaged.") from error
         if not is_whole:
             raise ValueError("The manifest is damaged.")
@@ -119,6 +119,16 @@ def weights_digest(folder: Path) -> str:
 
 
 def has_code(folder: Path) -> bool:
-    """Whether the model's configuration names Python code of its own. Raises `ValueError` for one that is no JSON."""
+    """Whether the model's configuration names Python code of its own. Raises `ValueError` for one that is no JSON object."""
     paths = [folder / name for name in ("config.json", "tokenizer_config.json")]
-    return any(CODE_KEY in json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file())
+    return any(CODE_KEY in _json_object(path) for path in paths if path.is_file())
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path.name} is nested too deeply.") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} is no JSON object.")  # noqa: TRY004 - of a file's text
+    return found

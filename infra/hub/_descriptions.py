@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from math import prod
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 from urllib.parse import quote
 
 import orjson
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from domain.base_models import validated_model_id
 from domain.errors import DomainError
 from domain.ports.model_hub import HubFile, HubModel, weight_files
+from domain.texts import replace_invalid_characters
 from infra.hub._requests import HubRequests, hub_unavailable
 
 MAX_DESCRIPTION_BYTES = 8_000_000
@@ -23,6 +24,10 @@ MAX_HEADER_BYTES = 25_000_000
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 BYTES_OF_DTYPE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+
+MAX_SIZE = 2**62
+"""Most bytes or parameters that are believed; the database has 63 bits."""
+MAX_DIMENSIONS = 8
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -121,9 +126,9 @@ async def _num_parameters(repository: _Repository, files: _Files, config: Mappin
     index = await files.json(INDEX, max_bytes=MAX_INDEX_BYTES)
     metadata = index.get("metadata") if index is not None else None
     if isinstance(metadata, dict):
-        if type(counted := metadata.get("total_parameters")) is int:
+        if _is_size(counted := metadata.get("total_parameters")):
             return counted
-        if type(total := metadata.get("total_size")) is int:
+        if _is_size(total := metadata.get("total_size")):
             return total // _bytes_per_parameter(config)
     if (header := await files.header(SINGLE)) is not None:
         return _counted(header)
@@ -140,13 +145,22 @@ def _bytes_per_parameter(config: Mapping[str, Any]) -> int:
     )
 
 
+def _is_size(value: Any) -> TypeGuard[int]:
+    """Whether a value of the hub's is a number that a model can have of something."""
+    return type(value) is int and 0 <= value <= MAX_SIZE
+
+
 def _counted(header: Mapping[str, Any]) -> int | None:
     """The number of elements of all tensors of a safetensors header; None where it is malformed."""
     tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-    try:
-        return sum(prod(int(size) for size in tensor["shape"]) for tensor in tensors)
-    except (KeyError, TypeError, ValueError):
-        return None
+    shapes = [tensor.get("shape") if isinstance(tensor, dict) else None for tensor in tensors]
+    if not all(
+        isinstance(shape, list) and len(shape) <= MAX_DIMENSIONS and all(map(_is_size, shape))
+        for shape in shapes
+    ):
+        return None  # the product of many large numbers would take hours
+    counted = sum(map(prod, shapes))
+    return counted if _is_size(counted) else None
 
 
 def _size(files: tuple[HubFile, ...]) -> int | None:
@@ -160,4 +174,5 @@ def _license(card: Mapping[str, Any]) -> str | None:
     """The license of a model card: where it is `other`, the name that the card gives."""
     found = card.get("license")
     names = [card.get("license_name"), found] if found == "other" else [found]
-    return next((name[:100] for name in names if isinstance(name, str) and name), None)
+    texts = (replace_invalid_characters(name[:100]) for name in names if isinstance(name, str))
+    return next(filter(None, texts), None)

@@ -2,18 +2,23 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from domain.base_model_files import is_model_file, require_weights
+from domain.base_model_files import is_model_file, is_weights, require_weights
 from domain.ports.model_hub import Begin, Progress
-from infra.hub._requests import HubRequests, hub_unavailable
+from infra.hub._requests import CHUNK, HubRequests, hub_unavailable
 
 MAX_LISTING_BYTES = 8_000_000
 PART = ".part"
+DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+MAX_WEIGHTS_BYTES = 2**62
+MAX_CONFIGURATION_BYTES = 200_000_000
+"""Training reads these files into memory; the largest tokenizers have 40 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +37,10 @@ class _Entry:
         with path.open("rb") as file:
             if self.is_lfs:
                 return hashlib.file_digest(file, "sha256").hexdigest() == self.digest
-            blob = b"blob %d\0" % self.size + file.read()
-            return hashlib.sha1(blob, usedforsecurity=False).hexdigest() == self.digest
+            blob = hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
+            while chunk := file.read(CHUNK):
+                blob.update(chunk)
+            return blob.hexdigest() == self.digest
 
 
 async def download(
@@ -71,8 +78,13 @@ def _entries(listing: Any) -> tuple[list[str], Sequence[_Entry]]:
 
 
 def _entry(file: dict[str, Any]) -> _Entry:
-    lfs = file.get("lfs")
-    return _Entry(str(file["path"]), int(file["size"]), str((lfs or file)["oid"]), lfs is not None)
+    """The file; raises `ValueError` where its size or digest is none: the digest is a part of a file's name here."""
+    lfs, name, size = file.get("lfs"), file["path"], file["size"]
+    digest = (file if lfs is None else lfs)["oid"]
+    largest = MAX_WEIGHTS_BYTES if is_weights(name) else MAX_CONFIGURATION_BYTES
+    if type(size) is not int or not 0 <= size <= largest or not DIGEST.fullmatch(digest):
+        raise ValueError(name)
+    return _Entry(name, size, digest, lfs is not None)
 
 
 async def _download(requests: HubRequests, source: str, entry: _Entry, path: Path) -> AsyncIterator[int]:

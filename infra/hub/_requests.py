@@ -83,7 +83,7 @@ class HubRequests:
             async with self._client.stream("GET", url, headers=headers) as response:
                 if not response.has_redirect_location:
                     return await _checked_body(response, max_bytes)
-                url = urljoin(url, response.headers["location"])
+                url = _redirected(url, response.headers["location"])
             if _origin(url) != _origin(self._endpoint):
                 raise hub_unavailable("sends requests about the model to another host")
         raise hub_unavailable("sends requests about the model in a circle")
@@ -116,7 +116,7 @@ class HubRequests:
                         await _checked_body(response, ERROR_BODY_BYTES)
                     yield response
                     return
-                url = urljoin(url, response.headers["location"])
+                url = _redirected(url, response.headers["location"])
             if _origin(url) != _origin(self._endpoint):
                 if httpx2.URL(url).scheme not in {"https", httpx2.URL(self._endpoint).scheme}:
                     raise hub_unavailable("sends requests about the model to a host without HTTPS")
@@ -140,6 +140,13 @@ async def _checked_body(response: httpx2.Response, max_bytes: int) -> bytes:
         )
         hf_raise_for_status(error)
     return bytes(body)
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise hub_unavailable("sends requests about the model to no address") from None
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

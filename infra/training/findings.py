@@ -76,6 +76,10 @@ LEFT_OUT = (
 """The findings for which nothing is learned of an item."""
 
 
+MAX_REFUSAL = 500
+"""Most characters of what a template says, which is the model's and not ours."""
+
+
 @dataclass(slots=True)
 class Findings:
     """How many items of one split each finding is about; `refusal` is the template's first reason for one."""
@@ -86,7 +90,7 @@ class Findings:
     def add_refusal(self, error: Exception) -> None:
         """Count an item that the template refuses."""
         self.counts[Finding.REFUSED] += 1
-        self.refusal = self.refusal or str(error)
+        self.refusal = self.refusal or str(error)[:MAX_REFUSAL]
 
     def sentence(self, finding: Finding, split: str, max_length: int) -> str:
         """The warning about the finding, where items of `split` have at most `max_length` tokens."""

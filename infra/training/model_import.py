@@ -40,6 +40,8 @@ def import_model(source: Path, folder: Path) -> ImportedModel:
     if source.is_dir():
         _copy(source, folder)
         return _checked(folder, None, ())
+    if not source.is_file():
+        raise ImportRefused(f"{source.name} is neither a file nor a folder.")  # a pipe would be waited for
     header = read_header(source)
     weights = sum(header.weights.values()) * dtype_of(header).itemsize
     _require_space(folder, weights)
@@ -142,10 +144,17 @@ def _shapes(folder: Path) -> dict[str, TensorShape]:
     if not shapes:
         raise ImportRefused("The model's safetensors have no weights.")
     if (folder / INDEX).is_file():
-        named = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"])
+        named = _named_in_index(folder)
         if missing := sorted(named - set(shapes)):
             raise ImportRefused(f"The folder lacks a file with weights: {missing[0]} is in none.")
     return shapes
+
+
+def _named_in_index(folder: Path) -> set[str]:
+    try:
+        return set(dict(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ImportRefused(f"{INDEX} does not list the model's weights; it is damaged.") from error
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -168,3 +168,33 @@ def test_weights_are_the_standard_files_where_there_are_any() -> None:
     files = [HubFile(name, 1) for name in names]
     assert weight_files(files) == files[:2]
     assert weight_files(files[2:]) == files[2:3]
+
+
+@pytest.mark.parametrize("number", [-1, 2**63, 2**64 - 1])
+async def test_a_number_that_no_model_has_is_not_believed(hub: FakeHub, number: int) -> None:
+    index = {"metadata": {"total_parameters": number, "total_size": number}}
+    files = {"model.safetensors.index.json": index, "model-00001-of-00001.safetensors": b"weights"}
+    add_model(hub, files=files | {"model.safetensors": None}, safetensors=None)
+    assert (await describe(hub)).num_parameters == 7 // 2
+
+
+@pytest.mark.parametrize("shape", [[2**63 - 1] * 200_000, [-5], [2**40, 2**40], ["9" * 4_000], [1e308]])
+async def test_a_header_whose_tensors_no_file_can_have_is_not_believed(
+    hub: FakeHub, shape: list[Any]
+) -> None:
+    content = safetensors({"a": {"shape": shape}})
+    add_model(hub, files={"model.safetensors": content}, safetensors=None)
+    assert (await describe(hub)).num_parameters is None
+
+
+async def test_a_license_can_be_stored(hub: FakeHub) -> None:
+    add_model(hub, cardData={"license": "mi\0t"})
+    assert (await describe(hub)).license == "mi\ufffdt"
+
+
+@pytest.mark.parametrize("location", ["http://[", "http://x:99999999/", "javascript:x"])
+async def test_a_redirect_to_no_address_is_a_fault_of_the_hub(hub: FakeHub, location: str) -> None:
+    add_model(hub)
+    hub.redirects = {"main": location}
+    with pytest.raises(Unavailable):
+        await describe(hub)

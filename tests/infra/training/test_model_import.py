@@ -1,6 +1,7 @@
 """Imports of base models from folders and GGUFs, and the sentence for each that cannot be used."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -149,3 +150,27 @@ async def test_a_damaged_gguf_is_one_sentence_and_the_worker_lives(tmp_path: Pat
         await ProcessImporter().import_model(gguf, folder)
     assert raised.value.reason == "MODEL_NOT_USABLE"
     assert names(folder) == set()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, folder: Path) -> None:
+    pipe = tmp_path / "model.gguf"
+    os.mkfifo(pipe)
+    with pytest.raises(ImportRefused, match="neither a file nor a folder"):
+        import_model(pipe, folder)
+
+
+@pytest.mark.parametrize("index", ["{", "[]", "5", "{}", '{"weight_map": 5}', "[" * 100_000])
+def test_an_index_that_lists_no_weights_is_refused(source: Path, folder: Path, index: str) -> None:
+    (source / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ImportRefused, match="does not list the model's weights"):
+        import_model(source, folder)
+
+
+@pytest.mark.parametrize("text", ["5", "[]", "null", '"auto_map"', "[" * 100_000, "{"])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_a_configuration_that_is_no_object_is_refused(
+    source: Path, folder: Path, name: str, text: str
+) -> None:
+    (source / name).write_text(text)
+    with pytest.raises(ImportRefused, match="is no JSON"):
+        import_model(source, folder)
