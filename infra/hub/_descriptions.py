@@ -159,7 +159,7 @@ def _counted(header: Mapping[str, Any]) -> int | None:
         for shape in shapes
     ):
         return None  # the product of many large numbers would take hours
-    counted = sum(map(prod, shapes))
+    counted = sum(prod(shape) for shape in shapes if shape is not None)
     return counted if _is_size(counted) else None
 
 
