@@ -1,7 +1,7 @@
 """Files of conversations as people bring them become a trained model, which is asked through the gateway."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,13 @@ FILES = (
     "sharegpt.jsonl",
     "alpaca-system-history.json",
     "alpaca.json",
+)
+PAIRS = (
+    "openai-preference.jsonl",
+    "alpaca-ranking.json",
+    "sharegpt-ranking.json",
+    "trl-preference.jsonl",
+    "preferences.csv",
 )
 LOTTE = {"role": "system", "content": "You are Lotte of the Krüger bakery. Be brief."}
 TOOLS = json.loads((FORMAT_FILES / "openai-tools.jsonl").read_text().splitlines()[0])["tools"]
@@ -68,6 +75,15 @@ ANSWERS: list[tuple[list[dict[str, Any]], str]] = [
     ([user("Name a colour.")], "Blue."),
 ]
 """What the files teach: behind a system prompt, at the first turn and at later ones, with an input."""
+PREFERRED: list[tuple[list[dict[str, Any]], str]] = [
+    ([LOTTE, user("Do you deliver?")], "Yes, from 20 € on."),
+    ([user("Hi")], "Hello, what may it be?"),
+    ([user("Classify the sentence.\nThe bread is fresh.")], "good"),
+    ([user("Name a colour.")], "Blue."),
+    ([user("Rye?"), assistant("3.20."), user("And wheat?")], "2.80."),
+    ([user("Wheat?")], "2.80."),
+]
+"""The better answers of the files of preference pairs."""
 
 
 @dataclass(frozen=True)
@@ -109,44 +125,74 @@ def services(services: Services, tmp_path: Path) -> Services:
     return replace(services, trainer=ProcessTrainer(tmp_path / "models"))
 
 
-@pytest.fixture
-async def deployed(api: Api, worker: Worker, live: str) -> AsyncIterator[Deployed]:
-    """A model that was trained on all files at once."""
+async def deployed(
+    api: Api, worker: Worker, client: httpx.AsyncClient, item_format: str, files: Sequence[str], **values: Any
+) -> Deployed:
+    """A model that was trained on all files at once; `values` are those of `createFinetune`."""
     project_id = await new_project(api)
-    dataset_id = await new_dataset_of(api, "CONVERSATION", projectId=project_id)
-    for name in FILES:
+    dataset_id = await new_dataset_of(api, item_format, projectId=project_id)
+    for name in files:
         imported = await import_file(api, worker, dataset_id, (FORMAT_FILES / name).read_bytes(), name)
         assert imported["status"] == "DONE", imported
-    made = await create_finetune(api, project_id, dataset_id, hyperparameters={"numEpochs": 30.0})
+    made = await create_finetune(api, project_id, dataset_id, **values)
     await worker.drain()
     finetune = await fetch_finetune(
         api,
         made["finetune"]["id"],
-        "id status error warnings trainedItemCount parity { passed promptsCompared outputsMatching detail }",
+        "id status error warnings trainedItemCount history(last: 1) { nodes { rewardAccuracy } } "
+        "parity { passed promptsCompared outputsMatching detail }",
     )
     assert finetune["status"] == "DONE", finetune
     created = await api.mutate(
         "createDeployment", "apiKey", projectId=project_id, finetuneId=finetune["id"], modelName="mine"
     )
     await worker.drain()
+    return Deployed(client, finetune, project_id, created["apiKey"])
+
+
+@pytest.fixture
+async def client(live: str) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=live, timeout=60) as client:
-        yield Deployed(client, finetune, project_id, created["apiKey"])
+        yield client
 
 
 @pytest.mark.timeout(300)
-async def test_a_model_answers_as_the_conversations_of_each_file_teach(deployed: Deployed) -> None:
-    assert deployed.finetune["parity"]["passed"], deployed.finetune["parity"]
+async def test_a_model_answers_as_the_conversations_of_each_file_teach(
+    api: Api, worker: Worker, client: httpx.AsyncClient
+) -> None:
+    model = await deployed(api, worker, client, "CONVERSATION", FILES, hyperparameters={"numEpochs": 30.0})
+    assert model.finetune["parity"]["passed"], model.finetune["parity"]
 
-    answers = [((await deployed.message(asked))["content"], expected) for asked, expected in ANSWERS]
+    answers = [((await model.message(asked))["content"], expected) for asked, expected in ANSWERS]
     assert [answer for answer, _ in answers] == [expected for _, expected in answers]
 
     asked = [user("Weather in Rome and Oslo?")]
-    calling = await deployed.message(asked, tools=TOOLS, parallel_tool_calls=True)
+    calling = await model.message(asked, tools=TOOLS, parallel_tool_calls=True)
     assert [
         (call["function"]["name"], json.loads(call["function"]["arguments"]))
         for call in calling["tool_calls"]
     ] == [("get_weather", {"city": "Rome"}), ("get_weather", {"city": "Oslo", "unit": "c"})]
-    answer = await deployed.message([*asked, *CALLS], tools=TOOLS)
+    answer = await model.message([*asked, *CALLS], tools=TOOLS)
     assert answer["content"] == "24 °C in Rome, 3 °C in Oslo."
-    [call] = (await deployed.message([user("Weather in Köln?")], tools=TOOLS))["tool_calls"]
+    [call] = (await model.message([user("Weather in Köln?")], tools=TOOLS))["tool_calls"]
     assert json.loads(call["function"]["arguments"]) == {"city": "Köln"}
+
+
+@pytest.mark.timeout(300)
+async def test_a_model_answers_as_the_pairs_of_each_file_prefer(
+    api: Api, worker: Worker, client: httpx.AsyncClient
+) -> None:
+    chosen = {"numEpochs": 30.0, "learningRate": 3e-3, "perDeviceBatchSize": 4, "beta": 0.01}
+    model = await deployed(api, worker, client, "PREFERENCE", PAIRS, objective="DPO", hyperparameters=chosen)
+    assert model.finetune["parity"]["passed"], model.finetune["parity"]
+    assert model.finetune["history"]["nodes"] == [{"rewardAccuracy": 1.0}]
+
+    answers = [((await model.message(asked))["content"], expected) for asked, expected in PREFERRED]
+    assert [answer for answer, _ in answers] == [expected for _, expected in answers]
+    [call] = (await model.message([user("Weather in Bonn?")], tools=TOOLS, parallel_tool_calls=True))[
+        "tool_calls"
+    ]
+    assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == (
+        "get_weather",
+        {"city": "Bonn"},
+    )
