@@ -1,12 +1,11 @@
 """The port to the hub that has the files of open-weights models: their descriptions, and the files themselves."""
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-SHARD = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
+from domain.base_model_files import is_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +38,8 @@ class HubModel:
 
 
 def weight_files(files: Sequence[HubFile]) -> list[HubFile]:
-    """The files with the weights: `model.safetensors` or its shards, else all safetensors files of the top folder."""
-    tensors = [file for file in files if file.path.endswith(".safetensors") and "/" not in file.path]
-    return [file for file in tensors if SHARD.fullmatch(file.path)] or tensors
+    """The files with the weights that are fetched: `model.safetensors` or its shards."""
+    return [file for file in files if is_weights(file.path)]
 
 
 Begin = Callable[[int], Awaitable[None]]

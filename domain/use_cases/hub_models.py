@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.architectures import ARCHITECTURES, Architecture, is_causal_language_model
+from domain.base_model_files import PICKLES
 from domain.base_models import BITS_16BIT, BaseModel, ModelSource, ModelType, id_of
 from domain.errors import Invalid, LimitExceeded
 from domain.model_catalog import VIDEO, gated_warning
 from domain.ports.model_hub import HubModel, weight_files
 
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 EMBEDDING_FILES = frozenset({"modules.json", "config_sentence_transformers.json"})
 MAX_COUNT = 2**31 - 1
 
@@ -76,8 +76,12 @@ def _without_safetensors(found: HubModel, paths: set[str]) -> Invalid:
             "MODEL_WITHOUT_SAFETENSORS",
         )
     pickled = any(path.endswith(PICKLES) for path in paths)
-    what = "its weights as pickles alone, which can run code when they are read" if pickled else "no weights"
-    return _refusal(found, f"has {what}; safetensors files are needed.", "MODEL_WITHOUT_SAFETENSORS")
+    what = (
+        "has its weights as pickles alone, which can run code when they are read; safetensors files are needed."
+        if pickled
+        else "has no model.safetensors, nor shards of it, which are the files that are fetched."
+    )
+    return _refusal(found, what, "MODEL_WITHOUT_SAFETENSORS")
 
 
 def _architecture(model_id: str, config: Mapping[str, Any]) -> tuple[str, Architecture]:

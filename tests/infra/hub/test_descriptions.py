@@ -158,16 +158,15 @@ async def test_a_malformed_name_is_refused_before_any_request(hub: FakeHub) -> N
     assert hub.requests == []
 
 
-def test_weights_are_the_standard_files_where_there_are_any() -> None:
+def test_weights_are_the_files_that_are_fetched() -> None:
     names = (
-        "model-1-of-2.safetensors",
-        "model-2-of-2.safetensors",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
         "consolidated.safetensors",
         "onnx/model.safetensors",
     )
     files = [HubFile(name, 1) for name in names]
     assert weight_files(files) == files[:2]
-    assert weight_files(files[2:]) == files[2:3]
 
 
 @pytest.mark.parametrize("number", [-1, 2**63, 2**64 - 1])

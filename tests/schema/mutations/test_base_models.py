@@ -196,7 +196,12 @@ async def test_a_hub_that_is_away_slow_or_interrupted_is_unavailable(
         ({"config": {"auto_map": {"AutoModel": "modeling.M"}}}, "MODEL_HAS_CODE", "never run"),
         ({"files": {"tokenizer_config.json": {"auto_map": {}}}}, "MODEL_HAS_CODE", "never run"),
         ({"files": {"model.safetensors": None, "pytorch_model.bin": b"pickle"}}, "MODEL_WITHOUT_SAFETENSORS", "pickles"),
-        ({"files": {"model.safetensors": None}}, "MODEL_WITHOUT_SAFETENSORS", "no weights"),
+        ({"files": {"model.safetensors": None}}, "MODEL_WITHOUT_SAFETENSORS", "no model.safetensors"),
+        (
+            {"files": {"model.safetensors": None, "consolidated.safetensors": b"weights"}},
+            "MODEL_WITHOUT_SAFETENSORS",
+            "no model.safetensors",
+        ),
         (
             {"files": {"config.json": None, "model.safetensors": None, "small-q8_0.gguf": b"GGUF"}},
             "MODEL_WITHOUT_SAFETENSORS",
