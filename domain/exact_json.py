@@ -2,17 +2,15 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any, NoReturn, TypeVar
 
-MAX_DEPTH = 200
-"""Most levels of nesting that `dumps` writes."""
+from domain.json_values import MAX_DEPTH, is_too_deep, most_levels, repeated_name
+
 MAX_DIGITS = 1_000
 """Longer integers keep their text, for Python refuses to convert them."""
-
 
 Container = TypeVar("Container", dict[str, Any], list[Any])
 SEPARATORS = re.compile(r"[ \t\r\n,:]*")
@@ -30,7 +28,7 @@ def loads(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except RecursionError:
-        raise ValueError("It is nested too deeply.") from None
+        raise _too_deep_error() from None
 
 
 def raw_members(text: str) -> dict[str, str]:
@@ -68,45 +66,34 @@ def _next(text: str, position: int) -> int:
 
 
 def dumps(value: Any) -> str:
-    """The JSON text of a value, in its key order and with no escapes of non-ASCII characters; raises `ValueError`."""
+    """The JSON text of a value, in its key order and with no escapes of non-ASCII characters.
+
+    Raises `ValueError` for more levels than `MAX_DEPTH`, and for floats that are not finite.
+    """
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except TypeError:
-        text = _text_of(value)
+    except TypeError:  # it has a `Number`
+        text = None
     except RecursionError:
-        raise ValueError("It is nested too deeply.") from None
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value)
-    return text
+        raise _too_deep_error() from None
+    if (text is None or most_levels(text) > MAX_DEPTH) and is_too_deep(value):
+        raise _too_deep_error()
+    return _text_of(value) if text is None else text
 
 
-def _text_of(value: Any, depth: int = 0) -> str:
-    if depth > MAX_DEPTH:
-        raise ValueError("It is nested too deeply.")
+def _too_deep_error() -> ValueError:
+    return ValueError("It is nested too deeply.")
+
+
+def _text_of(value: Any) -> str:
     if isinstance(value, Number):
         return value.text
     if isinstance(value, dict):
-        members = (
-            f"{encode_basestring(name)}: {_text_of(member, depth + 1)}" for name, member in value.items()
-        )
+        members = (f"{encode_basestring(name)}: {_text_of(member)}" for name, member in value.items())
         return "{" + ", ".join(members) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_text_of(element, depth + 1) for element in value) + "]"
+        return "[" + ", ".join(map(_text_of, value)) + "]"
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _check_depth(value: Any) -> None:
-    level, depth = [value], 0
-    while level:
-        if depth > MAX_DEPTH:
-            raise ValueError("It is nested too deeply.")
-        containers = [element for element in level if isinstance(element, dict | list)]
-        level = [
-            member
-            for container in containers
-            for member in (container.values() if isinstance(container, dict) else container)
-        ]
-        depth += 1
 
 
 def integer(text: str) -> int | Number:
@@ -121,11 +108,9 @@ def decimal(text: str) -> float | Number:
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"The key '{name[:100]}' is there twice.")
-    return members
+    if (name := repeated_name(pairs)) is not None:
+        raise ValueError(f"The key '{name}' is there twice.")
+    return dict(pairs)
 
 
 def _refuse_constant(name: str) -> NoReturn:

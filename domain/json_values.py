@@ -1,7 +1,7 @@
 """JSON values of items: read strictly, so that what is stored is what every reader of JSON finds in it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite
 from typing import Any, NoReturn
 
@@ -24,7 +24,7 @@ def parsed_json(text: str) -> Any:
         raise ValueError("is not JSON") from None
     except RecursionError:
         raise _too_deep_error() from None
-    if _brackets(text) > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+    if most_levels(text) > MAX_DEPTH and is_too_deep(value):
         raise _too_deep_error()
     if "\\u" in text and (kind := next(filter(None, map(invalid_character, strings_in(value))), None)):
         raise ValueError(f"contains {kind}")
@@ -55,15 +55,15 @@ def _too_deep_error() -> ValueError:
     return ValueError(f"is nested more than {MAX_DEPTH} levels deep")
 
 
-def _brackets(text: str) -> int:
-    """An upper bound of the depth that is cheap to compute."""
+def most_levels(text: str) -> int:
+    """An upper bound of the levels of a JSON text, which is cheap to compute."""
     return text.count("{") + text.count("[")
 
 
-def _is_deeper(value: Any, depth: int) -> bool:
-    """Whether a value has more levels; found level by level, as recursion may exhaust the stack."""
+def is_too_deep(value: Any) -> bool:
+    """Whether a value has more levels than `MAX_DEPTH`; found level by level, as recursion may exhaust the stack."""
     level = [value]
-    for _ in range(depth):
+    for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _children(outer) if isinstance(inner, dict | list)]
     return bool(level)
 
@@ -72,11 +72,17 @@ def _children(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
+def repeated_name(members: Sequence[tuple[str, Any]]) -> str | None:
+    """The first name of an object's members that is there more than once, cut where it is long; None where none is."""
+    if len(dict(members)) == len(members):
+        return None
+    return (first_repeated(name for name, _ in members) or "")[:100]
+
+
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError(f"names '{(first_repeated(name for name, _ in pairs) or '')[:100]}' twice")
-    return members
+    if (name := repeated_name(pairs)) is not None:
+        raise ValueError(f"names '{name}' twice")
+    return dict(pairs)
 
 
 def _finite(text: str) -> float:

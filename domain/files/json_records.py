@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from domain import exact_json
+from domain.json_values import strings_in
 from domain.texts import invalid_character
 
 ESCAPED = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
@@ -40,16 +41,4 @@ def object_record(line: int, text: str) -> JsonRecord:
 
 def _invalid_character(value: Any) -> str | None:
     """What cannot be stored of a value's names and texts, in words."""
-    return next(filter(None, map(invalid_character, _texts(value))), None)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, member in value.items():
-            yield name
-            yield from _texts(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _texts(member)
+    return next(filter(None, map(invalid_character, strings_in(value))), None)
