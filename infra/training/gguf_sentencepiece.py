@@ -1,5 +1,6 @@
 """A SentencePiece tokenizer from a GGUF's vocabulary: pieces, scores and types, as its tokenizer.model had them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ SPECIAL_TOKENS = {
     "pad_token": "padding_token_id",
 }
 """transformers' name of each special token, and the GGUF's key of its id."""
-CONTROL = 3
+CONTROL, BYTE = 3, 6
+BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")
 
 
 def sentencepiece_tokenizer(header: GgufHeader, folder: Path) -> PreTrainedTokenizerBase:
@@ -45,7 +47,7 @@ def _model(header: GgufHeader) -> Any:
     types = fields.get("tokenizer.ggml.token_type") or [1] * len(tokens)
     model = sentencepiece.ModelProto()
     for token, score, type_ in zip(tokens, scores, types, strict=True):
-        model.pieces.add(piece=token, score=score, type=type_)  # the GGUF's types are SentencePiece's
+        model.pieces.add(piece=token, score=score, type=_type_of_piece(token, type_))
     model.trainer_spec.model_type = BPE
     model.trainer_spec.byte_fallback = True
     model.trainer_spec.vocab_size = len(tokens)
@@ -55,6 +57,11 @@ def _model(header: GgufHeader) -> Any:
     model.normalizer_spec.add_dummy_prefix = _flag(header, "add_space_prefix", default=True)
     model.normalizer_spec.remove_extra_whitespaces = _flag(header, "remove_extra_whitespaces", default=False)
     return model
+
+
+def _type_of_piece(token: str, type_: int) -> int:
+    """The GGUF's type, which is SentencePiece's; but a GGUF may have bytes that no text has as unused ones."""
+    return BYTE if BYTE_PIECE.fullmatch(token) else type_
 
 
 def _control_tokens(header: GgufHeader, known: set[str]) -> list[str]:

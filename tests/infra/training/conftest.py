@@ -224,13 +224,17 @@ def trained(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(run, messages, connections.read_text().splitlines())
 
 
-@pytest.fixture(scope="session")
-def tiny_gguf(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`luthier/tiny` as it is built, as a GGUF."""
-    folder = tmp_path_factory.mktemp("tiny")
+def write_tiny_gguf(models: Path, folder: Path) -> Path:
+    """`luthier/tiny` as it is built, as a GGUF in `folder`."""
     base_model = fetch_base_model("luthier/tiny", models)
     export.save_merged(base_model.load_weights(), base_model, folder / "merged")
     gguf, reporter = folder / "tiny.gguf", Reporter(io.BytesIO())
     with export.converting(folder / "merged", gguf, small_run(folder), reporter):
         pass
     return gguf
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`luthier/tiny` as it is built, as a GGUF."""
+    return write_tiny_gguf(models, tmp_path_factory.mktemp("tiny"))

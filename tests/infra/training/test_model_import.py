@@ -4,10 +4,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from transformers import modeling_gguf_pytorch_utils
+from transformers import AutoTokenizer, modeling_gguf_pytorch_utils
 
 from domain.base_models import TINY
 from domain.errors import Invalid
@@ -18,6 +19,8 @@ from infra.training.imported_model import ImportRefused
 from infra.training.importer import ProcessImporter
 from infra.training.model_import import import_model
 from infra.training.safetensors_header import InvalidSafetensors
+from infra.training.trainer import ProcessTrainer
+from tests.infra.training.conftest import Trained, messages_of, small_run
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +98,7 @@ def without_a_shard(source: Path) -> None:
         (pickle, "The folder has its weights as pickle, which can run code when it is read"),
         (without_weights, r"The folder has no weights in safetensors \(model.safetensors\)\."),
         (without_config, "The folder has no config.json"),
-        (with_code, r"The model needs code of its own \(auto_map\)"),
+        (with_code, r"The model names Python code of its own \(auto_map\)"),
         (quantized, "The model's weights are quantized"),
         (unknown, "The architecture 'odd' is not a language model that can be trained"),
         (encoder, "is not a language model that answers in text"),
@@ -174,3 +177,18 @@ def test_a_configuration_that_is_no_object_is_refused(
     (source / name).write_text(text)
     with pytest.raises(ImportRefused, match="is no JSON"):
         import_model(source, folder)
+
+
+@pytest.mark.timeout(300)
+async def test_a_gguf_with_a_sentencepiece_vocabulary_is_imported_trained_and_exported(
+    tiny_gguf: Path, folder: Path, models: Path, tmp_path: Path
+) -> None:
+    imported = await ProcessImporter().import_model(tiny_gguf, folder)
+    assert (imported.architecture, imported.num_parameters) == ("LlamaForCausalLM", TINY.num_parameters)
+    own, rebuilt = (AutoTokenizer.from_pretrained(path) for path in (tiny.ensure_model(models), folder))
+    assert rebuilt.get_vocab() == own.get_vocab()
+    assert rebuilt.chat_template == own.chat_template
+    run = replace(small_run(tmp_path / "run", "acme/support"), base_model_folder=folder)
+    result = Trained(run, await messages_of(ProcessTrainer(models), run), []).result
+    assert result.parity is not None
+    assert (result.parity.template_matches, result.parity.token_ids_match) == (True, True), result.parity
