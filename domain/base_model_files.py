@@ -22,6 +22,8 @@ WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 CODE_KEY = "auto_map"
 """The key of config.json and tokenizer_config.json that names Python code of the repository."""
+NAMES_CODE = f"names Python code of its own ({CODE_KEY}), which is never run here."
+"""Why a model is refused that has the key, as a predicate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from domain.base_model_files import (
     MANIFEST,
+    NAMES_CODE,
     Manifest,
     ModelFile,
     has_code,
@@ -256,7 +257,4 @@ def _check(base: BaseModel, folder: Path) -> None:
             f"The configuration of {base.model_id} is no JSON.", reason="MODEL_NOT_USABLE"
         ) from error
     if names_code:
-        raise Invalid(
-            f"The base model {base.model_id} needs code of its own (auto_map), and models' own code is never run here.",
-            reason="MODEL_HAS_CODE",
-        )
+        raise Invalid(f"The base model {base.model_id} {NAMES_CODE}", reason="MODEL_HAS_CODE")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.architectures import ARCHITECTURES, Architecture, is_causal_language_model
-from domain.base_model_files import PICKLES
+from domain.base_model_files import NAMES_CODE, PICKLES
 from domain.base_models import BITS_16BIT, BaseModel, ModelSource, ModelType, id_of
 from domain.errors import Invalid, LimitExceeded
 from domain.model_catalog import VIDEO, gated_warning
@@ -43,9 +43,7 @@ def _require_tunable_files(found: HubModel) -> None:
     """Raise `Invalid` for a repository of anything else than the safe weights of a model of its own."""
     paths = {file.path for file in found.files}
     if found.has_code:
-        raise _refusal(
-            found, "names Python code of its own (auto_map), which is never run here.", "MODEL_HAS_CODE"
-        )
+        raise _refusal(found, NAMES_CODE, "MODEL_HAS_CODE")
     if found.config is None:
         raise _without_config(found, paths)
     if paths & EMBEDDING_FILES:

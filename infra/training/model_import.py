@@ -18,7 +18,8 @@ import psutil
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from domain.base_model_files import PICKLES, has_code, is_model_file, is_weights
+from domain.base_model_files import NAMES_CODE, has_code, is_model_file, is_weights, require_weights
+from domain.errors import Invalid
 from domain.ports.model_importer import ImportedModel
 from infra.child_processes import signal_on_parent_death
 from infra.training.gguf_header import GgufHeader, InvalidGguf, read_header
@@ -65,13 +66,10 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 def _require_weights(source: Path, paths: list[Path]) -> None:
-    if not any(is_weights(path.name) for path in paths):
-        has_pickle = any(path.suffix in PICKLES for path in source.iterdir())
-        raise ImportRefused(
-            "The folder has its weights as pickle, which can run code when it is read; only safetensors and GGUF are used."
-            if has_pickle
-            else "The folder has no weights in safetensors (model.safetensors)."
-        )
+    try:
+        require_weights([path.name for path in source.iterdir()], "The folder")
+    except Invalid as error:
+        raise ImportRefused(error.message) from error
     if not any(path.name == "config.json" for path in paths):
         raise ImportRefused("The folder has no config.json, which says what architecture the weights are of.")
 
@@ -115,9 +113,7 @@ def _config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise ImportRefused("config.json names no model_type.")
     if is_code:
-        raise ImportRefused(
-            "The model needs code of its own (auto_map), and models' own code is never run here."
-        )
+        raise ImportRefused(f"The model {NAMES_CODE}")
     if "quantization_config" in config:
         raise ImportRefused("The model's weights are quantized; bring the ones that are not, or a GGUF.")
     return config

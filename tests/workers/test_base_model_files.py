@@ -31,9 +31,7 @@ PICKLE = (
     "The repository some-one/small has its weights as pickle, which can run code when it is read; only safetensors and "
     "GGUF are used."
 )
-CODE = (
-    "The base model some-one/small needs code of its own (auto_map), and models' own code is never run here."
-)
+CODE = "The base model some-one/small names Python code of its own (auto_map), which is never run here."
 
 FETCH = """
 import asyncio, sys
