@@ -40,7 +40,7 @@ def preference_faults(preference: Mapping[str, Any]) -> Iterator[str]:
         yield f"{message_name(messages[-1], len(messages), ' of `input`')} is the last; the input ends with a user or tool message."
     for name in (PREFERRED, NON_PREFERRED):
         yield from _declaration_faults(f"Message 1 (assistant) of `{name}`", preference[name][0], declared)
-    if _said(preference[PREFERRED][0]) == _said(preference[NON_PREFERRED][0]):
+    if _text_and_calls(preference[PREFERRED][0]) == _text_and_calls(preference[NON_PREFERRED][0]):
         yield f"Message 1 (assistant) of `{PREFERRED}` is the same as that of `{NON_PREFERRED}`."
 
 
@@ -82,8 +82,8 @@ def _output_faults(preference: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} has the weight 0, so that nothing would be learned from the pair."
 
 
-def _said(message: Mapping[str, Any]) -> object:
-    """What a message says, whatever its other keys, and whether it is one text or several parts."""
+def _text_and_calls(message: Mapping[str, Any]) -> object:
+    """The content as one text, the reasoning and the called functions of a message, whatever its other keys."""
     calls = [call["function"] for call in message.get("tool_calls") or ()]
     return "".join(content_texts(dict(message))), message.get("reasoning_content") or "", calls
 

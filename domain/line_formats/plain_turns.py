@@ -3,11 +3,9 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from domain.conversations import ItemFormat
+from domain.conversations import ItemFormat, Message
 from domain.line_formats.item_values import item_format_of
 from domain.line_formats.lines import NO_CONVERSATION, CannotHold, Line
-
-Message = dict[str, Any]
 
 
 def asked_and_answers(line: Line) -> tuple[dict[str, Any], dict[str, Message]]:
