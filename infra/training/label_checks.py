@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from trl.chat_template_utils import has_generation_markers
@@ -12,6 +12,9 @@ from domain.conversations import Conversation, Message
 from infra.training.base_model import LocalBaseModel
 from infra.training.findings import Finding
 from infra.training.labels import IGNORED_LABEL, LabelledText, beginning, learned_turns
+
+ANOTHER_NAME = "tool_a8f3e2b1"
+ANOTHER_TOOL = {"type": "function", "function": {"name": ANOTHER_NAME}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class LabelChecks:
         read = beginning(conversation, turns[-1] + 1)
         rendered = "\n".join(text.text for text in texts)
         found = {
-            Finding.TOOLS_IGNORED: not _all_in(_tool_names(read), rendered),
+            Finding.TOOLS_IGNORED: self._ignores_tools(read) or not _all_in(_tool_names(read), rendered),
             Finding.MESSAGES_LOST: not _all_in(_contents(read), rendered),
             Finding.REASONING_LOST: not _all_in(_reasoning(read, turns), rendered),
             Finding.LEARNED_SEPARATELY: len(texts) > 1,
@@ -44,6 +47,14 @@ class LabelChecks:
             Finding.MASK_DIFFERS: self._mask_differs(read, texts, turns),
         }
         return {finding for finding, holds in found.items() if holds}
+
+    def _ignores_tools(self, conversation: Conversation) -> bool:
+        """Whether the template does not render the definition of one more tool: a name may stand in a text by chance."""
+        if not conversation.tools:
+            return False
+        with_another = replace(conversation, tools=[*conversation.tools, ANOTHER_TOOL])
+        rendered = self.base_model.render(with_another, add_generation_prompt=False)
+        return ANOTHER_NAME not in rendered
 
     def _ends_with_stop_token(self, text: LabelledText) -> bool:
         return all(

@@ -177,6 +177,15 @@ def test_tools_that_the_template_ignores_end_the_run_before_it_trains(base_model
     )
 
 
+def test_a_template_that_renders_calls_alone_ignores_the_tools(base_model: LocalBaseModel) -> None:
+    calls = "{% for call in m['tool_calls'] or [] %}{{ call['function']['name'] }}{% endfor %}"
+    template = PLAIN.replace("<|im_end|>\n{% endfor", calls + "<|im_end|>\n{% endfor")
+    split = tokenized(base_model, template, Conversation(messages=CALLED, tools=TOOLS))
+    assert (cannot_train(split, 1000) or "").startswith(
+        "The base model's chat template does not render the tools"
+    )
+
+
 def test_the_templates_own_marks_are_compared_with_the_labels(base_model: LocalBaseModel) -> None:
     marked = trl_template("qwen2_5_training")
     assert warnings(base_model, marked, TURNS) == []
