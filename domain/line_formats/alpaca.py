@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from domain.conversations import Message
 from domain.line_formats.item_values import messages_of_pair
 from domain.line_formats.lines import (
     CannotHold,
@@ -14,7 +15,6 @@ from domain.line_formats.lines import (
     text_of,
 )
 from domain.line_formats.plain_turns import (
-    Message,
     alternating,
     asked_and_answers,
     check_keys,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain import exact_json
+from domain.conversations import Message
 from domain.line_formats.function_calls import calls_of, text_of_calls
 from domain.line_formats.item_values import messages_of_pair
 from domain.line_formats.lines import (
@@ -17,7 +18,6 @@ from domain.line_formats.lines import (
     shown,
 )
 from domain.line_formats.plain_turns import (
-    Message,
     asked_and_answers,
     check_keys,
     check_no_parallel,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from domain import exact_json
+from domain.conversations import Message
 from domain.line_formats.item_values import messages_of_pair
 from domain.line_formats.lines import (
     CannotHold,
@@ -13,7 +14,7 @@ from domain.line_formats.lines import (
     check_is_text,
     keys_beside,
 )
-from domain.line_formats.plain_turns import Message, asked_and_answers, check_no_parallel
+from domain.line_formats.plain_turns import asked_and_answers, check_no_parallel
 from domain.line_formats.tools import CallIds, ids_of_calls, tools_of
 
 ANSWERS = ("chosen", "rejected")
