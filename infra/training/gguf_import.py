@@ -139,6 +139,7 @@ def _dequantized(source: Path, header: GgufHeader) -> PreTrainedModel:
     )
     if missing := sorted(info["missing_keys"]):
         raise ImportRefused(f"The GGUF lacks weights of its architecture, such as {missing[0]}.")
+    _require_finite(loaded)
     values = loaded.config.to_dict()
     for name in NOT_IN_CONFIG:
         values.pop(name, None)
@@ -148,6 +149,15 @@ def _dequantized(source: Path, header: GgufHeader) -> PreTrainedModel:
     model.load_state_dict(loaded.state_dict(), assign=True)
     model.tie_weights()
     return model
+
+
+def _require_finite(model: PreTrainedModel) -> None:
+    """Refuse weights that are infinite or not a number, which a file with damaged bytes has; training would fail."""
+    for name, weights in model.state_dict().items():
+        if not torch.isfinite(weights).all():
+            raise ImportRefused(
+                f"The GGUF is damaged: the weights {name} have values that are no finite numbers."
+            )
 
 
 def _warnings(source: Path, header: GgufHeader) -> tuple[str, ...]:

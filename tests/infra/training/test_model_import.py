@@ -192,3 +192,14 @@ async def test_a_gguf_with_a_sentencepiece_vocabulary_is_imported_trained_and_ex
     result = Trained(run, await messages_of(ProcessTrainer(models), run), []).result
     assert result.parity is not None
     assert (result.parity.template_matches, result.parity.token_ids_match) == (True, True), result.parity
+
+
+def test_a_gguf_with_weights_that_are_no_numbers_is_refused(
+    tiny_gguf: Path, tmp_path: Path, folder: Path
+) -> None:
+    damaged = tmp_path / "damaged.gguf"
+    content = bytearray(tiny_gguf.read_bytes())
+    content[-1000:] = b"\xff" * 1000
+    damaged.write_bytes(content)
+    with pytest.raises(ImportRefused, match=r"^The GGUF is damaged: the weights .+ have values that are no"):
+        import_model(damaged, folder)
