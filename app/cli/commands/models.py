@@ -17,6 +17,7 @@ from app.settings import Settings, read
 from app.wiring import wire
 from domain.base_models import BaseModel, ModelSource
 from domain.errors import DomainError
+from domain.model_catalog import UNVERIFIED
 from domain.services import Services
 from domain.use_cases import local_models
 from domain.use_cases.local_models import ListedModel
@@ -109,14 +110,17 @@ def _print(models: list[ListedModel]) -> None:
         facts = f"{base.source:<12} {_parameters(base):>8} {_size(model.size_bytes):>8}  {_at_hand(model)}"
         click.echo(f"{base.model_id:<{width}}  {facts}")
         for warning in base.warnings:
-            click.echo(f"  Warning: {warning}")
+            if warning != UNVERIFIED:
+                click.echo(f"  Warning: {warning}")
+    if unverified := sum(UNVERIFIED in model.base.warnings for model in models):
+        click.echo(f"The facts of {unverified} of these models are from their publishers' documentation.")
 
 
 def _at_hand(model: ListedModel) -> str:
     places = [
         name for name, is_there in (("here", model.is_on_disk), ("bucket", model.is_in_bucket)) if is_there
     ]
-    return ", ".join(places) or "no"
+    return ", ".join(places) or "to be fetched"
 
 
 def _parameters(base: BaseModel) -> str:
