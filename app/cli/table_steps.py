@@ -15,7 +15,8 @@ MAX_FIELD_NAME = 100
 class TuneOptions:
     """The file, its columns of prompts and of answers, its encoding, the base model, the project's name, the epochs.
 
-    `system` is the system prompt of the dataset, `hyperparameters` are others than the epochs. With `deploy_anyway` a model is deployed whose GGUF failed parity.
+    `system` is the system prompt of the dataset, `hyperparameters` are others than the epochs and the learning rate. With
+    `deploy_anyway` a model is deployed whose GGUF failed parity.
     """
 
     file: Path
@@ -26,6 +27,7 @@ class TuneOptions:
     base: str = "luthier/tiny"
     name: str | None = None
     epochs: float | None = None
+    learning_rate: float | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     deploy_anyway: bool = False
 

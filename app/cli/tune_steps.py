@@ -29,6 +29,9 @@ from app.local.home import write_private
 
 ACCOUNT = "account.json"
 EMAIL = "owner@luthier.local"
+FEW_ITEMS = 320
+"""Up to so many items, each batch is an optimizer step: with the default of four batches to a step, three epochs of 320
+items are 60 steps, and of 25 items 6, which teach a model next to nothing."""
 
 
 class StepFailed(Failure):
@@ -79,7 +82,7 @@ def tune(client: Client, options: TuneOptions, steps: StepPrinter) -> ServedMode
     """Create a project, a dataset, a fine-tune and a deployment; raises `StepFailed`."""
     name = options.name or options.file.stem
     with steps.step(f"Project '{name}'"):
-        _check_base(client, options.base)
+        _add_base(client, options.base)
         project_id = client.mutate("createProject", "project { id }", name=name)["project"]["id"]
     with _delete_project_on_failure(client, project_id):
         with steps.step(f"Upload of {options.file.name}"):
@@ -89,7 +92,7 @@ def tune(client: Client, options: TuneOptions, steps: StepPrinter) -> ServedMode
             plan = dataset_plan(document, options)
             dataset_id, result = import_document(client, project_id, document_id, plan, options)
     print_row_counts(client, dataset_id, result, steps.console)
-    finetune = _train(client, project_id, dataset_id, plan.item_format, options, steps)
+    finetune = _train(client, project_id, dataset_id, plan.item_format, result["valid"], options, steps)
     example = example_request(client, dataset_id, plan.item_format)
     with steps.step("Deployment"):
         return _deploy(client, project_id, finetune, example)
@@ -106,12 +109,21 @@ def _delete_project_on_failure(client: Client, project_id: str) -> Iterator[None
         raise
 
 
-def _check_base(client: Client, name: str) -> None:
-    """Raise ValueError with the names of the base models unless this is one of them."""
+def _add_base(client: Client, name: str) -> None:
+    """Have the base model among those of the server; one that is not is asked for at the hub.
+
+    Raises ValueError with the reason why it cannot be had.
+    """
     models = client.query("{ baseModels(first: 100) { nodes { modelId } } }")["baseModels"]["nodes"]
-    names = [model["modelId"] for model in models]
-    if name not in names:
-        raise ValueError(f"there is no base model '{name}'; there are {', '.join(names)}.")
+    if any(model["modelId"] == name for model in models):
+        return
+    try:
+        client.mutate("resolveModel", "baseModel { id }", modelId=name)
+    except ApiError as error:
+        raise ValueError(
+            f"there is no base model '{name}' yet, and it cannot be added from the hub: {error} "
+            "`luthier models --all` lists those that there are."
+        ) from error
 
 
 def _train(
@@ -119,12 +131,12 @@ def _train(
     project_id: str,
     dataset_id: str,
     item_format: str,
+    item_count: int,
     options: TuneOptions,
     steps: StepPrinter,
 ) -> dict[str, Any]:
     objective = {"objective": "DPO"} if item_format == "PREFERENCE" else {}
     with steps.step(f"Training of {options.base}, GGUF"):
-        epochs = {} if options.epochs is None else {"numEpochs": options.epochs}
         created = client.mutate(
             "createFinetune",
             "finetune { id }",
@@ -132,13 +144,21 @@ def _train(
             baseModelName=options.base,
             trainingDatasetId=dataset_id,
             **objective,
-            hyperparameters={**options.hyperparameters, **epochs},
+            hyperparameters=_hyperparameters(options, item_count),
         )
         finetune_id = created["finetune"]["id"]
         finetune = follow_training(client, project_id, finetune_id, steps.console)
     print_outcome(finetune, steps.console)
     _require_parity(finetune, steps.console, deploy_anyway=options.deploy_anyway)
     return finetune
+
+
+def _hyperparameters(options: TuneOptions, item_count: int) -> dict[str, Any]:
+    """Those that `createFinetune` is given; all others are the base model's."""
+    few_items = {"gradientAccumulationSteps": 1} if item_count <= FEW_ITEMS else {}
+    named = {"numEpochs": options.epochs, "learningRate": options.learning_rate}
+    given = {name: value for name, value in named.items() if value is not None}
+    return {**few_items, **options.hyperparameters, **given}
 
 
 def _require_parity(finetune: dict[str, Any], console: Console, *, deploy_anyway: bool) -> None:
@@ -149,7 +169,7 @@ def _require_parity(finetune: dict[str, Any], console: Console, *, deploy_anyway
     if not deploy_anyway:
         raise StepFailed(
             f"Parity failed: {failure} Nothing was deployed; this is {finetune['id']}. "
-            "To deploy the model nevertheless, run again with --deploy-anyway."
+            "To deploy the model nevertheless, call `createDeployment` with that id, or train anew with --deploy-anyway."
         )
     console.print("  [bold red]Parity failed:[/]", escape(failure), soft_wrap=True)
 

@@ -179,8 +179,8 @@ async def test_a_model_that_fails_parity_is_not_deployed_and_the_exit_code_says_
         f"Parity failed: the GGUF differs from the fine-tuned model in {difference}"
     )
     assert finished.errors.endswith(
-        f"Nothing was deployed; this is {finetune['id']}. To deploy the model nevertheless, run again with "
-        "--deploy-anyway.\n"
+        f"Nothing was deployed; this is {finetune['id']}. To deploy the model nevertheless, call `createDeployment` "
+        "with that id, or train anew with --deploy-anyway.\n"
     )
     assert (finetune["status"], found["deployments"]["totalCount"]) == ("DONE", 0)
     assert "base URL" not in finished.output
@@ -210,6 +210,24 @@ async def test_an_evaluation_loss_that_rises_is_said_with_the_epoch_of_the_lowes
         in finished.output
     )
     assert "train it for fewer epochs (--epochs 2)." in finished.output
+
+
+HYPERPARAMETERS = "{ finetunes(first: 1) { nodes { hyperparameters { numEpochs learningRate gradientAccumulationSteps } } } }"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("rows", "accumulated"), [(320, 1), (321, 4)])
+async def test_a_small_file_has_an_optimizer_step_for_each_batch(
+    tune: Tune, api: Api, rows: int, accumulated: int
+) -> None:
+    table = "question,answer\n" + "".join(f"question {row},answer {row}\n" for row in range(rows))
+    await tune(
+        "--base", "Qwen/Qwen2.5-0.5B", "--epochs", "5", "--learning-rate", "0.001", table=table.encode()
+    )  # the training fails, as the weights are on no hub here
+    (finetune,) = (await api.gql(HYPERPARAMETERS))["finetunes"]["nodes"]
+    assert finetune["hyperparameters"] == {
+        "numEpochs": 5.0, "learningRate": 0.001, "gradientAccumulationSteps": accumulated,
+    }  # fmt: skip
 
 
 ITALIAN = "domanda,risposta\nC'è tempo?,Il caffè è pronto.\nPerché no?,Più tardi.\n".encode("cp1252")

@@ -59,6 +59,9 @@ KEEP = click.option("--keep", is_flag=True, help="Leave the server running that 
 @click.option("--base", default="luthier/tiny", show_default=True, metavar="MODEL", help="Base model.")
 @click.option("--name", help="Name of the project; default: the name of the file.")
 @click.option("--epochs", type=float, help="Number of training epochs; default: that of the base model.")
+@click.option(
+    "--learning-rate", type=float, metavar="RATE", help="Peak learning rate; default: that of the base model."
+)
 @click.option("--deploy-anyway", is_flag=True, help="Deploy the model also when its GGUF failed parity.")
 @PORT
 @KEEP
@@ -71,6 +74,7 @@ def command(
     base: str,
     name: str | None,
     epochs: float | None,
+    learning_rate: float | None,
     deploy_anyway: bool,
     port: int | None,
     keep: bool,
@@ -95,6 +99,7 @@ def command(
         base=base,
         name=name,
         epochs=epochs,
+        learning_rate=learning_rate,
         deploy_anyway=deploy_anyway,
     )
     run(options, port=port, keep=keep)
