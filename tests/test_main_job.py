@@ -326,4 +326,4 @@ def test_tune_uses_the_server_that_is_up_and_names_the_step_that_fails(
     assert "Using the Luthier that is up" in done.stdout
     assert installation.client.query(count) == before
     done = run(installation.home, "tune", str(EXAMPLE), "--base", "gpt-9")
-    assert "there is no base model 'gpt-9'; there are luthier/tiny," in done.stderr
+    assert "there is no base model 'gpt-9' yet, and it cannot be added from the hub: " in done.stderr

@@ -130,8 +130,11 @@ def _ensure_chat_template(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 def _model_class(folder: Path) -> type[AutoModelForCausalLM | AutoModelForImageTextToText]:
     """Transformers has no language model for some multimodal configurations: the whole model is one, asked without images."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    is_causal = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
-    return AutoModelForCausalLM if is_causal else AutoModelForImageTextToText
+    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+        causal: type[AutoModelForCausalLM] = AutoModelForCausalLM
+        return causal
+    multimodal: type[AutoModelForImageTextToText] = AutoModelForImageTextToText
+    return multimodal
 
 
 def _dtype() -> torch.dtype:

@@ -33,7 +33,7 @@ def load_published(folder: Path, is_mistral_format: bool) -> dict[str, Any]:
     not know.
     """
     config: dict[str, Any] = load_normalized(folder, is_mistral_format)
-    published = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    published: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if isinstance(text := config.get("text_config"), dict):
         config["text_config"] = published.get("text_config", {}) | text
     return published | config

@@ -106,4 +106,5 @@ def next_token_probabilities(model: PreTrainedModel, prompt: list[int]) -> torch
     """The probability of each token of the vocabulary to come next."""
     with torch.inference_mode():
         logits = model(input_ids=torch.tensor([prompt])).logits
-    return logits[0, -1].float().softmax(dim=-1)
+    probabilities: torch.Tensor = logits[0, -1].float().softmax(dim=-1)
+    return probabilities
