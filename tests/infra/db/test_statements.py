@@ -60,7 +60,9 @@ async def test_a_statement_by_itself_finds_what_one_in_a_transaction_finds(
         async with opened() as store:
             rows = await reader(store).many([sample.ids[noun], "garbage"], viewer_id=api.user_id)
             page = (
-                await reader(store).pages([parent], PageRequest(), parent_kind=by, viewer_id=api.user_id)
+                await reader(store).pages(
+                    [parent], PageRequest(size=100), parent_kind=by, viewer_id=api.user_id
+                )
             )[parent]
             found.append((rows, page.rows, page.cursor(0), page.has_next, page.has_previous))
     assert found[0] == found[1]

@@ -36,7 +36,16 @@ NAMES = EVERY if "EVERY_ARCHITECTURE" in os.environ else MAIN  # those of docs/m
 TOLERANCE = 0.05  # of a probability: the GGUF has 8 bits a weight
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.filterwarnings(
+        "ignore:You have passed exclude_modules:UserWarning"
+    ),  # models without encoders
+    pytest.mark.filterwarnings(
+        "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
+    ),  # peft's own
+]
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,10 @@ def lists() -> Iterator[tuple[str, str, str]]:
 
 async def rows(api: Api, parent: str, parent_id: str, name: str, selection: str) -> list[dict[str, Any]]:
     """The rows of a list."""
-    field = f"{name}(first: 20) {{ nodes {{ {selection} }} edges {{ cursor node {{ id }} }} }}"
+    first = (
+        100 if name == "baseModels" else 20
+    )  # of the catalog, the model that the sample trains is not among the first
+    field = f"{name}(first: {first}) {{ nodes {{ {selection} }} edges {{ cursor node {{ id }} }} }}"
     if not parent:
         return list((await api.gql(f"{{ {field} }}"))[name]["nodes"])
     document = f"query($id: ID!) {{ node(id: $id) {{ ... on {parent} {{ {field} }} }} }}"
