@@ -59,7 +59,7 @@ class CallIds:
         self._open = _OpenCalls()
 
     def copy(self) -> "CallIds":
-        """The same state, for one of several ways in which a conversation goes on."""
+        """A copy of the calls so far, for one of several answers with which a conversation goes on."""
         found = CallIds(self._taken)
         found._count, found._open = self._count, self._open.copy()
         return found

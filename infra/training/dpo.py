@@ -52,7 +52,7 @@ def dpo_trainer(
         train_dataset=dpo_dataset(train),
         eval_dataset=dpo_dataset(held_out) if held_out.items else None,
         processing_class=base_model.tokenizer,
-        peft_config=lora_config(run.hyperparameters),
+        peft_config=lora_config(run.hyperparameters, model),
         callbacks=[callback],
     )
 

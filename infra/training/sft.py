@@ -27,8 +27,9 @@ def sft_trainer(
     callback: TrainerCallback,
 ) -> TimedTrainer:
     """A trainer that minimizes the cross-entropy of the labels of the items in `train`."""
+    model = base_model.load_weights(quantize_4bit=run.method is FinetuneMethod.QLORA)
     return TimedSFTTrainer(
-        model=base_model.load_weights(quantize_4bit=run.method is FinetuneMethod.QLORA),
+        model=model,
         args=SFTConfig(
             **training_arguments(run, work_folder),
             max_length=run.hyperparameters.max_seq_length,
@@ -37,7 +38,7 @@ def sft_trainer(
         train_dataset=_dataset(train),
         eval_dataset=_dataset(held_out) if held_out.items else None,
         processing_class=base_model.tokenizer,
-        peft_config=lora_config(run.hyperparameters),
+        peft_config=lora_config(run.hyperparameters, model),
         callbacks=[callback],
     )
 

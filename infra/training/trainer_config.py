@@ -1,10 +1,12 @@
 """The configuration that the trainers of all objectives share."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig
+from transformers import PreTrainedModel
 
 from domain.hyperparameters import Hyperparameters
 from domain.ports.trainer import TrainingRun
@@ -17,14 +19,15 @@ ENCODERS = r".*\b(vision_\w+|audio_\w+|visual|embed_vision|embed_audio|multi_mod
 """The parts of multimodal models that read images and sounds, which no text trains."""
 
 
-def lora_config(hyperparameters: Hyperparameters) -> LoraConfig:
-    """The configuration of the adapter."""
+def lora_config(hyperparameters: Hyperparameters, model: PreTrainedModel) -> LoraConfig:
+    """The configuration of the adapter of a model, whose encoders of images and sounds get none."""
+    has_encoders = any(re.fullmatch(ENCODERS, name) for name, _ in model.named_modules())
     return LoraConfig(
         r=hyperparameters.lora_r,
         lora_alpha=hyperparameters.lora_alpha,
         lora_dropout=hyperparameters.lora_dropout,
         target_modules=list(hyperparameters.target_modules),
-        exclude_modules=ENCODERS,
+        exclude_modules=ENCODERS if has_encoders else None,
         bias="none",
         task_type="CAUSAL_LM",
     )

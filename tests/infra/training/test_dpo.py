@@ -162,9 +162,6 @@ def test_a_dpo_run_starts_at_the_base_model_and_ends_with_every_pair_told_apart(
     assert all(point.perplexity is None and point.reward_margin is None for point in evaluations)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:You have passed exclude_modules:UserWarning"
-)  # of a model without encoders
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft's own
 def test_the_loss_is_that_of_the_paper_computed_without_trl(
     tuned: Trained, base_model: LocalBaseModel, models: Path

@@ -40,9 +40,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(240),
     pytest.mark.filterwarnings(
-        "ignore:You have passed exclude_modules:UserWarning"
-    ),  # models without encoders
-    pytest.mark.filterwarnings(
         "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
     ),  # peft's own
 ]
